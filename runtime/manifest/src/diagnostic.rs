@@ -1,0 +1,175 @@
+//! A complaint about what somebody wrote: what was wrong, where, what was expected, what to do.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A file of text as it was read, with the path people know it by (relative to the stack's root).
+#[derive(Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path relative to the stack's root, with `/`.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A stretch of a file, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The whole-file span, for complaints that have no better place.
+    pub fn file(file: Arc<SourceFile>) -> Self {
+        Self { file, start: 0, end: 0 }
+    }
+
+    /// Line and column of the first byte, both counted from 1; columns count characters.
+    pub fn line_column(&self) -> (usize, usize) {
+        let before = &self.file.text.as_bytes()[..self.start.min(self.file.text.len())];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+        (line, column)
+    }
+}
+
+/// One complaint. Every kind has a stable `code`, so that programs need not read prose.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// Stable kebab-case word, such as `unknown-key`.
+    pub code: &'static str,
+    /// What is wrong, as a sentence without its full stop.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Where.
+    pub at: Option<Span>,
+    /// The other place of a complaint that has two, with a word on it.
+    pub also: Option<(Span, String)>,
+    /// The service that is concerned, where one is.
+    pub service: Option<String>,
+}
+
+impl Diagnostic {
+    /// A complaint without a place.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), help: None, at: None, also: None, service: None }
+    }
+
+    /// Adds the place.
+    #[must_use]
+    pub fn at(mut self, span: Span) -> Self {
+        self.at = Some(span);
+        self
+    }
+
+    /// Adds the place when it is known.
+    #[must_use]
+    pub fn at_opt(mut self, span: Option<Span>) -> Self {
+        self.at = span.or(self.at);
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds what to do, where there is something to say.
+    #[must_use]
+    pub fn help_opt(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
+        self
+    }
+
+    /// Adds the other place.
+    #[must_use]
+    pub fn also(mut self, span: Option<Span>, words: impl Into<String>) -> Self {
+        self.also = span.map(|span| (span, words.into()));
+        self
+    }
+
+    /// Names the service concerned.
+    #[must_use]
+    pub fn service(mut self, name: impl Into<String>) -> Self {
+        self.service = Some(name.into());
+        self
+    }
+
+    /// The same complaint as plain data, for the API and for what is kept on disk.
+    pub fn problem(&self) -> Problem {
+        let place = self.at.as_ref().map(|span| (span.file.path.clone(), span.line_column()));
+        Problem {
+            file: place.as_ref().map(|(file, _)| file.clone()),
+            line: place.as_ref().map(|(_, (line, _))| *line),
+            column: place.as_ref().map(|(_, (_, column))| *column),
+            service: self.service.clone(),
+            code: self.code.to_owned(),
+            message: self.message.clone(),
+            help: self.help.clone(),
+        }
+    }
+}
+
+/// A complaint as plain data. This is the form of `status --json`'s `problems`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Problem {
+    /// File, relative to the stack's root.
+    pub file: Option<String>,
+    /// Line, from 1.
+    pub line: Option<usize>,
+    /// Column in characters, from 1.
+    pub column: Option<usize>,
+    /// Service concerned.
+    pub service: Option<String>,
+    /// Stable kebab-case word.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem that is nowhere in a file.
+    pub fn of_service(service: &str, code: &str, message: String) -> Self {
+        Self {
+            file: None,
+            line: None,
+            column: None,
+            service: Some(service.to_owned()),
+            code: code.to_owned(),
+            message,
+            help: None,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line, self.column) {
+            (Some(file), Some(line), Some(column)) => write!(f, "{file}:{line}:{column}: ")?,
+            (Some(file), ..) => write!(f, "{file}: ")?,
+            _ => {
+                if let Some(service) = &self.service {
+                    write!(f, "{service}: ")?;
+                }
+            }
+        }
+        f.write_str(&self.message)?;
+        if let Some(help) = &self.help {
+            write!(f, " ({help})")?;
+        }
+        Ok(())
+    }
+}

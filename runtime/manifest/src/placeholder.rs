@@ -1,0 +1,414 @@
+//! `${…}` (and `$<…>`, the same): one pass over every string of a tree.
+//!
+//! What is inserted is not looked at again. What is unknown or unset is an error with its place, the text, and the
+//! nearest known name; it never becomes an empty string.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::{Diagnostic, Span};
+use crate::name::{Identifier, nearest};
+use crate::schema::Candidates;
+use crate::template::{Piece, Template};
+use crate::tree::{Node, Value};
+
+/// What placeholders may name, with its value.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// `${root}`, absolute.
+    pub root: String,
+    /// `${edge}`, absolute.
+    pub edge: String,
+    /// `${env.VAR}`.
+    pub env: BTreeMap<String, String>,
+    /// `${secret.NAME}`.
+    pub secrets: BTreeMap<String, String>,
+    /// `${dep.NAME}`, absolute paths; `None` while the binaries themselves are being read.
+    pub deps: Option<BTreeMap<String, String>>,
+    /// `${release}`, for a service that has one.
+    pub release: Option<String>,
+    /// Own ports: `${port.NAME}`.
+    pub ports: BTreeMap<Identifier, OwnPort>,
+    /// Ports of all services: `${port.SERVICE.NAME}`.
+    pub others: BTreeMap<String, BTreeMap<Identifier, OtherPort>>,
+    /// Whether ports and descriptors are known yet.
+    pub ports_known: bool,
+}
+
+/// A port of the service itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnPort {
+    /// Its number; `None` for an auto port, which each instance has of its own.
+    pub number: Option<u16>,
+    /// Descriptor number of a held port.
+    pub fd: Option<u32>,
+}
+
+/// A port of another service, as far as it can be named from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherPort {
+    /// This number, for as long as the stack is up.
+    Number(u16),
+    /// An auto port of a service that is swapped: each instance has another.
+    Swapped,
+    /// An auto port of a service with several replicas: which one?
+    Replicated,
+}
+
+/// Words that may stand before a dot.
+const SPACES: &[&str] = &["dep", "env", "fd", "port", "secret"];
+/// Words that stand alone.
+const WORDS: &[&str] = &["root", "data", "run", "edge", "replica", "instance", "release"];
+
+impl Scope {
+    /// Resolves every string of `node`, in place. `at` is what the schema says may stand there.
+    pub fn resolve(&self, node: &mut Node, at: &Candidates<'_>, out: &mut Vec<Diagnostic>) {
+        match &mut node.value {
+            Value::Object(entries) => {
+                for (key, child) in entries {
+                    self.resolve(child, &at.key(&key.name), out);
+                }
+            }
+            Value::Array(elements) => {
+                for child in elements {
+                    self.resolve(child, &at.element(), out);
+                }
+            }
+            Value::String(text) => {
+                let Some(template) = self.template(text, &node.span, out) else { return };
+                let had_placeholder = template.as_literal() != Some(text.as_str());
+                if at.is_template() {
+                    *text = template.to_string();
+                    return;
+                }
+                let Some(literal) = template.as_literal() else {
+                    let hole = template.pieces().iter().find(|piece| !matches!(piece, Piece::Text(_))).cloned();
+                    out.push(
+                        Diagnostic::new(
+                            "placeholder-here",
+                            format!(
+                                "`{}` is known only to a running instance and cannot stand here",
+                                Template::from_pieces(hole)
+                            ),
+                        )
+                        .at(place_of(text, "${", &node.span))
+                        .help("it can stand in command, args, env, working_dir, probes and shutdown.command"),
+                    );
+                    return;
+                };
+                if !at.takes_string() && had_placeholder {
+                    node.value = as_number_or_flag(literal);
+                } else {
+                    literal.clone_into(text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Resolves one text. `None` when something was wrong with it; `out` says what.
+    pub fn template(&self, text: &str, span: &Span, out: &mut Vec<Diagnostic>) -> Option<Template> {
+        let mut pieces = Vec::new();
+        let mut good = true;
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            pieces.push(Piece::Text(rest[..at].to_owned()));
+            let after = &rest[at + 1..];
+            let close = match after.chars().next() {
+                Some('$') => {
+                    pieces.push(Piece::Text("$".into()));
+                    rest = &after[1..];
+                    continue;
+                }
+                Some('{') => '}',
+                Some('<') => '>',
+                _ => {
+                    pieces.push(Piece::Text("$".into()));
+                    rest = after;
+                    continue;
+                }
+            };
+            let Some(end) = after.find(close) else {
+                out.push(
+                    Diagnostic::new("placeholder", format!("`{}` is not closed by `{close}`", &rest[at..]))
+                        .at(place_of(text, &rest[at..], span))
+                        .help("write `$$` for a literal `$`"),
+                );
+                return None;
+            };
+            let written = &rest[at..=at + 1 + end];
+            match self.value(&after[1..end]) {
+                Ok(piece) => pieces.push(piece),
+                Err((code, message, help)) => {
+                    good = false;
+                    out.push(
+                        Diagnostic::new(code, format!("`{written}`: {message}"))
+                            .at(place_of(text, written, span))
+                            .help_opt(help),
+                    );
+                }
+            }
+            rest = &after[end + 1..];
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        good.then(|| Template::from_pieces(pieces))
+    }
+
+    fn value(&self, name: &str) -> Result<Piece, Fault> {
+        let text = |text: &str| Ok(Piece::Text(text.to_owned()));
+        match name {
+            "root" => return text(&self.root),
+            "data" => return text(&format!("{}/.data", self.root)),
+            "edge" => return text(&self.edge),
+            "run" | "replica" | "instance" => {
+                return Piece::of_name(name).ok_or_else(|| unknown(name));
+            }
+            "release" => {
+                return self.release.as_deref().map_or_else(
+                    || {
+                        fault(
+                            "unknown-placeholder",
+                            "this service has no release",
+                            Some("only a service with a built app has one".into()),
+                        )
+                    },
+                    text,
+                );
+            }
+            _ => {}
+        }
+        let Some((space, rest)) = name.split_once('.') else { return Err(unknown(name)) };
+        match space {
+            "env" => self.env(rest),
+            "secret" => match self.secrets.get(rest) {
+                Some(value) => text(value),
+                None => fault(
+                    "unknown-secret",
+                    format!("there is no file `.secrets/{rest}`"),
+                    guess(rest, self.secrets.keys().map(String::as_str)).or_else(|| {
+                        Some(format!("write the secret into `.secrets/{rest}`, readable by you alone (mode 0600)"))
+                    }),
+                ),
+            },
+            "dep" => match &self.deps {
+                None => fault("placeholder-here", "a binary's own source cannot refer to binaries", None),
+                Some(deps) => match deps.get(rest) {
+                    Some(path) => text(path),
+                    None => fault(
+                        "unknown-binary",
+                        format!("this service has no binary `{rest}`"),
+                        guess(rest, deps.keys().map(String::as_str)).or_else(|| Some("add it to `binaries`".into())),
+                    ),
+                },
+            },
+            "port" => self.port(rest),
+            "fd" => match self.ports.iter().find(|(have, _)| have.as_str() == rest) {
+                Some((_, OwnPort { fd: Some(fd), .. })) => text(&fd.to_string()),
+                Some(_) => fault(
+                    "unknown-port",
+                    format!("port `{rest}` is not held"),
+                    Some("add `\"hold\": true` to the port".into()),
+                ),
+                None => self.no_port(rest),
+            },
+            _ => Err(unknown(name)),
+        }
+    }
+
+    fn env(&self, rest: &str) -> Result<Piece, Fault> {
+        let (name, default) = match rest.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (rest, None),
+        };
+        match (self.env.get(name).filter(|value| default.is_none() || !value.is_empty()), default) {
+            (Some(value), _) => Ok(Piece::Text(value.clone())),
+            (None, Some(default)) => Ok(Piece::Text(default.to_owned())),
+            (None, None) => fault(
+                "unset-variable",
+                format!("the environment variable `{name}` is not set"),
+                guess(name, self.env.keys().map(String::as_str))
+                    .or_else(|| Some(format!("set it in `.env`, or give a default: `${{env.{name}:-…}}`"))),
+            ),
+        }
+    }
+
+    fn port(&self, rest: &str) -> Result<Piece, Fault> {
+        if !self.ports_known {
+            return fault("placeholder-here", "ports are not known here", None);
+        }
+        let Some((service, port)) = rest.split_once('.') else {
+            return match self.ports.iter().find(|(have, _)| have.as_str() == rest) {
+                Some((_, OwnPort { number: Some(number), .. })) => Ok(Piece::Text(number.to_string())),
+                Some((name, _)) => Ok(Piece::Port(name.clone())),
+                None => self.no_port(rest),
+            };
+        };
+        let Some(ports) = self.others.get(service) else {
+            return fault(
+                "unknown-service",
+                format!("there is no service `{service}`"),
+                guess(service, self.others.keys().map(String::as_str)),
+            );
+        };
+        match ports.iter().find(|(have, _)| have.as_str() == port).map(|(_, port)| port) {
+            Some(OtherPort::Number(number)) => Ok(Piece::Text(number.to_string())),
+            Some(OtherPort::Swapped) => fault(
+                "swapped-port",
+                format!("`{service}` is swapped when it changes, so this port is another one each time"),
+                Some("go through the edge, or hold the port (`\"hold\": true`)".into()),
+            ),
+            Some(OtherPort::Replicated) => fault(
+                "swapped-port",
+                format!("`{service}` has several replicas, each with a port of its own"),
+                Some("go through the edge, or hold the port (`\"hold\": true`)".into()),
+            ),
+            None => fault(
+                "unknown-port",
+                format!("service `{service}` has no port `{port}`"),
+                guess(port, ports.keys().map(Identifier::as_str)),
+            ),
+        }
+    }
+
+    fn no_port(&self, name: &str) -> Result<Piece, Fault> {
+        fault(
+            "unknown-port",
+            format!("this service has no port `{name}`"),
+            guess(name, self.ports.keys().map(Identifier::as_str)).or_else(|| Some("add it to `ports`".into())),
+        )
+    }
+}
+
+type Fault = (&'static str, String, Option<String>);
+
+fn fault<T>(code: &'static str, message: impl Into<String>, help: Option<String>) -> Result<T, Fault> {
+    Err((code, message.into(), help))
+}
+
+fn unknown(name: &str) -> Fault {
+    let known = WORDS.iter().copied().chain(SPACES.iter().copied());
+    let (head, tail) = name.split_once('.').map_or((name, None), |(head, tail)| (head, Some(tail)));
+    let help = match nearest(head, known) {
+        Some(word) if SPACES.contains(&word) => {
+            format!("did you mean `${{{word}.{}}}`?", tail.unwrap_or("NAME"))
+        }
+        Some(word) => format!("did you mean `${{{word}}}`?"),
+        None => format!(
+            "known: {}, {}; for a literal `$` write `$$`",
+            WORDS.join(", "),
+            SPACES.iter().map(|space| format!("{space}.NAME")).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    ("unknown-placeholder", "no such placeholder".into(), Some(help))
+}
+
+fn guess<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    nearest(name, known).map(|word| format!("did you mean `{word}`?"))
+}
+
+/// The place of `part` inside a string's place; exact when the string is written without escapes.
+fn place_of(text: &str, part: &str, span: &Span) -> Span {
+    let inside = span.file.text.get(span.start..span.end).unwrap_or_default();
+    match (inside.len() == text.len() + 2, inside.find(part)) {
+        (true, Some(at)) => Span { file: span.file.clone(), start: span.start + at, end: span.start + at + part.len() },
+        _ => span.clone(),
+    }
+}
+
+fn as_number_or_flag(text: &str) -> Value {
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(serde_json::Value::Number(number)) => Value::Number(number),
+        Ok(serde_json::Value::Bool(flag)) => Value::Bool(flag),
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::diagnostic::SourceFile;
+
+    fn scope() -> Scope {
+        let id = |name: &str| Identifier::new(name).unwrap();
+        Scope {
+            root: "/srv/app".into(),
+            edge: "/run/edge".into(),
+            env: [("HOME", "/root"), ("DOLLAR", "${run}$$"), ("EMPTY", "")].map(|(k, v)| (k.into(), v.into())).into(),
+            secrets: [("token".to_owned(), "s3cret".to_owned())].into(),
+            deps: Some([("node".to_owned(), "/dep/node".to_owned())].into()),
+            release: None,
+            ports: [
+                (id("http"), OwnPort { number: None, fd: None }),
+                (id("admin"), OwnPort { number: Some(9000), fd: Some(3) }),
+            ]
+            .into(),
+            others: [(
+                "db".to_owned(),
+                [(id("tcp"), OtherPort::Number(20001)), (id("swap"), OtherPort::Swapped)].into(),
+            )]
+            .into(),
+            ports_known: true,
+        }
+    }
+
+    fn resolve(text: &str) -> Result<String, String> {
+        let file = Arc::new(SourceFile { path: "f".into(), text: format!("\"{text}\"") });
+        let span = Span { start: 0, end: file.text.len(), file };
+        let mut out = Vec::new();
+        scope().template(text, &span, &mut out).map(|template| template.to_string()).ok_or_else(|| {
+            out.iter()
+                .map(|d| format!("{}@{}: {}", d.code, d.at.as_ref().unwrap().start, d.message))
+                .collect::<Vec<_>>()
+                .join("; ")
+        })
+    }
+
+    #[test]
+    fn both_spellings_resolve_in_one_pass() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("${root}/x", "/srv/app/x"),
+            ("$<data>/nats", "/srv/app/.data/nats"),
+            ("${env.HOME}", "/root"),
+            ("${env.NOPE:-fallback}", "fallback"),
+            ("${env.EMPTY:-fallback}", "fallback"),
+            ("${env.EMPTY}", ""),
+            ("${env.NOPE:-}", ""),
+            ("${dep.node}", "/dep/node"),
+            ("${port.admin}", "9000"),
+            ("${port.http}", "${port.http}"),
+            ("${port.db.tcp}", "20001"),
+            ("${fd.admin}", "3"),
+            ("${run}/a ${instance} ${replica}", "${run}/a ${instance} ${replica}"),
+            ("cost $$5 $x $", "cost $$5 $$x $$"),
+            ("$${run}", "$${run}"),
+            ("${env.DOLLAR}", "$${run}$$$$"),
+            ("${secret.token}", "s3cret"),
+        ] {
+            assert_eq!(resolve(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_unknown_becomes_empty() {
+        for (text, code) in [
+            ("a ${rot}", "unknown-placeholder@3"),
+            ("${env.NOPE}", "unset-variable@1"),
+            ("${secret.nope}", "unknown-secret@1"),
+            ("${dep.nod}", "unknown-binary@1"),
+            ("${port.htp}", "unknown-port@1"),
+            ("${port.db.nope}", "unknown-port@1"),
+            ("${port.dv.tcp}", "unknown-service@1"),
+            ("${port.db.swap}", "swapped-port@1"),
+            ("${fd.http}", "unknown-port@1"),
+            ("${release}", "unknown-placeholder@1"),
+            ("x ${run", "placeholder@3"),
+            ("$<run}", "placeholder@1"),
+            ("${}", "unknown-placeholder@1"),
+        ] {
+            let error = resolve(text).unwrap_err();
+            assert!(error.starts_with(code), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The JSON Schema of what people write, and the check of a tree against it.
+//!
+//! The schema is generated from the Rust types; it is what editors get and what we check with, so that the two cannot
+//! differ. The check is our own (of the part of JSON Schema that our types produce), because its messages are the
+//! feature: every fault of a file in one go, each with its place, what was expected, and the nearest known name.
+
+use schemars::transform::{RecursiveTransform, Transform};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value as Json};
+
+use crate::diagnostic::Diagnostic;
+use crate::name::nearest;
+use crate::tree::{Node, Value};
+
+/// `format` of strings in which placeholders of one instance (`${run}`, `${instance}`, …) may stand.
+pub const TEMPLATE: &str = "template";
+
+/// A schema with the definitions it refers to.
+pub struct Shape {
+    root: Json,
+}
+
+impl Shape {
+    /// The schema of `T`.
+    pub fn of<T: JsonSchema>() -> Self {
+        Self { root: generate::<T>() }
+    }
+
+    /// The schema as JSON, for editors.
+    pub fn json(&self) -> &Json {
+        &self.root
+    }
+
+    /// Where a walk along a tree begins.
+    pub fn start(&self) -> Candidates<'_> {
+        Candidates { shape: self, schemas: self.flatten(&self.root) }
+    }
+
+    /// Checks `node`; every fault goes to `out`.
+    pub fn check(&self, node: &Node, out: &mut Vec<Diagnostic>) {
+        self.check_at(&self.root, node, "", out);
+    }
+
+    fn follow<'a>(&'a self, schema: &'a Json) -> &'a Json {
+        let mut schema = schema;
+        while let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
+            let Some(target) = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)) else {
+                break;
+            };
+            schema = target;
+        }
+        schema
+    }
+
+    /// `schema`, or the alternatives it consists of.
+    fn flatten<'a>(&'a self, schema: &'a Json) -> Vec<&'a Json> {
+        let schema = self.follow(schema);
+        match alternatives(schema) {
+            Some(list) => list.iter().flat_map(|one| self.flatten(one)).collect(),
+            None => vec![schema],
+        }
+    }
+
+    fn check_at(&self, schema: &Json, node: &Node, path: &str, out: &mut Vec<Diagnostic>) {
+        let variants = self.flatten(schema);
+        let fitting: Vec<&Json> = variants.iter().copied().filter(|one| accepts_kind(one, node)).collect();
+        match fitting.as_slice() {
+            [] => out.push(mismatch(&variants, node, path)),
+            [one] => self.check_one(one, node, path, out),
+            several => {
+                // Of several alternatives, the one with the fewest faults is what was meant; a wrong tag weighs more.
+                let best = several
+                    .iter()
+                    .map(|one| {
+                        let mut faults = Vec::new();
+                        self.check_one(one, node, path, &mut faults);
+                        (
+                            faults.iter().map(|fault| if fault.code == "wrong-value" { 100 } else { 1 }).sum::<usize>(),
+                            faults,
+                        )
+                    })
+                    .min_by_key(|(weight, _)| *weight);
+                let Some((_, faults)) = best else { return };
+                let tag = several.iter().find_map(|one| tag_of(one));
+                match tag {
+                    Some(tag) if faults.iter().any(|fault| fault.code == "wrong-value") => {
+                        out.push(wrong_tag(several, node, tag));
+                    }
+                    _ if several.iter().all(|one| one.get("const").is_some()) && !faults.is_empty() => {
+                        out.push(mismatch(several, node, path));
+                    }
+                    _ => out.extend(faults),
+                }
+            }
+        }
+    }
+
+    fn check_one(&self, schema: &Json, node: &Node, path: &str, out: &mut Vec<Diagnostic>) {
+        if let Some(expected) = schema.get("const") {
+            if &node.to_json() != expected {
+                out.push(mismatch(&[schema], node, path));
+            }
+            return;
+        }
+        if let Some(allowed) = schema.get("enum").and_then(Json::as_array) {
+            if !allowed.contains(&node.to_json()) {
+                out.push(mismatch(&[schema], node, path));
+            }
+            return;
+        }
+        match &node.value {
+            Value::Object(entries) => self.check_object(schema, node, entries.iter().map(|(k, n)| (k, n)), path, out),
+            Value::Array(elements) => {
+                if let Some(items) = schema.get("items") {
+                    for (index, element) in elements.iter().enumerate() {
+                        self.check_at(items, element, &join(path, &index.to_string()), out);
+                    }
+                }
+                if let Some(least) = schema.get("minItems").and_then(Json::as_u64)
+                    && (elements.len() as u64) < least
+                {
+                    out.push(mismatch(&[schema], node, path));
+                }
+            }
+            Value::Number(number) => {
+                let value = number.as_f64().unwrap_or(f64::NAN);
+                let below = bound(schema, "minimum").is_some_and(|least| value < least);
+                let above = bound(schema, "maximum").is_some_and(|most| value > most);
+                if below || above {
+                    out.push(mismatch(&[schema], node, path));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn check_object<'n>(
+        &self,
+        schema: &Json,
+        node: &Node,
+        entries: impl Iterator<Item = (&'n crate::tree::Key, &'n Node)>,
+        path: &str,
+        out: &mut Vec<Diagnostic>,
+    ) {
+        let empty = Map::new();
+        let properties = schema.get("properties").and_then(Json::as_object).unwrap_or(&empty);
+        for (key, value) in entries {
+            if let Some(child) = properties.get(&key.name) {
+                self.check_at(child, value, &join(path, &key.name), out);
+                continue;
+            }
+            match schema.get("additionalProperties") {
+                Some(Json::Bool(false)) => {
+                    out.push(unknown_key(&key.name, properties.keys().map(String::as_str), path).at(key.span.clone()));
+                }
+                Some(child @ Json::Object(_)) => self.check_at(child, value, &join(path, &key.name), out),
+                _ => {}
+            }
+        }
+        for required in schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str) {
+            if node.get(required).is_none() {
+                out.push(
+                    Diagnostic::new("missing-key", format!("{} needs a key `{required}`", place(path)))
+                        .at(node.span.clone())
+                        .help_opt(properties.get(required).map(|child| describe_help(required, self.follow(child)))),
+                );
+            }
+        }
+    }
+}
+
+/// The schemas that a place in a tree may follow: several where the types leave a choice.
+#[derive(Clone)]
+pub struct Candidates<'a> {
+    shape: &'a Shape,
+    schemas: Vec<&'a Json>,
+}
+
+impl<'a> Candidates<'a> {
+    /// What may stand at `key` of an object here.
+    #[must_use]
+    pub fn key(&self, key: &str) -> Self {
+        self.step(|schema| {
+            schema
+                .get("properties")
+                .and_then(|all| all.get(key))
+                .or_else(|| schema.get("additionalProperties").filter(|s| s.is_object()))
+        })
+    }
+
+    /// What may stand in a list here.
+    #[must_use]
+    pub fn element(&self) -> Self {
+        self.step(|schema| schema.get("items"))
+    }
+
+    fn step(&self, child: impl Fn(&'a Json) -> Option<&'a Json>) -> Self {
+        let schemas = self
+            .schemas
+            .iter()
+            .filter_map(|schema| child(schema))
+            .flat_map(|schema| self.shape.flatten(schema))
+            .collect();
+        Self { shape: self.shape, schemas }
+    }
+
+    /// Whether a string here may hold placeholders of one instance.
+    pub fn is_template(&self) -> bool {
+        self.schemas.iter().any(|schema| schema.get("format").and_then(Json::as_str) == Some(TEMPLATE))
+    }
+
+    /// Whether a string may stand here.
+    pub fn takes_string(&self) -> bool {
+        // Where nothing is known (a driver's free-form `config`), a string is as good as anything.
+        self.schemas.is_empty()
+            || self.schemas.iter().any(|schema| kinds(schema).is_none_or(|all| all.contains(&"string")))
+    }
+}
+
+fn generate<T: JsonSchema>() -> Json {
+    let mut generator = SchemaGenerator::default();
+    let mut schema = generator.root_schema_for::<T>();
+    RecursiveTransform(NoNull).transform(&mut schema);
+    schema.to_value()
+}
+
+/// `Option` is how a type says that a key may be left out; it does not mean that `null` may stand there.
+#[derive(Clone)]
+struct NoNull;
+
+impl Transform for NoNull {
+    fn transform(&mut self, schema: &mut Schema) {
+        let Some(object) = schema.as_object_mut() else { return };
+        let remove_null = |list: &mut Vec<Json>| {
+            list.retain(|one| one.as_str() != Some("null") && one.get("type").and_then(Json::as_str) != Some("null"));
+        };
+        if let Some(Json::Array(types)) = object.get_mut("type") {
+            remove_null(types);
+            if let [one] = types.as_slice() {
+                let one = one.clone();
+                object.insert("type".into(), one);
+            }
+        }
+        for word in ["anyOf", "oneOf"] {
+            let Some(Json::Array(list)) = object.get_mut(word) else { continue };
+            remove_null(list);
+            if let [Json::Object(one)] = list.as_slice() {
+                let one = one.clone();
+                object.remove(word);
+                for (key, value) in one {
+                    object.entry(key).or_insert(value);
+                }
+            }
+        }
+        if object.get("default") == Some(&Json::Null) {
+            object.remove("default");
+        }
+    }
+}
+
+fn alternatives(schema: &Json) -> Option<&Vec<Json>> {
+    schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Json::as_array)
+}
+
+fn kinds(schema: &Json) -> Option<Vec<&str>> {
+    match schema.get("type") {
+        Some(Json::String(one)) => Some(vec![one.as_str()]),
+        Some(Json::Array(several)) => Some(several.iter().filter_map(Json::as_str).collect()),
+        _ => match schema.get("const").or_else(|| schema.get("enum").and_then(|list| list.get(0))) {
+            Some(Json::String(_)) => Some(vec!["string"]),
+            _ => None,
+        },
+    }
+}
+
+fn accepts_kind(schema: &Json, node: &Node) -> bool {
+    let Some(kinds) = kinds(schema) else { return true };
+    kinds.iter().any(|kind| match &node.value {
+        Value::Null => *kind == "null",
+        Value::Bool(_) => *kind == "boolean",
+        Value::Number(number) => *kind == "number" || *kind == "integer" && (number.is_i64() || number.is_u64()),
+        Value::String(_) => *kind == "string",
+        Value::Array(_) => *kind == "array",
+        Value::Object(_) => *kind == "object",
+    })
+}
+
+fn bound(schema: &Json, word: &str) -> Option<f64> {
+    schema.get(word).and_then(Json::as_f64)
+}
+
+/// The property that tells alternatives of an object apart: the one with a `const`.
+fn tag_of(schema: &Json) -> Option<&str> {
+    let properties = schema.get("properties")?.as_object()?;
+    properties.iter().find(|(_, child)| child.get("const").is_some()).map(|(name, _)| name.as_str())
+}
+
+fn wrong_tag(variants: &[&Json], node: &Node, tag: &str) -> Diagnostic {
+    let known: Vec<&str> = variants
+        .iter()
+        .filter_map(|one| one.pointer(&format!("/properties/{tag}/const")).and_then(Json::as_str))
+        .collect();
+    let value = node.get(tag);
+    let found = value.map_or("nothing".to_owned(), shown);
+    let guess = value.and_then(Node::text).and_then(|text| nearest(text, known.iter().copied()));
+    Diagnostic::new("wrong-value", format!("`{tag}` is {found}, expected one of {}", list(&known)))
+        .at(value.unwrap_or(node).span.clone())
+        .help_opt(guess.map(|guess| format!("did you mean `{guess}`?")))
+}
+
+fn unknown_key<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone, path: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::new("unknown-key", format!("unknown key `{name}` in {}", place(path)));
+    if path == "process.compose" && crate::manifest::compose::NOT_YET.contains(&name) {
+        return Diagnostic::new(
+            "not-supported",
+            format!("`{name}` is a field of process-compose that core does not carry out"),
+        )
+        .help("take it out; the service would run as if it were not there");
+    }
+    match nearest(name, known.clone()) {
+        Some(guess) => diagnostic.help(format!("did you mean `{guess}`?")),
+        None => {
+            let known: Vec<&str> = known.filter(|key| *key != "$schema").collect();
+            diagnostic.help(format!("known keys here: {}", known.join(", ")))
+        }
+    }
+}
+
+fn mismatch(variants: &[&Json], node: &Node, path: &str) -> Diagnostic {
+    let words: Vec<String> =
+        variants.iter().flat_map(|one| constants(one)).map(|one| one.trim_matches('"').to_owned()).collect();
+    let mut expected: Vec<String> = Vec::new();
+    for one in variants {
+        let text = describe(one);
+        if !expected.contains(&text) {
+            expected.push(text);
+        }
+    }
+    let all_words = variants.iter().all(|one| !constants(one).is_empty());
+    let expected =
+        if all_words && words.len() > 1 { format!("one of {}", list(&words)) } else { expected.join(" or ") };
+    let guess = node.text().and_then(|text| nearest(text, words.iter().map(String::as_str)));
+    let code = if all_words && node.text().is_some() { "wrong-value" } else { "wrong-type" };
+    Diagnostic::new(code, format!("{} is {}, expected {expected}", place(path), shown(node)))
+        .at(node.span.clone())
+        .help_opt(guess.map(|guess| format!("did you mean `{guess}`?")))
+        .help_opt(matches!(node.value, Value::Null).then(|| "leave the key out to have its default".to_owned()))
+}
+
+fn constants(schema: &Json) -> Vec<String> {
+    match (schema.get("const"), schema.get("enum").and_then(Json::as_array)) {
+        (Some(one), _) => vec![one.to_string()],
+        (None, Some(several)) => several.iter().map(Json::to_string).collect(),
+        (None, None) => Vec::new(),
+    }
+}
+
+fn describe(schema: &Json) -> String {
+    let constants = constants(schema);
+    match constants.as_slice() {
+        [] => {}
+        [one] => return one.clone(),
+        several => return format!("one of {}", several.join(", ")),
+    }
+    let range = |noun: &str| match (bound(schema, "minimum"), bound(schema, "maximum")) {
+        (Some(least), Some(most)) => format!("{noun} from {least} to {most}"),
+        (Some(least), None) => format!("{noun}, {least} or more"),
+        _ => noun.to_owned(),
+    };
+    match kinds(schema).unwrap_or_default().first() {
+        Some(&"boolean") => "true or false".into(),
+        Some(&"integer") => range("a whole number"),
+        Some(&"number") => range("a number"),
+        Some(&"string") => "a string".into(),
+        Some(&"array") if schema.get("minItems").is_some() => "a list with at least one element".into(),
+        Some(&"array") => "a list".into(),
+        Some(&"object") => "an object".into(),
+        _ => "something else".into(),
+    }
+}
+
+fn describe_help(key: &str, schema: &Json) -> String {
+    schema.get("description").and_then(Json::as_str).map_or_else(
+        || format!("add `\"{key}\": …`"),
+        |text| format!("`{key}`: {}", text.lines().next().unwrap_or_default()),
+    )
+}
+
+/// A value as it is named in a message: short ones in full.
+fn shown(node: &Node) -> String {
+    match &node.value {
+        Value::String(text) if text.chars().count() <= 40 => format!("\"{text}\""),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        _ => node.kind().to_owned(),
+    }
+}
+
+fn list(words: &[impl AsRef<str>]) -> String {
+    words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+fn join(path: &str, step: &str) -> String {
+    if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
+}
+
+fn place(path: &str) -> String {
+    if path.is_empty() { "the manifest".to_owned() } else { format!("`{path}`") }
+}

@@ -1,0 +1,228 @@
+//! Probes, resolved.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::seconds;
+use crate::diagnostic::Diagnostic;
+use crate::manifest::probe as written;
+use crate::template::Template;
+
+/// A question asked again and again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The question.
+    pub check: Check,
+    /// Pause before the first.
+    #[serde(with = "seconds")]
+    pub initial_delay: Duration,
+    /// Pause between two, once one succeeded.
+    #[serde(with = "seconds")]
+    pub period: Duration,
+    /// How long an answer may take.
+    #[serde(with = "seconds")]
+    pub timeout: Duration,
+    /// Good answers in a row that make it good.
+    pub success_threshold: u32,
+    /// Bad answers in a row that make it bad.
+    pub failure_threshold: u32,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// An HTTP GET request over TCP.
+    Http {
+        /// `HOST:PORT`.
+        address: Template,
+        /// Path and query.
+        path: Template,
+        /// What the answer must be.
+        answer: HttpAnswer,
+    },
+    /// An HTTP GET request over a unix socket.
+    HttpUnix {
+        /// Path of the socket.
+        socket: Template,
+        /// Path and query.
+        path: Template,
+        /// What the answer must be.
+        answer: HttpAnswer,
+    },
+    /// A TCP connection that is accepted.
+    Tcp {
+        /// `HOST:PORT`.
+        address: Template,
+    },
+    /// A shell line that exits with 0.
+    Exec {
+        /// The line.
+        command: Template,
+        /// Where; the service's own working directory by default.
+        working_dir: Option<Template>,
+    },
+    /// A line of output. Asked until it was seen once.
+    LogLine {
+        /// Text that the line holds.
+        text: String,
+    },
+}
+
+/// What is sent beyond the path, and what the answer must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpAnswer {
+    /// Headers to send.
+    pub headers: BTreeMap<String, Template>,
+    /// The good status.
+    pub status: u16,
+    /// Text that the body must hold.
+    pub body_contains: Option<String>,
+}
+
+impl Check {
+    /// Whether only the instance that is asked can answer: its own socket, log, or a command.
+    pub fn is_of_one_instance(&self) -> bool {
+        match self {
+            Self::Exec { .. } | Self::LogLine { .. } => true,
+            Self::HttpUnix { socket, .. } => socket.mentions_run(),
+            Self::Http { .. } | Self::Tcp { .. } => false,
+        }
+    }
+}
+
+impl Probe {
+    /// The probe that a `ready_log_line` is.
+    pub(super) fn log_line(text: String) -> Self {
+        Self {
+            check: Check::LogLine { text },
+            initial_delay: Duration::ZERO,
+            period: Duration::from_millis(250),
+            timeout: Duration::from_secs(1),
+            success_threshold: 1,
+            failure_threshold: 3,
+        }
+    }
+
+    /// Fills in the defaults; `fail` is told what is wrong, with the key it is wrong at.
+    pub(super) fn resolve(probe: &written::Probe, fail: &mut dyn FnMut(&[&str], Diagnostic)) -> Option<Self> {
+        let checks = [
+            probe.http_get.as_ref().and_then(|http| http_check(http, fail)),
+            probe.tcp.as_ref().map(|tcp| Check::Tcp { address: address(tcp.host.as_ref(), &tcp.port) }),
+            probe
+                .exec
+                .as_ref()
+                .map(|exec| Check::Exec { command: exec.command.clone(), working_dir: exec.working_dir.clone() }),
+        ];
+        let named =
+            [probe.http_get.is_some(), probe.tcp.is_some(), probe.exec.is_some()].iter().filter(|one| **one).count();
+        if named != 1 {
+            let found = if named == 0 { "none of them is there" } else { "several of them are there" };
+            fail(
+                &[],
+                Diagnostic::new(
+                    "bad-probe",
+                    format!("a probe has exactly one of `http_get`, `tcp` and `exec`; {found}"),
+                )
+                .help("keep the one that shows best that the service can do its work"),
+            );
+            return None;
+        }
+        let mut seconds = |key: &str, value: Option<f64>, default: f64| {
+            super::resolve::duration(value.unwrap_or(default)).unwrap_or_else(|message| {
+                fail(&[key], Diagnostic::new("wrong-value", format!("`{key}` {message}")));
+                Duration::ZERO
+            })
+        };
+        Some(Self {
+            initial_delay: seconds("initial_delay_seconds", probe.initial_delay_seconds, 0.0),
+            period: seconds("period_seconds", probe.period_seconds, 10.0),
+            timeout: seconds("timeout_seconds", probe.timeout_seconds, 1.0),
+            success_threshold: probe.success_threshold.unwrap_or(1),
+            failure_threshold: probe.failure_threshold.unwrap_or(3),
+            check: checks.into_iter().flatten().next()?,
+        })
+    }
+}
+
+fn address(host: Option<&Template>, port: &written::PortText) -> Template {
+    let host = host.cloned().unwrap_or_else(|| Template::literal("127.0.0.1"));
+    let pieces = host.pieces().iter().cloned();
+    Template::from_pieces(
+        pieces.chain(Template::literal(":").pieces().to_vec()).chain(port.template().pieces().to_vec()),
+    )
+}
+
+fn http_check(http: &written::HttpGet, fail: &mut dyn FnMut(&[&str], Diagnostic)) -> Option<Check> {
+    let answer = HttpAnswer {
+        headers: http.headers.clone(),
+        status: http.status_code.unwrap_or(200),
+        body_contains: http.body_contains.clone(),
+    };
+    let mut bad = |key: &str, message: &str, help: &str| {
+        fail(&["http_get", key], Diagnostic::new("bad-probe", message.to_owned()).help(help));
+        None
+    };
+    let has_parts = http.host.is_some() || http.port.is_some() || http.path.is_some() || http.scheme.is_some();
+    let Some(url) = &http.url else {
+        let Some(port) = &http.port else {
+            return bad(
+                "",
+                "`http_get` needs a `url`, or a `port`",
+                "for example \"url\": \"http://127.0.0.1:${port.http}/health\"",
+            );
+        };
+        let path = http.path.clone().unwrap_or_else(|| Template::literal("/"));
+        return Some(Check::Http { address: address(http.host.as_ref(), port), path, answer });
+    };
+    if has_parts {
+        return bad("url", "`http_get` has a `url` and its parts too", "keep `url`, or `host`, `port` and `path`");
+    }
+    if let Some(rest) = strip_prefix(url, "http+unix://") {
+        let Some((socket, path)) = split(&rest, ":/") else {
+            return bad(
+                "url",
+                "the URL of a unix socket has the form `http+unix://SOCKET:/PATH`",
+                "add `:/` and the path",
+            );
+        };
+        if socket.is_empty() {
+            return bad("url", "the URL names no socket", "write `http+unix://SOCKET:/PATH`");
+        }
+        return Some(Check::HttpUnix { socket, path: path.prefixed("/"), answer });
+    }
+    let Some(rest) = strip_prefix(url, "http://") else {
+        return bad(
+            "url",
+            "a probe's URL begins with `http://` or `http+unix://`",
+            "probes stay on this host: plain http is enough",
+        );
+    };
+    let (address, path) =
+        split(&rest, "/").map_or((rest.clone(), Template::literal("/")), |(a, p)| (a, p.prefixed("/")));
+    let text = address.to_string();
+    if text.is_empty() || text.contains('@') {
+        return bad("url", "the URL names no host", "write `http://127.0.0.1:${port.NAME}/PATH`");
+    }
+    let address = if text.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.ends_with(']')) {
+        address
+    } else {
+        Template::from_pieces(address.pieces().iter().cloned().chain(Template::literal(":80").pieces().to_vec()))
+    };
+    Some(Check::Http { address, path, answer })
+}
+
+/// Takes `prefix` off, where the template begins with it.
+fn strip_prefix(template: &Template, prefix: &str) -> Option<Template> {
+    // The written form doubles `$`; a prefix without one is safe to cut there.
+    template.to_string().strip_prefix(prefix).and_then(|rest| Template::parse(rest).ok())
+}
+
+/// Splits at the first `at`, outside of holes.
+fn split(template: &Template, at: &str) -> Option<(Template, Template)> {
+    let text = template.to_string();
+    let (before, after) = text.split_once(at)?;
+    Some((Template::parse(before).ok()?, Template::parse(after).ok()?))
+}

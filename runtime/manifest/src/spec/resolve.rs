@@ -1,0 +1,446 @@
+//! From a manifest as written to a spec: defaults, and the rules that no schema can say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Availability, BinaryRef, Identity, LogLimits, PortSpec, Probe, Route, ServiceSpec, Shutdown, Update};
+use crate::diagnostic::Diagnostic;
+use crate::manifest::{self, Limit, Manifest, PortNumber, Protocol, Strategy};
+use crate::name::{Identifier, ServiceName, nearest};
+use crate::template::Template;
+use crate::tree::Node;
+
+/// What a manifest is resolved with.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// The stack's root, absolute.
+    pub root: String,
+    /// Variables of `.env` that the environment of `core up` does not have.
+    pub dotenv: BTreeMap<String, String>,
+    /// Variables of the profile.
+    pub profile_env: BTreeMap<String, String>,
+    /// Where the service's binaries are.
+    pub binaries: BTreeMap<Identifier, BinaryRef>,
+    /// The service's release.
+    pub release: Option<String>,
+}
+
+/// Makes a spec of `manifest`. `node` is the tree it was read from, for places. Faults go to `out`; `None` when there
+/// were any.
+pub fn resolve(
+    name: &ServiceName,
+    manifest: &Manifest,
+    node: &Node,
+    context: &Context,
+    out: &mut Vec<Diagnostic>,
+) -> Option<ServiceSpec> {
+    let before = out.len();
+    let mut faults = Faults { name, node, out };
+    let compose = &manifest.process.compose;
+    let ports = ports(manifest, &mut faults);
+    let readiness = readiness(manifest, &mut faults);
+    let liveness = compose.liveness_probe.as_ref().and_then(|probe| {
+        Probe::resolve(probe, &mut |path, fault| {
+            faults.add(&[&["process", "compose", "liveness_probe"], path].concat(), fault);
+        })
+    });
+    let route = manifest.route.as_ref().and_then(|route| resolve_route(route, &ports, &mut faults));
+    let update = resolve_update(manifest, &ports, readiness.as_ref(), &mut faults);
+    let spec = ServiceSpec {
+        name: name.clone(),
+        kind: manifest.kind,
+        description: compose.description.clone(),
+        namespace: compose.namespace.clone(),
+        command: command(manifest, context, &mut faults),
+        args: manifest.process.args.clone(),
+        env: environment(manifest, context, &mut faults),
+        working_dir: absolute(manifest.process.working_dir.as_ref(), &context.root),
+        shell: manifest.process.shell,
+        identity: identity(manifest, &mut faults),
+        disabled: compose.disabled,
+        replicas: compose.replicas.unwrap_or(1),
+        depends_on: dependencies(name, manifest, &mut faults),
+        availability: Availability {
+            restart: compose.availability.restart,
+            backoff: faults.seconds(
+                &["process", "compose", "availability", "backoff_seconds"],
+                compose.availability.backoff_seconds,
+                0.1,
+            ),
+            max_restarts: compose.availability.max_restarts,
+            exit_on_end: compose.availability.exit_on_end,
+            exit_on_skipped: compose.availability.exit_on_skipped,
+        },
+        success_exit_codes: compose.success_exit_codes.iter().copied().collect::<BTreeSet<_>>(),
+        readiness,
+        liveness,
+        shutdown: Shutdown {
+            signal: compose.shutdown.signal.unwrap_or(15),
+            timeout: faults.seconds(
+                &["process", "compose", "shutdown", "timeout_seconds"],
+                compose.shutdown.timeout_seconds,
+                10.0,
+            ),
+            command: compose.shutdown.command.clone(),
+            parent_only: compose.shutdown.parent_only,
+        },
+        log: LogLimits {
+            segment_bytes: u64::from(compose.log_configuration.rotation.max_size_mb.unwrap_or(16)) << 20,
+            keep_segments: compose.log_configuration.rotation.max_backups.unwrap_or(8),
+            keep_days: compose.log_configuration.rotation.max_age_days.unwrap_or(0),
+        },
+        ports,
+        route,
+        update,
+        binaries: context.binaries.clone(),
+        files: Vec::new(),
+        release: context.release.clone(),
+    };
+    check_texts(&spec, &mut faults);
+    (out.len() == before).then_some(spec)
+}
+
+/// Where faults of one service go.
+struct Faults<'a> {
+    name: &'a ServiceName,
+    node: &'a Node,
+    out: &'a mut Vec<Diagnostic>,
+}
+
+impl Faults<'_> {
+    fn add(&mut self, path: &[&str], fault: Diagnostic) {
+        self.out.push(fault.at(self.node.span_at(path)).service(self.name.as_str()));
+    }
+
+    fn seconds(&mut self, path: &[&str], value: Option<f64>, default: f64) -> Duration {
+        duration(value.unwrap_or(default)).unwrap_or_else(|message| {
+            let key = path.last().copied().unwrap_or_default();
+            self.add(path, Diagnostic::new("wrong-value", format!("`{key}` {message}")));
+            Duration::ZERO
+        })
+    }
+}
+
+/// Seconds as a duration; at most a hundred years.
+pub(super) fn duration(seconds: f64) -> Result<Duration, String> {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if duration.as_secs() < 3_200_000_000 => Ok(duration),
+        _ => Err(format!("is {seconds} seconds, which is no span of time that can be waited for")),
+    }
+}
+
+fn absolute(path: Option<&Template>, root: &str) -> Template {
+    match path {
+        None => Template::literal(root),
+        Some(path) => {
+            let text = path.to_string();
+            let has_own_root = text.starts_with('/') || text.starts_with("${run}");
+            if has_own_root { path.clone() } else { path.prefixed(&format!("{root}/")) }
+        }
+    }
+}
+
+/// A name is left to PATH; a path with a slash is relative to the root.
+fn command(manifest: &Manifest, context: &Context, faults: &mut Faults<'_>) -> Template {
+    let command = &manifest.process.command;
+    if command.is_empty() {
+        faults.add(
+            &["process", "command"],
+            Diagnostic::new("wrong-value", "`process.command` is empty").help("name the program to run"),
+        );
+    }
+    if manifest.process.shell {
+        if !manifest.process.args.is_empty() {
+            faults.add(
+                &["process", "args"],
+                Diagnostic::new(
+                    "wrong-value",
+                    "`args` cannot stand beside `shell`: a shell line holds its own arguments",
+                )
+                .help("put the arguments into `command`, or take `shell` away"),
+            );
+        }
+        return command.clone();
+    }
+    if command.to_string().contains('/') { absolute(Some(command), &context.root) } else { command.clone() }
+}
+
+fn environment(manifest: &Manifest, context: &Context, faults: &mut Faults<'_>) -> BTreeMap<String, Template> {
+    let mut env = BTreeMap::new();
+    if !manifest.process.compose.is_dotenv_disabled {
+        env.extend(context.dotenv.iter().map(|(key, value)| (key.clone(), Template::literal(value))));
+    }
+    env.extend(context.profile_env.iter().map(|(key, value)| (key.clone(), Template::literal(value))));
+    for (key, value) in &manifest.process.env {
+        let well_formed = !key.is_empty() && !key.contains(['=', '\0']);
+        if !well_formed {
+            faults.add(
+                &["process", "env", key],
+                Diagnostic::new("wrong-value", format!("`{key}` cannot be the name of an environment variable")),
+            );
+        }
+        if key.starts_with("CORE_") || key.starts_with("LISTEN_") || key == "NOTIFY_SOCKET" {
+            faults.add(
+                &["process", "env", key],
+                Diagnostic::new("reserved-name", format!("`{key}` is set by core itself"))
+                    .help("call the variable something else"),
+            );
+        }
+        env.insert(key.clone(), value.clone());
+    }
+    env
+}
+
+fn identity(manifest: &Manifest, faults: &mut Faults<'_>) -> Identity {
+    let process = &manifest.process;
+    let umask = process.umask.as_ref().and_then(|text| match u32::from_str_radix(text, 8) {
+        Ok(mask) if mask <= 0o777 => Some(mask),
+        _ => {
+            faults.add(
+                &["process", "umask"],
+                Diagnostic::new("wrong-value", format!("`umask` is \"{text}\", expected up to three octal digits"))
+                    .help("for example \"022\""),
+            );
+            None
+        }
+    });
+    let limits = &process.limits;
+    let limits =
+        [("nofile", limits.nofile), ("nproc", limits.nproc), ("core", limits.core), ("as", limits.address_space)];
+    Identity {
+        user: process.user.clone(),
+        group: process.group.clone(),
+        umask,
+        limits: limits
+            .into_iter()
+            .filter_map(|(name, limit)| {
+                limit.map(|limit| match limit {
+                    Limit::Most(most) => (name.to_owned(), Some(most)),
+                    Limit::Word(_) => (name.to_owned(), None),
+                })
+            })
+            .collect(),
+        nice: process.nice,
+        oom_score_adj: process.oom_score_adj,
+    }
+}
+
+fn dependencies(
+    name: &ServiceName,
+    manifest: &Manifest,
+    faults: &mut Faults<'_>,
+) -> BTreeMap<ServiceName, manifest::compose::Condition> {
+    let mut all = BTreeMap::new();
+    for (other, dependency) in &manifest.process.compose.depends_on {
+        let path = ["process", "compose", "depends_on", other.as_str()];
+        match ServiceName::new(other) {
+            Ok(other) if &other == name => {
+                faults.add(
+                    &path,
+                    Diagnostic::new("cycle", format!("`{name}` depends on itself")).help("take the line out"),
+                );
+            }
+            Ok(other) => {
+                all.insert(other, dependency.condition);
+            }
+            Err(rule) => faults.add(
+                &path,
+                Diagnostic::new("unknown-service", format!("`{other}` cannot be a service: its name {rule}")),
+            ),
+        }
+    }
+    all
+}
+
+fn ports(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<Identifier, PortSpec> {
+    let mut all = BTreeMap::new();
+    for (name, port) in &manifest.ports {
+        let path = ["ports", name.as_str()];
+        let identifier = match Identifier::new(name) {
+            Ok(identifier) => identifier,
+            Err(rule) => {
+                faults.add(&path, Diagnostic::new("bad-name", format!("the name of port `{name}` {rule}")));
+                continue;
+            }
+        };
+        if port.hold && port.protocol == Protocol::Udp {
+            faults.add(
+                &["ports", name, "hold"],
+                Diagnostic::new(
+                    "wrong-value",
+                    "a UDP port cannot be held: a datagram socket does not queue connections",
+                )
+                .help("take `hold` away"),
+            );
+        }
+        let address = port.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
+        if address.parse::<std::net::IpAddr>().is_err() {
+            faults.add(
+                &["ports", name, "address"],
+                Diagnostic::new("wrong-value", format!("`address` is \"{address}\", expected an IP address"))
+                    .help("for example \"127.0.0.1\" (this host only), or \"0.0.0.0\" or \"::\" (everybody)"),
+            );
+        }
+        let number = match port.port {
+            PortNumber::Fixed(number) => Some(number),
+            PortNumber::Word(_) => None,
+        };
+        let replicas = manifest.process.compose.replicas.unwrap_or(1);
+        if let (Some(number), false, 2..) = (number, port.hold, replicas) {
+            faults.add(
+                &["ports", name, "port"],
+                Diagnostic::new("duplicate-port", format!("{replicas} replicas cannot all listen on port {number}"))
+                    .help("use \"auto\", or hold the port (`\"hold\": true`)"),
+            );
+        }
+        all.insert(identifier, PortSpec { number, protocol: port.protocol, address, hold: port.hold });
+    }
+    all
+}
+
+fn readiness(manifest: &Manifest, faults: &mut Faults<'_>) -> Option<Probe> {
+    let compose = &manifest.process.compose;
+    let path: &[&str] = &["process", "compose", "readiness_probe"];
+    match (&compose.readiness_probe, &compose.ready_log_line) {
+        (Some(_), Some(_)) => {
+            faults.add(
+                &["process", "compose", "ready_log_line"],
+                Diagnostic::new("bad-probe", "`ready_log_line` and `readiness_probe` cannot stand together")
+                    .help("keep the one that shows best that the service can do its work"),
+            );
+            None
+        }
+        (Some(probe), None) => Probe::resolve(probe, &mut |at, fault| faults.add(&[path, at].concat(), fault)),
+        (None, Some(line)) if line.is_empty() => {
+            faults.add(
+                &["process", "compose", "ready_log_line"],
+                Diagnostic::new("bad-probe", "`ready_log_line` is empty: every line would do"),
+            );
+            None
+        }
+        (None, Some(line)) => Some(Probe::log_line(line.clone())),
+        (None, None) => None,
+    }
+}
+
+fn resolve_route(
+    route: &manifest::Route,
+    ports: &BTreeMap<Identifier, PortSpec>,
+    faults: &mut Faults<'_>,
+) -> Option<Route> {
+    let paths = route.paths.clone().unwrap_or_else(|| vec!["/".to_owned()]);
+    for (index, path) in paths.iter().enumerate() {
+        if !path.starts_with('/') || path.contains(['*', '?', '#', ' ']) {
+            faults.add(
+                &["route", "paths", &index.to_string()],
+                Diagnostic::new("bad-route", format!("`{path}` is no path prefix"))
+                    .help("a prefix begins with `/` and is plain text: \"/api\""),
+            );
+        }
+    }
+    for (index, host) in route.hosts.iter().enumerate() {
+        let plain = host.strip_prefix("*.").unwrap_or(host);
+        if plain.is_empty() || !plain.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
+            faults.add(
+                &["route", "hosts", &index.to_string()],
+                Diagnostic::new("bad-route", format!("`{host}` is no host name"))
+                    .help("write the name alone, without scheme, port or path: \"www.example.org\""),
+            );
+        }
+    }
+    let Some((port, spec)) = ports.iter().find(|(name, _)| name.as_str() == route.port) else {
+        let help = nearest(&route.port, ports.keys().map(Identifier::as_str))
+            .map_or_else(|| "add it to `ports`".to_owned(), |guess| format!("did you mean `{guess}`?"));
+        faults.add(
+            &["route", "port"],
+            Diagnostic::new("unknown-port", format!("the service has no port `{}`", route.port)).help(help),
+        );
+        return None;
+    };
+    if spec.protocol == Protocol::Udp {
+        faults.add(&["route", "port"], Diagnostic::new("bad-route", "the edge speaks HTTP; this port is UDP"));
+    }
+    Some(Route { hosts: route.hosts.clone(), paths, strip_prefix: route.strip_prefix, port: port.clone() })
+}
+
+/// The strategy of a service that asks for none, and why.
+pub fn default_strategy(
+    has_route: bool,
+    ports: impl Iterator<Item = (Option<u16>, bool)> + Clone,
+    has_own_probe: bool,
+) -> (Strategy, Option<String>) {
+    if !has_route {
+        return (Strategy::Restart, Some("it has no route: two copies side by side must be asked for".into()));
+    }
+    if let Some(number) = ports.clone().find_map(|(number, hold)| number.filter(|_| !hold)) {
+        return (
+            Strategy::Restart,
+            Some(format!("port {number} is neither auto nor held: two copies could not both listen")),
+        );
+    }
+    if ports.clone().any(|(_, hold)| hold) && !has_own_probe {
+        return (Strategy::Restart, Some(NO_OWN_PROBE.to_owned()));
+    }
+    (Strategy::Swap, None)
+}
+
+const NO_OWN_PROBE: &str = "a held port answers for old and new alike; only a probe of one instance (exec, a unix socket in ${run}) could tell them apart";
+
+fn resolve_update(
+    manifest: &Manifest,
+    ports: &BTreeMap<Identifier, PortSpec>,
+    readiness: Option<&Probe>,
+    faults: &mut Faults<'_>,
+) -> Update {
+    let update = &manifest.update;
+    let numbers = ports.values().map(|port| (port.number, port.hold));
+    let own_probe = readiness.is_some_and(|probe| probe.check.is_of_one_instance());
+    let (default, reason) = default_strategy(manifest.route.is_some(), numbers.clone(), own_probe);
+    let (strategy, strategy_reason) = match update.strategy {
+        None => (default, reason),
+        Some(asked @ (Strategy::Swap | Strategy::Rolling)) => {
+            if let Some(number) = numbers.clone().find_map(|(number, hold)| number.filter(|_| !hold)) {
+                faults.add(
+                    &["update", "strategy"],
+                    Diagnostic::new(
+                        "bad-strategy",
+                        format!("two copies side by side cannot both listen on port {number}, which is neither auto nor held"),
+                    )
+                    .help("make the port \"auto\", hold it (`\"hold\": true`), or use `\"strategy\": \"restart\"`"),
+                );
+            }
+            if numbers.clone().any(|(_, hold)| hold) && !own_probe {
+                (Strategy::Restart, Some(NO_OWN_PROBE.to_owned()))
+            } else {
+                (asked, None)
+            }
+        }
+        Some(Strategy::Restart) => (Strategy::Restart, None),
+    };
+    Update {
+        strategy,
+        strategy_reason,
+        successes: update.successes.unwrap_or(3),
+        ready: faults.seconds(&["update", "ready_seconds"], update.ready_seconds, 60.0),
+        observe: faults.seconds(&["update", "observe_seconds"], update.observe_seconds, 5.0),
+        drain: faults.seconds(&["update", "drain_seconds"], update.drain_seconds, 30.0),
+    }
+}
+
+/// No text that goes to the kernel may hold a NUL.
+fn check_texts(spec: &ServiceSpec, faults: &mut Faults<'_>) {
+    let mut check = |path: &[&str], text: &Template| {
+        if text.to_string().contains('\0') {
+            faults
+                .add(path, Diagnostic::new("wrong-value", "the text holds a NUL byte, which no program can be given"));
+        }
+    };
+    check(&["process", "command"], &spec.command);
+    for (index, arg) in spec.args.iter().enumerate() {
+        check(&["process", "args", &index.to_string()], arg);
+    }
+    for (key, value) in &spec.env {
+        check(&["process", "env", key], value);
+    }
+    check(&["process", "working_dir"], &spec.working_dir);
+}

@@ -1,0 +1,212 @@
+//! Text that is complete but for what only one instance knows: its run folder, name, replica number and own ports.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::name::Identifier;
+use crate::schema::TEMPLATE;
+
+/// Text with holes for the values of one instance. As a string it is written with those holes as placeholders and
+/// every other `$` doubled, so that a value inserted earlier is never read as a placeholder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Template(Vec<Piece>);
+
+/// A part of a template.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Piece {
+    /// Plain text.
+    Text(String),
+    /// `${run}`: the run folder of the instance.
+    Run,
+    /// `${instance}`: the name of the instance, `web-0@7`.
+    Instance,
+    /// `${replica}`: the number of the replica, from 0.
+    Replica,
+    /// `${port.NAME}` of an auto port.
+    Port(Identifier),
+}
+
+/// What fills the holes.
+pub trait Fill {
+    /// The run folder.
+    fn run(&self) -> String;
+    /// The instance's name.
+    fn instance(&self) -> String;
+    /// The replica's number.
+    fn replica(&self) -> u32;
+    /// The number of an auto port; `None` when the instance has no such port.
+    fn port(&self, name: &Identifier) -> Option<u16>;
+}
+
+impl Template {
+    /// Plain text, whatever it holds.
+    pub fn literal(text: impl Into<String>) -> Self {
+        let text = text.into();
+        if text.is_empty() { Self(Vec::new()) } else { Self(vec![Piece::Text(text)]) }
+    }
+
+    /// From parts; neighbouring text is joined.
+    pub fn from_pieces(pieces: impl IntoIterator<Item = Piece>) -> Self {
+        let mut all: Vec<Piece> = Vec::new();
+        for piece in pieces {
+            match (all.last_mut(), piece) {
+                (_, Piece::Text(text)) if text.is_empty() => {}
+                (Some(Piece::Text(before)), Piece::Text(text)) => before.push_str(&text),
+                (_, piece) => all.push(piece),
+            }
+        }
+        Self(all)
+    }
+
+    /// The parts.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
+    /// The text, where it has no holes.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [] => Some(""),
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it mentions the run folder.
+    pub fn mentions_run(&self) -> bool {
+        self.0.contains(&Piece::Run)
+    }
+
+    /// Whether there is no text and no hole.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts `text` before everything.
+    #[must_use]
+    pub fn prefixed(&self, text: &str) -> Self {
+        Self::from_pieces(std::iter::once(Piece::Text(text.to_owned())).chain(self.0.iter().cloned()))
+    }
+
+    /// The text with its holes filled.
+    pub fn fill(&self, with: &impl Fill) -> String {
+        let mut text = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(part) => text.push_str(part),
+                Piece::Run => text.push_str(&with.run()),
+                Piece::Instance => text.push_str(&with.instance()),
+                Piece::Replica => text.push_str(&with.replica().to_string()),
+                Piece::Port(name) => text.push_str(&with.port(name).unwrap_or(0).to_string()),
+            }
+        }
+        text
+    }
+
+    /// Reads the written form.
+    ///
+    /// # Errors
+    /// Says what is no placeholder of an instance.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            pieces.push(Piece::Text(rest[..at].to_owned()));
+            let after = &rest[at + 1..];
+            if let Some(next) = after.strip_prefix('$') {
+                pieces.push(Piece::Text("$".into()));
+                rest = next;
+                continue;
+            }
+            let Some((name, next)) = after.strip_prefix('{').and_then(|inside| inside.split_once('}')) else {
+                return Err(format!("`{text}` has a `$` that is neither doubled nor a placeholder"));
+            };
+            pieces.push(Piece::of_name(name).ok_or_else(|| format!("`${{{name}}}` is no placeholder of an instance"))?);
+            rest = next;
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        Ok(Self::from_pieces(pieces))
+    }
+}
+
+impl Piece {
+    /// The hole that a placeholder's name stands for.
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "run" => Some(Self::Run),
+            "instance" => Some(Self::Instance),
+            "replica" => Some(Self::Replica),
+            _ => name.strip_prefix("port.").and_then(|port| Identifier::new(port).ok()).map(Self::Port),
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => f.write_str(&text.replace('$', "$$"))?,
+                Piece::Run => f.write_str("${run}")?,
+                Piece::Instance => f.write_str("${instance}")?,
+                Piece::Replica => f.write_str("${replica}")?,
+                Piece::Port(name) => write!(f, "${{port.{name}}}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Template {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Template".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": TEMPLATE})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn piece() -> impl Strategy<Value = Piece> {
+        prop_oneof![
+            any::<String>().prop_map(Piece::Text),
+            Just(Piece::Run),
+            Just(Piece::Instance),
+            Just(Piece::Replica),
+            "[A-Za-z_][A-Za-z0-9_-]{0,8}".prop_map(|name| Piece::Port(Identifier::new(&name).unwrap())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_written_form_reads_back(pieces in prop::collection::vec(piece(), 0..6)) {
+            let template = Template::from_pieces(pieces);
+            prop_assert_eq!(Template::parse(&template.to_string()), Ok(template));
+        }
+    }
+}
