@@ -13,7 +13,7 @@ pub use crate::manifest::compose::{Condition, Restart};
 pub use crate::manifest::{Kind, Protocol, Strategy};
 use crate::name::{Identifier, ServiceName};
 use crate::template::Template;
-pub use probe::{Check, Probe};
+pub use probe::{Check, HttpAnswer, Probe};
 pub use resolve::{Context, default_strategy, resolve};
 
 /// One service, resolved.
@@ -198,6 +198,50 @@ pub struct GeneratedFile {
 }
 
 impl ServiceSpec {
+    /// A service with nothing but a name and a command: every default, and never restarted.
+    pub fn bare(name: ServiceName, command: &str) -> Self {
+        Self {
+            name,
+            kind: Kind::Process,
+            description: None,
+            namespace: None,
+            command: Template::literal(command),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            working_dir: Template::literal("/"),
+            shell: false,
+            identity: Identity::default(),
+            disabled: false,
+            replicas: 1,
+            depends_on: BTreeMap::new(),
+            availability: Availability {
+                restart: Restart::No,
+                backoff: Duration::from_millis(100),
+                max_restarts: 0,
+                exit_on_end: false,
+                exit_on_skipped: false,
+            },
+            success_exit_codes: BTreeSet::new(),
+            readiness: None,
+            liveness: None,
+            shutdown: Shutdown { signal: 15, timeout: Duration::from_secs(10), command: None, parent_only: false },
+            log: LogLimits { segment_bytes: 16 << 20, keep_segments: 8, keep_days: 0 },
+            ports: BTreeMap::new(),
+            route: None,
+            update: Update {
+                strategy: Strategy::Restart,
+                strategy_reason: None,
+                successes: 3,
+                ready: Duration::from_secs(60),
+                observe: Duration::from_secs(5),
+                drain: Duration::from_secs(30),
+            },
+            binaries: BTreeMap::new(),
+            files: Vec::new(),
+            release: None,
+        }
+    }
+
     /// The descriptors a service gets for its held ports: 3 and up, in the order of their names.
     pub fn held_ports(&self) -> impl Iterator<Item = (&Identifier, &PortSpec)> {
         self.ports.iter().filter(|(_, port)| port.hold)

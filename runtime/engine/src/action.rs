@@ -1,0 +1,131 @@
+//! What the engine wants done. An action is carried out by the host, which reports and never decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use core_manifest::{Identifier, ServiceName, ServiceSpec};
+
+use crate::event::ProbeKind;
+use crate::ids::{InstanceId, InvocationId};
+
+/// One effect.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Write down [`crate::Engine::saved`], durably, before what follows.
+    Save,
+    /// Fetch or build what belongs into this folder of `.dep/`. Answer: `Prepared`.
+    Prepare {
+        /// The folder.
+        folder: String,
+        /// A service that needs it.
+        service: ServiceName,
+    },
+    /// Start an invocation, with a new shim where the instance has none. Answer: `Started` or `StartFailed`.
+    Start(StartOrder),
+    /// Send a signal.
+    Signal {
+        /// The invocation.
+        invocation: InvocationId,
+        /// The signal.
+        signal: i32,
+        /// To whom.
+        scope: Scope,
+    },
+    /// Run the shell line that asks the service to end.
+    ShutdownCommand {
+        /// The invocation.
+        invocation: InvocationId,
+        /// Its spec.
+        spec: Arc<ServiceSpec>,
+        /// Its auto ports.
+        ports: BTreeMap<Identifier, u16>,
+    },
+    /// Kill the whole tree, again and again until nothing is left. Answer: `Exited` without leftovers, or `Emptied`.
+    Kill {
+        /// The invocation.
+        invocation: InvocationId,
+    },
+    /// The shim may go; nothing of the instance lives.
+    Release {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// Put a new shim over what a lost one left. Answer: `Adopted`.
+    Adopt {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// Ask. Answer: `Probed`.
+    Probe {
+        /// Whom.
+        invocation: InvocationId,
+        /// Which probe of the spec.
+        probe: ProbeKind,
+        /// Its spec.
+        spec: Arc<ServiceSpec>,
+        /// Its auto ports.
+        ports: BTreeMap<Identifier, u16>,
+    },
+    /// Count established connections. Answer: `Counted`.
+    Count {
+        /// The instance.
+        instance: InstanceId,
+        /// Its ports.
+        ports: Vec<u16>,
+    },
+    /// Write the edge's pointers of a service. Answer: `Routed`.
+    Route(RouteTable),
+    /// Nothing is left: the supervisor is done.
+    Exit {
+        /// Exit code of the stack.
+        code: i32,
+    },
+}
+
+/// To whom a signal goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The first process.
+    Leader,
+    /// Its process group.
+    Group,
+    /// Every process of the tree.
+    Tree,
+}
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct StartOrder {
+    /// The invocation.
+    pub invocation: InvocationId,
+    /// Its spec.
+    pub spec: Arc<ServiceSpec>,
+    /// Its auto ports.
+    pub ports: BTreeMap<Identifier, u16>,
+    /// Automatic restarts so far; comes back in [`crate::event::Found`].
+    pub restarts: u32,
+    /// Failures in a row; comes back in [`crate::event::Found`].
+    pub failures: u32,
+}
+
+/// Where the edge sends the requests of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteTable {
+    /// The service.
+    pub service: ServiceName,
+    /// Version; an answer to an older one is dropped.
+    pub version: u64,
+    /// How many pointer files there are: a power of two, at least twice the replicas.
+    pub pointers: u32,
+    /// Ready instances and their ports. None: requests are refused.
+    pub targets: Vec<Target>,
+}
+
+/// One instance that takes requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its port.
+    pub port: u16,
+}

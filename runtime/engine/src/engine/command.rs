@@ -1,0 +1,195 @@
+//! Commands: they change what is wanted, and nothing else.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use core_manifest::ServiceName;
+
+use super::operation::{Goal, Operation};
+use super::service::Operator;
+use super::{Down, Engine};
+use crate::event::Command;
+use crate::ids::InstanceId;
+use crate::phase::{EndReason, Phase};
+use crate::topology::Topology;
+
+impl Engine {
+    pub(super) fn command(&mut self, id: u64, command: &Command) {
+        let operation = match command {
+            Command::Up { services, timeout } => self.up(services, *timeout),
+            Command::Start { services } => self.start_services(services),
+            Command::Stop { services } => self.stop_services(services),
+            Command::Restart { services } => self.restart_services(services),
+            Command::Scale { service, replicas } => self.scale(service, *replicas),
+            Command::Down => self.begin_down(0, false),
+            Command::Kill => self.begin_down(0, true),
+        };
+        self.add_operation(id, operation);
+    }
+
+    /// Ends the stack. A second time it can only get harsher.
+    pub(super) fn begin_down(&mut self, code: i32, kill: bool) -> Operation {
+        self.down = Some(match self.down {
+            Some(down) => Down { kill: down.kill || kill, ..down },
+            None => Down { code, kill },
+        });
+        self.save = true;
+        self.look_at_everything();
+        Operation::new(Goal::Down, BTreeSet::new(), self.now, None)
+    }
+
+    fn up(&mut self, services: &[ServiceName], timeout: Option<Duration>) -> Operation {
+        if let Some(unknown) = self.unknown(services) {
+            return unknown;
+        }
+        self.down = None;
+        let topology = self.topology();
+        let all: BTreeSet<ServiceName> = if services.is_empty() {
+            self.selected = None;
+            topology.services.keys().cloned().collect()
+        } else {
+            let closure = topology.with_dependencies(services);
+            let is_new = self.instances.values().all(|instance| instance.invocation == 0 && !instance.phase.is_live());
+            match &mut self.selected {
+                _ if is_new => self.selected = Some(closure.clone()),
+                Some(selected) => selected.extend(closure.iter().cloned()),
+                None => {}
+            }
+            closure
+        };
+        for name in &all {
+            let named = services.contains(name);
+            if let Some(service) = self.services.get_mut(name) {
+                let disabled = service.spec.disabled && named;
+                if disabled {
+                    service.operator = Operator::Started;
+                } else if service.operator == Operator::Stopped {
+                    service.operator = Operator::Silent;
+                }
+            }
+            self.try_again(name, false);
+        }
+        self.wanted_otherwise();
+        Operation::new(Goal::Ready, all, self.now, timeout)
+    }
+
+    fn start_services(&mut self, services: &[ServiceName]) -> Operation {
+        if let Some(unknown) = self.unknown(services) {
+            return unknown;
+        }
+        let all = self.topology().with_dependencies(services);
+        for name in &all {
+            let named = services.contains(name);
+            let held_back = self.services.get(name).and_then(|service| self.held_back(name, service)).is_some();
+            if held_back && let Some(service) = self.services.get_mut(name) {
+                service.operator = Operator::Started;
+            }
+            self.try_again(name, named);
+        }
+        self.wanted_otherwise();
+        Operation::new(Goal::Ready, services.iter().cloned().collect(), self.now, None)
+    }
+
+    fn stop_services(&mut self, services: &[ServiceName]) -> Operation {
+        if let Some(unknown) = self.unknown(services) {
+            return unknown;
+        }
+        for name in services {
+            if let Some(service) = self.services.get_mut(name) {
+                service.operator = Operator::Stopped;
+            }
+        }
+        self.wanted_otherwise();
+        Operation::new(Goal::Stopped, services.iter().cloned().collect(), self.now, None)
+    }
+
+    fn restart_services(&mut self, services: &[ServiceName]) -> Operation {
+        if let Some(unknown) = self.unknown(services) {
+            return unknown;
+        }
+        self.generation = self.generation.next();
+        for name in services {
+            let Some(service) = self.services.get_mut(name) else { continue };
+            if service.operator == Operator::Stopped {
+                service.operator = Operator::Started;
+            }
+            let spec = service.spec.clone();
+            self.replace(name, spec, self.generation);
+        }
+        self.ensure_slots();
+        self.wanted_otherwise();
+        Operation::new(Goal::Ready, services.iter().cloned().collect(), self.now, None)
+    }
+
+    fn scale(&mut self, name: &ServiceName, replicas: u32) -> Operation {
+        if let Some(unknown) = self.unknown(std::slice::from_ref(name)) {
+            return unknown;
+        }
+        let Some(service) = self.services.get_mut(name) else { return Operation::failed(String::new()) };
+        let fixed = service.spec.ports.values().filter(|port| !port.hold).find_map(|port| port.number);
+        if let Some(port) = fixed.filter(|_| replicas > 1) {
+            return Operation::failed(format!(
+                "{replicas} replicas of {name} cannot all listen on port {port}: make it \"auto\", or hold it"
+            ));
+        }
+        if replicas == 0 {
+            return Operation::failed(format!("{name} cannot have 0 replicas; to stop it: core stop {name}"));
+        }
+        service.scale = (replicas != service.spec.replicas).then_some(replicas);
+        self.generation = self.generation.next();
+        self.ensure_slots();
+        self.wanted_otherwise();
+        Operation::new(Goal::Ready, BTreeSet::from([name.clone()]), self.now, None)
+    }
+
+    /// What ended badly, or was given up, gets another chance; with `whatever`, what ended well too.
+    fn try_again(&mut self, name: &ServiceName, whatever: bool) {
+        for id in self.ids_of(name) {
+            let Some(instance) = self.instances.get_mut(&id) else { continue };
+            let ended_well = instance.ended_well();
+            let again = match instance.phase {
+                Phase::GaveUp | Phase::Backoff { .. } => true,
+                Phase::Ended(EndReason::Exit) => whatever || !ended_well,
+                _ => false,
+            };
+            instance.failures = 0;
+            if again {
+                instance.restarts = 0;
+                instance.admitted = false;
+                self.set_phase(&id, Phase::Waiting);
+            }
+            let folders: Vec<String> =
+                self.instances[&id].spec.binaries.values().filter_map(|binary| binary.folder.clone()).collect();
+            for folder in folders {
+                if matches!(self.binaries.get(&folder), Some(super::Binary::Failed(_))) {
+                    self.binaries.remove(&folder);
+                }
+            }
+        }
+    }
+
+    fn unknown(&self, services: &[ServiceName]) -> Option<Operation> {
+        let missing = services.iter().find(|name| !self.services.contains_key(*name))?;
+        let known = self.services.keys().map(ServiceName::as_str);
+        let guess = core_manifest::name::nearest(missing.as_str(), known)
+            .map_or_else(String::new, |guess| format!("; did you mean `{guess}`?"));
+        Some(Operation::failed(format!("there is no service `{missing}`{guess}")))
+    }
+
+    fn topology(&self) -> Topology {
+        Topology {
+            services: self.services.iter().map(|(name, service)| (name.clone(), service.spec.clone())).collect(),
+        }
+    }
+
+    fn wanted_otherwise(&mut self) {
+        self.save = true;
+        self.look_at_everything();
+    }
+
+    fn look_at_everything(&mut self) {
+        let all: Vec<InstanceId> = self.instances.keys().cloned().collect();
+        self.changed.extend(all.iter().map(|id| id.service().clone()));
+        self.dirty.extend(all);
+    }
+}

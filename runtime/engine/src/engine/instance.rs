@@ -1,0 +1,125 @@
+//! One instance, as the engine knows it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use core_manifest::{Identifier, ServiceSpec};
+
+use crate::exit::{Exit, Failure};
+use crate::ids::{InstanceId, InvocationId};
+use crate::phase::{Drain, Phase, Stop, Tally};
+use crate::time::Time;
+
+/// Whether a shim stands over the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shim {
+    /// There is none.
+    None,
+    /// It lives.
+    Live,
+    /// It died; the host was asked for a new one.
+    Lost,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Instance {
+    pub(super) id: InstanceId,
+    pub(super) spec: Arc<ServiceSpec>,
+    pub(super) phase: Phase,
+    /// When the phase began.
+    pub(super) since: Time,
+    /// Number of the last start; 0 before the first.
+    pub(super) invocation: u32,
+    /// Automatic restarts.
+    pub(super) restarts: u32,
+    /// Failures in a row; back to 0 after ten seconds ready.
+    pub(super) failures: u32,
+    /// Its auto ports.
+    pub(super) ports: BTreeMap<Identifier, u16>,
+    /// It belongs to a swap and has not taken over.
+    pub(super) candidate: bool,
+    /// It was born beside one that served, and may live beside those that served.
+    pub(super) beside: bool,
+    /// Its dependencies held once: later starts of it do not wait for them again.
+    pub(super) admitted: bool,
+    /// A start of it succeeded once.
+    pub(super) started_once: bool,
+    /// It was ready once.
+    pub(super) ready_once: bool,
+    /// Since when it is, or was last, ready in the present invocation.
+    pub(super) ready_since: Option<Time>,
+    pub(super) last_exit: Option<Exit>,
+    pub(super) last_failure: Option<Failure>,
+    pub(super) shim: Shim,
+    pub(super) readiness: Tally,
+    pub(super) liveness: Tally,
+    /// Its entry in the engine's timers.
+    pub(super) timer: Option<Time>,
+}
+
+impl Instance {
+    pub(super) fn new(id: InstanceId, spec: Arc<ServiceSpec>, now: Time) -> Self {
+        Self {
+            id,
+            spec,
+            phase: Phase::Waiting,
+            since: now,
+            invocation: 0,
+            restarts: 0,
+            failures: 0,
+            ports: BTreeMap::new(),
+            candidate: false,
+            beside: false,
+            admitted: false,
+            started_once: false,
+            ready_once: false,
+            ready_since: None,
+            last_exit: None,
+            last_failure: None,
+            shim: Shim::None,
+            readiness: Tally::default(),
+            liveness: Tally::default(),
+            timer: None,
+        }
+    }
+
+    /// The present (or last) invocation.
+    pub(super) fn invocation_id(&self) -> InvocationId {
+        InvocationId { instance: self.id.clone(), number: self.invocation }
+    }
+
+    /// The number of one of its ports.
+    pub(super) fn port(&self, name: &Identifier) -> Option<u16> {
+        self.spec.ports.get(name).and_then(|port| port.number).or_else(|| self.ports.get(name).copied())
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. })
+    }
+
+    /// Whether its last end was a good one.
+    pub(super) fn ended_well(&self) -> bool {
+        self.last_exit.and_then(Exit::code).is_some_and(|code| self.spec.is_success(code))
+    }
+
+    /// When something is due by itself.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let of_phase = match &self.phase {
+            Phase::Starting { by } => Some(*by),
+            Phase::Probing { by, .. } => *by,
+            Phase::Draining { until, stage, .. } => match stage {
+                Drain::Counting { next: Some(next), .. } => Some((*next).min(*until)),
+                _ => Some(*until),
+            },
+            Phase::Stopping { stage: Stop::Asked { kill_at }, .. } => Some(*kill_at),
+            Phase::Stopping { stage: Stop::Killed { again_at }, .. } => Some(*again_at),
+            Phase::Backoff { until } => Some(*until),
+            Phase::Waiting | Phase::Ready { .. } | Phase::Ended(_) | Phase::GaveUp => None,
+        };
+        let probes = match &self.phase {
+            Phase::Probing { .. } | Phase::Ready { .. } => [self.readiness.next, self.liveness.next],
+            _ => [None, None],
+        };
+        [of_phase, probes[0], probes[1]].into_iter().flatten().min()
+    }
+}

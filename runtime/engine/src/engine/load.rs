@@ -1,0 +1,184 @@
+//! New manifests: what differs is carried out, what does not is not touched.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use core_manifest::{ServiceName, ServiceSpec};
+
+use super::instance::Instance;
+use super::service::{Service, Stage};
+use super::{Binary, Engine, mutated};
+use crate::event::Loaded;
+use crate::ids::InstanceId;
+use crate::plan::{Change, Plan, plan};
+use crate::topology::Topology;
+
+impl Engine {
+    pub(super) fn loaded(&mut self, loaded: &Loaded) {
+        let topology = &loaded.topology;
+        let first = !self.informed;
+        self.informed = true;
+        self.given_ports.clone_from(&loaded.ports);
+        self.range = loaded.range.clone();
+        self.problems.clear();
+        for folder in &loaded.present {
+            self.binaries.insert(folder.clone(), Binary::Present);
+        }
+        // What could not be had is tried again with every reading.
+        self.binaries.retain(|_, binary| !matches!(binary, Binary::Failed(_)));
+        if first {
+            self.adopt_found(topology);
+        }
+        if !loaded.select.is_empty() && self.instances.values().all(|instance| instance.invocation == 0) {
+            self.selected = Some(topology.with_dependencies(&loaded.select));
+        }
+        let plan = self.plan_for(topology, loaded.again);
+        if !plan.is_empty() {
+            self.generation = plan.to;
+            self.save = true;
+        }
+        for (name, planned) in &plan.services {
+            let new = topology.services.get(name);
+            match (planned.change, new) {
+                (Change::Keep, Some(spec)) if mutated!(self, ReplaceUnchanged) => {
+                    self.generation = self.generation.next();
+                    self.replace(name, spec.clone(), self.generation);
+                }
+                (Change::Keep | Change::Refresh, Some(spec)) => self.refresh(name, spec),
+                (Change::Start, Some(spec)) => {
+                    self.services.insert(name.clone(), Service::new(spec.clone(), self.generation));
+                }
+                (Change::Swap | Change::Restart, Some(spec)) => {
+                    if self.goes_back(name, spec) {
+                        continue;
+                    }
+                    self.replace(name, spec.clone(), self.generation);
+                }
+                _ => {
+                    self.services.remove(name);
+                }
+            }
+            self.changed.insert(name.clone());
+        }
+        self.save |= first;
+        self.index_dependents();
+        self.ensure_slots();
+    }
+
+    /// What `topology` would change.
+    pub fn plan_for(&self, topology: &Topology, again: bool) -> Plan {
+        let mut now = Topology::default();
+        for (name, service) in &self.services {
+            // A spec that was tried and put back counts as the one that is, so that it is not tried again.
+            let spec = match (&service.rejected, topology.services.get(name)) {
+                (Some((rejected, _)), Some(new)) if !again && rejected == new => rejected.clone(),
+                _ => service.spec.clone(),
+            };
+            now.services.insert(name.clone(), spec);
+        }
+        plan(self.generation, &now, topology)
+    }
+
+    /// Instances that were found and of which nothing was written down belong to the service of their name.
+    fn adopt_found(&mut self, topology: &Topology) {
+        for (name, spec) in &topology.services {
+            if self.services.contains_key(name) {
+                continue;
+            }
+            let newest = self.instances_of(name).map(|instance| instance.id.generation).max();
+            let Some(born) = newest else { continue };
+            self.services.insert(name.clone(), Service::new(spec.clone(), born));
+            for id in self.ids_of(name) {
+                if let Some(instance) = self.instances.get_mut(&id) {
+                    instance.spec = spec.clone();
+                }
+            }
+            self.save = true;
+        }
+    }
+
+    /// Settings that need no new process.
+    fn refresh(&mut self, name: &ServiceName, spec: &Arc<ServiceSpec>) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        if service.rejected.as_ref().is_some_and(|(rejected, _)| rejected == spec) {
+            return;
+        }
+        if service.spec == *spec {
+            return;
+        }
+        service.spec = spec.clone();
+        self.save = true;
+        let born = service.born;
+        let now = self.now;
+        for id in self.ids_of(name) {
+            let Some(instance) = self.instances.get_mut(&id).filter(|instance| instance.id.generation == born) else {
+                continue;
+            };
+            let before = std::mem::replace(&mut instance.spec, spec.clone());
+            if instance.phase.process().is_some() {
+                // A probe that is new, or another, is asked at once; one that is gone, never again.
+                if before.readiness != spec.readiness && !instance.readiness.outstanding {
+                    instance.readiness.next = spec.readiness.as_ref().map(|_| now);
+                }
+                if before.liveness != spec.liveness && !instance.liveness.outstanding {
+                    let asked = instance.ready_once && spec.liveness.is_some();
+                    instance.liveness.next = asked.then_some(now);
+                }
+            }
+            self.dirty.insert(id.clone());
+            // Without a readiness probe there is nothing left to wait for.
+            if spec.readiness.is_none() {
+                self.became_ready(&id);
+            }
+        }
+    }
+
+    /// An edit taken back while its swap is still on the way: what serves simply stays.
+    fn goes_back(&mut self, name: &ServiceName, spec: &Arc<ServiceSpec>) -> bool {
+        let Some(service) = self.services.get_mut(name) else { return false };
+        let Some(rollout) =
+            service.rollout.take_if(|rollout| rollout.stage == Stage::Bringing && rollout.spec == *spec)
+        else {
+            return false;
+        };
+        service.spec = rollout.spec;
+        service.born = rollout.born;
+        service.rejected = None;
+        self.save = true;
+        true
+    }
+
+    /// Every slot of every service has an instance of the generation that is wanted.
+    pub(super) fn ensure_slots(&mut self) {
+        let now = self.now;
+        let mut missing: Vec<(InstanceId, Arc<ServiceSpec>, bool)> = Vec::new();
+        for (name, service) in &self.services {
+            for replica in 0..service.replicas() {
+                let id = InstanceId::new(name.clone(), replica, service.born);
+                if !self.instances.contains_key(&id) {
+                    let on_trial = service.rollout.as_ref().is_some_and(|rollout| rollout.stage == Stage::Bringing);
+                    missing.push((id, service.spec.clone(), on_trial));
+                }
+            }
+            // An instance of what serves on may be missing too, when there are more replicas now.
+            if let Some(rollout) = &service.rollout {
+                for replica in 0..service.replicas() {
+                    let id = InstanceId::new(name.clone(), replica, rollout.born);
+                    if !self.instances.contains_key(&id) && rollout.stage == Stage::Bringing {
+                        missing.push((id, rollout.spec.clone(), false));
+                    }
+                }
+            }
+        }
+        for (id, spec, candidate) in missing {
+            let mut instance = Instance::new(id.clone(), spec, now);
+            instance.candidate = candidate;
+            instance.beside = candidate;
+            self.changed.insert(id.service().clone());
+            self.dirty.insert(id.clone());
+            self.instances.insert(id, instance);
+        }
+        let unwanted: BTreeSet<InstanceId> = self.instances.keys().cloned().collect();
+        self.dirty.extend(unwanted);
+    }
+}

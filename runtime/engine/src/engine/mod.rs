@@ -1,0 +1,382 @@
+//! The state of everything, and the one function that changes it.
+//!
+//! [`Engine::step`] takes the time and an event and returns what is to be done. It is total: any event in any state
+//! is answered, an event about something the state does not hold is dropped. After the event itself has been taken
+//! in, everything it may have touched is looked at again: what is wanted is compared with what is, and what is
+//! missing is asked for ([`advance`]). So there is no difference between a first start, an edit, a restart after a
+//! crash of the supervisor, and a command.
+
+mod advance;
+mod command;
+mod instance;
+mod lifecycle;
+mod load;
+mod operation;
+mod probing;
+mod report;
+mod restore;
+mod rollout;
+mod routing;
+pub(crate) mod service;
+mod stopping;
+mod view;
+mod waiting;
+mod want;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use core_manifest::{Identifier, Problem, ServiceName};
+
+use crate::action::Action;
+use crate::event::Event;
+use crate::ids::{Generation, InstanceId};
+#[cfg(feature = "mutations")]
+use crate::mutation::Mutation;
+use crate::phase::Phase;
+use crate::saved::{Saved, SavedRollout, SavedService};
+use crate::time::Time;
+use crate::topology::PortRange;
+use instance::Instance;
+pub use operation::{Operation, OperationState};
+use routing::Routing;
+use service::{Service, Stage};
+pub use view::{InstanceView, ServiceState, StackState, View, WaitingView};
+pub use waiting::WaitingOn;
+
+/// A binary's folder in `.dep/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Binary {
+    /// The host was asked for it.
+    Asked,
+    /// It is there.
+    Present,
+    /// It could not be had.
+    Failed(String),
+}
+
+/// The stack is being ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Down {
+    code: i32,
+    /// Without asking the services.
+    kill: bool,
+}
+
+/// The state of everything.
+#[derive(Clone, Debug, Default)]
+pub struct Engine {
+    now: Time,
+    generation: Generation,
+    /// What is wanted is known: from what was written down, or from the manifests.
+    informed: bool,
+    services: BTreeMap<ServiceName, Service>,
+    instances: BTreeMap<InstanceId, Instance>,
+    /// Who waits for whom, of any spec that counts. May name more than is true now.
+    dependents: BTreeMap<ServiceName, BTreeSet<ServiceName>>,
+    selected: Option<BTreeSet<ServiceName>>,
+    routings: BTreeMap<ServiceName, Routing>,
+    binaries: BTreeMap<String, Binary>,
+    given_ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
+    /// Ports that strangers were found on.
+    foreign_ports: BTreeSet<u16>,
+    range: PortRange,
+    next_port: u16,
+    operations: BTreeMap<u64, Operation>,
+    problems: Vec<Problem>,
+    down: Option<Down>,
+    finished: bool,
+    timers: BTreeSet<(Time, InstanceId)>,
+    /// Instances to look at before the step ends.
+    dirty: BTreeSet<InstanceId>,
+    /// Services of which something changed in this step.
+    changed: BTreeSet<ServiceName>,
+    actions: Vec<Action>,
+    save: bool,
+    random: u64,
+    #[cfg(feature = "mutations")]
+    mutation: Option<Mutation>,
+}
+
+impl Engine {
+    /// A new engine; `seed` feeds the jitter of backoffs.
+    pub fn new(seed: u64) -> Self {
+        Self { random: seed, ..Self::default() }
+    }
+
+    /// A new engine with a fault.
+    #[cfg(feature = "mutations")]
+    pub fn with_mutation(seed: u64, mutation: Mutation) -> Self {
+        Self { mutation: Some(mutation), ..Self::new(seed) }
+    }
+
+    /// Takes in `event` at the time `now`, and returns what is to be done, in this order.
+    pub fn step(&mut self, now: Time, event: &Event) -> Vec<Action> {
+        self.now = self.now.max(now);
+        self.take(event);
+        self.fire_timers();
+        self.settle();
+        self.settle_operations();
+        self.changed.clear();
+        self.finish();
+        let mut actions = std::mem::take(&mut self.actions);
+        if std::mem::take(&mut self.save) {
+            actions.insert(0, Action::Save);
+        }
+        actions
+    }
+
+    /// When `step` is to be called with a `Tick` at the latest.
+    pub fn deadline(&self) -> Option<Time> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let routing = self.routings.values().filter_map(Routing::deadline).min();
+        let rollout = self.services.values().filter_map(|service| match service.rollout.as_ref()?.stage {
+            Stage::Observing { until } => Some(until),
+            _ => None,
+        });
+        let operation = self.operations.values().filter_map(Operation::deadline).min();
+        [timer, routing, rollout.min(), operation].into_iter().flatten().min()
+    }
+
+    /// An instance that neither holds a deadline nor waits for an answer, though its phase is not final. There is none;
+    /// the tests ask after every step.
+    pub fn stuck(&self) -> Option<String> {
+        let is_stuck = |instance: &&Instance| {
+            let asked = |probe: &Option<core_manifest::spec::Probe>, tally: &crate::phase::Tally| {
+                let once = |probe: &core_manifest::spec::Probe| {
+                    matches!(probe.check, core_manifest::spec::Check::LogLine { .. }) && tally.successes > 0
+                };
+                probe.as_ref().is_none_or(|probe| tally.outstanding || tally.next.is_some() || once(probe))
+            };
+            match &instance.phase {
+                Phase::Waiting => self.waiting_on(instance).is_empty(),
+                Phase::Probing { .. } => !asked(&instance.spec.readiness, &instance.readiness),
+                Phase::Ready { .. } => {
+                    !asked(&instance.spec.readiness, &instance.readiness)
+                        || !asked(&instance.spec.liveness, &instance.liveness)
+                }
+                _ => !instance.phase.is_final() && instance.deadline().is_none(),
+            }
+        };
+        self.instances
+            .values()
+            .find(is_stuck)
+            .map(|instance| format!("{} is stuck in {:?}", instance.id, instance.phase))
+    }
+
+    /// Whether the stack has ended.
+    pub fn finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The newest generation.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// What is to be written down.
+    pub fn saved(&self) -> Saved {
+        let services = self.services.iter().map(|(name, service)| {
+            let saved = SavedService {
+                spec: service.spec.clone(),
+                born: service.born,
+                rollout: service.rollout.as_ref().map(|rollout| SavedRollout {
+                    spec: rollout.spec.clone(),
+                    born: rollout.born,
+                    switched: rollout.stage != Stage::Bringing,
+                }),
+                operator: service.operator,
+                scale: service.scale,
+                rejected: service.rejected.clone(),
+            };
+            (name.clone(), saved)
+        });
+        let others = self.instances.values().filter(|instance| instance.phase.is_live() && !self.is_born(&instance.id));
+        Saved {
+            generation: self.generation,
+            down: self.down.is_some() && !self.finished,
+            selected: self.selected.clone(),
+            services: services.collect(),
+            others: others.map(|instance| (instance.id.clone(), instance.spec.clone())).collect(),
+            ports: self
+                .given_ports
+                .iter()
+                .map(|((service, replica, name), number)| (service.clone(), *replica, name.clone(), *number))
+                .collect(),
+            range: self.range.clone(),
+        }
+    }
+
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Restored { saved, found } => self.restored(saved.as_deref(), found),
+            Event::Loaded(loaded) => self.loaded(loaded),
+            Event::Rejected(problems) => self.problems.clone_from(problems),
+            Event::Command { operation, command } => self.command(*operation, command),
+            Event::Prepared { folder, result } => self.prepared(folder, result),
+            Event::Started { invocation, pid } => self.started(invocation, *pid),
+            Event::StartFailed { invocation, failure } => self.start_failed(invocation, failure),
+            Event::Exited { invocation, exit, leftovers } => self.exited(invocation, *exit, *leftovers),
+            Event::Emptied { invocation } => self.emptied(invocation),
+            Event::ShimLost { instance } => self.shim_lost(instance),
+            Event::Adopted { instance, invocation, life } => self.adopted(instance, *invocation, life),
+            Event::Probed { invocation, probe, result } => self.probed(invocation, *probe, result),
+            Event::Counted { instance, established } => self.counted(instance, *established),
+            Event::Routed { service, version, result } => self.routed(service, *version, result),
+            Event::Tick => {}
+        }
+    }
+
+    /// Everything whose time has come is looked at.
+    fn fire_timers(&mut self) {
+        while let Some((at, id)) = self.timers.first() {
+            if *at > self.now {
+                break;
+            }
+            let id = id.clone();
+            self.timers.pop_first();
+            if let Some(instance) = self.instances.get_mut(&id) {
+                instance.timer = None;
+            }
+            self.dirty.insert(id);
+        }
+        let due: Vec<ServiceName> = self
+            .routings
+            .iter()
+            .filter(|(_, routing)| routing.deadline().is_some_and(|at| at <= self.now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.changed.extend(due);
+        let observed: Vec<ServiceName> = self
+            .services
+            .iter()
+            .filter(|(_, service)| {
+                matches!(service.rollout.as_ref().map(|rollout| rollout.stage), Some(Stage::Observing { until }) if until <= self.now)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.changed.extend(observed);
+    }
+
+    /// Looks at whatever may have been touched until nothing changes any more.
+    fn settle(&mut self) {
+        let mut settled: BTreeSet<ServiceName> = BTreeSet::new();
+        let mut spread: BTreeSet<ServiceName> = std::mem::take(&mut self.changed);
+        loop {
+            for name in &spread {
+                self.spread(name);
+            }
+            settled.append(&mut spread);
+            while let Some(id) = self.dirty.pop_first() {
+                self.advance(&id);
+            }
+            for name in settled.iter().chain(&self.changed).cloned().collect::<Vec<_>>() {
+                self.settle_rollout(&name);
+                self.settle_route(&name);
+            }
+            spread = std::mem::take(&mut self.changed);
+            if spread.is_empty() && self.dirty.is_empty() {
+                break;
+            }
+        }
+        self.changed = settled;
+    }
+
+    /// Marks what looks at the service: its own instances, those that wait for it, those it must outlive.
+    fn spread(&mut self, name: &ServiceName) {
+        let mut services: BTreeSet<ServiceName> = BTreeSet::from([name.clone()]);
+        services.extend(self.dependents.get(name).into_iter().flatten().cloned());
+        for id in self.ids_of(name) {
+            services.extend(self.instances[&id].spec.depends_on.keys().cloned());
+        }
+        if self.is_edge(name) {
+            services.extend(self.routings.keys().cloned());
+        }
+        for service in services {
+            self.dirty.extend(self.ids_of(&service));
+        }
+    }
+
+    fn finish(&mut self) {
+        let Some(down) = self.down else { return };
+        if self.finished || self.instances.values().any(|instance| instance.phase.is_live()) {
+            return;
+        }
+        self.finished = true;
+        self.finish_operations_of_down();
+        self.save = true;
+        self.actions.push(Action::Exit { code: down.code });
+    }
+
+    /// The instances of a service, in the order of slots and generations.
+    fn ids_of(&self, service: &ServiceName) -> Vec<InstanceId> {
+        let first = InstanceId::new(service.clone(), 0, Generation(0));
+        self.instances.range(first..).take_while(|(id, _)| id.service() == service).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn instances_of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Instance> {
+        let first = InstanceId::new(service.clone(), 0, Generation(0));
+        self.instances.range(first..).take_while(move |(id, _)| id.service() == service).map(|(_, instance)| instance)
+    }
+
+    fn set_phase(&mut self, id: &InstanceId, phase: Phase) {
+        let now = self.now;
+        if let Some(instance) = self.instances.get_mut(id) {
+            if instance.phase.name() != phase.name() {
+                instance.since = now;
+            }
+            instance.phase = phase;
+            self.dirty.insert(id.clone());
+            self.changed.insert(id.service().clone());
+        }
+    }
+
+    /// Brings the timers up to date with an instance.
+    fn retime(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let deadline = instance.deadline();
+        if deadline == instance.timer {
+            return;
+        }
+        if let Some(before) = instance.timer {
+            self.timers.remove(&(before, id.clone()));
+        }
+        instance.timer = deadline;
+        if let Some(at) = deadline {
+            self.timers.insert((at, id.clone()));
+        }
+    }
+
+    fn remove_instance(&mut self, id: &InstanceId) {
+        if let Some(instance) = self.instances.remove(id) {
+            if let Some(at) = instance.timer {
+                self.timers.remove(&(at, id.clone()));
+            }
+            self.changed.insert(id.service().clone());
+            // Those that waited for its slot, its port, or its end.
+            let waiting: Vec<InstanceId> =
+                instance.spec.depends_on.keys().flat_map(|service| self.ids_of(service)).collect();
+            self.dirty.extend(waiting);
+            if instance.spec.ports.values().any(|port| port.number.is_some() && !port.hold) {
+                let waiting = self.instances.values().filter(|other| other.phase == Phase::Waiting);
+                self.dirty.extend(waiting.map(|other| other.id.clone()).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[cfg(feature = "mutations")]
+    fn mutated(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+}
+
+/// Whether a named fault is on. Without the feature it never is.
+macro_rules! mutated {
+    ($engine:expr, $name:ident) => {{
+        #[cfg(feature = "mutations")]
+        let is_on = $engine.mutated($crate::mutation::Mutation::$name);
+        #[cfg(not(feature = "mutations"))]
+        let is_on = false;
+        is_on
+    }};
+}
+use mutated;

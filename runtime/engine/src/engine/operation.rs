@@ -1,0 +1,232 @@
+//! What somebody asked for, until it has come true or cannot.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use core_manifest::ServiceName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::instance::Instance;
+use super::waiting::WaitingOn;
+use super::{Binary, Engine};
+use crate::ids::InvocationId;
+use crate::phase::{EndReason, Phase};
+use crate::time::Time;
+
+/// Failed starts in a row after which somebody who waits is told.
+const PATIENCE: u32 = 5;
+/// How many finished operations are remembered.
+const REMEMBERED: usize = 100;
+
+/// What is to come true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// The services are ready, or have ended well.
+    Ready,
+    /// Nothing of the services runs.
+    Stopped,
+    /// Nothing of the stack runs.
+    Down,
+}
+
+/// Something that was asked for.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    pub(super) goal: Goal,
+    /// Services for which it has not come true.
+    pub(super) pending: BTreeSet<ServiceName>,
+    /// Since when its time runs: builds and downloads do not count.
+    pub(super) counted_from: Time,
+    pub(super) timeout: Option<Duration>,
+    /// How it stands.
+    pub state: OperationState,
+}
+
+/// How an operation stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum OperationState {
+    /// It has not come true yet.
+    Running,
+    /// It has come true.
+    Done,
+    /// It cannot come true, or did not in time.
+    Failed {
+        /// Why.
+        message: String,
+        /// The invocation whose log says more.
+        #[schemars(with = "Option<String>")]
+        culprit: Option<InvocationId>,
+    },
+}
+
+impl Operation {
+    pub(super) fn new(goal: Goal, pending: BTreeSet<ServiceName>, now: Time, timeout: Option<Duration>) -> Self {
+        Self { goal, pending, counted_from: now, timeout, state: OperationState::Running }
+    }
+
+    pub(super) fn failed(message: String) -> Self {
+        let state = OperationState::Failed { message, culprit: None };
+        Self { goal: Goal::Ready, pending: BTreeSet::new(), counted_from: Time(0), timeout: None, state }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        match (&self.state, self.timeout) {
+            (OperationState::Running, Some(timeout)) => Some(self.counted_from + timeout),
+            _ => None,
+        }
+    }
+}
+
+/// How one service stands to the goal of being ready.
+enum Standing {
+    There,
+    OnTheWay,
+    Hopeless(String, Option<InvocationId>),
+}
+
+impl Engine {
+    /// How an operation stands; `None` when it is not known (any more).
+    pub fn operation(&self, id: u64) -> Option<&Operation> {
+        self.operations.get(&id)
+    }
+
+    pub(super) fn add_operation(&mut self, id: u64, operation: Operation) {
+        self.changed.extend(operation.pending.iter().cloned());
+        self.operations.insert(id, operation);
+        while self.operations.len() > REMEMBERED {
+            let finished = self.operations.iter().find(|(_, one)| one.state != OperationState::Running);
+            let Some(oldest) = finished.map(|(id, _)| *id) else { break };
+            self.operations.remove(&oldest);
+        }
+    }
+
+    pub(super) fn settle_operations(&mut self) {
+        let running: Vec<u64> =
+            self.operations.iter().filter(|(_, one)| one.state == OperationState::Running).map(|(id, _)| *id).collect();
+        for id in running {
+            let Some(mut operation) = self.operations.remove(&id) else { continue };
+            self.settle_operation(&mut operation);
+            self.operations.insert(id, operation);
+        }
+    }
+
+    fn settle_operation(&self, operation: &mut Operation) {
+        let touched: Vec<ServiceName> = operation.pending.intersection(&self.changed).cloned().collect();
+        for name in touched {
+            let standing = match operation.goal {
+                Goal::Ready => self.standing(&name),
+                Goal::Stopped if self.instances_of(&name).any(|instance| instance.phase.is_live()) => {
+                    Standing::OnTheWay
+                }
+                Goal::Stopped => Standing::There,
+                Goal::Down => Standing::OnTheWay,
+            };
+            match standing {
+                Standing::There => {
+                    operation.pending.remove(&name);
+                }
+                Standing::OnTheWay => {}
+                Standing::Hopeless(message, culprit) => {
+                    operation.state = OperationState::Failed { message, culprit };
+                    return;
+                }
+            }
+        }
+        if operation.pending.is_empty() && operation.goal != Goal::Down {
+            operation.state = OperationState::Done;
+            return;
+        }
+        let is_preparing = operation.pending.iter().any(|name| {
+            self.instances_of(name).flat_map(|instance| instance.spec.binaries.values()).any(|binary| {
+                binary.folder.as_ref().is_some_and(|folder| self.binaries.get(folder) == Some(&Binary::Asked))
+            })
+        });
+        if is_preparing {
+            operation.counted_from = self.now;
+        } else if operation.deadline().is_some_and(|at| at <= self.now) {
+            operation.state = self.timed_out(operation);
+        }
+    }
+
+    fn timed_out(&self, operation: &Operation) -> OperationState {
+        let late: Vec<String> = operation.pending.iter().map(|name| self.in_words(name)).collect();
+        let culprit = operation.pending.iter().find_map(|name| {
+            self.instances_of(name).find(|instance| instance.phase.is_live()).map(Instance::invocation_id)
+        });
+        let seconds = operation.timeout.unwrap_or_default().as_secs_f64();
+        OperationState::Failed { message: format!("not ready after {seconds} s: {}", late.join("; ")), culprit }
+    }
+
+    fn in_words(&self, name: &ServiceName) -> String {
+        let Some(instance) = self.instances_of(name).find(|instance| !instance.is_ready()) else {
+            return format!("{name} does not exist");
+        };
+        let waiting: Vec<String> = match instance.phase {
+            Phase::Waiting => self.waiting_on(instance).iter().map(WaitingOn::message).collect(),
+            Phase::Probing { .. } => instance.readiness.last_failure.iter().cloned().collect(),
+            _ => instance.last_failure.iter().map(ToString::to_string).collect(),
+        };
+        let more = if waiting.is_empty() { String::new() } else { format!(" ({})", waiting.join(", ")) };
+        format!("{} is {}{more}", instance.id, instance.phase.name().word())
+    }
+
+    /// How a service stands to being ready.
+    fn standing(&self, name: &ServiceName) -> Standing {
+        let Some(service) = self.services.get(name) else {
+            return Standing::Hopeless(format!("there is no service `{name}` any more"), None);
+        };
+        if let Some((_, why)) = &service.rejected {
+            return Standing::Hopeless(format!("the new version of {name} did not take over: {why}"), None);
+        }
+        let mut all_there = service.rollout.is_none();
+        for instance in self.instances_of(name).filter(|instance| instance.id.generation == service.born) {
+            let id = &instance.id;
+            let culprit = (instance.invocation > 0).then(|| instance.invocation_id());
+            let why = || instance.last_failure.as_ref().map_or_else(String::new, |failure| format!(": it {failure}"));
+            let good_end =
+                instance.last_exit.is_some_and(|exit| exit.code().is_some_and(|code| instance.spec.is_success(code)));
+            match &instance.phase {
+                Phase::Ready { .. } | Phase::Ended(EndReason::Disabled) => {}
+                Phase::Ended(EndReason::Exit) if good_end => {}
+                Phase::Ended(EndReason::Exit) => {
+                    return Standing::Hopeless(format!("{id} has ended{}", why()), culprit);
+                }
+                Phase::Ended(EndReason::Stopped) => return Standing::Hopeless(format!("{id} was stopped"), None),
+                Phase::Ended(EndReason::Skipped) => {
+                    let unmet: Vec<String> = self.unmet_dependencies(instance).iter().map(WaitingOn::message).collect();
+                    return Standing::Hopeless(format!("{id} was skipped: it {}", unmet.join(", ")), None);
+                }
+                Phase::GaveUp => return Standing::Hopeless(format!("{id} was given up{}", why()), culprit),
+                _ if instance.failures >= PATIENCE => {
+                    let message = format!("{id} failed {} times in a row{}", instance.failures, why());
+                    return Standing::Hopeless(message, culprit);
+                }
+                Phase::Waiting => {
+                    for missing in self.missing_binaries(instance) {
+                        if let WaitingOn::Binary { failed: Some(_), .. } = missing {
+                            return Standing::Hopeless(format!("{id}: {}", missing.message()), None);
+                        }
+                    }
+                    all_there = false;
+                }
+                _ => all_there = false,
+            }
+        }
+        if all_there { Standing::There } else { Standing::OnTheWay }
+    }
+
+    pub(super) fn finish_operations_of_down(&mut self) {
+        for operation in self.operations.values_mut() {
+            if operation.state == OperationState::Running {
+                operation.state = match operation.goal {
+                    Goal::Down | Goal::Stopped => OperationState::Done,
+                    Goal::Ready => {
+                        OperationState::Failed { message: "the stack was ended meanwhile".into(), culprit: None }
+                    }
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Reports of the host about processes, shims and binaries.
+
+use super::instance::Shim;
+use super::{Binary, Engine, mutated};
+use crate::action::Action;
+use crate::event::Life;
+use crate::exit::{Exit, Failure};
+use crate::ids::{InstanceId, InvocationId};
+use crate::phase::{Drain, Phase, Process, Stop};
+
+impl Engine {
+    /// The instance, if what is reported is about its present invocation and something of it may live.
+    fn present(&self, invocation: &InvocationId) -> Option<InstanceId> {
+        let instance = self.instances.get(&invocation.instance)?;
+        let is_present = instance.invocation == invocation.number || mutated!(self, ForgetInvocation);
+        (is_present && instance.phase.is_live()).then(|| invocation.instance.clone())
+    }
+
+    pub(super) fn started(&mut self, invocation: &InvocationId, pid: u32) {
+        let Some(id) = self.present(invocation) else { return };
+        let now = self.now;
+        let Some(instance) = self.instances.get_mut(&id) else { return };
+        instance.started_once = true;
+        // Its start was given up on; the kill that was sent finds it.
+        if !matches!(instance.phase, Phase::Starting { .. }) {
+            return;
+        }
+        let process = Process { pid, started: now };
+        let by = instance.spec.readiness.as_ref().map(|probe| now + probe.initial_delay + instance.spec.update.ready);
+        let has_probe = instance.spec.readiness.is_some();
+        self.set_phase(&id, Phase::Probing { process, by });
+        self.begin_probes(&id);
+        if !has_probe {
+            self.became_ready(&id);
+        }
+    }
+
+    pub(super) fn start_failed(&mut self, invocation: &InvocationId, failure: &Failure) {
+        let Some(id) = self.present(invocation) else { return };
+        self.note_failure(&id, failure.clone());
+        if let Failure::PortTaken { port, .. } = failure {
+            self.foreign_ports.insert(*port);
+            // An instance with a port of its own moves on; nothing else about it failed.
+            let instance = &self.instances[&id];
+            let moves = instance.ports.iter().any(|(name, number)| {
+                let key = (id.service().clone(), id.slot.replica, name.clone());
+                number == port && !self.given_ports.contains_key(&key)
+            });
+            if moves {
+                self.set_phase(&id, Phase::Waiting);
+                return;
+            }
+        }
+        match self.want(&self.instances[&id]) {
+            super::want::Want::Stop(reason) => self.rest(&id, reason),
+            _ => self.failed(&id, failure),
+        }
+    }
+
+    pub(super) fn exited(&mut self, invocation: &InvocationId, exit: Exit, leftovers: bool) {
+        let Some(id) = self.present(invocation) else { return };
+        let Some(instance) = self.instances.get_mut(&id) else { return };
+        instance.last_exit = Some(exit);
+        let leftovers = leftovers && !mutated!(self, StartOverLeftovers);
+        match (self.instances[&id].phase.clone(), leftovers) {
+            (Phase::Stopping { why, .. }, false) => self.ended(&id, Some(why)),
+            // The rest of its tree was asked or killed with it; `Emptied` or the next kill follows.
+            (Phase::Stopping { .. }, true) => {}
+            (_, false) => self.ended(&id, None),
+            (_, true) => self.sweep(&id),
+        }
+    }
+
+    pub(super) fn emptied(&mut self, invocation: &InvocationId) {
+        let Some(id) = self.present(invocation) else { return };
+        if let Phase::Stopping { why, .. } = self.instances[&id].phase {
+            self.ended(&id, Some(why));
+        }
+    }
+
+    pub(super) fn counted(&mut self, id: &InstanceId, established: u32) {
+        let now = self.now;
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        if let Phase::Draining { stage: Drain::Counting { zeros, next }, .. } = &mut instance.phase {
+            *zeros = if established == 0 { *zeros + 1 } else { 0 };
+            *next = Some(now + std::time::Duration::from_millis(100));
+            self.dirty.insert(id.clone());
+        }
+    }
+
+    pub(super) fn prepared(&mut self, folder: &str, result: &Result<(), String>) {
+        let binary = match result {
+            Ok(()) => Binary::Present,
+            Err(message) => Binary::Failed(message.clone()),
+        };
+        self.binaries.insert(folder.to_owned(), binary);
+        let needing = self
+            .instances
+            .values()
+            .filter(|instance| instance.spec.binaries.values().any(|binary| binary.folder.as_deref() == Some(folder)));
+        let needing: Vec<InstanceId> = needing.map(|instance| instance.id.clone()).collect();
+        for id in needing {
+            self.changed.insert(id.service().clone());
+            self.dirty.insert(id);
+        }
+    }
+
+    pub(super) fn shim_lost(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        if instance.shim != Shim::Live {
+            return;
+        }
+        instance.shim = Shim::Lost;
+        self.actions.push(Action::Adopt { instance: id.clone() });
+    }
+
+    pub(super) fn adopted(&mut self, id: &InstanceId, begun: u32, life: &Life) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        if instance.shim != Shim::Lost {
+            return;
+        }
+        instance.shim = Shim::Live;
+        self.dirty.insert(id.clone());
+        let Some(instance) = self.instances.get(id) else { return };
+        // It had ended meanwhile, and was waiting for nothing but this.
+        if instance.phase.is_final() {
+            self.release(id);
+            return;
+        }
+        if !instance.phase.is_live() {
+            return;
+        }
+        let invocation = instance.invocation_id();
+        if begun < invocation.number {
+            self.start_failed(&invocation, &Failure::Host("its shim died before the start".into()));
+            return;
+        }
+        match (instance.phase.clone(), life) {
+            (Phase::Starting { .. }, Life::Running { pid }) => self.started(&invocation, *pid),
+            (Phase::Stopping { stage, why }, Life::Running { .. }) => match stage {
+                Stop::Asked { .. } => self.send_request(id),
+                Stop::Killed { .. } => self.kill(id, why),
+            },
+            (Phase::Probing { process, by }, Life::Running { pid }) => {
+                self.set_phase(id, Phase::Probing { process: Process { pid: *pid, ..process }, by });
+            }
+            (_, Life::Running { .. } | Life::Unattended) => {}
+            (_, Life::Exited { exit, leftovers }) => self.exited(&invocation, *exit, *leftovers),
+            (_, Life::Recorded { exit }) => self.exited(&invocation, *exit, false),
+            (_, Life::Idle) => self.exited(&invocation, Exit::Unknown, false),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The first event: what an engine before this one wrote down, and what is alive.
+
+use std::sync::Arc;
+
+use core_manifest::{ServiceName, ServiceSpec};
+
+use super::instance::{Instance, Shim};
+use super::service::{Rollout, Service, Stage};
+use super::{Down, Engine, mutated};
+use crate::action::Action;
+use crate::event::{Found, Life};
+use crate::ids::InstanceId;
+use crate::phase::{Phase, Process, Stop, StopReason};
+use crate::saved::Saved;
+
+impl Engine {
+    pub(super) fn restored(&mut self, saved: Option<&Saved>, found: &[Found]) {
+        if let Some(saved) = saved {
+            self.remember(saved);
+        }
+        for one in found {
+            if !mutated!(self, ForgetFound) {
+                self.find(one, saved);
+            }
+        }
+        self.index_dependents();
+        // A service of which nothing was found starts anew, under a new name: its old one may stand in logs.
+        let absent: Vec<ServiceName> =
+            self.services.keys().filter(|name| self.instances_of(name).next().is_none()).cloned().collect();
+        if !absent.is_empty() {
+            self.generation = self.generation.next();
+            self.save = true;
+            for name in absent {
+                if let Some(service) = self.services.get_mut(&name) {
+                    service.born = self.generation;
+                    service.rollout = None;
+                }
+            }
+        }
+        if self.informed {
+            self.ensure_slots();
+        }
+    }
+
+    fn remember(&mut self, saved: &Saved) {
+        self.informed = true;
+        self.generation = self.generation.max(saved.generation);
+        self.selected.clone_from(&saved.selected);
+        self.given_ports = saved.ports();
+        self.range = saved.range.clone();
+        if saved.down {
+            self.down = Some(Down { code: 0, kill: false });
+        }
+        for (name, one) in &saved.services {
+            let rollout = one.rollout.as_ref().map(|rollout| {
+                let until = self.now + one.spec.update.observe;
+                let stage = if rollout.switched { Stage::Observing { until } } else { Stage::Bringing };
+                Rollout { spec: rollout.spec.clone(), born: rollout.born, stage }
+            });
+            let service = Service {
+                spec: one.spec.clone(),
+                born: one.born,
+                rollout,
+                operator: one.operator,
+                scale: one.scale,
+                rejected: one.rejected.clone(),
+            };
+            self.services.insert(name.clone(), service);
+        }
+    }
+
+    fn find(&mut self, found: &Found, saved: Option<&Saved>) {
+        let id = &found.instance;
+        self.generation = self.generation.max(id.generation);
+        let service = self.services.get(id.service());
+        let of_service = service.and_then(|service| match &service.rollout {
+            Some(rollout) if rollout.born == id.generation => Some(rollout.spec.clone()),
+            _ => (service.born == id.generation).then(|| service.spec.clone()),
+        });
+        let spec = of_service
+            .or_else(|| saved.and_then(|saved| saved.others.get(id)).cloned())
+            .or_else(|| service.map(|service| service.spec.clone()))
+            .unwrap_or_else(|| Arc::new(ServiceSpec::bare(id.service().clone(), "")));
+        let is_candidate = service.is_some_and(|service| {
+            service.born == id.generation
+                && service.rollout.as_ref().is_some_and(|rollout| rollout.stage == Stage::Bringing)
+        });
+        let mut instance = Instance::new(id.clone(), spec, self.now);
+        instance.invocation = found.invocation;
+        instance.ports.clone_from(&found.ports);
+        instance.restarts = found.restarts;
+        instance.failures = found.failures;
+        instance.candidate = is_candidate;
+        instance.beside = service.is_some_and(|service| service.rollout.is_some() && service.born == id.generation);
+        instance.admitted = found.invocation > 0;
+        instance.started_once = !matches!(found.life, Life::Idle);
+        instance.shim = match found.life {
+            Life::Recorded { .. } => Shim::None,
+            Life::Unattended => Shim::Lost,
+            Life::Idle | Life::Running { .. } | Life::Exited { .. } => Shim::Live,
+        };
+        if matches!(found.life, Life::Unattended) {
+            self.actions.push(Action::Adopt { instance: id.clone() });
+        }
+        self.instances.insert(id.clone(), instance);
+        self.dirty.insert(id.clone());
+        self.changed.insert(id.service().clone());
+        self.resume(id, &found.life);
+    }
+
+    /// Takes up the life of an instance where it is.
+    fn resume(&mut self, id: &InstanceId, life: &Life) {
+        let (started, invocation) = (self.now, self.instances[id].invocation_id());
+        match *life {
+            Life::Idle => {}
+            Life::Running { .. } | Life::Unattended => {
+                let pid = if let Life::Running { pid } = *life { pid } else { 0 };
+                let process = Process { pid, started };
+                let instance = &self.instances[id];
+                // What is on trial must still prove itself in time; what served is asked again, without a deadline.
+                let by = (instance.candidate && instance.spec.readiness.is_some())
+                    .then(|| self.now + instance.spec.update.ready);
+                let has_probe = instance.spec.readiness.is_some();
+                self.set_phase(id, Phase::Probing { process, by });
+                self.begin_probes(id);
+                if !has_probe {
+                    self.became_ready(id);
+                }
+                // Its first probe is asked at once, whatever pause a new process would get.
+                if let Some(instance) = self.instances.get_mut(id)
+                    && instance.readiness.next.is_some()
+                {
+                    instance.readiness.next = Some(started);
+                }
+            }
+            Life::Exited { exit, leftovers } => {
+                self.set_phase(id, Phase::Probing { process: Process { pid: 0, started }, by: None });
+                self.exited(&invocation, exit, leftovers);
+            }
+            Life::Recorded { exit } => {
+                let stage = Stop::Asked { kill_at: self.now };
+                self.set_phase(id, Phase::Stopping { stage, why: StopReason::Leftovers });
+                self.exited(&invocation, exit, false);
+            }
+        }
+    }
+}

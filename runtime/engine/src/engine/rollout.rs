@@ -1,0 +1,152 @@
+//! A swap: new instances beside the old ones, then over, then watched; put back when the new ones fail.
+
+use std::sync::Arc;
+
+use core_manifest::ServiceName;
+
+use super::service::{Rollout, Stage};
+use super::{Engine, mutated};
+use crate::exit::Failure;
+use crate::ids::{Generation, InstanceId};
+use crate::phase::EndReason;
+
+impl Engine {
+    /// Moves the swap of a service on, where one is under way.
+    pub(super) fn settle_rollout(&mut self, name: &ServiceName) {
+        let Some(service) = self.services.get(name) else { return };
+        let Some(rollout) = &service.rollout else { return };
+        let (born, replicas) = (service.born, service.replicas());
+        let (observe, has_route) = (service.spec.update.observe, service.spec.route.is_some());
+        let next = match rollout.stage {
+            Stage::Bringing
+                if self.all_ready(name, born, replicas) || self.all_came_to_an_end(name, born, replicas) =>
+            {
+                Some(Stage::Switching)
+            }
+            Stage::Switching if !has_route || self.is_switched_to(name, born) => {
+                Some(Stage::Observing { until: self.now + observe })
+            }
+            Stage::Observing { until } if until <= self.now => None,
+            _ => return,
+        };
+        match next {
+            Some(stage) => {
+                if stage == Stage::Switching {
+                    self.take_over(name, born);
+                }
+                if let Some(rollout) = self.services.get_mut(name).and_then(|service| service.rollout.as_mut()) {
+                    rollout.stage = stage;
+                }
+            }
+            None => self.finish_rollout(name),
+        }
+        self.save = true;
+        self.changed.insert(name.clone());
+    }
+
+    /// One-shots of a swapped service do not get ready; they end well.
+    fn all_came_to_an_end(&self, name: &ServiceName, generation: Generation, replicas: u32) -> bool {
+        (0..replicas).all(|replica| {
+            let id = InstanceId::new(name.clone(), replica, generation);
+            self.instances.get(&id).is_some_and(|i| i.phase == crate::phase::Phase::Ended(EndReason::Exit))
+        })
+    }
+
+    /// The new instances are no longer on trial.
+    fn take_over(&mut self, name: &ServiceName, born: Generation) {
+        for id in self.ids_of(name) {
+            if let Some(instance) = self.instances.get_mut(&id)
+                && id.generation == born
+            {
+                instance.candidate = false;
+            }
+        }
+    }
+
+    fn finish_rollout(&mut self, name: &ServiceName) {
+        if let Some(service) = self.services.get_mut(name) {
+            service.rollout = None;
+        }
+        let ids = self.ids_of(name);
+        self.dirty.extend(ids);
+    }
+
+    /// A new instance failed before it took over: what served stays, and the new spec is set aside.
+    pub(super) fn candidate_failed(&mut self, id: &InstanceId, failure: &Failure) {
+        let name = id.service().clone();
+        if mutated!(self, ForgetRollback) {
+            self.give_up(id);
+            return;
+        }
+        self.give_up(id);
+        self.put_back(&name, format!("{id} {failure}"));
+    }
+
+    /// An instance that just took over failed, and what served before still runs: it serves again.
+    pub(super) fn put_back_if_observed(&mut self, id: &InstanceId, failure: &Failure) -> bool {
+        let name = id.service().clone();
+        let Some(service) = self.services.get(&name) else { return false };
+        let Some(Rollout { stage: Stage::Switching | Stage::Observing { .. }, born, .. }) = &service.rollout else {
+            return false;
+        };
+        if id.generation != service.born || !self.any_ready(&name, *born) {
+            return false;
+        }
+        self.give_up(id);
+        self.put_back(&name, format!("{id} {failure}"));
+        true
+    }
+
+    /// An instance that just took over is not ready any more.
+    pub(super) fn no_longer_ready(&mut self, id: &InstanceId) {
+        let answer = self.instances.get(id).and_then(|instance| instance.readiness.last_failure.clone());
+        let name = id.service().clone();
+        let Some(service) = self.services.get(&name) else { return };
+        let Some(Rollout { stage: Stage::Switching | Stage::Observing { .. }, born, .. }) = &service.rollout else {
+            return;
+        };
+        if id.generation == service.born && self.any_ready(&name, *born) {
+            self.put_back(&name, format!("{id} {}", Failure::NotAlive(answer.unwrap_or_default())));
+        }
+    }
+
+    fn any_ready(&self, name: &ServiceName, generation: Generation) -> bool {
+        self.instances_of(name).any(|instance| instance.id.generation == generation && instance.is_ready())
+    }
+
+    fn put_back(&mut self, name: &ServiceName, why: String) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        let Some(rollout) = service.rollout.take() else { return };
+        let rejected = std::mem::replace(&mut service.spec, rollout.spec);
+        service.born = rollout.born;
+        service.rejected = Some((rejected, why));
+        self.save = true;
+        self.index_dependents();
+        self.changed.insert(name.clone());
+        self.ensure_slots();
+    }
+
+    /// Begins to replace the instances of a service by ones of `spec`, born in `generation`.
+    pub(super) fn replace(
+        &mut self,
+        name: &ServiceName,
+        spec: Arc<core_manifest::ServiceSpec>,
+        generation: Generation,
+    ) {
+        let swaps = spec.update.strategy != core_manifest::spec::Strategy::Restart;
+        let Some(service) = self.services.get(name) else { return };
+        let (old_spec, old_born) = (service.spec.clone(), service.born);
+        // What serves now: what was switched to, or what an unfinished swap left in place.
+        let (serving_spec, serving_born) = match &service.rollout {
+            Some(rollout) if rollout.stage == Stage::Bringing => (rollout.spec.clone(), rollout.born),
+            _ => (old_spec, old_born),
+        };
+        let serves = self.any_ready(name, serving_born) && swaps;
+        let Some(service) = self.services.get_mut(name) else { return };
+        service.rollout = serves.then_some(Rollout { spec: serving_spec, born: serving_born, stage: Stage::Bringing });
+        service.spec = spec;
+        service.born = generation;
+        service.rejected = None;
+        self.changed.insert(name.clone());
+    }
+}

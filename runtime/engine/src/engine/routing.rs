@@ -1,0 +1,166 @@
+//! What the edge's pointers of a service name.
+//!
+//! The table is derived from what is ready; each change of it gets a version and is told to the host, one at a time.
+//! An instance that the edge may still know of is never asked to end.
+
+use std::time::Duration;
+
+use core_manifest::ServiceName;
+
+use super::service::Service;
+use super::want::Want;
+use super::{Engine, mutated};
+use crate::action::{Action, RouteTable, Target};
+use crate::ids::InstanceId;
+use crate::phase::{Drain, Phase};
+use crate::time::Time;
+
+/// Pause before a table that could not be written is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// The least number of pointers of a service.
+const POINTERS: u32 = 16;
+
+/// The pointers of one service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Routing {
+    version: u64,
+    /// What the host was last told to write.
+    told: Option<Vec<Target>>,
+    /// What is known to be written. `None`: anything may be.
+    written: Option<Vec<Target>>,
+    /// The host has not answered yet.
+    outstanding: bool,
+    /// When to try again.
+    retry_at: Option<Time>,
+    /// Why the last attempt failed.
+    pub(super) failure: Option<String>,
+}
+
+impl Routing {
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.retry_at
+    }
+}
+
+impl Engine {
+    /// Whether the edge may send requests to an instance.
+    pub(super) fn is_routed(&self, id: &InstanceId) -> bool {
+        let names = |table: &Option<Vec<Target>>, unknown: bool| {
+            table.as_ref().map_or(unknown, |targets| targets.iter().any(|target| &target.instance == id))
+        };
+        // Of a table that was never told, anything may be written: by an engine before this one.
+        self.routings
+            .get(id.service())
+            .is_none_or(|routing| names(&routing.told, false) || names(&routing.written, true))
+    }
+
+    /// Whether what is written is exactly what should be, all of one generation.
+    pub(super) fn is_switched_to(&self, service: &ServiceName, generation: crate::ids::Generation) -> bool {
+        self.routings.get(service).is_none_or(|routing| {
+            !routing.outstanding
+                && routing.retry_at.is_none()
+                && routing
+                    .written
+                    .as_ref()
+                    .is_some_and(|targets| targets.iter().all(|target| target.instance.generation == generation))
+        })
+    }
+
+    /// Compares the table of a service with what it should be.
+    pub(super) fn settle_route(&mut self, name: &ServiceName) {
+        let Some(route_spec) = self.route_spec(name) else {
+            if self.instances_of(name).next().is_none() {
+                self.routings.remove(name);
+            }
+            return;
+        };
+        let wanted = self.wanted_table(name);
+        let now = self.now;
+        let routing = self.routings.entry(name.clone()).or_default();
+        if routing.outstanding || routing.retry_at.is_some_and(|at| at > now) {
+            return;
+        }
+        routing.retry_at = None;
+        let Some(wanted) = wanted.filter(|wanted| routing.told.as_ref() != Some(wanted)) else { return };
+        routing.version += 1;
+        routing.told = Some(wanted.clone());
+        routing.outstanding = true;
+        self.actions.push(Action::Route(RouteTable {
+            service: name.clone(),
+            version: routing.version,
+            pointers: (2 * route_spec).next_power_of_two().max(POINTERS),
+            targets: wanted,
+        }));
+    }
+
+    /// Replicas of a service that has a route, or had one that may still be written.
+    fn route_spec(&self, name: &ServiceName) -> Option<u32> {
+        let of_service = self.services.get(name).filter(|service| service.spec.route.is_some()).map(Service::replicas);
+        of_service.or_else(|| self.instances_of(name).any(|instance| instance.spec.route.is_some()).then_some(1))
+    }
+
+    /// The instances that should take requests; `None` leaves the table as it is.
+    fn wanted_table(&self, name: &ServiceName) -> Option<Vec<Target>> {
+        let serving = self.services.get(name).map(Service::serving);
+        let stays = |want| matches!(want, Want::Run | Want::Keep);
+        let serves = |id: &InstanceId| serving.is_none_or(|generation| id.generation == generation);
+        let early = mutated!(self, SwitchBeforeReady);
+        let mut targets: Vec<Target> = Vec::new();
+        for instance in self.instances_of(name) {
+            let is_ready = instance.is_ready() || early && instance.candidate && instance.phase.process().is_some();
+            let fits = serves(&instance.id) || early && instance.candidate;
+            if fits && is_ready && stays(self.want(instance)) {
+                let port = instance.spec.route.as_ref().and_then(|route| instance.port(&route.port));
+                targets.extend(port.map(|port| Target { instance: instance.id.clone(), port }));
+            }
+        }
+        if !targets.is_empty() {
+            return Some(targets);
+        }
+        // Nobody is ready. Whoever comes back at the same place stays in the table: the edge tries again for a while.
+        // Whoever is to go must leave it, or it could never be asked to end.
+        let stays_in = |id: &InstanceId| self.instances.get(id).is_some_and(|instance| self.comes_back(instance));
+        match self.routings.get(name).and_then(|routing| routing.told.as_ref()) {
+            Some(told) => Some(told.iter().filter(|target| stays_in(&target.instance)).cloned().collect()),
+            None => {
+                let leaves = |phase: &Phase| matches!(phase, Phase::Draining { stage: Drain::Routed, .. });
+                let must_leave = self.instances_of(name).any(|instance| leaves(&instance.phase));
+                let nobody = !self.instances_of(name).any(|instance| self.comes_back(instance));
+                (must_leave || nobody).then(Vec::new)
+            }
+        }
+    }
+
+    pub(super) fn routed(&mut self, name: &ServiceName, version: u64, result: &Result<(), String>) {
+        let now = self.now;
+        let forgets = mutated!(self, ForgetFailedRoute);
+        let Some(routing) = self.routings.get_mut(name) else { return };
+        if routing.version != version || !routing.outstanding {
+            return;
+        }
+        routing.outstanding = false;
+        match result {
+            Ok(()) => {
+                routing.written.clone_from(&routing.told);
+                routing.failure = None;
+            }
+            Err(_) if forgets => routing.written.clone_from(&routing.told),
+            Err(message) => {
+                // What is written now is anybody's guess; what should be is asked anew.
+                routing.told = None;
+                routing.written = None;
+                routing.retry_at = Some(now + TRY_AGAIN);
+                routing.failure = Some(message.clone());
+            }
+        }
+        self.changed.insert(name.clone());
+    }
+
+    /// Whether every slot of a service has a ready instance of this generation.
+    pub(super) fn all_ready(&self, name: &ServiceName, generation: crate::ids::Generation, replicas: u32) -> bool {
+        (0..replicas).all(|replica| {
+            let id = InstanceId::new(name.clone(), replica, generation);
+            self.instances.get(&id).is_some_and(|instance| matches!(instance.phase, Phase::Ready { .. }))
+        })
+    }
+}

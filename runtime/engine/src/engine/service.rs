@@ -1,0 +1,78 @@
+//! One service, as it is wanted.
+
+use std::sync::Arc;
+
+use core_manifest::ServiceSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Generation;
+use crate::time::Time;
+
+/// What the operator said of a service; outranks the manifest until it is taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Operator {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Start it, disabled or not.
+    Started,
+    /// Stop it.
+    Stopped,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Service {
+    /// What its instances are made from.
+    pub(super) spec: Arc<ServiceSpec>,
+    /// The generation of the instances that are wanted.
+    pub(super) born: Generation,
+    /// A swap that is under way.
+    pub(super) rollout: Option<Rollout>,
+    pub(super) operator: Operator,
+    /// Replicas asked for at run time.
+    pub(super) scale: Option<u32>,
+    /// A spec that was tried and put back, with why. The same spec is not tried again by itself.
+    pub(super) rejected: Option<(Arc<ServiceSpec>, String)>,
+}
+
+/// A swap: what serves until the new instances have taken over.
+#[derive(Clone, Debug)]
+pub(super) struct Rollout {
+    /// What serves, or served until the switch.
+    pub(super) spec: Arc<ServiceSpec>,
+    pub(super) born: Generation,
+    pub(super) stage: Stage,
+}
+
+/// How far a swap is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// New instances are on their way; the old ones serve.
+    Bringing,
+    /// The edge has been told; its answer is outstanding.
+    Switching,
+    /// The new ones serve; the old ones still run, in case.
+    Observing {
+        /// Until then.
+        until: Time,
+    },
+}
+
+impl Service {
+    pub(super) fn new(spec: Arc<ServiceSpec>, born: Generation) -> Self {
+        Self { spec, born, rollout: None, operator: Operator::Silent, scale: None, rejected: None }
+    }
+
+    /// The generation whose instances take the requests.
+    pub(super) fn serving(&self) -> Generation {
+        match &self.rollout {
+            Some(rollout) if rollout.stage == Stage::Bringing => rollout.born,
+            _ => self.born,
+        }
+    }
+
+    pub(super) fn replicas(&self) -> u32 {
+        self.scale.unwrap_or(self.spec.replicas)
+    }
+}

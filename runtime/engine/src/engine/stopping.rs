@@ -1,0 +1,88 @@
+//! The end of an instance: out of the edge, asked, killed.
+
+use std::time::Duration;
+
+use super::{Engine, mutated};
+use crate::action::{Action, Scope};
+use crate::ids::InstanceId;
+use crate::phase::{Drain, Phase, Stop, StopReason};
+
+/// Pause between two kills of a tree of which something is left.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Begins to end a running instance that is not wanted: after those that need it, and after the edge.
+    pub(super) fn begin_end(&mut self, id: &InstanceId, reason: StopReason) {
+        if self.down.is_some_and(|down| down.kill) {
+            self.kill(id, reason);
+            return;
+        }
+        let instance = &self.instances[id];
+        // Until its turn comes it serves those that still need it, and is asked as ever; how long it may take to get
+        // ready does not matter any more.
+        if self.must_end_before(instance).is_some() {
+            if let Phase::Probing { process, by: Some(by) } = instance.phase
+                && by <= self.now
+            {
+                self.set_phase(id, Phase::Probing { process, by: None });
+            }
+            self.ask_probes(id);
+            return;
+        }
+        let Some(process) = instance.phase.process() else { return };
+        let skips_drain = mutated!(self, StopBeforeDrained);
+        if instance.spec.route.is_some() && self.edge_may_send() && !skips_drain {
+            let until = self.now + instance.spec.update.drain;
+            self.set_phase(id, Phase::Draining { process, until, stage: Drain::Routed });
+        } else {
+            self.ask_to_end(id, reason);
+        }
+    }
+
+    /// Asks an instance to end, as its manifest says.
+    pub(super) fn ask_to_end(&mut self, id: &InstanceId, why: StopReason) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let shutdown = instance.spec.shutdown.clone();
+        if shutdown.timeout.is_zero() || self.down.is_some_and(|down| down.kill) {
+            self.kill(id, why);
+            return;
+        }
+        self.send_request(id);
+        let kill_at = self.now + shutdown.timeout;
+        self.set_phase(id, Phase::Stopping { stage: Stop::Asked { kill_at }, why });
+    }
+
+    /// The request itself: the manifest's shell line, or its signal.
+    pub(super) fn send_request(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let invocation = instance.invocation_id();
+        let shutdown = &instance.spec.shutdown;
+        self.actions.push(if shutdown.command.is_some() {
+            Action::ShutdownCommand { invocation, spec: instance.spec.clone(), ports: instance.ports.clone() }
+        } else {
+            let scope = if shutdown.parent_only { Scope::Leader } else { Scope::Group };
+            Action::Signal { invocation, signal: shutdown.signal, scope }
+        });
+    }
+
+    /// The first process is gone, others of its tree are not: they are asked, then killed.
+    pub(super) fn sweep(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let (invocation, timeout) = (instance.invocation_id(), instance.spec.shutdown.timeout);
+        if timeout.is_zero() {
+            self.kill(id, StopReason::Leftovers);
+            return;
+        }
+        self.actions.push(Action::Signal { invocation, signal: instance.spec.shutdown.signal, scope: Scope::Tree });
+        let stage = Stop::Asked { kill_at: self.now + timeout };
+        self.set_phase(id, Phase::Stopping { stage, why: StopReason::Leftovers });
+    }
+
+    /// Kills the whole tree, and will do so again until nothing is left.
+    pub(super) fn kill(&mut self, id: &InstanceId, why: StopReason) {
+        let Some(instance) = self.instances.get(id) else { return };
+        self.actions.push(Action::Kill { invocation: instance.invocation_id() });
+        let stage = Stop::Killed { again_at: self.now + KILL_AGAIN };
+        self.set_phase(id, Phase::Stopping { stage, why });
+    }
+}

@@ -1,0 +1,275 @@
+//! The state as others see it. CLI, TUI, API and metrics are renderings of this.
+
+use std::collections::BTreeMap;
+
+use core_manifest::{Identifier, Problem, ServiceName};
+
+use super::instance::Instance;
+use super::waiting::WaitingOn;
+use super::want::Want;
+use super::{Binary, Engine};
+use crate::exit::{Exit, Failure};
+use crate::ids::{Generation, InstanceId, InvocationId};
+use crate::phase::{EndReason, Phase, PhaseName, StopReason};
+use crate::time::Time;
+
+/// The state of the stack.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The newest generation.
+    pub generation: Generation,
+    /// The stack as a whole.
+    pub state: StackState,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// All instances, by service, slot and generation.
+    pub instances: Vec<InstanceView>,
+    /// Folders of `.dep/` that are being fetched or built.
+    pub preparing: Vec<String>,
+}
+
+/// The stack as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StackState {
+    /// Not everything has been ready yet.
+    Starting,
+    /// Every enabled service is ready.
+    Running,
+    /// Something that should run does not.
+    Degraded,
+    /// It is being ended.
+    Stopping,
+    /// Nothing runs.
+    Stopped,
+}
+
+/// How a service stands, over its slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceState {
+    /// It is as it should be.
+    Good,
+    /// It is on its way.
+    OnTheWay,
+    /// It failed, and may be tried again.
+    Bad,
+}
+
+/// One instance.
+#[derive(Clone, Debug)]
+pub struct InstanceView {
+    /// The instance.
+    pub id: InstanceId,
+    /// Its present or last invocation.
+    pub invocation: InvocationId,
+    /// Its phase.
+    pub phase: PhaseName,
+    /// Why it is in it, where there is something to say.
+    pub reason: Option<String>,
+    /// Why it ended.
+    pub end: Option<EndReason>,
+    /// Its first process.
+    pub pid: Option<u32>,
+    /// Whether it is ready (a one-shot that ended well is).
+    pub ready: bool,
+    /// Automatic restarts.
+    pub restarts: u32,
+    /// How it last ended.
+    pub exit: Option<Exit>,
+    /// Its ports.
+    pub ports: BTreeMap<Identifier, u16>,
+    /// Since when it is in its phase.
+    pub since: Time,
+    /// When the present process was started.
+    pub started: Option<Time>,
+    /// What it waits for.
+    pub waiting_on: Vec<WaitingView>,
+    /// What its probe last said when it said no.
+    pub last_probe: Option<String>,
+    /// Its service's description.
+    pub description: Option<String>,
+}
+
+/// Something an instance waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingView {
+    /// The service it is about.
+    pub service: Option<ServiceName>,
+    /// The condition, where it is a dependency.
+    pub condition: Option<&'static str>,
+    /// Stable word.
+    pub code: &'static str,
+    /// In words.
+    pub message: String,
+}
+
+impl Engine {
+    /// The state as others see it.
+    pub fn view(&self) -> View {
+        let mut problems = self.problems.clone();
+        for (name, service) in &self.services {
+            if let Some((_, why)) = &service.rejected {
+                let message = format!("the new version did not take over, the old one serves on: {why}");
+                problems.push(Problem::of_service(name.as_str(), "rollout-failed", message));
+            }
+        }
+        for (name, routing) in &self.routings {
+            if let Some(message) = &routing.failure {
+                let message = format!("the edge's pointers could not be written: {message}");
+                problems.push(Problem::of_service(name.as_str(), "route-failed", message));
+            }
+        }
+        View {
+            generation: self.generation,
+            state: self.state(),
+            problems,
+            instances: self.instances.values().map(|instance| self.view_of(instance)).collect(),
+            preparing: self
+                .binaries
+                .iter()
+                .filter(|(_, binary)| **binary == Binary::Asked)
+                .map(|(folder, _)| folder.clone())
+                .collect(),
+        }
+    }
+
+    /// All instances with their phase and the number of their last invocation.
+    pub fn instances(&self) -> impl Iterator<Item = (&InstanceId, PhaseName, u32)> {
+        self.instances.values().map(|instance| (&instance.id, instance.phase.name(), instance.invocation))
+    }
+
+    /// How many replicas a service is to have.
+    pub fn replicas(&self, service: &ServiceName) -> Option<u32> {
+        self.services.get(service).map(super::service::Service::replicas)
+    }
+
+    /// The phase of an instance.
+    pub fn phase(&self, id: &InstanceId) -> Option<PhaseName> {
+        self.instances.get(id).map(|instance| instance.phase.name())
+    }
+
+    /// The spec an instance was made from, with what was refreshed since.
+    pub fn spec(&self, id: &InstanceId) -> Option<&std::sync::Arc<core_manifest::ServiceSpec>> {
+        self.instances.get(id).map(|instance| &instance.spec)
+    }
+
+    /// Whether the stack is being ended.
+    pub fn is_stopping(&self) -> bool {
+        self.down.is_some()
+    }
+
+    /// The stack as a whole.
+    pub fn state(&self) -> StackState {
+        if self.finished {
+            return StackState::Stopped;
+        }
+        if self.down.is_some() {
+            return StackState::Stopping;
+        }
+        let mut state = ServiceState::Good;
+        for (name, service) in &self.services {
+            if self.held_back(name, service) == Some(StopReason::Disabled) {
+                continue;
+            }
+            state = state.max(self.service_state(name));
+        }
+        match state {
+            ServiceState::Good => StackState::Running,
+            ServiceState::OnTheWay => StackState::Starting,
+            ServiceState::Bad => StackState::Degraded,
+        }
+    }
+
+    /// How a service stands. During a swap, what serves counts.
+    pub fn service_state(&self, name: &ServiceName) -> ServiceState {
+        let Some(service) = self.services.get(name) else { return ServiceState::Bad };
+        let serving = service.serving();
+        let mut state = ServiceState::Good;
+        for instance in self.instances_of(name).filter(|instance| instance.id.generation == serving) {
+            state = state.max(match &instance.phase {
+                Phase::Ready { .. } => ServiceState::Good,
+                Phase::Ended(EndReason::Exit) if instance.ended_well() => ServiceState::Good,
+                Phase::Ended(_) | Phase::GaveUp | Phase::Backoff { .. } => ServiceState::Bad,
+                // What was ready once and is not now has not just been started.
+                _ if instance.ready_once || instance.failures > 0 => ServiceState::Bad,
+                _ => ServiceState::OnTheWay,
+            });
+        }
+        state
+    }
+
+    fn view_of(&self, instance: &Instance) -> InstanceView {
+        let good_end = instance.phase == Phase::Ended(EndReason::Exit) && instance.ended_well();
+        let ports = instance
+            .spec
+            .ports
+            .keys()
+            .filter_map(|name| instance.port(name).map(|port| (name.clone(), port)))
+            .collect();
+        let waiting: Vec<WaitingOn> = match (&instance.phase, self.want(instance)) {
+            (Phase::Waiting, _) => self.waiting_on(instance),
+            (Phase::Ended(EndReason::Skipped), _) => self.unmet_dependencies(instance),
+            (Phase::Probing { .. } | Phase::Ready { .. }, Want::Stop(_)) => {
+                self.must_end_before(instance).map(WaitingOn::EndOf).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        InstanceView {
+            id: instance.id.clone(),
+            invocation: instance.invocation_id(),
+            phase: instance.phase.name(),
+            reason: self.reason(instance),
+            end: if let Phase::Ended(reason) = instance.phase { Some(reason) } else { None },
+            pid: instance.phase.process().map(|process| process.pid).filter(|pid| *pid > 0),
+            ready: instance.is_ready() || good_end,
+            restarts: instance.restarts,
+            exit: instance.last_exit,
+            ports,
+            since: instance.since,
+            started: instance.phase.process().map(|process| process.started),
+            waiting_on: waiting.iter().map(waiting_view).collect(),
+            last_probe: instance.readiness.last_failure.clone(),
+            description: instance.spec.description.clone(),
+        }
+    }
+
+    fn reason(&self, instance: &Instance) -> Option<String> {
+        let failure = || instance.last_failure.as_ref().map(Failure::to_string);
+        match &instance.phase {
+            Phase::Waiting | Phase::Starting { .. } | Phase::Ready { .. } => None,
+            Phase::Probing { .. } => instance.readiness.last_failure.clone(),
+            Phase::Draining { .. } => match self.want(instance) {
+                Want::Stop(reason) => Some(stop_words(reason).to_owned()),
+                _ => None,
+            },
+            Phase::Stopping { why, .. } => Some(stop_words(*why).to_owned()),
+            Phase::Backoff { .. } | Phase::GaveUp => failure(),
+            Phase::Ended(EndReason::Exit) => instance.last_exit.map(|exit| exit.to_string()),
+            Phase::Ended(EndReason::Stopped) => Some("stopped".into()),
+            Phase::Ended(EndReason::Disabled) => Some("disabled".into()),
+            Phase::Ended(EndReason::Skipped) => {
+                self.unmet_dependencies(instance).first().map(WaitingOn::message).or_else(|| Some("skipped".into()))
+            }
+        }
+    }
+}
+
+fn waiting_view(waiting: &WaitingOn) -> WaitingView {
+    let condition = if let WaitingOn::Dependency { condition, .. } = waiting { Some(condition.word()) } else { None };
+    WaitingView { service: waiting.service().cloned(), condition, code: waiting.code(), message: waiting.message() }
+}
+
+fn stop_words(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Operator => "stopped by the operator",
+        StopReason::Disabled => "disabled",
+        StopReason::Shutdown => "the stack ends",
+        StopReason::Removed => "its manifest is gone",
+        StopReason::Replaced => "replaced by a newer instance",
+        StopReason::ScaledDown => "fewer replicas",
+        StopReason::Leftovers => "its first process ended, others of it have not",
+        StopReason::NeverReady => "was not ready in time",
+        StopReason::NotAlive => "failed its liveness probe",
+        StopReason::NoAnswer => "the host did not say whether it started",
+    }
+}

@@ -1,0 +1,257 @@
+//! What an instance waits for before it starts. Every "not yet" has a typed reason.
+
+use core_manifest::ServiceName;
+use core_manifest::spec::Condition;
+
+use super::instance::{Instance, Shim};
+use super::want::Want;
+use super::{Binary, Engine, mutated};
+use crate::ids::InstanceId;
+use crate::phase::{EndReason, Phase, PhaseName, StopReason};
+
+/// Something that must come true before an instance starts, or ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitingOn {
+    /// Another service.
+    Dependency {
+        /// The service.
+        service: ServiceName,
+        /// What must be true of it.
+        condition: Condition,
+        /// How it is, in words.
+        state: String,
+        /// It cannot come true by itself.
+        never: bool,
+    },
+    /// A binary that is being fetched or built, or could not be.
+    Binary {
+        /// Its folder in `.dep/`.
+        folder: String,
+        /// Why it could not be had.
+        failed: Option<String>,
+    },
+    /// An older instance of the same slot.
+    OldInstance(InstanceId),
+    /// An instance of another service that listens on a port it needs.
+    Port {
+        /// The port.
+        port: u16,
+        /// Who has it.
+        holder: InstanceId,
+    },
+    /// It is to end, after this one has.
+    EndOf(InstanceId),
+    /// A new shim, in the place of one that died.
+    Shim,
+    /// The manifests have not been read yet.
+    Manifests,
+}
+
+/// Whether a dependency holds.
+enum Holds {
+    Yes,
+    NotYet(String),
+    Never(String),
+}
+
+impl Engine {
+    /// Everything that keeps an instance from starting.
+    pub(super) fn waiting_on(&self, instance: &Instance) -> Vec<WaitingOn> {
+        if !self.informed {
+            return vec![WaitingOn::Manifests];
+        }
+        let mut all = Vec::new();
+        if !instance.admitted {
+            all.extend(self.unmet_dependencies(instance));
+        }
+        all.extend(self.missing_binaries(instance));
+        all.extend(self.old_instance(instance).map(WaitingOn::OldInstance));
+        all.extend(self.taken_port(instance));
+        if instance.shim == Shim::Lost {
+            all.push(WaitingOn::Shim);
+        }
+        all
+    }
+
+    pub(super) fn unmet_dependencies(&self, instance: &Instance) -> Vec<WaitingOn> {
+        if mutated!(self, StartBeforeDependency) {
+            return Vec::new();
+        }
+        let unmet = instance.spec.depends_on.iter().filter_map(|(service, condition)| {
+            let (state, never) = match self.holds(service, *condition) {
+                Holds::Yes => return None,
+                Holds::NotYet(state) => (state, false),
+                Holds::Never(state) => (state, true),
+            };
+            Some(WaitingOn::Dependency { service: service.clone(), condition: *condition, state, never })
+        });
+        unmet.collect()
+    }
+
+    pub(super) fn missing_binaries(&self, instance: &Instance) -> Vec<WaitingOn> {
+        let folders = instance.spec.binaries.values().filter_map(|binary| binary.folder.as_ref());
+        let missing = folders.filter_map(|folder| {
+            let failed = match self.binaries.get(folder) {
+                Some(Binary::Present) => return None,
+                Some(Binary::Failed(message)) => Some(message.clone()),
+                Some(Binary::Asked) | None => None,
+            };
+            Some(WaitingOn::Binary { folder: folder.clone(), failed })
+        });
+        missing.collect()
+    }
+
+    /// An instance of the same slot that must be gone first. In a swap the one that serves, and those that served
+    /// before, may stay beside the new one.
+    pub(super) fn old_instance(&self, instance: &Instance) -> Option<InstanceId> {
+        if mutated!(self, StartBesideOld) {
+            return None;
+        }
+        self.instances_of(instance.id.service())
+            .find(|other| {
+                let may_stay = instance.beside && !other.candidate;
+                other.id.slot == instance.id.slot && other.id != instance.id && other.phase.is_live() && !may_stay
+            })
+            .map(|other| other.id.clone())
+    }
+
+    /// A port of its own that another service's instance still has, because both are being changed.
+    fn taken_port(&self, instance: &Instance) -> Option<WaitingOn> {
+        let mine: Vec<u16> =
+            instance.spec.ports.values().filter(|port| !port.hold).filter_map(|port| port.number).collect();
+        if mine.is_empty() {
+            return None;
+        }
+        self.instances.values().filter(|other| other.id.slot != instance.id.slot && other.phase.is_live()).find_map(
+            |other| {
+                let port = other
+                    .spec
+                    .ports
+                    .values()
+                    .filter(|port| !port.hold)
+                    .find_map(|port| port.number.filter(|n| mine.contains(n)));
+                port.map(|port| WaitingOn::Port { port, holder: other.id.clone() })
+            },
+        )
+    }
+
+    fn holds(&self, name: &ServiceName, condition: Condition) -> Holds {
+        let Some(service) = self.services.get(name) else {
+            return Holds::Never("there is no such service".into());
+        };
+        // A service of several replicas holds when each of its slots does; the weakest answer counts.
+        let mut answer = Holds::Yes;
+        for replica in 0..service.replicas() {
+            let slot = self.instances_of(name).filter(|instance| instance.id.slot.replica == replica);
+            let mut best = Holds::NotYet("it does not exist yet".into());
+            for instance in slot.filter(|instance| self.is_born(&instance.id)) {
+                match self.instance_holds(instance, condition) {
+                    Holds::Yes => {
+                        best = Holds::Yes;
+                        break;
+                    }
+                    other => best = other,
+                }
+            }
+            match best {
+                Holds::Yes => {}
+                Holds::NotYet(state) => {
+                    if matches!(answer, Holds::Yes) {
+                        answer = Holds::NotYet(state);
+                    }
+                }
+                Holds::Never(state) => return Holds::Never(state),
+            }
+        }
+        answer
+    }
+
+    fn instance_holds(&self, instance: &Instance, condition: Condition) -> Holds {
+        let id = &instance.id;
+        let state = || format!("{id} is {}", instance.phase.name().word());
+        let ended = |reason: EndReason| match reason {
+            EndReason::Exit => match instance.last_exit {
+                Some(exit) => format!("{id} {exit}"),
+                None => format!("{id} has ended"),
+            },
+            EndReason::Stopped => format!("{id} was stopped"),
+            EndReason::Disabled => format!("{id} is disabled"),
+            EndReason::Skipped => format!("{id} was skipped"),
+        };
+        let holds = match condition {
+            Condition::ProcessStarted => instance.started_once,
+            Condition::ProcessHealthy => instance.is_ready(),
+            Condition::ProcessLogReady => instance.ready_once,
+            Condition::ProcessCompleted => {
+                matches!(instance.phase, Phase::Ended(EndReason::Exit | EndReason::Skipped) | Phase::GaveUp)
+            }
+            Condition::ProcessCompletedSuccessfully => {
+                instance.phase == Phase::Ended(EndReason::Exit) && instance.ended_well()
+            }
+        };
+        if holds {
+            return Holds::Yes;
+        }
+        match (&instance.phase, self.want(instance)) {
+            (Phase::GaveUp, _) => Holds::Never(format!("{id} was given up")),
+            (Phase::Ended(reason), want) if matches!(want, Want::Stop(_)) || *reason == EndReason::Exit => {
+                Holds::Never(ended(*reason))
+            }
+            (Phase::Ended(EndReason::Skipped), _) => Holds::Never(format!("{id} was skipped")),
+            (_, Want::Stop(StopReason::Operator | StopReason::Disabled)) if !instance.phase.is_live() => {
+                Holds::Never(format!("{id} was stopped"))
+            }
+            _ => Holds::NotYet(state()),
+        }
+    }
+}
+
+impl WaitingOn {
+    /// The service it is about.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Dependency { service, .. } => Some(service),
+            Self::OldInstance(id) | Self::EndOf(id) | Self::Port { holder: id, .. } => Some(id.service()),
+            Self::Binary { .. } | Self::Shim | Self::Manifests => None,
+        }
+    }
+
+    /// Stable word.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Dependency { .. } => "dependency",
+            Self::Binary { failed: None, .. } => "binary",
+            Self::Binary { failed: Some(_), .. } => "binary_failed",
+            Self::OldInstance(_) => "old_instance",
+            Self::Port { .. } => "port",
+            Self::EndOf(_) => "end_of",
+            Self::Shim => "shim",
+            Self::Manifests => "manifests",
+        }
+    }
+
+    /// In words.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Dependency { service, condition, state, never } => {
+                let hopeless = if *never { ", and that will not change by itself" } else { "" };
+                format!("waits for {service} ({}): {state}{hopeless}", condition.word())
+            }
+            Self::Binary { folder, failed: None } => format!("waits for .dep/{folder}"),
+            Self::Binary { folder, failed: Some(why) } => format!(".dep/{folder} could not be had: {why}"),
+            Self::OldInstance(id) => format!("waits until {id} has ended"),
+            Self::Port { port, holder } => format!("waits until {holder} lets go of port {port}"),
+            Self::EndOf(id) => format!("ends after {id}"),
+            Self::Shim => "waits for a new shim in the place of one that died".into(),
+            Self::Manifests => "waits for the manifests".into(),
+        }
+    }
+}
+
+impl Engine {
+    /// Whether nothing that `phase` could still become is a start of its own accord.
+    pub(super) fn comes_back(&self, instance: &Instance) -> bool {
+        matches!(self.want(instance), Want::Run | Want::Keep)
+            && !matches!(instance.phase.name(), PhaseName::Ended | PhaseName::GaveUp)
+    }
+}

@@ -1,0 +1,216 @@
+//! What the engine is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use core_manifest::{Identifier, Problem, ServiceName};
+
+use crate::exit::{Exit, Failure};
+use crate::ids::{InstanceId, InvocationId};
+use crate::saved::Saved;
+use crate::topology::{PortRange, Topology};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The supervisor begins: what it wrote down before, and what it finds alive. Comes first, once.
+    Restored {
+        /// What was written down; `None` for a new stack, or when the file could not be read.
+        saved: Option<Box<Saved>>,
+        /// What is there.
+        found: Vec<Found>,
+    },
+    /// The manifests were read and are good.
+    Loaded(Loaded),
+    /// The manifests were read and are not good: the last good topology stays.
+    Rejected(Vec<Problem>),
+    /// Somebody asks for something.
+    Command {
+        /// Names the operation.
+        operation: u64,
+        /// What.
+        command: Command,
+    },
+    /// A binary has landed, or could not be had.
+    Prepared {
+        /// Its folder.
+        folder: String,
+        /// Why not.
+        result: Result<(), String>,
+    },
+    /// The first process of an invocation was executed.
+    Started {
+        /// The invocation.
+        invocation: InvocationId,
+        /// Its number.
+        pid: u32,
+    },
+    /// A start failed; nothing of it lives.
+    StartFailed {
+        /// The invocation.
+        invocation: InvocationId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The first process of an invocation ended.
+    Exited {
+        /// The invocation.
+        invocation: InvocationId,
+        /// How.
+        exit: Exit,
+        /// Other processes of its tree still live.
+        leftovers: bool,
+    },
+    /// Nothing of an invocation lives any more (after an exit with leftovers).
+    Emptied {
+        /// The invocation.
+        invocation: InvocationId,
+    },
+    /// The shim of an instance died.
+    ShimLost {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// A new shim has taken over what the lost one left.
+    Adopted {
+        /// The instance.
+        instance: InstanceId,
+        /// Number of the last invocation that was begun; 0 for none.
+        invocation: u32,
+        /// What there is of it.
+        life: Life,
+    },
+    /// A probe was answered.
+    Probed {
+        /// The invocation that was asked.
+        invocation: InvocationId,
+        /// Which probe.
+        probe: ProbeKind,
+        /// The answer; what was wrong with it.
+        result: Result<(), String>,
+    },
+    /// Connections were counted.
+    Counted {
+        /// The instance.
+        instance: InstanceId,
+        /// Established connections to its ports.
+        established: u32,
+    },
+    /// The edge's pointers of a service were written, or not.
+    Routed {
+        /// The service.
+        service: ServiceName,
+        /// Version of the table.
+        version: u64,
+        /// Why not.
+        result: Result<(), String>,
+    },
+    /// A deadline has come.
+    Tick,
+}
+
+/// Good manifests.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// All services.
+    pub topology: Topology,
+    /// Folders of `.dep/` that are there.
+    pub present: BTreeSet<String>,
+    /// Ports that were given to auto ports by name, per slot.
+    pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
+    /// Range of the ports that are given when an instance is born.
+    pub range: PortRange,
+    /// Try again what failed and was not changed.
+    pub again: bool,
+    /// The services a new stack was asked for by name; none is all. Means nothing once something has been started.
+    pub select: Vec<ServiceName>,
+}
+
+/// Which probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProbeKind {
+    /// Is it ready?
+    Readiness,
+    /// Is it alive?
+    Liveness,
+}
+
+/// What the supervisor finds when it begins.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Number of its last invocation; 0 when none was begun.
+    pub invocation: u32,
+    /// Ports it was given.
+    pub ports: BTreeMap<Identifier, u16>,
+    /// Automatic restarts so far.
+    pub restarts: u32,
+    /// Failures in a row before the last start.
+    pub failures: u32,
+    /// What there is of it.
+    pub life: Life,
+}
+
+/// What there is of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Its shim lives and has nothing to do.
+    Idle,
+    /// It runs under its shim.
+    Running {
+        /// Its first process.
+        pid: u32,
+    },
+    /// Its shim lives; its first process has ended.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// Other processes of its tree still live.
+        leftovers: bool,
+    },
+    /// Nothing lives; the record of its end is there.
+    Recorded {
+        /// How it ended.
+        exit: Exit,
+    },
+    /// It runs without a shim.
+    Unattended,
+}
+
+/// What somebody asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Bring these services up, or all; with what they depend on.
+    Up {
+        /// Services; none is all.
+        services: Vec<ServiceName>,
+        /// How long it may take; downloads and builds are not counted.
+        timeout: Option<std::time::Duration>,
+    },
+    /// Start these, with what they depend on.
+    Start {
+        /// Services.
+        services: Vec<ServiceName>,
+    },
+    /// Stop these.
+    Stop {
+        /// Services.
+        services: Vec<ServiceName>,
+    },
+    /// Replace the instances of these, by their strategy.
+    Restart {
+        /// Services.
+        services: Vec<ServiceName>,
+    },
+    /// Run this many replicas.
+    Scale {
+        /// The service.
+        service: ServiceName,
+        /// How many.
+        replicas: u32,
+    },
+    /// End the stack.
+    Down,
+    /// End the stack without asking the services.
+    Kill,
+}

@@ -1,0 +1,56 @@
+//! Named faults of the engine, for proving that the tests would catch them.
+//!
+//! Without the feature `mutations` the question is a constant `false` and costs nothing.
+
+/// A fault that can be switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Start without waiting for dependencies.
+    StartBeforeDependency,
+    /// Take an answer of an older invocation for one of the present.
+    ForgetInvocation,
+    /// Ask a served instance to end before its connections were counted down.
+    StopBeforeDrained,
+    /// Start the next invocation although something of the last one lives.
+    StartOverLeftovers,
+    /// Start beside the old instance of a service that is not swapped.
+    StartBesideOld,
+    /// Never send KILL.
+    ForgetKill,
+    /// Stop dependencies together with their dependents.
+    StopUnordered,
+    /// Restart a service whose policy says no.
+    RestartAnyway,
+    /// Take the old instance out of the edge before the new one is ready.
+    SwitchBeforeReady,
+    /// Drop a route answer that failed instead of trying again.
+    ForgetFailedRoute,
+    /// Replace services that an edit did not change.
+    ReplaceUnchanged,
+    /// Start again what runs already when the supervisor comes back.
+    ForgetFound,
+    /// Stop restarting after the first crash.
+    ForgetBackoff,
+    /// Keep a new version that failed before it took over.
+    ForgetRollback,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::StartBeforeDependency,
+        Self::ForgetInvocation,
+        Self::StopBeforeDrained,
+        Self::StartOverLeftovers,
+        Self::StartBesideOld,
+        Self::ForgetKill,
+        Self::StopUnordered,
+        Self::RestartAnyway,
+        Self::SwitchBeforeReady,
+        Self::ForgetFailedRoute,
+        Self::ReplaceUnchanged,
+        Self::ForgetFound,
+        Self::ForgetBackoff,
+        Self::ForgetRollback,
+    ];
+}

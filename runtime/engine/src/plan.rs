@@ -1,0 +1,103 @@
+//! The difference of two topologies as data.
+
+use std::collections::BTreeMap;
+
+use core_manifest::spec::Strategy;
+use core_manifest::{ServiceName, ServiceSpec};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::diff::{Class, differences};
+use crate::ids::Generation;
+use crate::topology::Topology;
+
+/// What happens to one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Nothing.
+    Keep,
+    /// It is new.
+    Start,
+    /// It goes.
+    Stop,
+    /// It stays, with other settings.
+    Refresh,
+    /// New instances beside the old ones, then over.
+    Swap,
+    /// Stopped, then started.
+    Restart,
+}
+
+/// What happens to one service, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Planned {
+    /// What.
+    pub change: Change,
+    /// Why, a line each.
+    pub reasons: Vec<String>,
+}
+
+/// The difference of two topologies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// The generation that is.
+    pub from: Generation,
+    /// The generation that would be; the same when nothing changes.
+    pub to: Generation,
+    /// Every service of either.
+    #[schemars(with = "BTreeMap<String, Planned>")]
+    pub services: BTreeMap<ServiceName, Planned>,
+}
+
+impl Plan {
+    /// Whether anything happens.
+    pub fn is_empty(&self) -> bool {
+        self.services.values().all(|planned| planned.change == Change::Keep)
+    }
+}
+
+/// What becomes of one service.
+pub fn change_of(old: Option<&ServiceSpec>, new: Option<&ServiceSpec>) -> Planned {
+    let planned = |change, reasons| Planned { change, reasons };
+    match (old, new) {
+        (None, None) => planned(Change::Keep, Vec::new()),
+        (None, Some(_)) => planned(Change::Start, vec!["it is new".into()]),
+        (Some(_), None) => planned(Change::Stop, vec!["its manifest is gone".into()]),
+        (Some(old), Some(new)) => {
+            let all = differences(old, new);
+            let most = all.iter().map(|one| one.class).max().unwrap_or(Class::None);
+            let mut reasons: Vec<String> = all
+                .iter()
+                .filter(|one| one.class == most && most != Class::None)
+                .map(|one| one.reason.clone())
+                .collect();
+            let change = match most {
+                Class::None => Change::Keep,
+                Class::Refresh => Change::Refresh,
+                Class::Replace if new.update.strategy == Strategy::Restart => {
+                    reasons.extend(new.update.strategy_reason.iter().map(|why| format!("by restart: {why}")));
+                    Change::Restart
+                }
+                Class::Replace => Change::Swap,
+            };
+            planned(change, reasons)
+        }
+    }
+}
+
+/// The difference of two topologies.
+pub fn plan(from: Generation, old: &Topology, new: &Topology) -> Plan {
+    let names = old.services.keys().chain(new.services.keys());
+    let services: BTreeMap<ServiceName, Planned> = names
+        .map(|name| {
+            let (old, new) = (old.services.get(name), new.services.get(name));
+            (name.clone(), change_of(old.map(AsRef::as_ref), new.map(AsRef::as_ref)))
+        })
+        .collect();
+    let mut plan = Plan { from, to: from, services };
+    if !plan.is_empty() {
+        plan.to = from.next();
+    }
+    plan
+}

@@ -1,0 +1,93 @@
+//! What only one service may have: a port, a route, the part of the edge, the name of a binary's folder.
+
+use std::collections::BTreeMap;
+
+use core_manifest::spec::{Kind, Protocol};
+use core_manifest::{Diagnostic, ServiceName};
+
+use super::{Places, Topology};
+
+pub(super) fn check(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
+    ports(topology, places, out);
+    routes(topology, places, out);
+    let edges: Vec<&ServiceName> =
+        topology.services.values().filter(|spec| spec.kind == Kind::Caddy).map(|spec| &spec.name).collect();
+    if let [first, second, ..] = edges.as_slice() {
+        out.push(
+            Diagnostic::new(
+                "two-edges",
+                format!("`{first}` and `{second}` are both of kind caddy; a stack has one edge"),
+            )
+            .at_opt(places.span(second, &["kind"]))
+            .also(places.span(first, &["kind"]), "the other one")
+            .service(second.as_str())
+            .help("routes of all services go through the one edge: leave one out"),
+        );
+    }
+    if edges.is_empty() {
+        for spec in topology.services.values().filter(|spec| spec.route.is_some()) {
+            out.push(
+                Diagnostic::new("no-edge", format!("`{}` has a route, and the stack has no edge", spec.name))
+                    .at_opt(places.span(&spec.name, &["route"]))
+                    .service(spec.name.as_str())
+                    .help("add a service of kind caddy, or take the route away"),
+            );
+        }
+    }
+}
+
+fn ports(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
+    let mut taken: BTreeMap<(bool, u16), (&ServiceName, &str)> = BTreeMap::new();
+    for spec in topology.services.values() {
+        for (name, port) in &spec.ports {
+            let Some(number) = port.number else { continue };
+            let key = (port.protocol == Protocol::Udp, number);
+            if let Some((other, other_port)) = taken.get(&key) {
+                let whose = if *other == &spec.name { "it too".to_owned() } else { format!("`{other}` too") };
+                out.push(
+                    Diagnostic::new(
+                        "duplicate-port",
+                        format!("`{}` listens on port {number}, and so does {whose}", spec.name),
+                    )
+                    .at_opt(places.span(&spec.name, &["ports", name.as_str(), "port"]))
+                    .also(places.span(other, &["ports", other_port, "port"]), "the other one")
+                    .service(spec.name.as_str())
+                    .help("give one of them another number, or \"auto\""),
+                );
+            } else {
+                taken.insert(key, (&spec.name, name.as_str()));
+            }
+        }
+    }
+}
+
+fn routes(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
+    let mut taken: BTreeMap<(String, String), &ServiceName> = BTreeMap::new();
+    for spec in topology.services.values() {
+        let Some(route) = &spec.route else { continue };
+        let any = vec![String::new()];
+        let hosts = if route.hosts.is_empty() { &any } else { &route.hosts };
+        for host in hosts {
+            for path in &route.paths {
+                let key = (host.to_lowercase(), path.trim_end_matches('/').to_owned());
+                if let Some(other) = taken.get(&key) {
+                    let of_host = if host.is_empty() { "any host".to_owned() } else { format!("host {host}") };
+                    let clash = if *other == &spec.name {
+                        format!("`{}` claims {path} of {of_host} twice", spec.name)
+                    } else {
+                        format!("`{}` and `{other}` both claim {path} of {of_host}", spec.name)
+                    };
+                    out.push(
+                        Diagnostic::new("duplicate-route", clash)
+                            .at_opt(places.span(&spec.name, &["route"]))
+                            .also(places.span(other, &["route"]), "the other one")
+                            .service(spec.name.as_str())
+                            .help("give one of them other `hosts` or `paths`"),
+                    );
+                } else {
+                    taken.insert(key, &spec.name);
+                }
+            }
+        }
+    }
+}

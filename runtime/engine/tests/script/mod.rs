@@ -1,0 +1,269 @@
+//! Runs one script.
+
+mod stack;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use core_engine::action::Action;
+use core_engine::event::{Command, Event, Found, Life, Loaded, ProbeKind};
+use core_engine::exit::{Exit, Failure};
+use core_engine::{Engine, InvocationId, Saved, Time, Topology};
+use core_manifest::{Problem, ServiceName};
+
+const BEGINNING: Time = Time(1_000_000);
+
+struct Run {
+    engine: Engine,
+    now: Time,
+    topology: Topology,
+    saved: Option<Saved>,
+    operations: u64,
+    out: String,
+}
+
+/// Runs `text` and returns it with the answers as they are now.
+pub(crate) fn run(text: &str) -> Result<String, String> {
+    let mut run = Run {
+        engine: Engine::new(7),
+        now: BEGINNING,
+        topology: Topology::default(),
+        saved: None,
+        operations: 0,
+        out: String::new(),
+    };
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("> ") && *line != ">").collect();
+    let mut at = 0;
+    while at < lines.len() {
+        let line = lines[at];
+        at += 1;
+        let _ = writeln!(run.out, "{line}");
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if line == "stack" || line == "found" {
+            let mut block = Vec::new();
+            while at < lines.len() && lines[at].starts_with("  ") {
+                let _ = writeln!(run.out, "{}", lines[at]);
+                block.push(lines[at].trim());
+                at += 1;
+            }
+            if line == "stack" {
+                run.topology = stack::read(&block)?;
+            } else {
+                run.restore(&block)?;
+            }
+            continue;
+        }
+        run.command(line).map_err(|error| format!("line {at}: `{line}`: {error}"))?;
+    }
+    Ok(run.out)
+}
+
+impl Run {
+    fn say(&mut self, text: &str) {
+        let after = (self.now - BEGINNING).as_secs_f64();
+        let _ = writeln!(self.out, "> {after:7.3} {text}");
+    }
+
+    fn give(&mut self, event: &Event) {
+        let actions = self.engine.step(self.now, event);
+        for action in &actions {
+            if matches!(action, Action::Save) {
+                self.saved = Some(self.engine.saved());
+            }
+            let text = words(action);
+            self.say(&text);
+        }
+    }
+
+    /// A supervisor begins, with what the last one wrote down and these shims.
+    fn restore(&mut self, block: &[&str]) -> Result<(), String> {
+        let mut found = Vec::new();
+        for line in block {
+            let mut words = line.split_whitespace();
+            let invocation: InvocationId = words.next().unwrap_or_default().parse()?;
+            let life = match (words.next(), words.next()) {
+                (Some("running"), Some(pid)) => Life::Running { pid: pid.parse().map_err(|_| "no pid")? },
+                (Some("exited"), Some(code)) => Life::Exited { exit: exit(code)?, leftovers: false },
+                (Some("recorded"), Some(code)) => Life::Recorded { exit: exit(code)? },
+                (Some("unattended"), _) => Life::Unattended,
+                other => return Err(format!("no life: {other:?}")),
+            };
+            found.push(Found {
+                instance: invocation.instance,
+                invocation: invocation.number,
+                ports: Default::default(),
+                restarts: 0,
+                failures: 0,
+                life,
+            });
+        }
+        self.engine = Engine::new(7);
+        let saved = self.saved.clone().map(Box::new);
+        self.give(&Event::Restored { saved, found });
+        Ok(())
+    }
+
+    fn command(&mut self, line: &str) -> Result<(), String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (verb, rest) = words.split_first().ok_or("nothing")?;
+        let services = || rest.iter().map(|name| ServiceName::new(name)).collect::<Result<Vec<_>, _>>();
+        let invocation = || rest.first().copied().unwrap_or_default().parse::<InvocationId>();
+        let text = || rest[1..].join(" ");
+        let command = match *verb {
+            "up" => Some(Command::Up { services: services()?, timeout: None }),
+            "start" => Some(Command::Start { services: services()? }),
+            "stop" => Some(Command::Stop { services: services()? }),
+            "restart" => Some(Command::Restart { services: services()? }),
+            "scale" => Some(Command::Scale {
+                service: ServiceName::new(rest[0])?,
+                replicas: rest[1].parse().map_err(|_| "no number")?,
+            }),
+            "down" => Some(Command::Down),
+            "kill" => Some(Command::Kill),
+            _ => None,
+        };
+        if let Some(command) = command {
+            self.operations += 1;
+            self.give(&Event::Command { operation: self.operations, command });
+            return Ok(());
+        }
+        let probed =
+            |probe, result| -> Result<Event, String> { Ok(Event::Probed { invocation: invocation()?, probe, result }) };
+        let event = match *verb {
+            "load" => self.load(false),
+            "again" => self.load(true),
+            "broken" => Event::Rejected(vec![Problem::of_service(rest[0], "syntax", "not valid JSON".into())]),
+            "started" => Event::Started { invocation: invocation()?, pid: 1000 },
+            "failed" => {
+                let failure = Failure::Exec { stage: "exec".into(), message: text() };
+                Event::StartFailed { invocation: invocation()?, failure }
+            }
+            "exited" => Event::Exited {
+                invocation: invocation()?,
+                exit: exit(rest[1])?,
+                leftovers: rest.get(2) == Some(&"leftovers"),
+            },
+            "emptied" => Event::Emptied { invocation: invocation()? },
+            "ready" => probed(ProbeKind::Readiness, Ok(()))?,
+            "unready" => probed(ProbeKind::Readiness, Err(text()))?,
+            "alive" => probed(ProbeKind::Liveness, Ok(()))?,
+            "dead" => probed(ProbeKind::Liveness, Err(text()))?,
+            "shim-lost" => Event::ShimLost { instance: rest[0].parse()? },
+            "adopted" => {
+                let invocation = invocation()?;
+                let life = Life::Running { pid: 1000 };
+                Event::Adopted { instance: invocation.instance, invocation: invocation.number, life }
+            }
+            "counted" => {
+                Event::Counted { instance: rest[0].parse()?, established: rest[1].parse().map_err(|_| "no number")? }
+            }
+            "routed" | "refused" => Event::Routed {
+                service: ServiceName::new(rest[0])?,
+                version: rest[1].parse().map_err(|_| "no version")?,
+                result: if *verb == "routed" { Ok(()) } else { Err("no space left on device".into()) },
+            },
+            "prepared" => Event::Prepared { folder: rest[0].into(), result: Ok(()) },
+            "unprepared" => Event::Prepared { folder: rest[0].into(), result: Err(text()) },
+            "advance" => return self.advance(rest[0]),
+            "show" => {
+                self.show();
+                return Ok(());
+            }
+            "plan" => {
+                self.plan();
+                return Ok(());
+            }
+            _ => return Err("no such command".into()),
+        };
+        self.give(&event);
+        Ok(())
+    }
+
+    fn load(&self, again: bool) -> Event {
+        Event::Loaded(Loaded { topology: self.topology.clone(), again, ..Loaded::default() })
+    }
+
+    /// Lets time pass, with a tick at every deadline.
+    fn advance(&mut self, span: &str) -> Result<(), String> {
+        let millis: u64 = match (span.strip_suffix("ms"), span.strip_suffix('s')) {
+            (Some(number), _) => number.parse().map_err(|_| "no span")?,
+            (None, Some(number)) => 1000 * number.parse::<u64>().map_err(|_| "no span")?,
+            (None, None) => return Err("a span ends in s or ms".into()),
+        };
+        let until = self.now + Duration::from_millis(millis);
+        while let Some(deadline) = self.engine.deadline().filter(|deadline| *deadline <= until) {
+            self.now = deadline.max(self.now);
+            self.give(&Event::Tick);
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        let view = self.engine.view();
+        let state = format!("{:?}, generation {}", view.state, view.generation);
+        self.say(&state.to_lowercase());
+        for one in view.instances {
+            let mut line = format!("{:<10} {:<8}", one.id.to_string(), one.phase.word());
+            if let Some(reason) = one.reason {
+                let _ = write!(line, " {reason}");
+            }
+            for waiting in one.waiting_on {
+                let _ = write!(line, " [{}]", waiting.message);
+            }
+            self.say(line.trim_end());
+        }
+        for problem in view.problems {
+            let line = format!("problem: {problem}");
+            self.say(&line);
+        }
+    }
+
+    fn plan(&mut self) {
+        let plan = self.engine.plan_for(&self.topology, false);
+        let head = format!("{} -> {}", plan.from, plan.to);
+        self.say(&head);
+        for (name, planned) in plan.services {
+            let line = format!("{name}: {:?} {}", planned.change, planned.reasons.join("; "));
+            self.say(line.trim_end());
+        }
+    }
+}
+
+fn exit(text: &str) -> Result<Exit, String> {
+    match text.strip_prefix("signal") {
+        Some(number) => number.parse().map(Exit::Signal),
+        None => text.parse().map(Exit::Code),
+    }
+    .map_err(|_| format!("`{text}` is no exit"))
+}
+
+fn words(action: &Action) -> String {
+    match action {
+        Action::Save => "save".into(),
+        Action::Prepare { folder, .. } => format!("prepare {folder}"),
+        Action::Start(order) => {
+            let ports: Vec<String> = order.ports.values().map(u16::to_string).collect();
+            format!("start {} {}", order.invocation, ports.join(" ")).trim_end().to_owned()
+        }
+        Action::Signal { invocation, signal, scope } => {
+            format!("signal {signal} to the {} of {invocation}", format!("{scope:?}").to_lowercase())
+        }
+        Action::ShutdownCommand { invocation, .. } => format!("shutdown command of {invocation}"),
+        Action::Kill { invocation } => format!("kill {invocation}"),
+        Action::Release { instance } => format!("release {instance}"),
+        Action::Adopt { instance } => format!("adopt {instance}"),
+        Action::Probe { invocation, probe: ProbeKind::Readiness, .. } => format!("is {invocation} ready?"),
+        Action::Probe { invocation, probe: ProbeKind::Liveness, .. } => format!("is {invocation} alive?"),
+        Action::Count { instance, .. } => format!("count connections of {instance}"),
+        Action::Route(table) => {
+            let targets: Vec<String> =
+                table.targets.iter().map(|target| format!("{}:{}", target.instance, target.port)).collect();
+            let targets = if targets.is_empty() { "nobody".to_owned() } else { targets.join(", ") };
+            format!("route {} (version {}) to {targets}", table.service, table.version)
+        }
+        Action::Exit { code } => format!("exit {code}"),
+    }
+}

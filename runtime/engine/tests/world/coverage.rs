@@ -1,0 +1,211 @@
+//! How often each kind of event met each phase.
+
+use std::fmt::Write as _;
+
+use core_engine::event::{Command, Event, Life, ProbeKind};
+use core_engine::phase::PhaseName;
+use core_engine::{Engine, InstanceId};
+
+/// Kinds of events, as the table names them.
+pub(crate) const EVENTS: [&str; 30] = [
+    "restored",
+    "loaded",
+    "rejected",
+    "up",
+    "start",
+    "stop",
+    "restart",
+    "scale",
+    "down",
+    "kill",
+    "prepared",
+    "prepare failed",
+    "started",
+    "start failed",
+    "exited",
+    "exited, leftovers",
+    "emptied",
+    "shim lost",
+    "adopted running",
+    "adopted ended",
+    "ready: yes",
+    "ready: no",
+    "alive: yes",
+    "alive: no",
+    "counted 0",
+    "counted more",
+    "routed",
+    "route failed",
+    "tick",
+    "late answer",
+];
+
+const COLUMNS: usize = PhaseName::ALL.len();
+
+#[derive(Clone)]
+pub(crate) struct Coverage {
+    pub(crate) counts: Vec<[u64; COLUMNS]>,
+}
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self { counts: vec![[0; COLUMNS]; EVENTS.len()] }
+    }
+}
+
+impl Coverage {
+    pub(crate) fn count(&mut self, engine: &Engine, event: &Event) {
+        let (kind, of) = kind_of(engine, event);
+        let Some(row) = EVENTS.iter().position(|have| *have == kind) else { return };
+        match of {
+            Of::All => {
+                for (_, phase, _) in engine.instances() {
+                    self.add(row, phase);
+                }
+            }
+            Of::Service(service) => {
+                for (_, phase, _) in engine.instances().filter(|(id, ..)| id.service() == &service) {
+                    self.add(row, phase);
+                }
+            }
+            Of::One(id) => {
+                if let Some(phase) = engine.phase(&id) {
+                    self.add(row, phase);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, row: usize, phase: PhaseName) {
+        if let Some(column) = PhaseName::ALL.iter().position(|have| *have == phase) {
+            self.counts[row][column] += 1;
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            for (mine, theirs) in mine.iter_mut().zip(theirs) {
+                *mine += theirs;
+            }
+        }
+    }
+
+    pub(crate) fn table(&self) -> String {
+        let mut text = format!("{:<18}", "");
+        for phase in PhaseName::ALL {
+            let _ = write!(text, "{:>11}", phase.word());
+        }
+        for (event, row) in EVENTS.iter().zip(&self.counts) {
+            let _ = write!(text, "\n{event:<18}");
+            for count in row {
+                let _ = write!(text, "{count:>11}");
+            }
+        }
+        text
+    }
+
+    /// Pairs that may occur and did not.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for (event, row) in EVENTS.iter().zip(&self.counts) {
+            for (phase, count) in PhaseName::ALL.iter().zip(row) {
+                if *count == 0 && may_occur(event, *phase) {
+                    all.push(format!("{event} in {}", phase.word()));
+                }
+            }
+        }
+        all
+    }
+}
+
+enum Of {
+    All,
+    Service(core_manifest::ServiceName),
+    One(InstanceId),
+}
+
+fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
+    let late = |invocation: &core_engine::InvocationId| {
+        engine
+            .instances()
+            .find(|(id, ..)| **id == invocation.instance)
+            .is_some_and(|(_, _, number)| number != invocation.number)
+    };
+    match event {
+        Event::Restored { .. } => ("restored", Of::All),
+        Event::Loaded(_) => ("loaded", Of::All),
+        Event::Rejected(_) => ("rejected", Of::All),
+        Event::Command { command, .. } => match command {
+            Command::Up { .. } => ("up", Of::All),
+            Command::Start { .. } => ("start", Of::All),
+            Command::Stop { services } => ("stop", Of::Service(services[0].clone())),
+            Command::Restart { services } => ("restart", Of::Service(services[0].clone())),
+            Command::Scale { service, .. } => ("scale", Of::Service(service.clone())),
+            Command::Down => ("down", Of::All),
+            Command::Kill => ("kill", Of::All),
+        },
+        Event::Prepared { result: Ok(()), .. } => ("prepared", Of::All),
+        Event::Prepared { .. } => ("prepare failed", Of::All),
+        Event::Started { invocation, .. }
+        | Event::StartFailed { invocation, .. }
+        | Event::Exited { invocation, .. }
+        | Event::Emptied { invocation }
+        | Event::Probed { invocation, .. }
+            if late(invocation) =>
+        {
+            ("late answer", Of::One(invocation.instance.clone()))
+        }
+        Event::Started { invocation, .. } => ("started", Of::One(invocation.instance.clone())),
+        Event::StartFailed { invocation, .. } => ("start failed", Of::One(invocation.instance.clone())),
+        Event::Exited { invocation, leftovers: false, .. } => ("exited", Of::One(invocation.instance.clone())),
+        Event::Exited { invocation, .. } => ("exited, leftovers", Of::One(invocation.instance.clone())),
+        Event::Emptied { invocation } => ("emptied", Of::One(invocation.instance.clone())),
+        Event::ShimLost { instance } => ("shim lost", Of::One(instance.clone())),
+        Event::Adopted { instance, life: Life::Running { .. } | Life::Unattended, .. } => {
+            ("adopted running", Of::One(instance.clone()))
+        }
+        Event::Adopted { instance, .. } => ("adopted ended", Of::One(instance.clone())),
+        Event::Probed { invocation, probe, result } => {
+            let kind = match (probe, result) {
+                (ProbeKind::Readiness, Ok(())) => "ready: yes",
+                (ProbeKind::Readiness, Err(_)) => "ready: no",
+                (ProbeKind::Liveness, Ok(())) => "alive: yes",
+                (ProbeKind::Liveness, Err(_)) => "alive: no",
+            };
+            (kind, Of::One(invocation.instance.clone()))
+        }
+        Event::Counted { instance, established: 0 } => ("counted 0", Of::One(instance.clone())),
+        Event::Counted { instance, .. } => ("counted more", Of::One(instance.clone())),
+        Event::Routed { service, result: Ok(()), .. } => ("routed", Of::Service(service.clone())),
+        Event::Routed { service, .. } => ("route failed", Of::Service(service.clone())),
+        Event::Tick => ("tick", Of::All),
+    }
+}
+
+/// Whether an event of a kind can reach an instance in a phase at all. What is about the whole stack meets every phase;
+/// what a shim says needs a shim, and what a probe says needs a process that was asked.
+fn may_occur(event: &str, phase: PhaseName) -> bool {
+    use PhaseName::{Backoff, Draining, Ended, GaveUp, Probing, Ready, Starting, Stopping, Waiting};
+    match event {
+        // The engine is empty when it begins.
+        "restored" => false,
+        // A rejected start leaves no process; only a start that was given up on is answered while stopping.
+        "started" => matches!(phase, Starting),
+        "start failed" => matches!(phase, Starting),
+        // A shim says that it started before it says that it ended.
+        "exited" => matches!(phase, Probing | Ready | Draining | Stopping),
+        "exited, leftovers" => matches!(phase, Probing | Ready | Draining | Stopping),
+        "emptied" => matches!(phase, Stopping),
+        "shim lost" => !matches!(phase, Ended | GaveUp | Waiting),
+        "adopted running" => matches!(phase, Starting | Probing | Ready | Draining | Stopping),
+        "adopted ended" => matches!(phase, Starting | Probing | Ready | Stopping | Backoff),
+        // A probe of this invocation may still be answered after its end.
+        "ready: yes" => matches!(phase, Probing | Ready | Draining | Stopping),
+        "ready: no" => !matches!(phase, Starting | Ended),
+        "alive: yes" => matches!(phase, Probing | Ready | Draining | Stopping),
+        "alive: no" => matches!(phase, Probing | Ready | Draining | Stopping | Backoff),
+        "counted 0" | "counted more" => matches!(phase, Draining | Stopping | Ended),
+        "late answer" => matches!(phase, Starting | Probing | Ready | Backoff | Stopping),
+        _ => true,
+    }
+}

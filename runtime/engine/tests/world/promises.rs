@@ -1,0 +1,422 @@
+//! The promises, as checks of what the engine does against what is true.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use core_engine::action::{Action, RouteTable, StartOrder};
+use core_engine::event::{Command, Event, Life, Loaded, ProbeKind};
+use core_engine::exit::Exit;
+use core_engine::phase::PhaseName;
+use core_engine::plan::Change;
+use core_engine::{InstanceId, InvocationId, Time};
+use core_manifest::spec::{Condition, Kind, Restart, Strategy};
+use core_manifest::{ServiceName, ServiceSpec};
+
+use super::World;
+use super::stack::is_one_shot;
+
+/// What the engine has been told, kept apart from what it made of it.
+#[derive(Default)]
+pub(crate) struct Promises {
+    /// Good answers in a row.
+    successes: BTreeMap<InvocationId, u32>,
+    /// Invocations that had as many as it takes.
+    good_probe: BTreeSet<InvocationId>,
+    not_alive: BTreeSet<InvocationId>,
+    started: BTreeMap<InvocationId, Time>,
+    ended: BTreeMap<InvocationId, Exit>,
+    /// Services of which somebody wanted something else, and that have not settled since.
+    touched: BTreeSet<ServiceName>,
+    /// Services that the operator stopped.
+    stopped: BTreeSet<ServiceName>,
+    /// Services that somebody asked for since their last start.
+    asked_for: BTreeSet<ServiceName>,
+    /// Invocations that were asked to end.
+    asked_to_end: BTreeSet<InvocationId>,
+    draining_since: BTreeMap<InstanceId, Time>,
+    killing: bool,
+    /// Nothing but probes may happen.
+    pub(crate) calm: bool,
+}
+
+impl Promises {
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A new supervisor has a new patience: what it drains it drains from now on.
+    pub(crate) fn supervisor_is_new(&mut self) {
+        self.draining_since.clear();
+    }
+
+    /// Takes note of what the engine is about to be told.
+    pub(crate) fn before(&mut self, world: &World, event: &Event) {
+        match event {
+            Event::Probed { invocation, probe: ProbeKind::Readiness, result } => {
+                let in_a_row = self.successes.entry(invocation.clone()).or_default();
+                *in_a_row = if result.is_ok() { *in_a_row + 1 } else { 0 };
+                let probe = world.engine.spec(&invocation.instance).and_then(|spec| spec.readiness.as_ref());
+                if probe.is_some_and(|probe| *in_a_row >= probe.success_threshold) {
+                    self.good_probe.insert(invocation.clone());
+                }
+            }
+            Event::Probed { invocation, probe: ProbeKind::Liveness, result: Err(_) } => {
+                self.not_alive.insert(invocation.clone());
+            }
+            Event::Started { invocation, .. } => {
+                self.started.insert(invocation.clone(), world.now);
+            }
+            Event::Exited { invocation, exit, .. } => {
+                self.ended.insert(invocation.clone(), *exit);
+            }
+            Event::Adopted { instance, invocation, life } => {
+                let invocation = InvocationId { instance: instance.clone(), number: *invocation };
+                self.found(&invocation, life, world.now);
+            }
+            Event::Restored { found, .. } => {
+                for one in found {
+                    let invocation = InvocationId { instance: one.instance.clone(), number: one.invocation };
+                    self.found(&invocation, &one.life, world.now);
+                }
+            }
+            Event::Loaded(loaded) => self.note_changes(world, loaded),
+            Event::Command { command, .. } => match command {
+                Command::Stop { services } | Command::Restart { services } | Command::Start { services } => {
+                    let stops = matches!(command, Command::Stop { .. });
+                    for service in services {
+                        if stops {
+                            self.stopped.insert(service.clone());
+                        } else {
+                            self.stopped.remove(service);
+                        }
+                    }
+                    self.touch(services.iter().cloned());
+                    let all = world.topology.with_dependencies(services);
+                    self.touch(all.into_iter());
+                }
+                Command::Scale { service, .. } => self.touch(std::iter::once(service.clone())),
+                Command::Up { .. } | Command::Down | Command::Kill => {
+                    self.killing |= *command == Command::Kill;
+                    self.killing &= !matches!(command, Command::Up { .. });
+                    self.touch(world.topology.services.keys().cloned());
+                    self.touch(
+                        world.engine.instances().map(|(id, ..)| id.service().clone()).collect::<Vec<_>>().into_iter(),
+                    );
+                }
+            },
+            _ => {}
+        }
+    }
+
+    fn found(&mut self, invocation: &InvocationId, life: &Life, now: Time) {
+        match life {
+            Life::Running { .. } | Life::Unattended => {
+                self.started.entry(invocation.clone()).or_insert(now);
+            }
+            Life::Exited { exit, .. } | Life::Recorded { exit } => {
+                self.started.entry(invocation.clone()).or_insert(now);
+                self.ended.insert(invocation.clone(), *exit);
+            }
+            Life::Idle => {}
+        }
+    }
+
+    fn touch(&mut self, services: impl Iterator<Item = ServiceName>) {
+        for service in services {
+            self.touched.insert(service.clone());
+            self.asked_for.insert(service);
+        }
+    }
+
+    fn note_changes(&mut self, world: &World, loaded: &Loaded) {
+        let plan = world.engine.plan_for(&loaded.topology, loaded.again);
+        for (name, planned) in plan.services {
+            let refreshed =
+                planned.reasons.iter().any(|reason| reason.contains("replicas") || reason.contains("disabled"));
+            match planned.change {
+                Change::Keep => {}
+                Change::Refresh if !refreshed => {
+                    self.asked_for.insert(name);
+                }
+                _ => self.touch(std::iter::once(name)),
+            }
+        }
+    }
+
+    /// Checks what the engine made of an event.
+    pub(crate) fn after(&mut self, world: &World, event: &Event, actions: &[Action]) -> Result<(), String> {
+        for action in actions {
+            match action {
+                Action::Start(order) => self.check_start(world, order)?,
+                Action::Signal { invocation, .. }
+                | Action::ShutdownCommand { invocation, .. }
+                | Action::Kill { invocation } => self.check_stop(world, invocation)?,
+                Action::Route(table) => self.check_route(world, table)?,
+                _ => {}
+            }
+            if self.calm && !matches!(action, Action::Probe { .. }) {
+                let action: String = format!("{action:?}").chars().take(80).collect();
+                return Err(format!("calm is over without a cause: {action}"));
+            }
+        }
+        self.check_state(world, event)
+    }
+
+    fn check_state(&mut self, world: &World, event: &Event) -> Result<(), String> {
+        if world.engine.finished() {
+            return Ok(());
+        }
+        if let Some(deadline) = world.engine.deadline()
+            && deadline <= world.now
+        {
+            let event: String = format!("{event:?}").chars().take(80).collect();
+            return Err(format!("a deadline of {deadline} is left over at {} after {event}", world.now));
+        }
+        if let Some(stuck) = world.engine.stuck() {
+            return Err(stuck);
+        }
+        for (id, phase, number) in world.engine.instances() {
+            let is_ready = phase == PhaseName::Ready;
+            if phase == PhaseName::Draining {
+                self.draining_since.entry(id.clone()).or_insert(world.now);
+            } else if matches!(phase, PhaseName::Ready | PhaseName::Probing) && !self.draining_since.is_empty() {
+                self.draining_since.remove(id);
+            }
+            if !is_ready && phase != PhaseName::GaveUp {
+                continue;
+            }
+            let Some(spec) = world.engine.spec(id) else { continue };
+            let has_basis = || self.good_probe.contains(&InvocationId { instance: id.clone(), number });
+            if is_ready && spec.readiness.is_some() && !has_basis() && !self.was_refreshed(id) {
+                return Err(format!("{id}.{number} counts as ready and no probe of it succeeded"));
+            }
+            let availability = &spec.availability;
+            let never = availability.max_restarts == 0
+                && matches!(availability.restart, Restart::Always | Restart::OnFailure)
+                && !self.asked_for.contains(id.service());
+            if phase == PhaseName::GaveUp && never {
+                return Err(format!("{id} was given up although it is to be restarted for ever"));
+            }
+        }
+        if !world.engine.is_stopping() {
+            let touched = std::mem::take(&mut self.touched);
+            self.touched = touched.into_iter().filter(|service| !self.has_settled(world, service)).collect();
+        }
+        Ok(())
+    }
+
+    /// Whether a service is as it is wanted: from now on nothing of it may be asked to end without a cause.
+    fn has_settled(&self, world: &World, service: &ServiceName) -> bool {
+        let spec = world.topology.services.get(service);
+        if self.stopped.contains(service) || spec.is_none_or(|spec| spec.disabled) {
+            return false;
+        }
+        let mut generation = None;
+        let replicas = world.engine.replicas(service).unwrap_or(0);
+        world.engine.instances().filter(|(id, ..)| id.service() == service).all(|(id, phase, _)| {
+            phase == PhaseName::Ready
+                && id.slot.replica < replicas
+                && *generation.get_or_insert(id.generation) == id.generation
+        })
+    }
+
+    /// A service whose probe was edited may be ready by the one it had before.
+    fn was_refreshed(&self, id: &InstanceId) -> bool {
+        self.asked_for.contains(id.service())
+    }
+
+    /// Promise 2: what an instance depends on holds when it is first started. And: no restart against the policy.
+    fn check_start(&mut self, world: &World, order: &StartOrder) -> Result<(), String> {
+        let id = &order.invocation.instance;
+        let asked_for = self.asked_for.remove(id.service());
+        if order.invocation.number == 1 {
+            for (service, condition) in &order.spec.depends_on {
+                self.check_dependency(world, order, service, *condition)?;
+            }
+            return Ok(());
+        }
+        let before = InvocationId { instance: id.clone(), number: order.invocation.number - 1 };
+        let Some(exit) = self.ended.get(&before) else { return Ok(()) };
+        let succeeded = exit.code().is_some_and(|code| order.spec.is_success(code));
+        let allowed = match order.spec.availability.restart {
+            Restart::Always => true,
+            Restart::OnFailure => !succeeded || self.not_alive.contains(&before) || self.asked_to_end.contains(&before),
+            Restart::No | Restart::ExitOnFailure => self.asked_to_end.contains(&before),
+        };
+        if allowed || asked_for || self.touched.contains(id.service()) {
+            return Ok(());
+        }
+        Err(format!("{} is started although its policy forbids it after {exit}", order.invocation))
+    }
+
+    fn check_dependency(
+        &self,
+        world: &World,
+        order: &StartOrder,
+        service: &ServiceName,
+        condition: Condition,
+    ) -> Result<(), String> {
+        let mut slots: BTreeMap<u32, bool> = BTreeMap::new();
+        for (id, phase, number) in world.engine.instances().filter(|(id, ..)| id.service() == service) {
+            let of_instance = |all: &BTreeMap<InvocationId, Time>| all.keys().any(|one| &one.instance == id);
+            let invocation = InvocationId { instance: id.clone(), number };
+            let code = self.ended.get(&invocation).and_then(|exit| exit.code());
+            let holds = match condition {
+                Condition::ProcessStarted => of_instance(&self.started),
+                Condition::ProcessHealthy => {
+                    phase == PhaseName::Ready && (self.good_probe.contains(&invocation) || self.was_refreshed(id))
+                }
+                Condition::ProcessLogReady => self.good_probe.iter().any(|one| &one.instance == id),
+                Condition::ProcessCompleted => matches!(phase, PhaseName::Ended | PhaseName::GaveUp),
+                Condition::ProcessCompletedSuccessfully => {
+                    phase == PhaseName::Ended
+                        && world.engine.spec(id).is_some_and(|spec| code.is_some_and(|code| spec.is_success(code)))
+                }
+            };
+            // A slot that is on its way out does not count.
+            if world.engine.replicas(service).is_some_and(|replicas| id.slot.replica < replicas) {
+                *slots.entry(id.slot.replica).or_default() |= holds;
+            }
+        }
+        if !slots.is_empty() && slots.values().all(|holds| *holds) {
+            return Ok(());
+        }
+        Err(format!("{} is started before {service} is {}", order.invocation, condition.word()))
+    }
+
+    /// Promise 1: nobody is asked to end without a cause. Promise 4: nobody while the edge may send requests, or while
+    /// connections are open and there is time. Promise 2: dependents first.
+    fn check_stop(&mut self, world: &World, invocation: &InvocationId) -> Result<(), String> {
+        let id = &invocation.instance;
+        let again = !self.asked_to_end.insert(invocation.clone());
+        let Some(spec) = world.engine.spec(id) else { return Ok(()) };
+        let has_ended = self.ended.contains_key(invocation);
+        let not_alive = self.not_alive.contains(invocation);
+        let since = self.started.get(invocation).copied();
+        let never_ready = !self.good_probe.contains(invocation)
+            && since.is_none_or(|since| world.now - since >= spec.update.ready.min(std::time::Duration::from_secs(8)));
+        let failed = has_ended || not_alive || never_ready;
+        if !failed && !again && !self.touched.contains(id.service()) {
+            return Err(format!("{invocation} is asked to end without a cause"));
+        }
+        if failed || again || self.killing {
+            return Ok(());
+        }
+        let patience = self.draining_since.get(id).map(|since| *since + spec.update.drain);
+        let over = patience.is_some_and(|until| until <= world.now);
+        let edge_lives =
+            world.live().iter().any(|id| world.engine.spec(id).is_some_and(|spec| spec.kind == Kind::Caddy));
+        let is_routed =
+            world.routes.get(id.service()).is_some_and(|all| all.iter().any(|target| &target.instance == id));
+        if edge_lives && is_routed && !over {
+            return Err(format!("{id} is asked to end while the edge sends requests to it"));
+        }
+        let served = is_routed || self.draining_since.contains_key(id);
+        let candidate = world.engine.phase(id) == Some(PhaseName::Stopping) && !self.draining_since.contains_key(id);
+        if edge_lives && served && !over && !candidate && world.is_connected(id) {
+            return Err(format!("{id} is asked to end while connections to it are open"));
+        }
+        if world.engine.is_stopping() {
+            let live = world.live();
+            let dependent = live.iter().find(|other| {
+                let needs = |spec: &std::sync::Arc<ServiceSpec>| spec.depends_on.contains_key(id.service());
+                *other != id && world.engine.spec(other).is_some_and(needs)
+            });
+            if let Some(dependent) = dependent {
+                return Err(format!("{id} is asked to end before {dependent}, which depends on it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Promise 4: the edge is only told of instances that are ready.
+    fn check_route(&self, world: &World, table: &RouteTable) -> Result<(), String> {
+        let before = world.routes.get(&table.service);
+        for target in &table.targets {
+            let known = before.is_some_and(|all| all.contains(target));
+            let ready = world.engine.phase(&target.instance) == Some(PhaseName::Ready);
+            if !known && !ready && !world.engine.instances().any(|(id, _, number)| id == &target.instance && number > 1)
+            {
+                return Err(format!("the edge is sent to {}, which is not ready", target.instance));
+            }
+        }
+        let any_ready =
+            table.targets.iter().any(|target| world.engine.phase(&target.instance) == Some(PhaseName::Ready));
+        let others_ready = before
+            .is_some_and(|all| all.iter().any(|target| world.engine.phase(&target.instance) == Some(PhaseName::Ready)));
+        if !any_ready && others_ready && !self.touched.contains(&table.service) {
+            return Err(format!("the edge is sent away from every ready instance of {}", table.service));
+        }
+        Ok(())
+    }
+
+    /// Promise 3: one tree of a slot, but for a swap.
+    pub(crate) fn check_slot(&self, world: &World, order: &StartOrder) -> Result<(), String> {
+        let id = &order.invocation.instance;
+        for (other, tree) in &world.trees {
+            if other.slot != id.slot || other == id || !tree.is_alive() {
+                continue;
+            }
+            if order.spec.update.strategy == Strategy::Restart {
+                return Err(format!("{id} is started beside {other}, and its strategy is restart"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Promise 7: nothing is left.
+    pub(crate) fn check_gone(&self, world: &World) -> Result<(), String> {
+        match world.trees.iter().find(|(_, tree)| tree.is_alive()) {
+            Some((id, _)) => Err(format!("{id} runs after the stack has ended")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl World {
+    /// After chaos: everything wanted runs, once, and nothing else does.
+    pub(crate) fn check_calm(&self) -> Result<(), String> {
+        let world = self;
+        let mut slots = BTreeSet::new();
+        for (id, phase, _) in world.engine.instances() {
+            if !slots.insert(id.slot.clone()) {
+                return Err(format!("two instances of {} are left", id.slot));
+            }
+            let Some(spec) = world.engine.spec(id) else { continue };
+            let expected = if is_one_shot(spec) { PhaseName::Ended } else { PhaseName::Ready };
+            if phase != expected {
+                let view = world.engine.view();
+                let waiting =
+                    view.instances.iter().find(|one| &one.id == id).map(|one| format!("{:?}", one.waiting_on));
+                return Err(format!("{id} is {} after all is calm: {waiting:?}", phase.word()));
+            }
+            let runs = world.trees.get(id).is_some_and(super::tree::Tree::is_alive);
+            if runs != (phase == PhaseName::Ready) {
+                return Err(format!("{id} is {}, and whether it runs is {runs}", phase.word()));
+            }
+        }
+        for service in world.topology.services.keys() {
+            if !slots.iter().any(|slot| &slot.service == service) {
+                return Err(format!("{service} has no instance after all is calm"));
+            }
+        }
+        for (id, tree) in &world.trees {
+            if tree.is_alive() && world.engine.phase(id).is_none() {
+                return Err(format!("{id} runs, and the engine does not know it"));
+            }
+        }
+        for (service, targets) in &world.routes {
+            let Some(spec) = world.topology.services.get(service) else { continue };
+            let ready: BTreeSet<InstanceId> = world
+                .engine
+                .instances()
+                .filter(|(id, ..)| id.service() == service)
+                .map(|(id, ..)| id.clone())
+                .collect();
+            let routed: BTreeSet<InstanceId> = targets.iter().map(|target| target.instance.clone()).collect();
+            if spec.route.is_some() && ready != routed {
+                return Err(format!("the edge knows {routed:?} of {service}, ready are {ready:?}"));
+            }
+        }
+        Ok(())
+    }
+}

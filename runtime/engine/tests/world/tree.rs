@@ -1,0 +1,120 @@
+//! What really runs of an instance.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use core_engine::Time;
+use core_engine::action::StartOrder;
+use core_engine::event::Life;
+use core_engine::exit::Exit;
+use core_manifest::{Identifier, ServiceSpec};
+
+use super::rng::Rng;
+use super::stack;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tree {
+    pub(crate) shim: bool,
+    /// Its shim died, and no new one stands over it yet.
+    pub(crate) lost: bool,
+    /// A new shim stands over it, and the engine has not been told yet.
+    pub(crate) adopting: bool,
+    pub(crate) invocation: u32,
+    pub(crate) ports: BTreeMap<Identifier, u16>,
+    pub(crate) restarts: u32,
+    pub(crate) failures: u32,
+    /// An order that has not been carried out yet.
+    pub(crate) ordered: Option<u32>,
+    pub(crate) leader: Option<u32>,
+    pub(crate) leftovers: bool,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) healthy_from: Time,
+    pub(crate) wedged_from: Option<Time>,
+    pub(crate) flaps: Option<(Time, Time)>,
+    pub(crate) connected_until: Time,
+}
+
+/// What an invocation will do.
+pub(crate) struct Plan {
+    pub(crate) ends: Option<(Duration, Exit)>,
+    healthy_from: Time,
+    wedged_from: Option<Time>,
+    flaps: Option<(Time, Time)>,
+    connected_until: Time,
+}
+
+impl Plan {
+    pub(crate) fn new(rng: &mut Rng, chaos: bool, spec: &ServiceSpec, now: Time) -> Self {
+        let never = Duration::from_secs(1_000_000);
+        let one_shot = stack::is_one_shot(spec);
+        let ends = if one_shot {
+            let code = if chaos && rng.percent(20) { 3 } else { 0 };
+            Some((rng.millis(1, 1500), Exit::Code(code)))
+        } else if chaos && rng.percent(18) {
+            let code = *rng.pick(&[Exit::Code(1), Exit::Code(0), Exit::Signal(11)]);
+            Some((rng.millis(0, 12_000), code))
+        } else {
+            None
+        };
+        let healthy_from = now + if chaos && rng.percent(10) { never } else { rng.millis(0, 700) };
+        let wedged_from = (chaos && rng.percent(8)).then(|| now + rng.millis(500, 9000));
+        let flaps = (chaos && rng.percent(15)).then(|| {
+            let from = now + rng.millis(500, 6000);
+            (from, from + rng.millis(500, 9000))
+        });
+        let connected_until = now + if spec.route.is_some() { rng.millis(0, 9000) } else { Duration::ZERO };
+        Self { ends, healthy_from, wedged_from, flaps, connected_until }
+    }
+}
+
+impl Tree {
+    pub(crate) fn prepare(&mut self, order: &StartOrder) {
+        self.shim = true;
+        self.ordered = Some(order.invocation.number);
+        self.ports.clone_from(&order.ports);
+        self.restarts = order.restarts;
+        self.failures = order.failures;
+    }
+
+    pub(crate) fn run(&mut self, pid: u32, plan: Plan) {
+        self.invocation = self.ordered.take().unwrap_or(self.invocation);
+        self.leader = Some(pid);
+        self.leftovers = false;
+        self.exit = None;
+        self.healthy_from = plan.healthy_from;
+        self.wedged_from = plan.wedged_from;
+        self.flaps = plan.flaps;
+        self.connected_until = plan.connected_until;
+    }
+
+    /// From now on it behaves.
+    pub(crate) fn mend(&mut self, now: Time) {
+        self.healthy_from = self.healthy_from.min(now);
+        self.wedged_from = None;
+        self.flaps = None;
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.leader.is_some() || self.leftovers
+    }
+
+    /// Whether a probe gets a good answer.
+    pub(crate) fn answers(&self, liveness: bool, now: Time) -> bool {
+        let wedged = self.wedged_from.is_some_and(|from| from <= now);
+        let flaps = !liveness && self.flaps.is_some_and(|(from, to)| from <= now && now < to);
+        self.leader.is_some() && (liveness || self.healthy_from <= now) && !wedged && !flaps
+    }
+
+    /// What a supervisor finds of it.
+    pub(crate) fn life(&self) -> Option<Life> {
+        match (self.leader, self.exit) {
+            (Some(pid), _) if self.shim => Some(Life::Running { pid }),
+            (Some(_), _) => Some(Life::Unattended),
+            (None, Some(exit)) if self.shim => Some(Life::Exited { exit, leftovers: self.leftovers }),
+            (None, None) if self.shim => Some(Life::Idle),
+            (None, Some(_)) if self.leftovers => Some(Life::Unattended),
+            (None, Some(exit)) => Some(Life::Recorded { exit }),
+            (None, None) => None,
+        }
+    }
+}
