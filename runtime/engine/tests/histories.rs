@@ -3,15 +3,21 @@
 //!
 //! `HISTORIES=n` sets how many; `SEED=n` runs one with its whole log.
 
+#![expect(clippy::disallowed_methods, reason = "the purity rules are for the crate; its tests may look at a clock")]
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use core_engine::mutation::Mutation;
 use world::World;
 use world::coverage::Coverage;
 
 const DEFAULT: u64 = 200_000;
+/// Histories to find a named fault in; most are found within the first dozen.
+const ENOUGH: u64 = 20_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
@@ -65,4 +71,21 @@ fn every_history_keeps_every_promise() {
     assert!(failures.is_empty(), "broken promises:\n{}", failures.join("\n"));
     let missing = coverage.missing();
     assert!(missing.is_empty(), "pairs that may occur and did not: {missing:?}");
+}
+
+/// Each named fault of the engine is caught: the promises are checked, not merely stated.
+#[test]
+fn every_mutation_is_caught() {
+    let mut survivors = Vec::new();
+    for mutation in Mutation::ALL {
+        let caught = (0..ENOUGH).find_map(|seed| {
+            let mut world = World::new(seed, Some(mutation), false);
+            world.history().err().map(|broken| (seed, broken))
+        });
+        match caught {
+            Some((seed, broken)) => println!("{mutation:?}: caught by history {seed}: {broken}"),
+            None => survivors.push(mutation),
+        }
+    }
+    assert!(survivors.is_empty(), "not caught: {survivors:?}");
 }

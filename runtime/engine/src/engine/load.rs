@@ -44,6 +44,8 @@ impl Engine {
                     self.generation = self.generation.next();
                     self.replace(name, spec.clone(), self.generation);
                 }
+                // What was tried and put back stays set aside.
+                (Change::Keep, Some(spec)) if self.is_rejected(name, spec) => {}
                 (Change::Keep | Change::Refresh, Some(spec)) => self.refresh(name, spec),
                 (Change::Start, Some(spec)) => {
                     self.services.insert(name.clone(), Service::new(spec.clone(), self.generation));
@@ -97,12 +99,15 @@ impl Engine {
         }
     }
 
+    fn is_rejected(&self, name: &ServiceName, spec: &Arc<ServiceSpec>) -> bool {
+        let rejected = self.services.get(name).and_then(|service| service.rejected.as_ref());
+        rejected.is_some_and(|(rejected, _)| rejected == spec)
+    }
+
     /// Settings that need no new process.
     fn refresh(&mut self, name: &ServiceName, spec: &Arc<ServiceSpec>) {
         let Some(service) = self.services.get_mut(name) else { return };
-        if service.rejected.as_ref().is_some_and(|(rejected, _)| rejected == spec) {
-            return;
-        }
+        service.rejected = None;
         if service.spec == *spec {
             return;
         }

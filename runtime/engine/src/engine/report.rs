@@ -21,6 +21,7 @@ impl Engine {
         let now = self.now;
         let Some(instance) = self.instances.get_mut(&id) else { return };
         instance.started_once = true;
+        self.changed.insert(id.service().clone());
         // Its start was given up on; the kill that was sent finds it.
         if !matches!(instance.phase, Phase::Starting { .. }) {
             return;
@@ -135,7 +136,12 @@ impl Engine {
             self.start_failed(&invocation, &Failure::Host("its shim died before the start".into()));
             return;
         }
-        match (instance.phase.clone(), life) {
+        let phase = instance.phase.clone();
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.started_once = true;
+        }
+        self.changed.insert(id.service().clone());
+        match (phase, life) {
             (Phase::Starting { .. }, Life::Running { pid }) => self.started(&invocation, *pid),
             (Phase::Stopping { stage, why }, Life::Running { .. }) => match stage {
                 Stop::Asked { .. } => self.send_request(id),

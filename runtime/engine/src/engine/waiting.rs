@@ -7,7 +7,7 @@ use super::instance::{Instance, Shim};
 use super::want::Want;
 use super::{Binary, Engine, mutated};
 use crate::ids::InstanceId;
-use crate::phase::{EndReason, Phase, PhaseName, StopReason};
+use crate::phase::{EndReason, Phase, StopReason};
 
 /// Something that must come true before an instance starts, or ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,9 +136,9 @@ impl Engine {
     }
 
     fn holds(&self, name: &ServiceName, condition: Condition) -> Holds {
-        let Some(service) = self.services.get(name) else {
-            return Holds::Never("there is no such service".into());
-        };
+        // A topology names no service that is not there. So this is an instance of an older one, which may be started
+        // again while it serves; what is gone cannot be waited for.
+        let Some(service) = self.services.get(name) else { return Holds::Yes };
         // A service of several replicas holds when each of its slots does; the weakest answer counts.
         let mut answer = Holds::Yes;
         for replica in 0..service.replicas() {
@@ -249,9 +249,9 @@ impl WaitingOn {
 }
 
 impl Engine {
-    /// Whether nothing that `phase` could still become is a start of its own accord.
+    /// Whether an instance runs, or will by itself.
     pub(super) fn comes_back(&self, instance: &Instance) -> bool {
-        matches!(self.want(instance), Want::Run | Want::Keep)
-            && !matches!(instance.phase.name(), PhaseName::Ended | PhaseName::GaveUp)
+        let is_over = matches!(instance.phase, Phase::Ended(EndReason::Exit) | Phase::GaveUp);
+        matches!(self.want(instance), Want::Run | Want::Keep) && !is_over
     }
 }

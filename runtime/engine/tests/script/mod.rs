@@ -2,6 +2,7 @@
 
 mod stack;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ impl Run {
             found.push(Found {
                 instance: invocation.instance,
                 invocation: invocation.number,
-                ports: Default::default(),
+                ports: BTreeMap::new(),
                 restarts: 0,
                 failures: 0,
                 life,

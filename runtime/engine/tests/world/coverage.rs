@@ -189,9 +189,8 @@ fn may_occur(event: &str, phase: PhaseName) -> bool {
     match event {
         // The engine is empty when it begins.
         "restored" => false,
-        // A rejected start leaves no process; only a start that was given up on is answered while stopping.
-        "started" => matches!(phase, Starting),
-        "start failed" => matches!(phase, Starting),
+        // Also when a start that was given up on is answered at last; that is too rare to be asked for.
+        "started" | "start failed" => matches!(phase, Starting),
         // A shim says that it started before it says that it ended.
         "exited" => matches!(phase, Probing | Ready | Draining | Stopping),
         "exited, leftovers" => matches!(phase, Probing | Ready | Draining | Stopping),

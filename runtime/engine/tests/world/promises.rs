@@ -8,11 +8,10 @@ use core_engine::exit::Exit;
 use core_engine::phase::PhaseName;
 use core_engine::plan::Change;
 use core_engine::{InstanceId, InvocationId, Time};
-use core_manifest::spec::{Condition, Kind, Restart, Strategy};
+use core_manifest::spec::{Condition, Kind, Restart};
 use core_manifest::{ServiceName, ServiceSpec};
 
 use super::World;
-use super::stack::is_one_shot;
 
 /// What the engine has been told, kept apart from what it made of it.
 #[derive(Default)]
@@ -345,77 +344,6 @@ impl Promises {
             .is_some_and(|all| all.iter().any(|target| world.engine.phase(&target.instance) == Some(PhaseName::Ready)));
         if !any_ready && others_ready && !self.touched.contains(&table.service) {
             return Err(format!("the edge is sent away from every ready instance of {}", table.service));
-        }
-        Ok(())
-    }
-
-    /// Promise 3: one tree of a slot, but for a swap.
-    pub(crate) fn check_slot(&self, world: &World, order: &StartOrder) -> Result<(), String> {
-        let id = &order.invocation.instance;
-        for (other, tree) in &world.trees {
-            if other.slot != id.slot || other == id || !tree.is_alive() {
-                continue;
-            }
-            if order.spec.update.strategy == Strategy::Restart {
-                return Err(format!("{id} is started beside {other}, and its strategy is restart"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Promise 7: nothing is left.
-    pub(crate) fn check_gone(&self, world: &World) -> Result<(), String> {
-        match world.trees.iter().find(|(_, tree)| tree.is_alive()) {
-            Some((id, _)) => Err(format!("{id} runs after the stack has ended")),
-            None => Ok(()),
-        }
-    }
-}
-
-impl World {
-    /// After chaos: everything wanted runs, once, and nothing else does.
-    pub(crate) fn check_calm(&self) -> Result<(), String> {
-        let world = self;
-        let mut slots = BTreeSet::new();
-        for (id, phase, _) in world.engine.instances() {
-            if !slots.insert(id.slot.clone()) {
-                return Err(format!("two instances of {} are left", id.slot));
-            }
-            let Some(spec) = world.engine.spec(id) else { continue };
-            let expected = if is_one_shot(spec) { PhaseName::Ended } else { PhaseName::Ready };
-            if phase != expected {
-                let view = world.engine.view();
-                let waiting =
-                    view.instances.iter().find(|one| &one.id == id).map(|one| format!("{:?}", one.waiting_on));
-                return Err(format!("{id} is {} after all is calm: {waiting:?}", phase.word()));
-            }
-            let runs = world.trees.get(id).is_some_and(super::tree::Tree::is_alive);
-            if runs != (phase == PhaseName::Ready) {
-                return Err(format!("{id} is {}, and whether it runs is {runs}", phase.word()));
-            }
-        }
-        for service in world.topology.services.keys() {
-            if !slots.iter().any(|slot| &slot.service == service) {
-                return Err(format!("{service} has no instance after all is calm"));
-            }
-        }
-        for (id, tree) in &world.trees {
-            if tree.is_alive() && world.engine.phase(id).is_none() {
-                return Err(format!("{id} runs, and the engine does not know it"));
-            }
-        }
-        for (service, targets) in &world.routes {
-            let Some(spec) = world.topology.services.get(service) else { continue };
-            let ready: BTreeSet<InstanceId> = world
-                .engine
-                .instances()
-                .filter(|(id, ..)| id.service() == service)
-                .map(|(id, ..)| id.clone())
-                .collect();
-            let routed: BTreeSet<InstanceId> = targets.iter().map(|target| target.instance.clone()).collect();
-            if spec.route.is_some() && ready != routed {
-                return Err(format!("the edge knows {routed:?} of {service}, ready are {ready:?}"));
-            }
         }
         Ok(())
     }

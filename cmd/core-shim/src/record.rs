@@ -1,0 +1,170 @@
+//! Records in the run folder: what was begun, and how it ended. A line `key value` each, for people and programs.
+//!
+//! Durable here means that they survive the death of every process of ours: written beside and renamed, never synced.
+//! The run folder is on a tmpfs; after a power cut there is nothing they could be about.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// What was begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// Its number.
+    pub number: u32,
+    /// `CORE_INSTANCE` in the environment of its tree.
+    pub mark: String,
+    /// Words of the supervisor.
+    pub note: String,
+    /// The boot it belongs to.
+    pub boot: String,
+    /// Its first process; 0 until it was forked.
+    pub pid: u32,
+    /// When that was started, in clock ticks since boot (`/proc/PID/stat`, field 22).
+    pub start_ticks: u64,
+    /// The inode of its pidfd, unique for as long as the host is up (Linux 6.9 and later).
+    pub pidfd_inode: u64,
+    /// Wall clock, nanoseconds since 1970.
+    pub wall_ns: u64,
+    /// Folder of its logs.
+    pub log_folder: String,
+    /// Prefix of its log segments.
+    pub log_prefix: String,
+    /// Size of a log segment.
+    pub segment_bytes: u64,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Number of the invocation.
+    pub number: u32,
+    /// Wait status; -1 when it could not be known.
+    pub status: i32,
+    /// Wall clock, nanoseconds since 1970.
+    pub wall_ns: u64,
+    /// Monotonic clock, nanoseconds.
+    pub monotonic_ns: u64,
+    /// Processor time in user mode, microseconds.
+    pub user_us: u64,
+    /// Processor time in the kernel, microseconds.
+    pub system_us: u64,
+    /// Largest resident size, KiB.
+    pub max_rss_kib: u64,
+}
+
+impl Invocation {
+    /// Writes it to `path`.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let Self { number, mark, note, boot, pid, start_ticks, pidfd_inode, wall_ns, log_folder, log_prefix, segment_bytes } =
+            self;
+        let mut text = String::with_capacity(400);
+        let _ = write!(
+            text,
+            "number {number}\nmark {mark}\nboot {boot}\npid {pid}\nstart_ticks {start_ticks}\npidfd_inode {pidfd_inode}\n\
+             wall_ns {wall_ns}\nsegment_bytes {segment_bytes}\nlog_prefix {log_prefix}\nlog_folder {}\nnote {}\n",
+            log_folder.replace('\n', " "),
+            note.replace('\n', " ")
+        );
+        replace(path, text.as_bytes())
+    }
+
+    /// Reads it from `path`.
+    ///
+    /// # Errors
+    /// When there is none, or it is torn.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(path)?;
+        let record = Self {
+            number: number(&text, "number")?,
+            mark: field(&text, "mark")?.to_owned(),
+            note: field(&text, "note")?.to_owned(),
+            boot: field(&text, "boot")?.to_owned(),
+            pid: number(&text, "pid")?,
+            start_ticks: number(&text, "start_ticks")?,
+            pidfd_inode: number(&text, "pidfd_inode")?,
+            wall_ns: number(&text, "wall_ns")?,
+            log_folder: field(&text, "log_folder")?.to_owned(),
+            log_prefix: field(&text, "log_prefix")?.to_owned(),
+            segment_bytes: number(&text, "segment_bytes")?,
+        };
+        Ok(record)
+    }
+}
+
+impl Ended {
+    /// Writes it to `path`.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let Self { number, status, wall_ns, monotonic_ns, user_us, system_us, max_rss_kib } = self;
+        let text = format!(
+            "number {number}\nstatus {status}\nwall_ns {wall_ns}\nmonotonic_ns {monotonic_ns}\nuser_us {user_us}\n\
+             system_us {system_us}\nmax_rss_kib {max_rss_kib}\n"
+        );
+        replace(path, text.as_bytes())
+    }
+
+    /// Reads it from `path`.
+    ///
+    /// # Errors
+    /// When there is none, or it is torn.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(path)?;
+        Ok(Self {
+            number: number(&text, "number")?,
+            status: number(&text, "status")?,
+            wall_ns: number(&text, "wall_ns")?,
+            monotonic_ns: number(&text, "monotonic_ns")?,
+            user_us: number(&text, "user_us")?,
+            system_us: number(&text, "system_us")?,
+            max_rss_kib: number(&text, "max_rss_kib")?,
+        })
+    }
+}
+
+/// Writes beside, then renames.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    fs::write(&beside, bytes)?;
+    fs::rename(&beside, path)
+}
+
+fn field<'a>(text: &'a str, key: &str) -> io::Result<&'a str> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("the record has no `{key}`")))
+}
+
+fn number<T: std::str::FromStr>(text: &str, key: &str) -> io::Result<T> {
+    let bad = || io::Error::new(io::ErrorKind::InvalidData, format!("`{key}` in the record is no number"));
+    field(text, key)?.parse().map_err(|_| bad())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_read_back_and_torn_ones_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("invocation");
+        let record = Invocation { number: 3, mark: "m".into(), note: "a b".into(), boot: "x".into(), ..Default::default() };
+        record.write(&path).unwrap();
+        assert_eq!(Invocation::read(&path).unwrap(), record);
+        let whole = fs::read(&path).unwrap();
+        // The last field is the note; without its line the record is torn.
+        for length in 0..whole.len() - "note a b\n".len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(Invocation::read(&path).is_err(), "{length}");
+        }
+        let ended = Ended { number: 3, status: 256, ..Default::default() };
+        ended.write(&path).unwrap();
+        assert_eq!(Ended::read(&path).unwrap(), ended);
+    }
+}

@@ -1,0 +1,297 @@
+//! The few system calls that no library wraps the way we need them, and clocks.
+
+use std::ffi::CStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
+
+use nix::errno::Errno;
+use nix::libc;
+
+/// A child as `wait4` gives it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reaped {
+    /// The process.
+    pub pid: u32,
+    /// Wait status.
+    pub status: i32,
+    /// Processor time in user mode, microseconds.
+    pub user_us: u64,
+    /// Processor time in the kernel, microseconds.
+    pub system_us: u64,
+    /// Largest resident size, KiB.
+    pub max_rss_kib: u64,
+}
+
+/// What is left to reap.
+#[derive(Clone, Copy, Debug)]
+pub enum Wait {
+    /// This child has ended.
+    Reaped(Reaped),
+    /// Children live, none has ended.
+    Living,
+    /// There are no children.
+    Childless,
+}
+
+/// Reaps one child that has ended, if there is one.
+pub fn reap() -> Wait {
+    let mut status = 0;
+    // SAFETY: a zeroed rusage is a valid value of a plain C structure.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both pointers are to live, writable values.
+        let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage) };
+        return match (pid, Errno::last()) {
+            (0, _) => Wait::Living,
+            (-1, Errno::EINTR) => continue,
+            (-1, _) => Wait::Childless,
+            (pid, _) => Wait::Reaped(Reaped {
+                pid: pid.unsigned_abs(),
+                status,
+                user_us: micros(usage.ru_utime),
+                system_us: micros(usage.ru_stime),
+                max_rss_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+            }),
+        };
+    }
+}
+
+fn micros(time: libc::timeval) -> u64 {
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
+}
+
+/// Forks a child, into the cgroup of `cgroup` where one is given. Returns 0 in the child.
+///
+/// # Errors
+/// What the kernel says.
+///
+/// # Safety
+/// The process has one thread.
+pub unsafe fn fork_into(cgroup: Option<RawFd>) -> Result<u32, Errno> {
+    // As of Linux 5.7; the fields before are zero for a plain fork.
+    #[repr(C)]
+    #[derive(Default)]
+    struct CloneArgs {
+        flags: u64,
+        pidfd: u64,
+        child_tid: u64,
+        parent_tid: u64,
+        exit_signal: u64,
+        stack: u64,
+        stack_size: u64,
+        tls: u64,
+        set_tid: u64,
+        set_tid_size: u64,
+        cgroup: u64,
+    }
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    if let Some(fd) = cgroup {
+        let args = CloneArgs {
+            flags: CLONE_INTO_CGROUP,
+            exit_signal: u64::try_from(libc::SIGCHLD).unwrap_or(17),
+            cgroup: u64::try_from(fd).unwrap_or(0),
+            ..CloneArgs::default()
+        };
+        // SAFETY: without CLONE_VM and without a stack this is a fork; the structure lives through the call.
+        let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+        match pid {
+            -1 if matches!(Errno::last(), Errno::EAGAIN | Errno::ENOMEM) => return Err(Errno::last()),
+            // An old kernel, a filter, a cgroup that will not have it: without then.
+            -1 => {}
+            pid => return Ok(u32::try_from(pid).unwrap_or(0)),
+        }
+    }
+    // SAFETY: the caller has one thread.
+    match unsafe { libc::fork() } {
+        -1 => Err(Errno::last()),
+        pid => Ok(pid.unsigned_abs()),
+    }
+}
+
+/// Ends this process at once: no destructor, no handler.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: it never returns and touches nothing of ours.
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor from `first` on.
+pub fn close_from(first: RawFd) {
+    let first = first.unsigned_abs();
+    // SAFETY: the caller gives up all descriptors from `first` on; it owns none of them as a Rust value it will use.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    if result != 0 {
+        for fd in first..65_536 {
+            // SAFETY: as above.
+            unsafe { libc::close(i32::try_from(fd).unwrap_or(i32::MAX)) };
+        }
+    }
+}
+
+/// Marks every descriptor from `first` on to be closed by exec.
+pub fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
+    const CLOSE_RANGE_CLOEXEC: u32 = 4;
+    // SAFETY: only a flag of descriptors is changed.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first.unsigned_abs(), u32::MAX, CLOSE_RANGE_CLOEXEC) };
+    if result == 0 {
+        return Ok(());
+    }
+    for fd in first..65_536 {
+        // SAFETY: as above; a number that is no descriptor is an error that means nothing.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
+}
+
+/// Nanoseconds of the monotonic clock.
+pub fn monotonic_ns() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds since 1970.
+pub fn wall_ns() -> u64 {
+    clock(libc::CLOCK_REALTIME)
+}
+
+fn clock(which: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live, writable value.
+    unsafe { libc::clock_gettime(which, &raw mut time) };
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// The boot this host is in.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// The identity of a process that no other process of this boot has, as far as the kernel tells it:
+/// start time in clock ticks, and the inode of its pidfd.
+pub fn identity(pid: u32) -> Option<(u64, u64)> {
+    let ticks = Stat::of(pid)?.start_ticks;
+    let inode = pidfd(pid).and_then(|fd| {
+        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        fs::metadata(path).map(|meta| meta.ino())
+    });
+    Some((ticks, inode.unwrap_or(0)))
+}
+
+/// A handle on a process that no reuse of its number can redirect.
+///
+/// # Errors
+/// What the kernel says; `ESRCH` when there is none.
+pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
+}
+
+/// What we need of `/proc/PID/stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// One letter: R, S, D, T, Z, …
+    pub state: u8,
+    /// Its parent.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+    /// Processor time in user mode, clock ticks.
+    pub user_ticks: u64,
+    /// Processor time in the kernel, clock ticks.
+    pub system_ticks: u64,
+    /// When it was started, clock ticks since boot.
+    pub start_ticks: u64,
+    /// Resident size in pages.
+    pub resident_pages: u64,
+}
+
+impl Stat {
+    /// Of a process; `None` when there is none.
+    pub fn of(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Of the text of the file. The name in it may hold anything, so what counts is behind the last `)`.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let after = text.iter().rposition(|byte| *byte == b')')? + 2;
+        let rest = std::str::from_utf8(text.get(after..)?).ok()?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let number = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok());
+        Some(Self {
+            state: *fields.first()?.as_bytes().first()?,
+            parent: u32::try_from(number(1)?).ok()?,
+            group: u32::try_from(number(2)?).unwrap_or(0),
+            session: u32::try_from(number(3)?).unwrap_or(0),
+            user_ticks: number(11)?,
+            system_ticks: number(12)?,
+            start_ticks: number(19)?,
+            resident_pages: number(21).unwrap_or(0),
+        })
+    }
+}
+
+/// Moves a descriptor to a number of at least `least`, closed by exec.
+///
+/// # Errors
+/// What the kernel says.
+pub fn move_up(fd: RawFd, least: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: the kernel makes a new descriptor; we own it.
+    let moved = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) };
+    if moved < 0 {
+        return Err(Errno::last());
+    }
+    // SAFETY: it was just made for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(moved) })
+}
+
+/// Names this process for `ps`, as far as there is room: its short name, and the words of its command line.
+pub fn set_title(title: &str) {
+    let mut short: Vec<u8> = title.bytes().filter(|byte| *byte != 0).take(15).collect();
+    short.push(0);
+    if let Ok(name) = CStr::from_bytes_with_nul(&short) {
+        let _ = rustix::thread::set_name(name);
+    }
+    overwrite_arguments(title);
+}
+
+/// The words of the command line stand in memory that the process may write; `/proc/PID/stat` says where.
+fn overwrite_arguments(title: &str) {
+    let Ok(text) = fs::read_to_string("/proc/self/stat") else { return };
+    let Some((_, rest)) = text.rsplit_once(')') else { return };
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index).and_then(|text| text.parse::<usize>().ok());
+    // arg_start and arg_end are fields 48 and 49, counted from 1 over the whole line.
+    let (Some(start), Some(end)) = (number(45), number(46)) else { return };
+    let room = end.saturating_sub(start);
+    if start == 0 || room < 2 {
+        return;
+    }
+    let mut bytes: Vec<u8> = title.bytes().filter(|byte| *byte != 0).take(room - 1).collect();
+    bytes.resize(room, 0);
+    // SAFETY: the kernel says that these bytes are the words of our command line; they are on our stack, writable,
+    // and nothing reads them any more: the arguments were copied out at the beginning.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start as *mut u8, room) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_everything_in_it_does_not_confuse_stat() {
+        let line = b"77 (a) b (c) S 1 77 77 0 -1 4194560 1 2 3 4 11 12 13 14 20 0 1 0 4242 1000 33 x";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!((stat.state, stat.parent, stat.start_ticks), (b'S', 1, 4242));
+        assert_eq!((stat.user_ticks, stat.system_ticks, stat.resident_pages), (11, 12, 33));
+    }
+
+    #[test]
+    fn this_process_has_an_identity() {
+        let (ticks, _) = identity(std::process::id()).unwrap();
+        assert!(ticks > 0);
+        assert_eq!(identity(std::process::id()), identity(std::process::id()));
+    }
+}

@@ -1,0 +1,463 @@
+//! Supervisor and shim.
+
+use super::codec::{Reader, Truncated, Writer};
+use super::stream::frame;
+
+/// What the supervisor asks of a shim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Start an invocation. Beside the frame come its held sockets. Answer: `Started` or `StartFailed`.
+    Start(Box<Start>),
+    /// Send a signal to the invocation, if it is the present one.
+    Signal {
+        /// Number of the invocation.
+        number: u32,
+        /// The signal.
+        signal: i32,
+        /// To whom.
+        scope: Scope,
+    },
+    /// Kill everything of the invocation. Answer: `Exited` without leftovers, or `Emptied`.
+    Kill {
+        /// Number of the invocation.
+        number: u32,
+    },
+    /// Nothing lives any more: go.
+    Release,
+    /// New limits of the log.
+    LogLimit {
+        /// Size of a segment in bytes.
+        segment_bytes: u64,
+    },
+    /// Hand out the held sockets. Answer: `Sockets`, with the descriptors beside it.
+    Sockets,
+}
+
+/// To whom a signal goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The first process.
+    Leader,
+    /// Its process group.
+    Group,
+    /// Every process of the tree.
+    Tree,
+}
+
+/// An invocation to start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Value of `CORE_INSTANCE` in the environment of its tree; no other invocation ever has it.
+    pub mark: String,
+    /// The program: a path, or a name to be looked up in PATH of `env`.
+    pub program: Vec<u8>,
+    /// Its arguments, the first of which is its own name.
+    pub args: Vec<Vec<u8>>,
+    /// Its environment, `NAME=value` each.
+    pub env: Vec<Vec<u8>>,
+    /// Its working directory.
+    pub cwd: Vec<u8>,
+    /// Who it runs as.
+    pub identity: Identity,
+    /// Names of the held sockets that come beside the frame, in the order of their descriptors (3 and up).
+    pub sockets: Vec<String>,
+    /// Where its output goes.
+    pub log: LogPlace,
+    /// FileToWrite to write into its run folder.
+    pub files: Vec<FileToWrite>,
+    /// Words of the supervisor that it gets back in `Hello`, and that stand in the record.
+    pub note: String,
+}
+
+/// A file to write into the run folder before the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileToWrite {
+    /// Path, relative to the run folder.
+    pub path: Vec<u8>,
+    /// Contents.
+    pub contents: Vec<u8>,
+}
+
+/// Who a service runs as, and within which limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// User, group, and further groups.
+    pub user: Option<(u32, u32, Vec<u32>)>,
+    /// File mode mask.
+    pub umask: Option<u32>,
+    /// Limits: number of the resource (as in `setrlimit`), and the limit (`u64::MAX` is none).
+    pub limits: Vec<(u32, u64)>,
+    /// Scheduling priority.
+    pub nice: Option<i32>,
+    /// Readiness to be killed when memory runs out.
+    pub oom_score_adj: Option<i32>,
+}
+
+/// Where output goes: `<folder>/<prefix>.<out|err>.<segment>.log`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPlace {
+    /// The folder; made when the first byte comes.
+    pub folder: Vec<u8>,
+    /// `<generation>.<invocation>`.
+    pub prefix: String,
+    /// Size of a segment in bytes.
+    pub segment_bytes: u64,
+}
+
+/// What a shim tells the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The first thing on every line: who it is and how it stands. What an older line still held is void.
+    Hello {
+        /// The instance.
+        instance: String,
+        /// The shim's own process.
+        shim: u32,
+        /// Number of the last invocation; 0 for none.
+        number: u32,
+        /// The note of that invocation.
+        note: String,
+        /// How it stands.
+        life: Life,
+        /// Names of the held sockets it keeps.
+        sockets: Vec<String>,
+    },
+    /// The program was executed.
+    Started {
+        /// Number of the invocation.
+        number: u32,
+        /// Its first process.
+        pid: u32,
+    },
+    /// The program was not executed; nothing of it lives.
+    StartFailed {
+        /// Number of the invocation.
+        number: u32,
+        /// The stage.
+        stage: String,
+        /// The error number; 0 where there is none.
+        errno: i32,
+        /// What it was about.
+        detail: String,
+    },
+    /// The first process ended. Its record was written before this was said.
+    Exited {
+        /// Number of the invocation.
+        number: u32,
+        /// Wait status.
+        status: i32,
+        /// Others of its tree still live.
+        leftovers: bool,
+    },
+    /// Nothing of the invocation lives.
+    Emptied {
+        /// Number of the invocation.
+        number: u32,
+    },
+    /// Output could not be written, and was dropped.
+    Dropped {
+        /// Bytes, since the shim began.
+        bytes: u64,
+        /// The error number of the last attempt.
+        errno: i32,
+    },
+    /// The held sockets come beside this frame.
+    Sockets {
+        /// Their names, in the order of the descriptors.
+        names: Vec<String>,
+    },
+}
+
+/// How an instance stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// No invocation yet, or the last start failed.
+    Idle,
+    /// Its first process runs.
+    Running {
+        /// The process.
+        pid: u32,
+    },
+    /// Its first process has ended.
+    Exited {
+        /// Wait status.
+        status: i32,
+        /// Others of its tree still live.
+        leftovers: bool,
+    },
+}
+
+impl Request {
+    /// As a frame.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        let kind = match self {
+            Self::Start(start) => {
+                start.write(&mut writer);
+                1
+            }
+            Self::Signal { number, signal, scope } => {
+                writer.u32(*number);
+                writer.i32(*signal);
+                writer.u8(match scope {
+                    Scope::Leader => 0,
+                    Scope::Group => 1,
+                    Scope::Tree => 2,
+                });
+                2
+            }
+            Self::Kill { number } => {
+                writer.u32(*number);
+                3
+            }
+            Self::Release => 4,
+            Self::LogLimit { segment_bytes } => {
+                writer.u64(*segment_bytes);
+                5
+            }
+            Self::Sockets => 6,
+        };
+        frame(kind, &writer.into_bytes())
+    }
+
+    /// From the kind and fields of a frame; `None` for a kind this build does not know.
+    pub fn decode(kind: u8, fields: &[u8]) -> Result<Option<Self>, Truncated> {
+        let mut reader = Reader::new(fields);
+        Ok(match kind {
+            1 => Some(Self::Start(Box::new(Start::read(&mut reader)?))),
+            2 => Some(Self::Signal {
+                number: reader.u32()?,
+                signal: reader.i32()?,
+                scope: match reader.u8()? {
+                    0 => Scope::Leader,
+                    1 => Scope::Group,
+                    _ => Scope::Tree,
+                },
+            }),
+            3 => Some(Self::Kill { number: reader.u32()? }),
+            4 => Some(Self::Release),
+            5 => Some(Self::LogLimit { segment_bytes: reader.u64()? }),
+            6 => Some(Self::Sockets),
+            _ => None,
+        })
+    }
+}
+
+impl Start {
+    fn write(&self, writer: &mut Writer) {
+        let Self { number, mark, program, args, env, cwd, identity, sockets, log, files, note } = self;
+        writer.u32(*number);
+        writer.bytes(mark.as_bytes());
+        writer.bytes(program);
+        writer.list(args, |writer, one| writer.bytes(one));
+        writer.list(env, |writer, one| writer.bytes(one));
+        writer.bytes(cwd);
+        writer.option(identity.user.as_ref(), |writer, (user, group, groups)| {
+            writer.u32(*user);
+            writer.u32(*group);
+            writer.list(groups, |writer, one| writer.u32(*one));
+        });
+        writer.option(identity.umask.as_ref(), |writer, umask| writer.u32(*umask));
+        writer.list(&identity.limits, |writer, (resource, limit)| {
+            writer.u32(*resource);
+            writer.u64(*limit);
+        });
+        writer.option(identity.nice.as_ref(), |writer, nice| writer.i32(*nice));
+        writer.option(identity.oom_score_adj.as_ref(), |writer, adjust| writer.i32(*adjust));
+        writer.list(sockets, |writer, name| writer.bytes(name.as_bytes()));
+        writer.bytes(&log.folder);
+        writer.bytes(log.prefix.as_bytes());
+        writer.u64(log.segment_bytes);
+        writer.list(files, |writer, file| {
+            writer.bytes(&file.path);
+            writer.bytes(&file.contents);
+        });
+        writer.bytes(note.as_bytes());
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
+        Ok(Self {
+            number: reader.u32()?,
+            mark: reader.text()?,
+            program: reader.bytes()?,
+            args: reader.list(Reader::bytes)?,
+            env: reader.list(Reader::bytes)?,
+            cwd: reader.bytes()?,
+            identity: Identity {
+                user: reader.option(|reader| Ok((reader.u32()?, reader.u32()?, reader.list(Reader::u32)?)))?,
+                umask: reader.option(Reader::u32)?,
+                limits: reader.list(|reader| Ok((reader.u32()?, reader.u64()?)))?,
+                nice: reader.option(Reader::i32)?,
+                oom_score_adj: reader.option(Reader::i32)?,
+            },
+            sockets: reader.list(Reader::text)?,
+            log: LogPlace { folder: reader.bytes()?, prefix: reader.text()?, segment_bytes: reader.u64()? },
+            files: reader.list(|reader| Ok(FileToWrite { path: reader.bytes()?, contents: reader.bytes()? }))?,
+            note: reader.text()?,
+        })
+    }
+}
+
+impl Report {
+    /// As a frame.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        let kind = match self {
+            Self::Hello { instance, shim, number, note, life, sockets } => {
+                writer.bytes(instance.as_bytes());
+                writer.u32(*shim);
+                writer.u32(*number);
+                writer.bytes(note.as_bytes());
+                match life {
+                    Life::Idle => writer.u8(0),
+                    Life::Running { pid } => {
+                        writer.u8(1);
+                        writer.u32(*pid);
+                    }
+                    Life::Exited { status, leftovers } => {
+                        writer.u8(2);
+                        writer.i32(*status);
+                        writer.flag(*leftovers);
+                    }
+                }
+                writer.list(sockets, |writer, name| writer.bytes(name.as_bytes()));
+                1
+            }
+            Self::Started { number, pid } => {
+                writer.u32(*number);
+                writer.u32(*pid);
+                2
+            }
+            Self::StartFailed { number, stage, errno, detail } => {
+                writer.u32(*number);
+                writer.bytes(stage.as_bytes());
+                writer.i32(*errno);
+                writer.bytes(detail.as_bytes());
+                3
+            }
+            Self::Exited { number, status, leftovers } => {
+                writer.u32(*number);
+                writer.i32(*status);
+                writer.flag(*leftovers);
+                4
+            }
+            Self::Emptied { number } => {
+                writer.u32(*number);
+                5
+            }
+            Self::Dropped { bytes, errno } => {
+                writer.u64(*bytes);
+                writer.i32(*errno);
+                6
+            }
+            Self::Sockets { names } => {
+                writer.list(names, |writer, name| writer.bytes(name.as_bytes()));
+                7
+            }
+        };
+        frame(kind, &writer.into_bytes())
+    }
+
+    /// From the kind and fields of a frame; `None` for a kind this build does not know.
+    pub fn decode(kind: u8, fields: &[u8]) -> Result<Option<Self>, Truncated> {
+        let mut reader = Reader::new(fields);
+        Ok(match kind {
+            1 => Some(Self::Hello {
+                instance: reader.text()?,
+                shim: reader.u32()?,
+                number: reader.u32()?,
+                note: reader.text()?,
+                life: match reader.u8()? {
+                    1 => Life::Running { pid: reader.u32()? },
+                    2 => Life::Exited { status: reader.i32()?, leftovers: reader.flag()? },
+                    _ => Life::Idle,
+                },
+                sockets: reader.list(Reader::text)?,
+            }),
+            2 => Some(Self::Started { number: reader.u32()?, pid: reader.u32()? }),
+            3 => Some(Self::StartFailed {
+                number: reader.u32()?,
+                stage: reader.text()?,
+                errno: reader.i32()?,
+                detail: reader.text()?,
+            }),
+            4 => Some(Self::Exited { number: reader.u32()?, status: reader.i32()?, leftovers: reader.flag()? }),
+            5 => Some(Self::Emptied { number: reader.u32()? }),
+            6 => Some(Self::Dropped { bytes: reader.u64()?, errno: reader.i32()? }),
+            7 => Some(Self::Sockets { names: reader.list(Reader::text)? }),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn messages_read_back() {
+        let start = Start {
+            number: 3,
+            mark: "abc".into(),
+            program: b"/bin/true".to_vec(),
+            args: vec![b"true".to_vec(), vec![0xff, 1]],
+            env: vec![b"A=b".to_vec()],
+            cwd: b"/".to_vec(),
+            identity: Identity {
+                user: Some((1, 2, vec![3])),
+                umask: Some(0o22),
+                limits: vec![(7, u64::MAX)],
+                nice: Some(-5),
+                oom_score_adj: None,
+            },
+            sockets: vec!["http".into()],
+            log: LogPlace { folder: b"/l".to_vec(), prefix: "1.3".into(), segment_bytes: 9 },
+            files: vec![FileToWrite { path: b"a/b".to_vec(), contents: b"x".to_vec() }],
+            note: "n".into(),
+        };
+        for request in [
+            Request::Start(Box::new(start)),
+            Request::Signal { number: 1, signal: 15, scope: Scope::Tree },
+            Request::Kill { number: 2 },
+            Request::Release,
+            Request::LogLimit { segment_bytes: 5 },
+            Request::Sockets,
+        ] {
+            let bytes = request.encode();
+            assert_eq!(Request::decode(bytes[5], &bytes[6..]), Ok(Some(request)));
+        }
+        for report in [
+            Report::Hello {
+                instance: "web-0@7".into(),
+                shim: 5,
+                number: 2,
+                note: "n".into(),
+                life: Life::Exited { status: 256, leftovers: true },
+                sockets: vec!["http".into()],
+            },
+            Report::Started { number: 1, pid: 7 },
+            Report::StartFailed { number: 1, stage: "cwd".into(), errno: 2, detail: "/x".into() },
+            Report::Exited { number: 1, status: 9, leftovers: false },
+            Report::Emptied { number: 1 },
+            Report::Dropped { bytes: 1 << 40, errno: 28 },
+            Report::Sockets { names: vec![] },
+        ] {
+            let bytes = report.encode();
+            assert_eq!(Report::decode(bytes[5], &bytes[6..]), Ok(Some(report)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_refused_without_a_panic(kind: u8, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Request::decode(kind, &bytes);
+            let _ = Report::decode(kind, &bytes);
+            let _ = super::super::KeeperRequest::decode(&bytes);
+            let _ = super::super::KeeperReport::decode(&bytes);
+        }
+    }
+}

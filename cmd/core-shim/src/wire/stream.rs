@@ -1,0 +1,91 @@
+//! Frames on a stream of bytes, with descriptors beside them.
+
+use std::collections::VecDeque;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+
+use super::{MAX_FRAME, VERSION};
+
+/// Descriptors that may travel beside one message. The kernel allows 253.
+pub const MAX_FDS: usize = 64;
+
+/// Puts the head before the fields.
+pub fn frame(kind: u8, fields: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(fields.len() + 6);
+    let length = u32::try_from(fields.len() + 2).unwrap_or(u32::MAX);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&[VERSION, kind]);
+    bytes.extend_from_slice(fields);
+    bytes
+}
+
+/// Sends what fits of `bytes`, with `fds` beside the first of them. Returns how many bytes went.
+///
+/// # Errors
+/// What the kernel says, `EAGAIN` included.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[RawFd]) -> Result<usize, Errno> {
+    let slices = [IoSlice::new(bytes)];
+    let rights = [ControlMessage::ScmRights(fds)];
+    let control: &[ControlMessage<'_>] = if fds.is_empty() { &[] } else { &rights };
+    sendmsg::<()>(socket.as_raw_fd(), &slices, control, MsgFlags::MSG_NOSIGNAL, None)
+}
+
+/// Receives bytes into `buffer`, and descriptors (close-on-exec) into `fds`. Returns how many bytes came; 0 is the end.
+///
+/// # Errors
+/// What the kernel says, `EAGAIN` included.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], fds: &mut VecDeque<OwnedFd>) -> Result<usize, Errno> {
+    let mut space = cmsg_space!([RawFd; MAX_FDS]);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags)?;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(received) = control {
+            // SAFETY: the kernel has just made these descriptors for us; nobody else knows them.
+            fds.extend(received.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+        }
+    }
+    Ok(message.bytes)
+}
+
+/// Collects received bytes until frames are whole.
+#[derive(Default)]
+pub struct FrameBuffer {
+    bytes: Vec<u8>,
+    /// Descriptors that came and belong to frames that were not taken yet.
+    pub fds: VecDeque<OwnedFd>,
+}
+
+impl FrameBuffer {
+    /// Adds received bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The kind and fields of the next whole frame.
+    ///
+    /// # Errors
+    /// When the head makes no sense; the line is to be closed.
+    pub fn next(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
+        let Some(head) = self.bytes.first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*head) as usize;
+        if !(2..=MAX_FRAME).contains(&length) {
+            return Err(format!("a frame of {length} bytes"));
+        }
+        if self.bytes.len() < 4 + length {
+            return Ok(None);
+        }
+        let kind = self.bytes[5];
+        let fields = self.bytes[6..4 + length].to_vec();
+        self.bytes.drain(..4 + length);
+        // A long message should not be paid for ever after.
+        if self.bytes.is_empty() && self.bytes.capacity() > 1 << 16 {
+            self.bytes = Vec::new();
+        }
+        Ok(Some((kind, fields)))
+    }
+}

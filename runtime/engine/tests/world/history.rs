@@ -1,0 +1,168 @@
+//! One whole history: chaos, then calm, then the end.
+
+use std::time::Duration;
+
+use core_engine::InstanceId;
+use core_engine::event::{Command, Event};
+use core_manifest::{Problem, ServiceName};
+
+use super::{Later, World, stack};
+
+impl World {
+    /// One whole history: chaos, then calm, then the end.
+    ///
+    /// # Errors
+    /// The promise that was broken.
+    pub(crate) fn history(&mut self) -> Result<(), String> {
+        self.begin()?;
+        let acts = 7 + self.rng.below(8);
+        for _ in 0..acts {
+            let pause = self.rng.millis(1, 4000);
+            self.run_for(pause)?;
+            self.act()?;
+        }
+        let pause = self.rng.millis(1, 5000);
+        self.run_for(pause)?;
+        self.calm_down()?;
+        // And nothing happens any more.
+        self.promises.calm = true;
+        self.run_for(Duration::from_secs(7))?;
+        self.promises.calm = false;
+        self.end()
+    }
+
+    pub(super) fn begin(&mut self) -> Result<(), String> {
+        self.give(Event::Restored { saved: None, found: Vec::new() })?;
+        self.load(false)?;
+        self.operate(Command::Up { services: Vec::new(), timeout: None })
+    }
+
+    /// Somebody does something: an edit, a command, a fault of ours.
+    pub(super) fn act(&mut self) -> Result<(), String> {
+        self.acts += 1;
+        if !self.awake {
+            return Ok(());
+        }
+        let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
+        let one = self.rng.pick(&names).clone();
+        match self.rng.below(20) {
+            0..=7 => {
+                let old = self.topology.clone();
+                self.topology = stack::edit(&mut self.rng, &old);
+                self.load(false)
+            }
+            8..=10 => {
+                self.vanish();
+                Ok(())
+            }
+            11 => self.operate(Command::Restart { services: vec![one] }),
+            12 => self.operate(Command::Stop { services: vec![one] }),
+            13 => self.operate(Command::Start { services: vec![one] }),
+            14 => self.operate(Command::Up { services: vec![one], timeout: None }),
+            15 => {
+                let replicas = 1 + u32::try_from(self.rng.below(3)).unwrap_or(0);
+                self.operate(Command::Scale { service: one, replicas })
+            }
+            16 => self.give(Event::Rejected(vec![Problem::of_service("a", "syntax", "broken".into())])),
+            17 => {
+                let again = self.rng.percent(50);
+                self.load(again)
+            }
+            18 => {
+                self.lose_a_shim();
+                Ok(())
+            }
+            _ => {
+                let kill = self.rng.percent(30);
+                self.operate(if kill { Command::Kill } else { Command::Down })?;
+                let pause = self.rng.millis(1, 3000);
+                self.run_for(pause)?;
+                if !self.exited {
+                    return self.operate(Command::Up { services: Vec::new(), timeout: None });
+                }
+                Ok(())
+            }
+        }?;
+        if self.exited { self.restart_stack() } else { Ok(()) }
+    }
+
+    /// The stack has ended; somebody brings it up again.
+    pub(super) fn restart_stack(&mut self) -> Result<(), String> {
+        self.check_gone()?;
+        self.exited = false;
+        self.trees.clear();
+        self.routes.clear();
+        self.promises.forget();
+        self.life += 1;
+        self.new_engine();
+        self.awake = true;
+        let saved = self.saved.clone().map(Box::new);
+        self.give(Event::Restored { saved, found: Vec::new() })?;
+        self.load(false)?;
+        self.operate(Command::Up { services: Vec::new(), timeout: None })
+    }
+
+    /// The supervisor is killed; in a while another begins.
+    pub(super) fn vanish(&mut self) {
+        self.note("the supervisor vanishes");
+        self.life += 1;
+        self.awake = false;
+        let pause = self.rng.millis(1, 800);
+        self.at(pause, Later::Awake);
+    }
+
+    pub(super) fn lose_a_shim(&mut self) {
+        let with_shim: Vec<InstanceId> =
+            self.trees.iter().filter(|(_, tree)| tree.shim && !tree.adopting).map(|(id, _)| id.clone()).collect();
+        if with_shim.is_empty() {
+            return;
+        }
+        let id = self.rng.pick(&with_shim).clone();
+        self.note(&format!("the shim of {id} dies"));
+        if let Some(tree) = self.trees.get_mut(&id) {
+            tree.shim = false;
+            tree.lost = true;
+            tree.ordered = None;
+        }
+        let pause = self.rng.millis(0, 600);
+        self.tell_after(pause, Event::ShimLost { instance: id });
+    }
+
+    /// No more faults; everything is mended and tried again, until nothing happens any more.
+    pub(super) fn calm_down(&mut self) -> Result<(), String> {
+        self.chaos = false;
+        self.note("calm");
+        for tree in self.trees.values_mut() {
+            tree.mend(self.now);
+        }
+        // Whoever is still on the way of waking up.
+        self.run_for(Duration::from_secs(2))?;
+        if self.exited {
+            self.restart_stack()?;
+        }
+        self.load(true)?;
+        self.run_for(Duration::from_secs(1))?;
+        let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
+        self.operate(Command::Up { services: Vec::new(), timeout: None })?;
+        self.run_for(Duration::from_secs(2))?;
+        self.operate(Command::Start { services: names })?;
+        for _ in 0..120 {
+            self.run_for(Duration::from_secs(1))?;
+            if self.check_calm().is_ok() {
+                return Ok(());
+            }
+        }
+        self.check_calm()
+    }
+
+    pub(super) fn end(&mut self) -> Result<(), String> {
+        self.operate(Command::Down)?;
+        let longest: Duration =
+            self.topology.services.values().map(|spec| spec.shutdown.timeout + spec.update.drain).sum();
+        self.run_for(longest * 2 + Duration::from_secs(30))?;
+        if !self.exited {
+            return Err("the stack did not end in its time".into());
+        }
+        self.check_gone()
+    }
+}

@@ -1,0 +1,77 @@
+//! What must be true of the world itself, whatever the engine says.
+
+use std::collections::BTreeSet;
+
+use core_engine::InstanceId;
+use core_engine::action::StartOrder;
+use core_engine::phase::PhaseName;
+use core_manifest::spec::Strategy;
+
+use super::World;
+use super::stack::is_one_shot;
+
+impl World {
+    /// After chaos: everything wanted runs, once, and nothing else does.
+    pub(crate) fn check_calm(&self) -> Result<(), String> {
+        let mut slots = BTreeSet::new();
+        for (id, phase, _) in self.engine.instances() {
+            if !slots.insert(id.slot.clone()) {
+                return Err(format!("two instances of {} are left", id.slot));
+            }
+            let Some(spec) = self.engine.spec(id) else { continue };
+            let expected = if is_one_shot(spec) { PhaseName::Ended } else { PhaseName::Ready };
+            if phase != expected {
+                let view = self.engine.view();
+                let waiting =
+                    view.instances.iter().find(|one| &one.id == id).map(|one| format!("{:?}", one.waiting_on));
+                return Err(format!("{id} is {} after all is calm: {waiting:?}", phase.word()));
+            }
+            let runs = self.trees.get(id).is_some_and(super::tree::Tree::is_alive);
+            if runs != (phase == PhaseName::Ready) {
+                return Err(format!("{id} is {}, and whether it runs is {runs}", phase.word()));
+            }
+        }
+        for service in self.topology.services.keys() {
+            if !slots.iter().any(|slot| &slot.service == service) {
+                return Err(format!("{service} has no instance after all is calm"));
+            }
+        }
+        for (id, tree) in &self.trees {
+            if tree.is_alive() && self.engine.phase(id).is_none() {
+                return Err(format!("{id} runs, and the engine does not know it"));
+            }
+        }
+        for (service, targets) in &self.routes {
+            let Some(spec) = self.topology.services.get(service) else { continue };
+            let ready: BTreeSet<InstanceId> =
+                self.engine.instances().filter(|(id, ..)| id.service() == service).map(|(id, ..)| id.clone()).collect();
+            let routed: BTreeSet<InstanceId> = targets.iter().map(|target| target.instance.clone()).collect();
+            if spec.route.is_some() && ready != routed {
+                return Err(format!("the edge knows {routed:?} of {service}, ready are {ready:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Promise 3: one tree of a slot, but for a swap.
+    pub(crate) fn check_slot(&self, order: &StartOrder) -> Result<(), String> {
+        let id = &order.invocation.instance;
+        for (other, tree) in &self.trees {
+            if other.slot != id.slot || other == id || !tree.is_alive() {
+                continue;
+            }
+            if order.spec.update.strategy == Strategy::Restart {
+                return Err(format!("{id} is started beside {other}, and its strategy is restart"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Promise 7: nothing is left.
+    pub(crate) fn check_gone(&self) -> Result<(), String> {
+        match self.trees.iter().find(|(_, tree)| tree.is_alive()) {
+            Some((id, _)) => Err(format!("{id} runs after the stack has ended")),
+            None => Ok(()),
+        }
+    }
+}
