@@ -42,6 +42,8 @@ pub struct Ended {
     pub number: u32,
     /// Wait status; -1 when it could not be known.
     pub status: i32,
+    /// Others of its tree lived on when this was written.
+    pub leftovers: bool,
     /// Wall clock, nanoseconds since 1970.
     pub wall_ns: u64,
     /// Monotonic clock, nanoseconds.
@@ -60,8 +62,19 @@ impl Invocation {
     /// # Errors
     /// What the file system says.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let Self { number, mark, note, boot, pid, start_ticks, pidfd_inode, wall_ns, log_folder, log_prefix, segment_bytes } =
-            self;
+        let Self {
+            number,
+            mark,
+            note,
+            boot,
+            pid,
+            start_ticks,
+            pidfd_inode,
+            wall_ns,
+            log_folder,
+            log_prefix,
+            segment_bytes,
+        } = self;
         let mut text = String::with_capacity(400);
         let _ = write!(
             text,
@@ -102,9 +115,9 @@ impl Ended {
     /// # Errors
     /// What the file system says.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let Self { number, status, wall_ns, monotonic_ns, user_us, system_us, max_rss_kib } = self;
+        let Self { number, status, leftovers, wall_ns, monotonic_ns, user_us, system_us, max_rss_kib } = self;
         let text = format!(
-            "number {number}\nstatus {status}\nwall_ns {wall_ns}\nmonotonic_ns {monotonic_ns}\nuser_us {user_us}\n\
+            "number {number}\nstatus {status}\nleftovers {leftovers}\nwall_ns {wall_ns}\nmonotonic_ns {monotonic_ns}\nuser_us {user_us}\n\
              system_us {system_us}\nmax_rss_kib {max_rss_kib}\n"
         );
         replace(path, text.as_bytes())
@@ -119,6 +132,7 @@ impl Ended {
         Ok(Self {
             number: number(&text, "number")?,
             status: number(&text, "status")?,
+            leftovers: number(&text, "leftovers")?,
             wall_ns: number(&text, "wall_ns")?,
             monotonic_ns: number(&text, "monotonic_ns")?,
             user_us: number(&text, "user_us")?,
@@ -154,7 +168,8 @@ mod tests {
     fn records_read_back_and_torn_ones_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("invocation");
-        let record = Invocation { number: 3, mark: "m".into(), note: "a b".into(), boot: "x".into(), ..Default::default() };
+        let record =
+            Invocation { number: 3, mark: "m".into(), note: "a b".into(), boot: "x".into(), ..Default::default() };
         record.write(&path).unwrap();
         assert_eq!(Invocation::read(&path).unwrap(), record);
         let whole = fs::read(&path).unwrap();

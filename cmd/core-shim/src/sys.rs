@@ -62,14 +62,26 @@ fn micros(time: libc::timeval) -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
 }
 
-/// Forks a child, into the cgroup of `cgroup` where one is given. Returns 0 in the child.
+/// What a fork returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forked {
+    /// We are the parent of this process.
+    Parent(u32),
+    /// We are the child.
+    Child {
+        /// The kernel has put us into the cgroup.
+        entered: bool,
+    },
+}
+
+/// Forks a child, into the cgroup of `cgroup` where one is given and the kernel can.
 ///
 /// # Errors
 /// What the kernel says.
 ///
 /// # Safety
 /// The process has one thread.
-pub unsafe fn fork_into(cgroup: Option<RawFd>) -> Result<u32, Errno> {
+pub unsafe fn fork_into(cgroup: Option<RawFd>) -> Result<Forked, Errno> {
     // As of Linux 5.7; the fields before are zero for a plain fork.
     #[repr(C)]
     #[derive(Default)]
@@ -100,13 +112,15 @@ pub unsafe fn fork_into(cgroup: Option<RawFd>) -> Result<u32, Errno> {
             -1 if matches!(Errno::last(), Errno::EAGAIN | Errno::ENOMEM) => return Err(Errno::last()),
             // An old kernel, a filter, a cgroup that will not have it: without then.
             -1 => {}
-            pid => return Ok(u32::try_from(pid).unwrap_or(0)),
+            0 => return Ok(Forked::Child { entered: true }),
+            pid => return Ok(Forked::Parent(u32::try_from(pid).unwrap_or(0))),
         }
     }
     // SAFETY: the caller has one thread.
     match unsafe { libc::fork() } {
         -1 => Err(Errno::last()),
-        pid => Ok(pid.unsigned_abs()),
+        0 => Ok(Forked::Child { entered: false }),
+        pid => Ok(Forked::Parent(pid.unsigned_abs())),
     }
 }
 

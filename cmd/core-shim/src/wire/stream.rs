@@ -70,7 +70,7 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// When the head makes no sense; the line is to be closed.
-    pub fn next(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
+    pub fn next_frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
         let Some(head) = self.bytes.first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_le_bytes(*head) as usize;
         if !(2..=MAX_FRAME).contains(&length) {

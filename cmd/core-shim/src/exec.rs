@@ -1,0 +1,223 @@
+//! From a forked child to the service: stage after stage, each of which can fail and says so.
+
+use std::ffi::CString;
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid, setsid};
+
+use crate::sys;
+use crate::wire::Start;
+
+/// The first descriptor of a held socket.
+const FIRST_SOCKET: RawFd = 3;
+
+/// What a child takes along.
+pub(crate) struct Child<'a> {
+    pub(crate) order: &'a Start,
+    /// The ends that its output goes to.
+    pub(crate) output: [RawFd; 2],
+    /// Held sockets, in order.
+    pub(crate) sockets: Vec<RawFd>,
+    /// The lock that says that something of it lives.
+    pub(crate) lock: RawFd,
+    /// A file of the cgroup to enter, where the fork could not do it.
+    pub(crate) cgroup: Option<std::path::PathBuf>,
+}
+
+impl Child<'_> {
+    /// A number above all that the service will see.
+    fn above(&self) -> RawFd {
+        FIRST_SOCKET + RawFd::try_from(self.sockets.len()).unwrap_or(0) + 8
+    }
+}
+
+/// Where a start failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Session,
+    Signals,
+    Cgroup,
+    Files,
+    Cwd,
+    Umask,
+    Limits,
+    Priority,
+    Oom,
+    User,
+    Exec,
+}
+
+impl Stage {
+    const ALL: [Self; 11] = [
+        Self::Session,
+        Self::Signals,
+        Self::Cgroup,
+        Self::Files,
+        Self::Cwd,
+        Self::Umask,
+        Self::Limits,
+        Self::Priority,
+        Self::Oom,
+        Self::User,
+        Self::Exec,
+    ];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Signals => "signals",
+            Self::Cgroup => "cgroup",
+            Self::Files => "descriptors",
+            Self::Cwd => "working directory",
+            Self::Umask => "umask",
+            Self::Limits => "limits",
+            Self::Priority => "priority",
+            Self::Oom => "oom score",
+            Self::User => "user",
+            Self::Exec => "exec",
+        }
+    }
+
+    /// From the byte that a child writes.
+    pub(crate) fn of_byte(byte: u8) -> Self {
+        Self::ALL.get(byte as usize).copied().unwrap_or(Self::Exec)
+    }
+
+    fn byte(self) -> u8 {
+        u8::try_from(Self::ALL.iter().position(|one| *one == self).unwrap_or(0)).unwrap_or(0)
+    }
+}
+
+/// Becomes the service. When that fails, the stage and the error number go into `report`, and the process ends.
+pub(crate) fn become_service(child: &Child<'_>, report: &OwnedFd) -> ! {
+    // Above every number that the service's own descriptors will take.
+    let report = match sys::move_up(report.as_raw_fd(), child.above()) {
+        Ok(report) => report,
+        Err(errno) => fail(report, Stage::Files, errno),
+    };
+    match stages(child) {
+        Ok(never) => match never {},
+        Err((stage, errno)) => fail(&report, stage, errno),
+    }
+}
+
+fn fail(report: &OwnedFd, stage: Stage, errno: Errno) -> ! {
+    let mut bytes = vec![stage.byte()];
+    bytes.extend_from_slice(&(errno as i32).to_le_bytes());
+    let _ = nix::unistd::write(report, &bytes);
+    sys::exit_now(126)
+}
+
+enum Never {}
+
+fn stages(child: &Child<'_>) -> Result<Never, (Stage, Errno)> {
+    let order = child.order;
+    let at = |stage: Stage| move |errno: Errno| (stage, errno);
+    setsid().map_err(at(Stage::Session))?;
+    signals().map_err(at(Stage::Signals))?;
+    if let Some(procs) = &child.cgroup {
+        fs::write(procs, "0").map_err(|error| (Stage::Cgroup, errno_of(&error)))?;
+    }
+    descriptors(child).map_err(at(Stage::Files))?;
+    chdir(Path::new(std::ffi::OsStr::from_bytes(&order.cwd))).map_err(at(Stage::Cwd))?;
+    if let Some(mask) = order.identity.umask {
+        umask(Mode::from_bits_truncate(mask));
+    }
+    for (resource, limit) in &order.identity.limits {
+        set_limit(*resource, *limit).map_err(at(Stage::Limits))?;
+    }
+    if let Some(nice) = order.identity.nice {
+        // SAFETY: a plain system call on this process.
+        let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+        Errno::result(result).map_err(at(Stage::Priority))?;
+    }
+    if let Some(adjust) = order.identity.oom_score_adj {
+        fs::write("/proc/self/oom_score_adj", adjust.to_string()).map_err(|error| (Stage::Oom, errno_of(&error)))?;
+    }
+    if let Some((user, group, groups)) = &order.identity.user {
+        let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+        let (user, group) = (Uid::from_raw(*user), Gid::from_raw(*group));
+        setgroups(&groups).map_err(at(Stage::User))?;
+        setresgid(group, group, group).map_err(at(Stage::User))?;
+        setresuid(user, user, user).map_err(at(Stage::User))?;
+    }
+    exec(order, child.sockets.len()).map_err(at(Stage::Exec))
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// As a login would leave them: nothing blocked, nothing ignored, SIGPIPE included.
+fn signals() -> Result<(), Errno> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in Signal::iterator() {
+        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+            // SAFETY: the default handler runs no code of ours.
+            unsafe { sigaction(signal, &default) }?;
+        }
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+/// The service sees 0 to 2, its sockets from 3 on, its lock behind them, and nothing else.
+fn descriptors(child: &Child<'_>) -> Result<(), Errno> {
+    let count = RawFd::try_from(child.sockets.len()).unwrap_or(0);
+    let above = child.above();
+    let null = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, Mode::empty())?;
+    let null = sys::move_up(null.as_raw_fd(), above)?;
+    let moved: Vec<OwnedFd> = [null.as_raw_fd(), child.output[0], child.output[1]]
+        .into_iter()
+        .chain(child.sockets.iter().copied())
+        .chain([child.lock])
+        .map(|fd| sys::move_up(fd, above))
+        .collect::<Result<_, _>>()?;
+    for (target, fd) in (0..).zip(&moved) {
+        // SAFETY: the targets are numbers this child has given up; nothing in it uses them as a Rust value again.
+        Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), target) })?;
+    }
+    sys::close_on_exec_from(FIRST_SOCKET + count + 1)
+}
+
+fn set_limit(resource: u32, limit: u64) -> Result<(), Errno> {
+    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    // SAFETY: the pointer is to a live value.
+    Errno::result(unsafe { libc::setrlimit(resource, &raw const limit) }).map(drop)
+}
+
+fn exec(order: &Start, sockets: usize) -> Result<Never, Errno> {
+    let c_string = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
+    let args: Vec<CString> = order.args.iter().map(|arg| c_string(arg)).collect::<Result<_, _>>()?;
+    let mut env: Vec<CString> = order.env.iter().map(|one| c_string(one)).collect::<Result<_, _>>()?;
+    if sockets > 0 {
+        // As sd_listen_fds(3) reads it; the process is known only here.
+        env.push(c_string(format!("LISTEN_PID={}", std::process::id()).as_bytes())?);
+        env.push(c_string(format!("LISTEN_FDS={sockets}").as_bytes())?);
+        env.push(c_string(format!("LISTEN_FDNAMES={}", order.sockets.join(":")).as_bytes())?);
+    }
+    if order.program.contains(&b'/') {
+        return execve(&c_string(&order.program)?, &args, &env).map(|never| match never {});
+    }
+    // A name is looked up in the PATH of the service, as a shell does it: a file that may not be executed is
+    // remembered, and the next folder asked.
+    let path = order.env.iter().find_map(|one| one.strip_prefix(b"PATH=")).unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+    let mut answer = Errno::ENOENT;
+    for folder in path.split(|byte| *byte == b':') {
+        let folder: &[u8] = if folder.is_empty() { b"." } else { folder };
+        let candidate = c_string(&[folder, b"/", &order.program].concat())?;
+        match execve(&candidate, &args, &env) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(Errno::EACCES) => answer = Errno::EACCES,
+            Err(other) => return Err(other),
+            Ok(never) => match never {},
+        }
+    }
+    Err(answer)
+}

@@ -1,0 +1,100 @@
+//! Guards against a second copy. Before a start all of them must say that nothing of the last invocation lives; what
+//! cannot be told is left alone and reported.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::place::Place;
+use crate::record::{Ended, Invocation};
+use crate::sys;
+
+/// Whether the first process of a record still is that process.
+pub fn is_alive(record: &Invocation) -> bool {
+    if record.pid == 0 || record.boot != sys::boot_id() {
+        return false;
+    }
+    let is_zombie = sys::Stat::of(record.pid).is_none_or(|stat| stat.state == b'Z');
+    !is_zombie
+        && sys::identity(record.pid).is_some_and(|(ticks, inode)| {
+            ticks == record.start_ticks && (inode == record.pidfd_inode || record.pidfd_inode == 0)
+        })
+}
+
+/// The processes that carry a mark in their environment. Reads all of `/proc` that may be read.
+pub fn marked(mark: &str) -> Vec<u32> {
+    let wanted = format!("CORE_INSTANCE={mark}");
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let carries = |pid: &u32| {
+        let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        env.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes())
+    };
+    pids.filter(carries).collect()
+}
+
+/// Opens the file whose lock says that something lives.
+///
+/// # Errors
+/// What the file system says.
+pub fn open_lock(place: &Place) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(place.lock())
+}
+
+/// Takes the lock, for the open file and all that inherit it. False when somebody has it.
+///
+/// # Errors
+/// What the kernel says.
+pub fn try_lock(file: &File) -> io::Result<bool> {
+    let lock = libc::flock {
+        l_type: i16::try_from(libc::F_WRLCK).unwrap_or(1),
+        l_whence: i16::try_from(libc::SEEK_SET).unwrap_or(0),
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    // SAFETY: the pointer is to a live value of the type this command reads.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+    match Errno::result(result) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Whether a start is safe: nothing that the records and the lock of `place` speak of may live.
+///
+/// # Errors
+/// Says what may still live.
+pub fn check(place: &Place) -> Result<(), String> {
+    let Ok(record) = Invocation::read(&place.invocation()) else {
+        return if place.invocation().exists() { Err("its record cannot be read".into()) } else { Ok(()) };
+    };
+    if record.boot != sys::boot_id() {
+        return Ok(());
+    }
+    if is_alive(&record) {
+        return Err(format!("process {} of invocation {} lives", record.pid, record.number));
+    }
+    // Its shim saw the whole tree end.
+    if Ended::read(&place.exit()).is_ok_and(|ended| ended.number == record.number && !ended.leftovers) {
+        return Ok(());
+    }
+    let lives = marked(&record.mark);
+    if lives.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("processes {lives:?} carry the mark of invocation {}", record.number))
+    }
+}
+
+/// Whether a path is there and is a named pipe.
+pub fn is_fifo(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_fifo())
+}

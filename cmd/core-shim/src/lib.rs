@@ -1,0 +1,80 @@
+//! The small processes that stand over services.
+//!
+//! The **keeper**, one per stack, is the parent of every shim and of the supervisor. The **shim**, one per instance,
+//! is the parent of the service. Both are one small program that is forked, not executed, once it runs: 200 shims cost
+//! 200 forks. Neither decides anything, so there is little in them that can be wrong; and whatever of ours dies, the
+//! service keeps its parent, its output a reader, and its end a witness.
+//!
+//! - [`wire`]: how they and the supervisor speak.
+//! - [`place`], [`record`]: what stands in the run folder of an instance.
+//! - [`keeper`], [`shim`]: the two processes.
+//! - [`pump`]: output into log segments.
+//! - [`tree`], [`cgroup`], [`guard`]: the processes of an instance, and the guards against a second copy.
+
+pub mod cgroup;
+mod exec;
+pub mod guard;
+pub mod keeper;
+pub mod place;
+pub mod pump;
+pub mod record;
+pub mod shim;
+pub mod sys;
+pub mod tree;
+pub mod wire;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// `core-shim --run DIR --cgroup NAME --log FILE -- SUPERVISOR ARG…`: the keeper of a stack. Returns its exit code.
+///
+/// The supervisor starts it; nobody else has a reason to.
+pub fn main() -> i32 {
+    // A panic of ours must not unwind into a half-forked process.
+    std::panic::set_hook(Box::new(|info| {
+        let text = format!("core-shim: {info}\n");
+        let _ = nix::unistd::write(std::io::stderr(), text.as_bytes());
+        std::process::abort();
+    }));
+    match parse(std::env::args_os().skip(1)) {
+        Ok((settings, log)) => {
+            if let Err(error) = keeper::redirect(&log) {
+                return complain(&format!("{}: {error}", log.display()));
+            }
+            match keeper::run(settings) {
+                Ok(code) => code,
+                Err(message) => complain(&message),
+            }
+        }
+        Err(message) => {
+            complain(&format!("{message}\nusage: core-shim --run DIR --cgroup NAME --log FILE -- SUPERVISOR ARG…"));
+            2
+        }
+    }
+}
+
+fn complain(message: &str) -> i32 {
+    let _ = nix::unistd::write(std::io::stderr(), format!("core-shim: {message}\n").as_bytes());
+    1
+}
+
+fn parse(mut args: impl Iterator<Item = OsString>) -> Result<(keeper::Settings, PathBuf), String> {
+    let (mut run, mut cgroup, mut log) = (None, None, None);
+    while let Some(word) = args.next() {
+        let slot = match word.to_str() {
+            Some("--run") => &mut run,
+            Some("--cgroup") => &mut cgroup,
+            Some("--log") => &mut log,
+            Some("--") => break,
+            _ => return Err(format!("no such option: {}", word.display())),
+        };
+        *slot = Some(args.next().ok_or_else(|| format!("{} needs a value", word.display()))?);
+    }
+    let supervisor: Vec<OsString> = args.collect();
+    let (Some(run), Some(cgroup), Some(log)) = (run, cgroup, log) else { return Err("an option is missing".into()) };
+    if supervisor.is_empty() {
+        return Err("no supervisor is named".into());
+    }
+    let cgroup = cgroup.into_string().map_err(|_| "the cgroup's name is no text")?;
+    Ok((keeper::Settings { run: run.into(), cgroup, supervisor }, log.into()))
+}

@@ -1,0 +1,254 @@
+//! The start of an invocation, as the shim sees it.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::{mkfifo, pipe2};
+
+use super::Shim;
+use crate::cgroup::Cgroup;
+use crate::exec::{Child, Stage, become_service};
+use crate::guard;
+use crate::place::{OWN, Stream};
+use crate::pump::{Pump, Target};
+use crate::record::Invocation;
+use crate::sys::{self, Forked};
+use crate::wire::{Life, Report, Start};
+
+/// Why a start failed: the stage, the error number, and what it was about.
+struct Failed {
+    stage: &'static str,
+    errno: i32,
+    detail: String,
+}
+
+impl Failed {
+    fn io(stage: &'static str, detail: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let detail = detail.into();
+        move |error| {
+            let errno = error.raw_os_error().unwrap_or(0);
+            let detail = if errno == 0 { format!("{detail}: {error}") } else { detail };
+            Self { stage, errno, detail }
+        }
+    }
+}
+
+impl Shim {
+    pub(super) fn start(&mut self, order: &Start, fds: Vec<OwnedFd>) {
+        let busy = !matches!(self.life, Life::Idle | Life::Exited { leftovers: false, .. });
+        let result = if busy {
+            Err(Failed { stage: "guard", errno: 0, detail: format!("invocation {} lives", self.number) })
+        } else {
+            self.try_start(order, fds)
+        };
+        match result {
+            Ok(pid) => self.tell(&Report::Started { number: order.number, pid }),
+            Err(Failed { stage, errno, detail }) => {
+                if !busy {
+                    self.number = order.number;
+                    self.life = Life::Idle;
+                }
+                self.tell(&Report::StartFailed { number: order.number, stage: stage.to_owned(), errno, detail });
+            }
+        }
+    }
+
+    fn try_start(&mut self, order: &Start, fds: Vec<OwnedFd>) -> Result<u32, Failed> {
+        if fds.len() != order.sockets.len() {
+            let detail = format!("{} sockets were named, {} came", order.sockets.len(), fds.len());
+            return Err(Failed { stage: "sockets", errno: 0, detail });
+        }
+        self.prepare_place(order)?;
+        let lock =
+            guard::open_lock(&self.place).map_err(Failed::io("lock", self.place.lock().display().to_string()))?;
+        let alone = guard::try_lock(&lock).map_err(Failed::io("lock", self.place.lock().display().to_string()))?;
+        if !alone {
+            let detail = "something that inherited the lock of an earlier invocation lives".to_owned();
+            return Err(Failed { stage: "guard", errno: 0, detail });
+        }
+        if !self.is_clean {
+            guard::check(&self.place).map_err(|detail| Failed { stage: "guard", errno: 0, detail })?;
+        }
+        self.empty_folder(order).map_err(Failed::io("run folder", self.run_folder().display().to_string()))?;
+        self.make_cgroup();
+        self.number = order.number;
+        self.note.clone_from(&order.note);
+        self.sockets = order.sockets.iter().cloned().zip(fds).collect();
+        let folder = PathBuf::from(std::ffi::OsStr::from_bytes(&order.log.folder));
+        for pump in &mut self.pumps {
+            pump.aim(Target {
+                folder: folder.clone(),
+                prefix: order.log.prefix.clone(),
+                segment_bytes: order.log.segment_bytes,
+            });
+        }
+        let mut record = Invocation {
+            number: order.number,
+            mark: order.mark.clone(),
+            note: order.note.clone(),
+            boot: sys::boot_id(),
+            pid: 0,
+            start_ticks: 0,
+            pidfd_inode: 0,
+            wall_ns: sys::wall_ns(),
+            log_folder: folder.display().to_string(),
+            log_prefix: order.log.prefix.clone(),
+            segment_bytes: order.log.segment_bytes,
+        };
+        let record_path = self.place.invocation();
+        // The intent first: whoever finds a process with this mark finds what it belongs to.
+        record.write(&record_path).map_err(Failed::io("record", record_path.display().to_string()))?;
+        self.is_clean = false;
+        let pid = self.fork(order, lock.as_raw_fd())?;
+        // Our copy of the lock goes; the service's stays.
+        drop(lock);
+        self.life = Life::Running { pid };
+        self.ended = None;
+        record.pid = pid;
+        (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
+        let _ = record.write(&record_path);
+        Ok(pid)
+    }
+
+    /// The folders, pipes and the socket; made once.
+    fn prepare_place(&mut self, order: &Start) -> Result<(), Failed> {
+        if self.place.own().is_dir() {
+            if !self.pumps.is_empty() {
+                return Ok(());
+            }
+        } else {
+            // New, or taken away under our feet: then nobody finds the socket any more.
+            self.listener = None;
+        }
+        let folder = self.run_folder().to_owned();
+        let own = self.place.own();
+        make_folder(&folder)
+            .and_then(|()| make_folder(&own))
+            .map_err(Failed::io("run folder", own.display().to_string()))?;
+        if self.listener.is_none() {
+            let path = self.place.socket();
+            let _ = fs::remove_file(&path);
+            let listener = UnixListener::bind(&path).map_err(Failed::io("socket", path.display().to_string()))?;
+            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
+            let _ = listener.set_nonblocking(true);
+            self.listener = Some(listener);
+        }
+        self.pumps.clear();
+        for stream in Stream::BOTH {
+            let path = self.place.fifo(stream);
+            let failed = || Failed::io("output", path.display().to_string());
+            if !guard::is_fifo(&path) {
+                mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|errno| failed()(errno.into()))?;
+            }
+            if let Some((user, group, _)) = &order.identity.user {
+                // Programs that open /dev/stdout anew must be allowed to.
+                let _ = chown(&path, Some(*user), Some(*group));
+            }
+            // For writing too: so its end never comes, even when a service closes its output.
+            let flags = OFlag::O_NONBLOCK.bits();
+            let fifo = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path).map_err(failed())?;
+            self.pumps.push(Pump::new(fifo.into(), stream));
+        }
+        Ok(())
+    }
+
+    /// The run folder is the service's, and begins empty but for what its driver generates.
+    fn empty_folder(&self, order: &Start) -> io::Result<()> {
+        let folder = self.run_folder();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name() == OWN {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        let owner = order.identity.user.as_ref().map(|(user, group, _)| (*user, *group));
+        if let Some((user, group)) = owner {
+            chown(folder, Some(user), Some(group))?;
+        }
+        for file in &order.files {
+            let path = folder.join(std::ffi::OsStr::from_bytes(&file.path));
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            open.write_all(&file.contents)?;
+            if let Some((user, group)) = owner {
+                chown(&path, Some(user), Some(group))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make_cgroup(&mut self) {
+        if self.cgroup.is_none()
+            && let Some(base) = &self.cgroups
+        {
+            self.cgroup = Cgroup::make(base, &self.instance).ok();
+        }
+    }
+
+    /// Forks the service and waits until it was executed, or says why not.
+    fn fork(&mut self, order: &Start, lock: RawFd) -> Result<u32, Failed> {
+        let fork_failed = |errno: Errno| Failed { stage: "fork", errno: errno as i32, detail: String::new() };
+        let (report, report_end) = pipe2(OFlag::O_CLOEXEC).map_err(fork_failed)?;
+        // The service's ends are open for reading too: it never meets an end of its output because one of ours died.
+        let mut output = Vec::new();
+        for stream in Stream::BOTH {
+            let path = self.place.fifo(stream);
+            let end = OpenOptions::new().read(true).write(true).open(&path);
+            output.push(end.map_err(Failed::io("output", path.display().to_string()))?);
+        }
+        let mut child = Child {
+            order,
+            output: [output[0].as_raw_fd(), output[1].as_raw_fd()],
+            sockets: self.sockets.iter().map(|(_, fd)| fd.as_raw_fd()).collect(),
+            lock,
+            cgroup: None,
+        };
+        let into = self.cgroup.as_ref().map(Cgroup::fd);
+        // SAFETY: a shim has one thread.
+        let pid = match unsafe { sys::fork_into(into) }.map_err(fork_failed)? {
+            Forked::Parent(pid) => pid,
+            Forked::Child { entered } => {
+                // Where the kernel could not put us there, we go ourselves.
+                child.cgroup = self.cgroup.as_ref().filter(|_| !entered).map(Cgroup::procs);
+                become_service(&child, &report_end);
+            }
+        };
+        drop(report_end);
+        let mut answer = Vec::new();
+        let _ = fs::File::from(report).take(5).read_to_end(&mut answer);
+        let [stage, errno @ ..] = answer.as_slice() else { return Ok(pid) };
+        let errno = <[u8; 4]>::try_from(errno).map_or(0, i32::from_le_bytes);
+        let stage = Stage::of_byte(*stage);
+        // It ends by itself; it is reaped here, so that nobody takes it for the service.
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap_or(0)), None);
+        let about = match stage {
+            Stage::Exec => String::from_utf8_lossy(&order.program).into_owned(),
+            Stage::Cwd => String::from_utf8_lossy(&order.cwd).into_owned(),
+            _ => String::new(),
+        };
+        self.is_clean = true;
+        Err(Failed { stage: stage.word(), errno, detail: about })
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
