@@ -129,3 +129,12 @@ pub struct Target {
     /// Its port.
     pub port: u16,
 }
+
+/// The least number of pointer files of a service.
+const LEAST_POINTERS: u32 = 16;
+
+/// How many pointer files the edge reads for a service of so many replicas: a power of two, at least twice the
+/// replicas, so that a slot more or less changes what pointers name, and never how many there are.
+pub fn pointers(replicas: u32) -> u32 {
+    (2 * replicas).next_power_of_two().max(LEAST_POINTERS)
+}

@@ -13,6 +13,7 @@
 
 pub mod action;
 pub mod diff;
+pub mod driver;
 pub mod engine;
 pub mod event;
 pub mod exit;

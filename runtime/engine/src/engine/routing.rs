@@ -10,15 +10,13 @@ use core_manifest::ServiceName;
 use super::service::Service;
 use super::want::Want;
 use super::{Engine, mutated};
-use crate::action::{Action, RouteTable, Target};
+use crate::action::{Action, RouteTable, Target, pointers};
 use crate::ids::InstanceId;
 use crate::phase::{Drain, Phase};
 use crate::time::Time;
 
 /// Pause before a table that could not be written is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
-/// The least number of pointers of a service.
-const POINTERS: u32 = 16;
 
 /// The pointers of one service.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +66,7 @@ impl Engine {
 
     /// Compares the table of a service with what it should be.
     pub(super) fn settle_route(&mut self, name: &ServiceName) {
-        let Some(route_spec) = self.route_spec(name) else {
+        let Some(replicas) = self.route_spec(name) else {
             if self.instances_of(name).next().is_none() {
                 self.routings.remove(name);
             }
@@ -88,7 +86,7 @@ impl Engine {
         self.actions.push(Action::Route(RouteTable {
             service: name.clone(),
             version: routing.version,
-            pointers: (2 * route_spec).next_power_of_two().max(POINTERS),
+            pointers: pointers(replicas),
             targets: wanted,
         }));
     }

@@ -1,0 +1,149 @@
+//! The configuration itself. Its settings are measured ones: see "The edge" in docs/ARCHITECTURE.md.
+
+use core_engine::action::pointers;
+use core_engine::driver::Surroundings;
+use core_manifest::ServiceSpec;
+use serde_json::{Value, json};
+
+use crate::ADMIN;
+
+/// What a client is told while no instance answers.
+const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
+
+/// The whole configuration, as a template: `${run}` is the run folder of the edge's instance.
+pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>) -> String {
+    // Held ports come as descriptors from 3 on, in the order of their names.
+    let listen: Vec<String> = (3..).zip(edge.held_ports()).map(|(fd, _)| format!("fd/{fd}")).collect();
+    let config = json!({
+        "admin": {
+            "listen": format!("unix/@RUN@/{ADMIN}|0600"),
+            // The configuration is core's; Caddy must not come back with one of its own.
+            "config": {"persist": false},
+        },
+        "logging": {"logs": {"default": {"level": "WARN"}}},
+        "apps": {"http": {
+            "grace_period": "30s",
+            "servers": {"edge": {
+                "listen": listen,
+                "automatic_https": {"disable": true},
+                "protocols": ["h1", "h2"],
+                "routes": routes(around),
+                "errors": {"routes": [{
+                    "match": [{"expression": "{http.error.status_code} in [502, 503, 504]"}],
+                    "handle": [{
+                        "handler": "static_response",
+                        "status_code": 503,
+                        "headers": {"Retry-After": ["1"], "Content-Type": ["text/plain; charset=utf-8"]},
+                        "body": UNAVAILABLE,
+                    }],
+                }]},
+            }},
+        }},
+    });
+    let text = serde_json::to_string_pretty(&config).unwrap_or_default();
+    // A template doubles what is a plain `$`; the run folder is known to the instance only.
+    text.replace('$', "$$").replace("@RUN@", "${run}")
+}
+
+/// One route per host and path of each service; the longest path first, a named host before any.
+fn routes(around: Surroundings<'_>) -> Vec<Value> {
+    let mut all: Vec<(usize, usize, String, Value)> = Vec::new();
+    for spec in around.services.values() {
+        let Some(route) = &spec.route else { continue };
+        for path in &route.paths {
+            let prefix = path.trim_end_matches('/');
+            let mut matcher = serde_json::Map::new();
+            if !route.hosts.is_empty() {
+                matcher.insert("host".into(), json!(route.hosts));
+            }
+            if !prefix.is_empty() {
+                matcher.insert("path".into(), json!([prefix, format!("{prefix}/*")]));
+            }
+            let mut handle = Vec::new();
+            if route.strip_prefix && !prefix.is_empty() {
+                handle.push(json!({"handler": "rewrite", "strip_path_prefix": prefix}));
+            }
+            handle.push(json!({"handler": "encode", "encodings": {"zstd": {}, "gzip": {}},
+                "prefer": ["zstd", "gzip"], "minimum_length": 512}));
+            handle.push(proxy(spec, around.edge));
+            let mut value = json!({"handle": handle, "terminal": true});
+            if !matcher.is_empty() {
+                value["match"] = json!([matcher]);
+            }
+            all.push((prefix.len(), route.hosts.len(), spec.name.to_string(), value));
+        }
+    }
+    // A host is more particular than any path of any host.
+    all.sort_by(|a, b| (b.1 > 0, b.0).cmp(&(a.1 > 0, a.0)).then_with(|| a.2.cmp(&b.2)));
+    all.into_iter().map(|(.., value)| value).collect()
+}
+
+fn proxy(spec: &ServiceSpec, edge: &str) -> Value {
+    let upstreams: Vec<Value> = (0..pointers(spec.replicas))
+        .map(|number| json!({"dial": format!("{{file.{edge}/{}/{number}.addr}}", spec.name)}))
+        .collect();
+    json!({
+        "handler": "reverse_proxy",
+        "upstreams": upstreams,
+        // Without compression between Caddy and the app: it would be undone here, at thirteen times the cost.
+        "transport": {
+            "protocol": "http",
+            "compression": false,
+            "dial_timeout": "2s",
+            "keep_alive": {"idle_timeout": "2s"},
+        },
+        // What is safe to send twice is tried again while nothing answers.
+        "load_balancing": {"try_duration": "5s", "try_interval": "100ms"},
+        "stream_close_delay": "5m",
+        "flush_interval": -1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use core_manifest::spec::{Kind, PortSpec, Protocol, Route};
+    use core_manifest::{Identifier, ServiceName};
+
+    use super::*;
+
+    fn service(name: &str, hosts: &[&str], paths: &[&str]) -> ServiceSpec {
+        let mut spec = ServiceSpec::bare(ServiceName::new(name).unwrap(), "serve");
+        let port = Identifier::new("http").unwrap();
+        spec.route = Some(Route {
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            paths: paths.iter().map(ToString::to_string).collect(),
+            strip_prefix: name == "api",
+            port,
+        });
+        spec
+    }
+
+    fn edge() -> ServiceSpec {
+        let mut spec = ServiceSpec::bare(ServiceName::new("caddy").unwrap(), "caddy");
+        spec.kind = Kind::Caddy;
+        let port = PortSpec { number: Some(8080), protocol: Protocol::Http, address: "127.0.0.1".into(), hold: true };
+        spec.ports.insert(Identifier::new("http").unwrap(), port);
+        spec
+    }
+
+    #[test]
+    fn the_configuration_is_this() {
+        let all =
+            [service("web", &[], &["/"]), service("api", &[], &["/api/"]), service("blog", &["b.example"], &["/"])];
+        let services: BTreeMap<_, _> = all.into_iter().map(|spec| (spec.name.clone(), spec)).collect();
+        let around = Surroundings { services: &services, edge: "/run/edge", data: "/data" };
+        let spec = crate::expand(edge(), around).unwrap().remove(0);
+        insta::assert_snapshot!(spec.files[0].contents.to_string());
+    }
+
+    #[test]
+    fn an_edge_without_a_held_port_is_refused() {
+        let services = BTreeMap::new();
+        let around = Surroundings { services: &services, edge: "/run/edge", data: "/data" };
+        let mut spec = edge();
+        spec.ports.clear();
+        assert_eq!(crate::expand(spec, around).unwrap_err()[0].code, "no-held-port");
+    }
+}

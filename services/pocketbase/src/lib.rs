@@ -1,0 +1,55 @@
+//! PocketBase: its superuser, without ever standing in a command line.
+//!
+//! PocketBase's own way is `superuser upsert EMAIL PASSWORD`, which everybody sees in `ps`. Instead a hook makes the
+//! superuser while the program starts, from its environment: before the installer would print a link that lets
+//! whoever reads the log become one.
+
+use core_engine::driver::{Expansion, SecretRequest, Surroundings};
+use core_manifest::spec::GeneratedFile;
+use core_manifest::{Diagnostic, ServiceSpec, Template};
+
+/// Folder of the generated hook in the run folder; the manifest passes it as `--hooksDir`.
+pub const HOOKS: &str = "hooks";
+
+/// Environment variable with the superuser's address.
+pub const EMAIL: &str = "PB_SUPERUSER_EMAIL";
+/// Environment variable with the superuser's password.
+pub const PASSWORD: &str = "PB_SUPERUSER_PASSWORD";
+/// The address when nobody has set one.
+pub const DEFAULT_EMAIL: &str = "admin@pocketbase.local";
+
+/// The superuser's password: from `.env` or the environment, else made and shown once.
+pub const SECRET: SecretRequest = SecretRequest {
+    variable: PASSWORD,
+    file: "pocketbase-superuser",
+    announcement: "PocketBase's superuser is admin@pocketbase.local (or PB_SUPERUSER_EMAIL), password {}\n  \
+                   It stands in .secrets/pocketbase-superuser and is not shown again.",
+};
+
+/// Completes a PocketBase server: the hook that makes its superuser.
+///
+/// # Errors
+/// When its command does not read the hook.
+pub fn expand(mut spec: ServiceSpec, password: &str, _around: Surroundings<'_>) -> Expansion {
+    let reads_hook = spec.args.iter().any(|arg| arg.to_string().contains("${run}/hooks"));
+    if !reads_hook {
+        return Err(vec![
+            Diagnostic::new(
+                "no-hooks",
+                format!("`{}` is of kind pocketbase and does not read the generated hook", spec.name),
+            )
+            .service(spec.name.as_str())
+            .help("add \"--hooksDir\", \"${run}/hooks\" to process.args; it makes the superuser"),
+        ]);
+    }
+    let set = |name: &str, value: &str, spec: &mut ServiceSpec| {
+        spec.env.entry(name.to_owned()).or_insert_with(|| Template::literal(value));
+    };
+    set(EMAIL, DEFAULT_EMAIL, &mut spec);
+    set(PASSWORD, password, &mut spec);
+    spec.files.push(GeneratedFile {
+        path: Template::literal(format!("{HOOKS}/superuser.pb.js")),
+        contents: Template::literal(include_str!("superuser.pb.js")),
+    });
+    Ok(vec![spec])
+}

@@ -1,0 +1,84 @@
+//! The build of an app, as data: what is run, where, with which variables, and what belongs to the result.
+
+/// File name of the build adapter.
+pub const ADAPTER_FILE: &str = "adapter.mjs";
+/// The build adapter: asks Next.js for a standalone server with the release's id, without touching the user's
+/// configuration. (Next.js 16 and later; `NEXT_ADAPTER_PATH`.)
+pub const ADAPTER: &str = include_str!("adapter.mjs");
+
+/// One command of a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What it does, for people: `installing packages`.
+    pub title: &'static str,
+    /// Arguments of node.
+    pub args: Vec<String>,
+}
+
+/// A build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Commands, one after the other, in the copy of the app.
+    pub steps: Vec<Step>,
+    /// Environment variables on top of the inherited ones.
+    pub env: Vec<(String, String)>,
+    /// Variables that must not be inherited.
+    pub without: &'static [&'static str],
+    /// Folders to move into the result: from, to.
+    pub assemble: Vec<(&'static str, &'static str)>,
+}
+
+impl Build {
+    /// The build of a release. `npm` is npm's own program file, `npm_cli`, which is run with the stack's node; `adapter`
+    /// is the path of the adapter; `cache` a folder that outlives builds.
+    pub fn new(release: &str, npm_cli: &str, adapter: &str, cache: &str) -> Self {
+        let npm = |words: &[&str]| -> Vec<String> {
+            std::iter::once(npm_cli).chain(words.iter().copied()).map(str::to_owned).collect()
+        };
+        Self {
+            steps: vec![
+                // `--include=dev`: the compiler is a development dependency, whatever NODE_ENV says.
+                Step {
+                    title: "installing packages",
+                    args: npm(&["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]),
+                },
+                Step { title: "building", args: vec!["node_modules/next/dist/bin/next".into(), "build".into()] },
+            ],
+            env: vec![
+                ("NEXT_ADAPTER_PATH".into(), adapter.into()),
+                ("CORE_RELEASE_ID".into(), release.into()),
+                ("NEXT_TELEMETRY_DISABLED".into(), "1".into()),
+                ("NODE_ENV".into(), "production".into()),
+                ("npm_config_cache".into(), cache.into()),
+                ("npm_config_update_notifier".into(), "false".into()),
+            ],
+            // Set for a running server, and wrong for a build.
+            without: &["PORT", "HOSTNAME", "NODE_OPTIONS", "NEXT_DEPLOYMENT_ID", "TURBOPACK"],
+            assemble: vec![(".next/standalone", "."), (".next/static", ".next/static"), ("public", "public")],
+        }
+    }
+}
+
+/// Whether a file of the app's folder counts for the build: its path relative to the folder, with `/`.
+pub fn is_input(path: &str) -> bool {
+    let skipped = ["node_modules", ".next", ".git", ".turbo", "out", "coverage"];
+    let mut parts = path.split('/');
+    let first = parts.next().unwrap_or_default();
+    let file = path.rsplit('/').next().unwrap_or_default();
+    !skipped.contains(&first) && file != "next-env.d.ts" && !file.ends_with(".tsbuildinfo")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_build_makes_is_no_input_of_it() {
+        for path in ["app/page.tsx", "package-lock.json", "public/a.png", ".env.local", "lib/node_modules.ts"] {
+            assert!(is_input(path), "{path}");
+        }
+        for path in ["node_modules/next/package.json", ".next/BUILD_ID", "next-env.d.ts", "tsconfig.tsbuildinfo"] {
+            assert!(!is_input(path), "{path}");
+        }
+    }
+}

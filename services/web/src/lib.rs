@@ -1,0 +1,39 @@
+//! Next.js: how an app is built standalone, and what its server needs to be told.
+
+mod build;
+
+use core_engine::driver::{Expansion, Surroundings};
+use core_manifest::spec::ServiceSpec;
+use core_manifest::{Diagnostic, Template};
+
+pub use build::{ADAPTER, ADAPTER_FILE, Build, Step, is_input};
+
+/// Completes a Next.js server: the environment its standalone server reads.
+///
+/// # Errors
+/// When the manifest would make Next.js lose requests.
+pub fn expand(mut spec: ServiceSpec, _around: Surroundings<'_>) -> Expansion {
+    if spec.env.contains_key("NEXT_MANUAL_SIG_HANDLE") {
+        return Err(vec![
+            Diagnostic::new(
+                "lossy-setting",
+                format!(
+                    "`{}` sets NEXT_MANUAL_SIG_HANDLE: its server would drop requests when it is asked to end",
+                    spec.name
+                ),
+            )
+            .service(spec.name.as_str())
+            .help("take the variable away"),
+        ]);
+    }
+    let mut default = |name: &str, value: &str| {
+        spec.env.entry(name.to_owned()).or_insert_with(|| Template::literal(value));
+    };
+    // Many shells export HOSTNAME, and the server would bind to that name.
+    default("HOSTNAME", "127.0.0.1");
+    // Longer than the edge keeps an idle connection (2 s), so that it is the edge that closes it.
+    default("KEEP_ALIVE_TIMEOUT", "15000");
+    default("NEXT_TELEMETRY_DISABLED", "1");
+    default("NODE_ENV", "production");
+    Ok(vec![spec])
+}
