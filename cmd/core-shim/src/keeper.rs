@@ -212,6 +212,8 @@ impl Keeper {
     }
 
     fn supervisor_died(&mut self) {
+        // What it said last may still be on the line.
+        self.read_supervisor();
         let Some(supervisor) = self.supervisor.take() else { return };
         if self.farewell.is_some() {
             return;

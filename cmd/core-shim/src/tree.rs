@@ -6,6 +6,7 @@ use std::fs;
 use nix::libc;
 
 use crate::cgroup::Cgroup;
+use crate::guard;
 use crate::sys::{self, Stat};
 
 /// Everything that descends from `root`, without it.
@@ -33,59 +34,79 @@ fn children(pid: u32) -> Vec<u32> {
     all
 }
 
-/// All processes of an instance whose shim is `shim`.
-pub fn members(shim: u32, cgroup: Option<&Cgroup>) -> BTreeSet<u32> {
-    let mut all = descendants(shim);
-    if let Some(cgroup) = cgroup {
-        all.extend(cgroup.members());
-    }
-    all.remove(&shim);
-    all
+/// What belongs to an instance.
+pub struct Tree<'a> {
+    /// Its shim: all that descends from it belongs to the instance.
+    pub shim: u32,
+    /// Its cgroup.
+    pub cgroup: Option<&'a Cgroup>,
+    /// What another shim began and this one took over: the first process, and the mark of the invocation.
+    pub foreign: Option<(u32, &'a str)>,
 }
 
-/// Signals every process of the tree. Each is held by a pidfd before it is looked at once more, so that a number that
-/// was given to somebody else meanwhile is not signalled.
-pub fn signal(shim: u32, cgroup: Option<&Cgroup>, signal: i32) {
-    for pid in members(shim, cgroup) {
-        let Ok(handle) = sys::pidfd(pid) else { continue };
-        let still_ours = members_contain(shim, cgroup, pid);
-        if still_ours {
-            send(&handle, signal);
+impl Tree<'_> {
+    /// All its processes, as far as they are seen now.
+    pub fn members(&self) -> BTreeSet<u32> {
+        let mut all = descendants(self.shim);
+        if let Some(cgroup) = self.cgroup {
+            all.extend(cgroup.members());
         }
-    }
-}
-
-fn members_contain(shim: u32, cgroup: Option<&Cgroup>, pid: u32) -> bool {
-    // Up the line of parents: cheaper than the whole tree again.
-    let mut at = pid;
-    for _ in 0..64 {
-        match Stat::of(at) {
-            Some(stat) if stat.parent == shim => return true,
-            Some(stat) if stat.parent > 1 => at = stat.parent,
-            _ => break,
+        if let Some((leader, mark)) = self.foreign {
+            // The mark tells who belongs to it; what they began may have dropped the mark.
+            let marked = guard::marked(mark);
+            all.extend(marked.iter().flat_map(|pid| descendants(*pid)));
+            all.extend(marked);
+            if all.contains(&leader) {
+                all.extend(descendants(leader));
+            }
         }
+        all.remove(&self.shim);
+        all.retain(|pid| Stat::of(*pid).is_some_and(|stat| stat.state != b'Z'));
+        all
     }
-    cgroup.is_some_and(|cgroup| cgroup.members().contains(&pid))
-}
 
-/// Kills the whole tree as far as it is seen now: by the cgroup at once where there is one, and one by one besides.
-/// What is forked meanwhile is seen the next time; the caller asks again until nothing is left.
-pub fn kill(shim: u32, cgroup: Option<&Cgroup>) {
-    if let Some(cgroup) = cgroup {
-        cgroup.kill();
-    }
-    // A tree that forks faster than it is killed is stopped first.
-    for _ in 0..8 {
-        let before = members(shim, cgroup);
-        if before.is_empty() {
+    /// Signals every process of the tree that `wanted` names. Each is held by a pidfd before it is looked at once more,
+    /// so that a number that was given to somebody else meanwhile is not signalled.
+    pub fn signal(&self, signal: i32, wanted: impl Fn(u32) -> bool) {
+        let handles: Vec<_> = self
+            .members()
+            .into_iter()
+            .filter(|pid| wanted(*pid))
+            .filter_map(|pid| Some((pid, sys::pidfd(pid).ok()?)))
+            .collect();
+        if handles.is_empty() {
             return;
         }
-        signal(shim, cgroup, libc::SIGSTOP);
-        if members(shim, cgroup) == before {
-            break;
+        let still = self.members();
+        for (pid, handle) in handles {
+            if still.contains(&pid) {
+                send(&handle, signal);
+            }
         }
     }
-    signal(shim, cgroup, libc::SIGKILL);
+
+    /// Kills the whole tree as far as it is seen now: by the cgroup at once where there is one, and one by one besides.
+    /// What is forked meanwhile is seen the next time; the caller asks again until nothing is left.
+    pub fn kill(&self) {
+        if let Some(cgroup) = self.cgroup
+            && cgroup.kill()
+            && self.members().is_empty()
+        {
+            return;
+        }
+        // A tree that forks faster than it is killed is stopped first.
+        for _ in 0..8 {
+            let before = self.members();
+            if before.is_empty() {
+                return;
+            }
+            self.signal(libc::SIGSTOP, |_| true);
+            if self.members() == before {
+                break;
+            }
+        }
+        self.signal(libc::SIGKILL, |_| true);
+    }
 }
 
 /// Sends a signal by a handle. A process that is gone meanwhile is none of our business.

@@ -209,6 +209,8 @@ pub enum Command {
         /// How many.
         replicas: u32,
     },
+    /// Nothing; but say when all that is on its way has come true.
+    Settle,
     /// End the stack.
     Down,
     /// End the stack without asking the services.

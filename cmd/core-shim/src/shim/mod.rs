@@ -2,6 +2,7 @@
 //! decides nothing. It is forked by the keeper without exec, so it stays small: one thread, no allocation to speak of
 //! while nothing happens.
 
+mod foreign;
 mod line;
 mod start;
 
@@ -20,8 +21,9 @@ use crate::place::{Place, Stream};
 use crate::pump::{Moved, Pump};
 use crate::record::Ended;
 use crate::sys::{self, Reaped, Wait};
-use crate::tree;
+use crate::tree::Tree;
 use crate::wire::{Life, Report, Request, Scope};
+use foreign::Foreign;
 use line::Line;
 
 /// Pause between two attempts to write output that could not be written, in milliseconds.
@@ -60,6 +62,8 @@ pub(crate) struct Shim {
     released: bool,
     /// Nothing of an earlier shim may be here: its records were looked at.
     is_clean: bool,
+    /// What another shim began.
+    foreign: Option<Foreign>,
 }
 
 /// Runs a shim on the line `fd` to its supervisor until it is released. Called in a process forked for it.
@@ -101,13 +105,20 @@ impl Shim {
             told_dropped: 0,
             released: false,
             is_clean: false,
+            foreign: None,
         }
+    }
+
+    fn tree(&self) -> Tree<'_> {
+        let foreign = self.foreign.as_ref().map(|foreign| (foreign.leader, foreign.mark.as_str()));
+        Tree { shim: self.pid, cgroup: self.cgroup.as_ref(), foreign }
     }
 
     fn serve(&mut self) {
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGCHLD);
         let Ok(signals) = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK) else { return };
+        self.say_hello();
         self.read_line();
         while !self.released {
             self.wait(&signals);
@@ -133,7 +144,12 @@ impl Shim {
         if running && !stuck {
             fds.extend(self.pumps.iter().map(|pump| PollFd::new(pump.fd(), PollFlags::POLLIN)));
         }
-        let timeout = if stuck { PollTimeout::from(TRY_AGAIN_MS) } else { PollTimeout::NONE };
+        if let Some(handle) = self.foreign.as_ref().and_then(|foreign| foreign.handle.as_ref()) {
+            fds.push(PollFd::new(handle.as_fd(), PollFlags::POLLIN));
+        }
+        // Of what is not our child, nobody tells us when the last of it has gone.
+        let looks = matches!((&self.foreign, self.life), (Some(_), Life::Exited { leftovers: true, .. }));
+        let timeout = if stuck || looks { PollTimeout::from(TRY_AGAIN_MS) } else { PollTimeout::NONE };
         let _ = poll(&mut fds, timeout);
         let ready: Vec<bool> = fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
         let mut at = 0;
@@ -165,6 +181,7 @@ impl Shim {
             while let Ok(Some(_)) = signals.read_signal() {}
             self.reap();
         }
+        self.look_at_foreign();
     }
 
     fn tell_dropped(&mut self) {
@@ -187,6 +204,10 @@ impl Shim {
         }
         let _ = stream.set_nonblocking(true);
         self.line = Some(Line::new(OwnedFd::from(stream)));
+        self.say_hello();
+    }
+
+    fn say_hello(&mut self) {
         let hello = Report::Hello {
             instance: self.instance.clone(),
             shim: self.pid,
@@ -224,6 +245,7 @@ impl Shim {
                 }
             }
             Request::Sockets => self.hand_out_sockets(),
+            Request::Adopt => self.adopt(),
         }
     }
 
@@ -244,23 +266,28 @@ impl Shim {
 
     fn signal(&mut self, signal: i32, scope: Scope) {
         use nix::libc;
+        let leader = if let Life::Running { pid } = self.life { pid } else { 0 };
         match (self.life, scope) {
-            (Life::Running { pid }, Scope::Leader | Scope::Group) => {
+            (Life::Running { .. }, Scope::Leader | Scope::Group) if self.foreign.is_none() && leader > 1 => {
                 // Our own child that we have not reaped: its number, and its group's, are nobody else's.
-                let pid = i32::try_from(pid).unwrap_or(0);
+                let pid = i32::try_from(leader).unwrap_or(0);
                 let target = if scope == Scope::Group { -pid } else { pid };
-                // SAFETY: plain system calls; `pid` is not 0, 1 or -1.
+                // SAFETY: plain system calls; the target is neither 0 nor 1 nor -1.
                 unsafe {
-                    if pid > 1 {
-                        libc::kill(target, signal);
-                        // A stopped process gets to know of it only when it goes on.
-                        libc::kill(target, libc::SIGCONT);
-                    }
+                    libc::kill(target, signal);
+                    // A stopped process gets to know of it only when it goes on.
+                    libc::kill(target, libc::SIGCONT);
                 }
             }
             (Life::Running { .. } | Life::Exited { leftovers: true, .. }, _) => {
-                tree::signal(self.pid, self.cgroup.as_ref(), signal);
-                tree::signal(self.pid, self.cgroup.as_ref(), libc::SIGCONT);
+                let is_meant = |pid: u32| match scope {
+                    Scope::Leader => pid == leader,
+                    Scope::Group => sys::Stat::of(pid).is_some_and(|stat| stat.group == leader),
+                    Scope::Tree => true,
+                };
+                let tree = self.tree();
+                tree.signal(signal, is_meant);
+                tree.signal(libc::SIGCONT, is_meant);
             }
             _ => {}
         }
@@ -268,9 +295,7 @@ impl Shim {
 
     fn kill(&mut self, number: u32) {
         match self.life {
-            Life::Running { .. } | Life::Exited { leftovers: true, .. } if number == self.number => {
-                tree::kill(self.pid, self.cgroup.as_ref());
-            }
+            Life::Running { .. } | Life::Exited { leftovers: true, .. } if number == self.number => self.tree().kill(),
             // Nothing of it lives.
             _ => self.tell(&Report::Emptied { number }),
         }
@@ -287,6 +312,10 @@ impl Shim {
                 Wait::Childless => break true,
             }
         };
+        // Of what another shim began, our children tell nothing.
+        if self.foreign.is_some() {
+            return;
+        }
         if let Some(reaped) = leader {
             self.leader_ended(reaped, !childless);
         } else if childless && let Life::Exited { status, leftovers: true } = self.life {
@@ -326,6 +355,7 @@ impl Shim {
         }
         self.life = Life::Exited { status, leftovers: false };
         self.is_clean = true;
+        self.foreign = None;
     }
 
     /// Moves out what is in the pipes. What a full disk holds back stays there and is tried again.

@@ -24,7 +24,7 @@ use crate::sys::{self, Forked};
 use crate::wire::{Life, Report, Start};
 
 /// Why a start failed: the stage, the error number, and what it was about.
-struct Failed {
+pub(super) struct Failed {
     stage: &'static str,
     errno: i32,
     detail: String,
@@ -66,7 +66,8 @@ impl Shim {
             let detail = format!("{} sockets were named, {} came", order.sockets.len(), fds.len());
             return Err(Failed { stage: "sockets", errno: 0, detail });
         }
-        self.prepare_place(order)?;
+        let owner = order.identity.user.as_ref().map(|(user, group, _)| (*user, *group));
+        self.prepare_place(owner)?;
         let lock =
             guard::open_lock(&self.place).map_err(Failed::io("lock", self.place.lock().display().to_string()))?;
         let alone = guard::try_lock(&lock).map_err(Failed::io("lock", self.place.lock().display().to_string()))?;
@@ -119,7 +120,7 @@ impl Shim {
     }
 
     /// The folders, pipes and the socket; made once.
-    fn prepare_place(&mut self, order: &Start) -> Result<(), Failed> {
+    pub(super) fn prepare_place(&mut self, owner: Option<(u32, u32)>) -> Result<(), Failed> {
         if self.place.own().is_dir() {
             if !self.pumps.is_empty() {
                 return Ok(());
@@ -148,9 +149,9 @@ impl Shim {
             if !guard::is_fifo(&path) {
                 mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|errno| failed()(errno.into()))?;
             }
-            if let Some((user, group, _)) = &order.identity.user {
+            if let Some((user, group)) = owner {
                 // Programs that open /dev/stdout anew must be allowed to.
-                let _ = chown(&path, Some(*user), Some(*group));
+                let _ = chown(&path, Some(user), Some(group));
             }
             // For writing too: so its end never comes, even when a service closes its output.
             let flags = OFlag::O_NONBLOCK.bits();
@@ -192,7 +193,7 @@ impl Shim {
         Ok(())
     }
 
-    fn make_cgroup(&mut self) {
+    pub(super) fn make_cgroup(&mut self) {
         if self.cgroup.is_none()
             && let Some(base) = &self.cgroups
         {

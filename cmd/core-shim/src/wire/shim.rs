@@ -31,6 +31,8 @@ pub enum Request {
     },
     /// Hand out the held sockets. Answer: `Sockets`, with the descriptors beside it.
     Sockets,
+    /// Take over what another shim of this instance left when it died. Answer: `Adopted`.
+    Adopt,
 }
 
 /// To whom a signal goes.
@@ -168,6 +170,13 @@ pub enum Report {
         /// Their names, in the order of the descriptors.
         names: Vec<String>,
     },
+    /// What another shim left was taken over.
+    Adopted {
+        /// Number of the last invocation; 0 for none.
+        number: u32,
+        /// How it stands.
+        life: Life,
+    },
 }
 
 /// How an instance stands.
@@ -187,6 +196,31 @@ pub enum Life {
         /// Others of its tree still live.
         leftovers: bool,
     },
+}
+
+impl Life {
+    fn write(self, writer: &mut Writer) {
+        match self {
+            Self::Idle => writer.u8(0),
+            Self::Running { pid } => {
+                writer.u8(1);
+                writer.u32(pid);
+            }
+            Self::Exited { status, leftovers } => {
+                writer.u8(2);
+                writer.i32(status);
+                writer.flag(leftovers);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
+        Ok(match reader.u8()? {
+            1 => Self::Running { pid: reader.u32()? },
+            2 => Self::Exited { status: reader.i32()?, leftovers: reader.flag()? },
+            _ => Self::Idle,
+        })
+    }
 }
 
 impl Request {
@@ -218,6 +252,7 @@ impl Request {
                 5
             }
             Self::Sockets => 6,
+            Self::Adopt => 7,
         };
         frame(kind, &writer.into_bytes())
     }
@@ -240,6 +275,7 @@ impl Request {
             4 => Some(Self::Release),
             5 => Some(Self::LogLimit { segment_bytes: reader.u64()? }),
             6 => Some(Self::Sockets),
+            7 => Some(Self::Adopt),
             _ => None,
         })
     }
@@ -310,18 +346,7 @@ impl Report {
                 writer.u32(*shim);
                 writer.u32(*number);
                 writer.bytes(note.as_bytes());
-                match life {
-                    Life::Idle => writer.u8(0),
-                    Life::Running { pid } => {
-                        writer.u8(1);
-                        writer.u32(*pid);
-                    }
-                    Life::Exited { status, leftovers } => {
-                        writer.u8(2);
-                        writer.i32(*status);
-                        writer.flag(*leftovers);
-                    }
-                }
+                life.write(&mut writer);
                 writer.list(sockets, |writer, name| writer.bytes(name.as_bytes()));
                 1
             }
@@ -356,6 +381,11 @@ impl Report {
                 writer.list(names, |writer, name| writer.bytes(name.as_bytes()));
                 7
             }
+            Self::Adopted { number, life } => {
+                writer.u32(*number);
+                life.write(&mut writer);
+                8
+            }
         };
         frame(kind, &writer.into_bytes())
     }
@@ -369,11 +399,7 @@ impl Report {
                 shim: reader.u32()?,
                 number: reader.u32()?,
                 note: reader.text()?,
-                life: match reader.u8()? {
-                    1 => Life::Running { pid: reader.u32()? },
-                    2 => Life::Exited { status: reader.i32()?, leftovers: reader.flag()? },
-                    _ => Life::Idle,
-                },
+                life: Life::read(&mut reader)?,
                 sockets: reader.list(Reader::text)?,
             }),
             2 => Some(Self::Started { number: reader.u32()?, pid: reader.u32()? }),
@@ -387,6 +413,7 @@ impl Report {
             5 => Some(Self::Emptied { number: reader.u32()? }),
             6 => Some(Self::Dropped { bytes: reader.u64()?, errno: reader.i32()? }),
             7 => Some(Self::Sockets { names: reader.list(Reader::text)? }),
+            8 => Some(Self::Adopted { number: reader.u32()?, life: Life::read(&mut reader)? }),
             _ => None,
         })
     }
@@ -426,6 +453,7 @@ mod tests {
             Request::Release,
             Request::LogLimit { segment_bytes: 5 },
             Request::Sockets,
+            Request::Adopt,
         ] {
             let bytes = request.encode();
             assert_eq!(Request::decode(bytes[5], &bytes[6..]), Ok(Some(request)));
@@ -445,6 +473,7 @@ mod tests {
             Report::Emptied { number: 1 },
             Report::Dropped { bytes: 1 << 40, errno: 28 },
             Report::Sockets { names: vec![] },
+            Report::Adopted { number: 4, life: Life::Running { pid: 9 } },
         ] {
             let bytes = report.encode();
             assert_eq!(Report::decode(bytes[5], &bytes[6..]), Ok(Some(report)));

@@ -21,6 +21,11 @@ impl Engine {
             Command::Stop { services } => self.stop_services(services),
             Command::Restart { services } => self.restart_services(services),
             Command::Scale { service, replicas } => self.scale(service, *replicas),
+            Command::Settle => {
+                let all = self.services.iter().filter(|(name, service)| self.held_back(name, service).is_none());
+                let all = all.map(|(name, _)| name.clone()).collect();
+                Operation::new(Goal::Ready, all, self.now, None)
+            }
             Command::Down => self.begin_down(0, false),
             Command::Kill => self.begin_down(0, true),
         };
@@ -39,6 +44,9 @@ impl Engine {
     }
 
     fn up(&mut self, services: &[ServiceName], timeout: Option<Duration>) -> Operation {
+        if !self.informed {
+            return Operation::failed("the manifests are broken".into());
+        }
         if let Some(unknown) = self.unknown(services) {
             return unknown;
         }

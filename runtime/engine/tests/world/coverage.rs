@@ -136,7 +136,8 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::Loaded(_) => ("loaded", Of::All),
         Event::Rejected(_) => ("rejected", Of::All),
         Event::Command { command, .. } => match command {
-            Command::Up { .. } => ("up", Of::All),
+            // The second changes nothing by itself.
+            Command::Up { .. } | Command::Settle => ("up", Of::All),
             Command::Start { .. } => ("start", Of::All),
             Command::Stop { services } => ("stop", Of::Service(services[0].clone())),
             Command::Restart { services } => ("restart", Of::Service(services[0].clone())),

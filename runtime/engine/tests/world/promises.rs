@@ -93,6 +93,7 @@ impl Promises {
                     self.touch(all.into_iter());
                 }
                 Command::Scale { service, .. } => self.touch(std::iter::once(service.clone())),
+                Command::Settle => {}
                 Command::Up { .. } | Command::Down | Command::Kill => {
                     self.killing |= *command == Command::Kill;
                     self.killing &= !matches!(command, Command::Up { .. });

@@ -1,0 +1,146 @@
+//! What may be typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs a stack of ordinary programs on one host.
+///
+/// Each service is a folder with a service.json below services/. `core up` brings all of them up, in the order of what
+/// they depend on, and keeps them running.
+#[derive(Debug, Parser)]
+#[command(name = "core", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "One service: core <SERVICE> spec | run | command")]
+pub(crate) struct Cli {
+    /// The stack's root. Default: the nearest folder upwards that holds services/.
+    #[arg(long, env = "CORE_ROOT", value_name = "DIR", global = true)]
+    pub(crate) root: Option<PathBuf>,
+    /// The profile: manifests/<PROFILE>.json. Default: what the running stack uses, else local.
+    #[arg(long, env = "CORE_PROFILE", value_name = "PROFILE", global = true)]
+    pub(crate) profile: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring the stack up, or some of its services with what they depend on
+    Up(UpArgs),
+    /// End the stack, in reverse order
+    Down(DownArgs),
+    /// Show what runs
+    Status(StatusArgs),
+    /// Show output, in the order of time
+    Logs(LogsArgs),
+    /// Start services, with what they depend on
+    Start(ServicesArgs),
+    /// Stop services; what depends on them runs on
+    Stop(ServicesArgs),
+    /// Replace the instances of services, each by its strategy
+    Restart(ServicesArgs),
+    /// Run so many replicas of a service, until its manifest says otherwise
+    Scale(ScaleArgs),
+    /// Read all manifests, and say all that is wrong with them
+    Check,
+    /// Show what applying the manifests would do
+    Plan(PlanArgs),
+    /// Apply the manifests now; what failed before is tried again
+    Apply,
+    #[command(hide = true)]
+    Supervise(SuperviseArgs),
+    #[command(hide = true)]
+    Schema(SchemaArgs),
+    /// One service: `core web spec`
+    #[command(external_subcommand)]
+    Service(Vec<OsString>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Services to bring up, with what they depend on. Default: all.
+    pub(crate) services: Vec<String>,
+    /// Return when all is ready; the stack runs on.
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Seconds until all must be ready; downloads and builds are not counted.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
+    pub(crate) timeout: f64,
+    /// Do not apply edits of manifests by itself; `core apply` does.
+    #[arg(long)]
+    pub(crate) no_watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DownArgs {
+    /// Do not ask the services: kill them.
+    #[arg(long)]
+    pub(crate) kill: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit with 1 unless every enabled service is ready.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Services. Default: all.
+    pub(crate) services: Vec<String>,
+    /// Go on with what comes.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// The last lines; `all` for everything.
+    #[arg(short = 'n', long, value_name = "LINES", default_value = "200")]
+    pub(crate) lines: String,
+    /// Not before this: a time (2026-01-31T12:00:00Z), or a span until now (10m, 2h).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// With the time of each line.
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+    /// As JSON, a line each.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServicesArgs {
+    /// Services.
+    #[arg(required = true)]
+    pub(crate) services: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScaleArgs {
+    /// The service and how many: web=3.
+    #[arg(value_name = "SERVICE=REPLICAS")]
+    pub(crate) target: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SuperviseArgs {
+    #[arg(long)]
+    pub(crate) no_watch: bool,
+    #[arg(long = "service")]
+    pub(crate) services: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// `service`, `stack` or `api`.
+    #[arg(default_value = "service")]
+    pub(crate) which: String,
+}

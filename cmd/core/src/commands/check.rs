@@ -1,0 +1,20 @@
+//! `core check`
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::render::{self, GREEN, styled, words};
+
+pub(crate) fn run(context: &Context) -> Exit {
+    let paths = match context.paths() {
+        Ok(paths) => paths,
+        Err(exit) => return exit,
+    };
+    match context.load(&paths) {
+        Ok(stack) => {
+            let services = words::count(stack.topology.services.len(), "service");
+            render::line(&format!("{} {services} of profile {}, no faults", styled(GREEN, "ok"), stack.profile));
+            Exit::Ok
+        }
+        Err(exit) => exit,
+    }
+}

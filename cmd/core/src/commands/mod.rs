@@ -1,0 +1,77 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod control;
+pub(crate) mod down;
+pub(crate) mod logs;
+pub(crate) mod plan;
+pub(crate) mod schema;
+pub(crate) mod service;
+pub(crate) mod status;
+pub(crate) mod supervise;
+pub(crate) mod up;
+
+use core_engine::engine::OperationState;
+use core_host::api::{Accepted, OperationStatus, Status};
+use core_host::client::{self, ClientError};
+use core_host::paths::Paths;
+use hyper::Method;
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::render;
+
+/// Asks for the state.
+pub(crate) async fn ask_status(paths: &Paths) -> Result<Status, ClientError> {
+    client::call(&paths.socket(), Method::GET, "/v1/status", &()).await
+}
+
+/// Asks for something that takes time; returns the number of the operation.
+pub(crate) async fn begin(paths: &Paths, verb: &str, body: &impl Serialize) -> Result<u64, ClientError> {
+    let accepted: Accepted = client::call(&paths.socket(), Method::POST, &format!("/v1/{verb}"), body).await?;
+    Ok(accepted.operation)
+}
+
+/// Asks how an operation stands, and waits for a change for so many seconds.
+pub(crate) async fn ask_operation(paths: &Paths, operation: u64, wait: f64) -> Result<OperationStatus, ClientError> {
+    let path = format!("/v1/operations/{operation}?wait={wait}");
+    client::call(&paths.socket(), Method::GET, &path, &()).await
+}
+
+/// Waits until an operation has ended. What is to be said is said.
+pub(crate) async fn wait_for(paths: &Paths, operation: u64) -> Result<OperationStatus, ClientError> {
+    loop {
+        let status = ask_operation(paths, operation, 30.0).await?;
+        status.announcements.iter().for_each(|text| render::note(text));
+        if status.status != OperationState::Running {
+            return Ok(status);
+        }
+    }
+}
+
+/// What an operation that failed says, with the last lines of the culprit.
+pub(crate) fn tell_failure(message: &str, last_lines: &[String]) {
+    render::error(message);
+    for line in last_lines {
+        render::note(&format!("  {} {line}", render::styled(render::DIM, "|")));
+    }
+}
+
+/// What went wrong with the line to the supervisor.
+pub(crate) fn tell(error: &ClientError) -> Exit {
+    match error {
+        ClientError::NoSupervisor => {
+            render::error("no supervisor runs; `core up` brings the stack up");
+            Exit::NoSupervisor
+        }
+        ClientError::Refused(failure) => {
+            render::error(&failure.message);
+            failure.problems.iter().for_each(|problem| render::note(&render::diagnostics::problem(problem)));
+            if failure.code == "broken-manifests" { Exit::Usage } else { Exit::Failed }
+        }
+        ClientError::Broken(_) => {
+            render::error(&error.to_string());
+            Exit::Failed
+        }
+    }
+}

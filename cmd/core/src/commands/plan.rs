@@ -1,0 +1,71 @@
+//! `core plan`
+
+use core_engine::plan::{Change, Plan, plan};
+use core_engine::{Generation, Topology};
+use core_host::api::PlanAnswer;
+use core_host::client::{self, ClientError};
+use hyper::Method;
+
+use super::tell;
+use crate::cli::PlanArgs;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::render::table::{Cell, lay_out};
+use crate::render::{self, DIM, GREEN, RED, YELLOW};
+
+pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Exit {
+    let paths = match context.paths() {
+        Ok(paths) => paths,
+        Err(exit) => return exit,
+    };
+    let answer: Result<PlanAnswer, ClientError> = client::call(&paths.socket(), Method::GET, "/v1/plan", &()).await;
+    let plan = match answer {
+        Ok(PlanAnswer { plan: Some(plan), .. }) => plan,
+        // Told by our own reading, with the lines it is about.
+        Ok(PlanAnswer { problems, .. }) => match context.load(&paths) {
+            Err(exit) => return exit,
+            Ok(_) => {
+                problems.iter().for_each(|problem| render::note(&render::diagnostics::problem(problem)));
+                return Exit::Usage;
+            }
+        },
+        // Nothing runs: everything would be started.
+        Err(ClientError::NoSupervisor) => match context.load(&paths) {
+            Ok(stack) => plan(Generation(0), &Topology::default(), &stack.topology),
+            Err(exit) => return exit,
+        },
+        Err(error) => return tell(&error),
+    };
+    if args.json {
+        render::line(&serde_json::to_string_pretty(&plan).unwrap_or_default());
+    } else {
+        print(&plan);
+    }
+    Exit::Ok
+}
+
+fn print(plan: &Plan) {
+    if plan.is_empty() {
+        render::line("nothing to do: what runs is what the manifests say");
+        return;
+    }
+    let rows: Vec<Vec<Cell>> = plan
+        .services
+        .iter()
+        .map(|(service, planned)| {
+            let (word, style) = match planned.change {
+                Change::Keep => ("keep", DIM),
+                Change::Start => ("start", GREEN),
+                Change::Stop => ("stop", RED),
+                Change::Refresh => ("refresh", GREEN),
+                Change::Swap => ("swap", YELLOW),
+                Change::Restart => ("restart", YELLOW),
+            };
+            vec![Cell::new(service.as_str()), Cell::new(word).style(style), Cell::new(planned.reasons.join("; "))]
+        })
+        .collect();
+    for line in lay_out(&["SERVICE", "CHANGE", "WHY"], &rows, render::width()) {
+        render::line(&line);
+    }
+    render::line(&render::styled(DIM, &format!("generation {} -> {}", plan.from, plan.to)));
+}

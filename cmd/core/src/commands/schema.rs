@@ -1,0 +1,22 @@
+//! `core schema` (hidden): what is generated from the types.
+
+use core_manifest::schema::Shape;
+use core_manifest::{Manifest, StackManifest};
+
+use crate::cli::SchemaArgs;
+use crate::exit::Exit;
+use crate::render;
+
+pub(crate) fn run(args: &SchemaArgs) -> Exit {
+    let schema = match args.which.as_str() {
+        "service" => Shape::of::<Manifest>().json().clone(),
+        "stack" => Shape::of::<StackManifest>().json().clone(),
+        "api" => core_host::api::schema(),
+        other => {
+            render::error(&format!("there is no schema `{other}`: service, stack, api"));
+            return Exit::Usage;
+        }
+    };
+    render::line(&serde_json::to_string_pretty(&schema).unwrap_or_default());
+    Exit::Ok
+}

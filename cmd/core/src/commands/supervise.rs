@@ -1,0 +1,30 @@
+//! `core supervise` (hidden): what the keeper starts.
+
+use core_host::launch::Launch;
+use core_host::paths::Paths;
+
+use crate::cli::SuperviseArgs;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::render;
+
+pub(crate) async fn run(context: &Context, args: SuperviseArgs) -> Exit {
+    let opened = context.paths().and_then(|paths| {
+        Paths::open(&paths.root).map_err(|error| {
+            render::error(&format!("{}: {error}", paths.root.display()));
+            Exit::Failed
+        })
+    });
+    let paths = match opened {
+        Ok(paths) => paths,
+        Err(exit) => return exit,
+    };
+    let launch = Launch { profile: context.asked_profile(), services: args.services, no_watch: args.no_watch };
+    match core_host::supervise(paths, launch).await {
+        Ok(code) => Exit::Code(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            render::error(&error.to_string());
+            Exit::Failed
+        }
+    }
+}

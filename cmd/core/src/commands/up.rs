@@ -1,0 +1,170 @@
+//! `core up`
+
+use std::time::{Duration, Instant};
+
+use core_engine::engine::OperationState;
+use core_host::api::UpRequest;
+use core_host::client::ClientError;
+use core_host::launch::{self, Launch};
+use core_host::logs::Selection;
+use core_host::paths::Paths;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::logs::{Printer, stream};
+use super::{ask_operation, ask_status, begin, down, tell, tell_failure};
+use crate::cli::UpArgs;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::render::progress::Progress;
+use crate::render::{self, BOLD, DIM, GREEN, styled};
+
+/// How long a supervisor may take to answer.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
+    let paths = match context.paths() {
+        Ok(paths) => paths,
+        Err(exit) => return exit,
+    };
+    let began = Instant::now();
+    let (mut interrupt, ours) = match (Interrupt::new(), start(context, &paths, args).await) {
+        (Ok(interrupt), Ok(ours)) => (interrupt, ours),
+        (Err(error), _) => {
+            render::error(&format!("signals cannot be waited for: {error}"));
+            return Exit::Failed;
+        }
+        (_, Err(exit)) => return exit,
+    };
+    tokio::select! {
+        exit = bring_up(&paths, args, began) => {
+            if args.detach || exit != Exit::Ok {
+                return exit;
+            }
+        }
+        () = interrupt.next() => return leave(&paths, ours, &mut interrupt).await,
+    }
+    // In the foreground: what it says, until somebody has heard enough.
+    let mut printer = Printer::new(false, false);
+    let selection = Selection { services: args.services.clone(), last: Some(10), since_ns: None };
+    tokio::select! {
+        result = stream(&paths, &selection, true, &mut printer) => {
+            // The stack was ended by somebody else, or the supervisor is being replaced.
+            if let Err(error) = result && !matches!(error, ClientError::Broken(_)) {
+                return tell(&error);
+            }
+            Exit::Ok
+        }
+        () = interrupt.next() => leave(&paths, ours, &mut interrupt).await,
+    }
+}
+
+/// Sees to it that a supervisor answers. True when it was we who started it.
+async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<bool, Exit> {
+    if ask_status(paths).await.is_ok() {
+        return Ok(false);
+    }
+    // What is wrong is said here, with the lines it is about, and nothing is started.
+    let stack = context.load(paths)?;
+    if let Some(unknown) = args.services.iter().find(|name| !stack.topology.services.contains_key(name.as_str())) {
+        render::error(&format!("there is no service `{unknown}`"));
+        return Err(Exit::Usage);
+    }
+    let failed = |error: std::io::Error| {
+        render::error(&format!("the stack cannot be started: {error}"));
+        Exit::Failed
+    };
+    let opened = Paths::open(&paths.root).map_err(failed)?;
+    if !core_host::last_resort::keeper_lives(&opened) {
+        let launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
+        launch::start_keeper(&opened, &launch).map_err(failed)?;
+    }
+    let until = Instant::now() + START_PATIENCE;
+    loop {
+        match ask_status(&opened).await {
+            Ok(_) => return Ok(true),
+            Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(2)).await,
+            Err(error) => {
+                render::error(&format!("{error}; see {}", opened.own_log().display()));
+                return Err(Exit::Failed);
+            }
+        }
+    }
+}
+
+/// Asks for the services, and shows how far they are until all are ready.
+async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
+    let request = UpRequest { services: args.services.clone(), timeout_seconds: Some(args.timeout) };
+    let operation = match begin(paths, "up", &request).await {
+        Ok(operation) => operation,
+        Err(error) => return tell(&error),
+    };
+    let mut progress = Progress::new();
+    let outcome = loop {
+        let asked = ask_operation(paths, operation, 0.1).await;
+        if let Ok(status) = ask_status(paths).await {
+            progress.show(&status);
+        }
+        match asked {
+            Ok(status) => {
+                status.announcements.iter().for_each(|text| progress.announce(text));
+                match status.status {
+                    OperationState::Running => {}
+                    OperationState::Done => break Ok(()),
+                    OperationState::Failed { message, .. } => break Err((message, status.last_lines)),
+                }
+            }
+            Err(error) => {
+                progress.end();
+                return tell(&error);
+            }
+        }
+    };
+    progress.end();
+    match outcome {
+        Ok(()) => {
+            let url = ask_status(paths).await.ok().and_then(|status| status.url);
+            let url = url.map_or_else(String::new, |url| format!(": {}", styled(BOLD, &url)));
+            let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
+            render::note(&format!("{}{url} {took}", styled(GREEN, "ready")));
+            Exit::Ok
+        }
+        Err((message, last_lines)) => {
+            tell_failure(&message, &last_lines);
+            render::help(
+                "what runs is left running: `core status` shows it, `core logs` what it says, `core down` ends it",
+            );
+            Exit::Failed
+        }
+    }
+}
+
+/// Somebody has had enough. A stack that we started ends with us; one that was there before runs on.
+async fn leave(paths: &Paths, ours: bool, interrupt: &mut Interrupt) -> Exit {
+    if !ours {
+        render::note("the stack runs on; `core down` ends it");
+        return Exit::Ok;
+    }
+    render::note("\nending the stack; once more to kill it");
+    tokio::select! {
+        exit = down::end(paths, false) => exit,
+        () = interrupt.next() => down::end(paths, true).await,
+    }
+}
+
+/// The signals that mean: enough.
+struct Interrupt([Signal; 3]);
+
+impl Interrupt {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

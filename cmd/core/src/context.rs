@@ -1,0 +1,64 @@
+//! Where a command works: root, folders, profile.
+
+use std::path::PathBuf;
+
+use core_host::journal::Journal;
+use core_host::load::{self, Locator, Options, Stack};
+use core_host::paths::Paths;
+
+use crate::cli::Cli;
+use crate::exit::Exit;
+use crate::render;
+
+/// Where a command works.
+pub(crate) struct Context {
+    root: Option<PathBuf>,
+    profile: Option<String>,
+}
+
+impl Context {
+    pub(crate) fn new(cli: &Cli) -> Self {
+        Self { root: cli.root.clone(), profile: cli.profile.clone() }
+    }
+
+    /// The profile that was asked for.
+    pub(crate) fn asked_profile(&self) -> Option<String> {
+        self.profile.clone()
+    }
+
+    /// The folders of the stack.
+    pub(crate) fn paths(&self) -> Result<Paths, Exit> {
+        let root = match &self.root {
+            Some(root) if !root.join("services").is_dir() => {
+                render::error(&format!("{} holds no services/: it is no root of a stack", root.display()));
+                return Err(Exit::Usage);
+            }
+            Some(root) => Some(root.clone()),
+            None => std::env::current_dir().ok().and_then(|folder| Paths::find_root(&folder)),
+        };
+        let Some(root) = root else {
+            render::error("neither this folder nor one above it holds services/: there is no stack here");
+            render::help("make a folder services/<name>/ with a service.json, or name the root: --root DIR");
+            return Err(Exit::Usage);
+        };
+        Paths::look(&root).map_err(|error| {
+            render::error(&format!("{}: {error}", root.display()));
+            Exit::Usage
+        })
+    }
+
+    /// The profile: what was asked for, else what the running stack uses, else `local`.
+    pub(crate) fn profile(&self, paths: &Paths) -> String {
+        let running = || Journal::new(paths).read().filter(|_| paths.socket().exists()).map(|one| one.profile);
+        self.profile.clone().or_else(running).unwrap_or_else(|| "local".into())
+    }
+
+    /// Reads the stack; what is wrong with it is printed.
+    pub(crate) fn load(&self, paths: &Paths) -> Result<Stack, Exit> {
+        let options = Options { profile: Some(self.profile(paths)), ..Options::default() };
+        load::load(paths, &options, &mut Locator::default()).map_err(|faults| {
+            render::diagnostics::print(&faults);
+            Exit::Usage
+        })
+    }
+}

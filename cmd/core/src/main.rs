@@ -1,0 +1,49 @@
+//! The command line of `core`: parses, asks, prints. It decides nothing.
+
+mod cli;
+mod commands;
+mod context;
+mod exit;
+mod render;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use context::Context;
+use exit::Exit;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            render::error(&format!("the runtime cannot be started: {error}"));
+            return Exit::Failed.into();
+        }
+    };
+    let local = tokio::task::LocalSet::new();
+    let exit = local.block_on(&runtime, run(cli));
+    // What blocks in the background (a reader of a terminal, a download) does not hold us up.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+async fn run(cli: Cli) -> Exit {
+    let context = Context::new(&cli);
+    match cli.command {
+        Command::Up(args) => commands::up::run(&context, &args).await,
+        Command::Down(args) => commands::down::run(&context, &args).await,
+        Command::Status(args) => commands::status::run(&context, &args).await,
+        Command::Logs(args) => commands::logs::run(&context, &args).await,
+        Command::Start(args) => commands::control::run(&context, "start", &args.services).await,
+        Command::Stop(args) => commands::control::run(&context, "stop", &args.services).await,
+        Command::Restart(args) => commands::control::run(&context, "restart", &args.services).await,
+        Command::Scale(args) => commands::control::scale(&context, &args).await,
+        Command::Check => commands::check::run(&context),
+        Command::Plan(args) => commands::plan::run(&context, &args).await,
+        Command::Apply => commands::control::apply(&context).await,
+        Command::Supervise(args) => commands::supervise::run(&context, args).await,
+        Command::Schema(args) => commands::schema::run(&args),
+        Command::Service(words) => commands::service::run(&context, &words).await,
+    }
+}

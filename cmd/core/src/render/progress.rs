@@ -1,0 +1,144 @@
+//! What `core up` shows while the stack comes up: a line for each service and each download. Into a pipe, a line for
+//! each change.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use core_engine::phase::PhaseName;
+use core_host::api::{InstanceStatus, JobStatus, Status};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::words::bytes;
+use super::{DIM, GREEN, RED, YELLOW, note, styled};
+
+/// Shows how far a stack is.
+pub(crate) struct Progress {
+    bars: Option<MultiProgress>,
+    lines: BTreeMap<String, ProgressBar>,
+    said: BTreeMap<String, String>,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        let bars = super::is_watched().then(MultiProgress::new);
+        Self { bars, lines: BTreeMap::new(), said: BTreeMap::new() }
+    }
+
+    /// Shows what is so now.
+    pub(crate) fn show(&mut self, status: &Status) {
+        for job in &status.jobs {
+            self.job(job);
+        }
+        self.end_jobs(&status.jobs);
+        for instance in &status.instances {
+            self.instance(instance);
+        }
+        let known: Vec<String> = status.instances.iter().map(|instance| instance.id.clone()).collect();
+        self.lines.retain(|key, bar| {
+            let stays = known.contains(key) || key.starts_with(".dep/");
+            if !stays {
+                bar.finish_and_clear();
+            }
+            stays
+        });
+    }
+
+    fn job(&mut self, job: &JobStatus) {
+        let key = format!(".dep/{}", job.folder);
+        let size = match (job.done, job.total) {
+            (0, _) => String::new(),
+            (done, Some(total)) => format!(" {} of {}", bytes(done), bytes(total)),
+            (done, None) => format!(" {}", bytes(done)),
+        };
+        self.say(&key, &job.what, &format!("{}{size}", job.what), YELLOW);
+        if let (Some(bar), Some(total)) = (self.lines.get(&key), job.total) {
+            bar.set_length(total);
+            bar.set_position(job.done);
+        }
+    }
+
+    fn end_jobs(&mut self, jobs: &[JobStatus]) {
+        let is_running = |key: &str| jobs.iter().any(|job| key == format!(".dep/{}", job.folder));
+        let ended: Vec<String> =
+            self.said.keys().filter(|key| key.starts_with(".dep/") && !is_running(key)).cloned().collect();
+        for key in ended {
+            if self.bars.is_none() && self.said.get(&key).is_some_and(|said| said != "done") {
+                note(&format!("{key} done"));
+            }
+            self.said.insert(key.clone(), "done".into());
+            if let Some(bar) = self.lines.remove(&key) {
+                bar.finish_and_clear();
+            }
+        }
+    }
+
+    fn instance(&mut self, instance: &InstanceStatus) {
+        let style = match instance.phase {
+            PhaseName::Ready => GREEN,
+            PhaseName::Ended if instance.ready => GREEN,
+            PhaseName::Backoff | PhaseName::GaveUp => RED,
+            PhaseName::Ended => DIM,
+            _ => YELLOW,
+        };
+        let why =
+            instance.waiting_on.first().map(|waiting| waiting.message.clone()).or_else(|| instance.detail.clone());
+        let why = if instance.phase == PhaseName::Ready { None } else { why };
+        let word = instance.phase.word();
+        let text = why.as_ref().map_or_else(|| word.to_owned(), |why| format!("{word} {}", styled(DIM, why)));
+        // Into a pipe goes every phase, not every word a probe said.
+        let change = if matches!(instance.phase, PhaseName::Waiting | PhaseName::Probing) {
+            word.to_owned()
+        } else {
+            text.clone()
+        };
+        self.say(&instance.id, &change, &text, style);
+        if instance.ready
+            && let Some(bar) = self.lines.get(&instance.id)
+        {
+            bar.disable_steady_tick();
+        }
+    }
+
+    fn say(&mut self, key: &str, change: &str, text: &str, style: anstyle::Style) {
+        let Some(bars) = &self.bars else {
+            if self.said.get(key).map(String::as_str) != Some(change) {
+                self.said.insert(key.to_owned(), change.to_owned());
+                note(&format!("{key} {text}"));
+            }
+            return;
+        };
+        self.said.insert(key.to_owned(), change.to_owned());
+        let bar = self.lines.entry(key.to_owned()).or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new(0));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar.set_prefix(format!("{key:<16}"));
+            bar
+        });
+        let is_done = style == GREEN;
+        let mark = if is_done { "✓".to_owned() } else { "{spinner}".to_owned() };
+        let wide = bar.length().unwrap_or(0) > 0;
+        let template =
+            if wide { format!("{mark} {{prefix}} {{bar:24}} {{msg}}") } else { format!("{mark} {{prefix}} {{msg}}") };
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            bar.set_style(style.progress_chars("━╸ "));
+        }
+        bar.set_message(styled(style, text));
+    }
+
+    /// A line above all others.
+    pub(crate) fn announce(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => {
+                let _ = bars.println(text);
+            }
+            None => note(text),
+        }
+    }
+
+    /// Leaves what is shown as it is.
+    pub(crate) fn end(self) {
+        for bar in self.lines.values() {
+            bar.abandon();
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Control: HTTP/1.1 with JSON on a unix socket that only we may open. The types are what is promised; a snapshot of
+//! their schema pins them.
+
+mod server;
+mod types;
+
+use core_engine::engine::{OperationState, View};
+use core_engine::event::Command;
+use core_engine::plan::Plan;
+use core_manifest::Problem;
+use tokio::sync::oneshot;
+
+pub use server::{Server, schema};
+pub use types::{
+    Accepted, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status,
+    UpRequest, WaitingStatus,
+};
+
+/// What a request asks of the loop that owns the state.
+pub enum Ask {
+    /// The state.
+    Status(oneshot::Sender<Box<Answer>>),
+    /// Carry out a command; the answer is the number of the operation.
+    Command(Command, oneshot::Sender<u64>),
+    /// How an operation stands.
+    Operation(u64, oneshot::Sender<Option<(OperationState, Vec<String>)>>),
+    /// Read the manifests now, and say what would be done.
+    Plan(oneshot::Sender<Result<Plan, Vec<Problem>>>),
+    /// Read the manifests now, and do it.
+    Apply(oneshot::Sender<Result<u64, Vec<Problem>>>),
+}
+
+/// The state, with what only the host knows.
+pub struct Answer {
+    /// The engine's view.
+    pub view: View,
+    /// The rest.
+    pub status: Status,
+}

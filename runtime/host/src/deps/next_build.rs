@@ -1,0 +1,158 @@
+//! The build of a Next.js app, carried out. What is run is decided in `core-next`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use core_next::{ADAPTER, ADAPTER_FILE, Build};
+
+use super::Progress;
+use super::run::{self, Spoken};
+use crate::load::{Wanted, copy_inputs};
+use crate::paths::Paths;
+
+/// npm's own program file, to be run with `node`: beside it in its installation, where there is one.
+pub fn npm_cli(node: &Path) -> Option<PathBuf> {
+    let real = fs::canonicalize(node).ok()?;
+    let bin = real.parent()?;
+    let mut candidates = Vec::new();
+    for bin in [Some(bin), node.parent()].into_iter().flatten() {
+        if let Some(prefix) = bin.parent() {
+            candidates.push(prefix.join("lib/node_modules/npm/bin/npm-cli.js"));
+            candidates.push(prefix.join("share/nodejs/npm/bin/npm-cli.js"));
+        }
+    }
+    candidates.into_iter().find(|path| path.is_file())
+}
+
+pub(super) async fn build(
+    paths: &Paths,
+    folder: &str,
+    wanted: &Wanted,
+    app: &str,
+    scratch: &Path,
+    progress: &Progress,
+) -> Result<(), String> {
+    let Some((node, _)) = &wanted.tool else { return Err("no node was chosen".into()) };
+    let npm = npm_cli(node).ok_or_else(|| format!("{} has no npm beside it", node.display()))?;
+    let io = |what: &str| {
+        let what = what.to_owned();
+        move |error: std::io::Error| format!("{what}: {error}")
+    };
+    progress.say(folder, "copying sources");
+    let work = paths.dep().join(format!(".build-{folder}"));
+    let _ = fs::remove_dir_all(&work);
+    copy_inputs(&paths.root.join(app), &work, core_next::is_input).map_err(io("its sources cannot be copied"))?;
+    let cache = paths.dep().join(".cache");
+    fs::create_dir_all(&cache).map_err(io(".dep/.cache"))?;
+    let next_cache = cache.join(format!("next-{}", wanted.binary));
+    let adapter = scratch.with_extension("adapter").join(ADAPTER_FILE);
+    if let Some(parent) = adapter.parent() {
+        fs::create_dir_all(parent).map_err(io("the adapter"))?;
+    }
+    fs::write(&adapter, ADAPTER).map_err(io("the adapter"))?;
+    restore_cache(&next_cache, &work);
+    let result = run_steps(paths, folder, wanted, &work, node, &npm, &adapter, &cache, progress).await;
+    keep_cache(&work, &next_cache);
+    let result = result.and_then(|()| assemble(&work, scratch, wanted, &npm, &adapter, &cache));
+    let _ = fs::remove_dir_all(&work);
+    let _ = fs::remove_dir_all(scratch.with_extension("adapter"));
+    result
+}
+
+async fn run_steps(
+    paths: &Paths,
+    folder: &str,
+    wanted: &Wanted,
+    work: &Path,
+    node: &Path,
+    npm: &Path,
+    adapter: &Path,
+    cache: &Path,
+    progress: &Progress,
+) -> Result<(), String> {
+    let build = plan(wanted, npm, adapter, cache);
+    let logs = paths.logs().join("builds");
+    fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+    let log_path = logs.join(format!("{folder}.log"));
+    let mut log =
+        tokio::fs::File::create(&log_path).await.map_err(|error| format!("{}: {error}", log_path.display()))?;
+    // npm runs scripts by the name `node`: that must be this one.
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = node.parent().map_or(path.clone(), |bin| format!("{}:{path}", bin.display()));
+    for step in &build.steps {
+        progress.say(folder, step.title);
+        let mut command = run::command(node);
+        command.args(&step.args).current_dir(work).env("PATH", &path);
+        for name in build.without {
+            command.env_remove(name);
+        }
+        command.envs(build.env.iter().map(|(name, value)| (name, value)));
+        let Spoken { success, last } =
+            run::run(&mut command, Some(&mut log)).await.map_err(|error| format!("{}: {error}", node.display()))?;
+        if !success {
+            return Err(format!("{} failed; see {}\n{last}", step.title, paths.shown(&log_path)));
+        }
+    }
+    Ok(())
+}
+
+fn plan(wanted: &Wanted, npm: &Path, adapter: &Path, cache: &Path) -> Build {
+    let shown = |path: &Path| path.display().to_string();
+    Build::new(&wanted.version, &shown(npm), &shown(adapter), &shown(&cache.join("npm")))
+}
+
+/// Puts together what runs: the standalone server with its static files.
+fn assemble(
+    work: &Path,
+    scratch: &Path,
+    wanted: &Wanted,
+    npm: &Path,
+    adapter: &Path,
+    cache: &Path,
+) -> Result<(), String> {
+    let build = plan(wanted, npm, adapter, cache);
+    for (from, to) in &build.assemble {
+        let source = work.join(from);
+        if !source.exists() {
+            // `public` may be absent; the server itself may not, and is asked for below.
+            continue;
+        }
+        let target = scratch.join(to);
+        let moved = if *to == "." { move_contents(&source, scratch) } else { move_folder(&source, &target) };
+        moved.map_err(|error| format!("{from} cannot be put in its place: {error}"))?;
+    }
+    if scratch.join("server.js").is_file() {
+        return Ok(());
+    }
+    Err("the build made no server.js at the top: is the app's folder its whole project (outputFileTracingRoot)?".into())
+}
+
+fn move_contents(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::rename(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn move_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let _ = fs::remove_dir_all(to);
+    fs::rename(from, to)
+}
+
+/// Next.js builds faster with what it kept of the last build.
+fn restore_cache(kept: &Path, work: &Path) {
+    let target = work.join(".next/cache");
+    if let Some(parent) = target.parent() {
+        let _ = fs::create_dir_all(parent);
+    }
+    let _ = fs::rename(kept, target);
+}
+
+fn keep_cache(work: &Path, kept: &Path) {
+    let _ = fs::remove_dir_all(kept);
+    let _ = fs::rename(work.join(".next/cache"), kept);
+}

@@ -1,0 +1,78 @@
+//! Programs that fetch and build: in a process group of their own that does not outlive us, their last words kept.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
+
+/// Lines kept of what a program said.
+const KEPT: usize = 15;
+
+/// What a program said.
+pub(super) struct Spoken {
+    /// It exited with 0.
+    pub(super) success: bool,
+    /// Its last lines.
+    pub(super) last: String,
+}
+
+/// A command in a process group of its own, that is killed when we die.
+pub(super) fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(crate::load::is_reserved) {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Kills the whole group when it goes out of sight.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.and_then(|pid| i32::try_from(pid).ok()) {
+            // The first process has not been waited for yet, so the number is still its own.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Runs a command to its end. What it says goes to `log` too.
+pub(super) async fn run(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io::Result<Spoken> {
+    let mut child = command.spawn()?;
+    let mut group = Group(child.id());
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(io::Error::other("its output cannot be read"));
+    };
+    let mut last: VecDeque<String> = VecDeque::new();
+    let (mut out, mut err) = (BufReader::new(stdout).lines(), BufReader::new(stderr).lines());
+    let (mut out_open, mut err_open) = (true, true);
+    let mut log = log;
+    while out_open || err_open {
+        let line = tokio::select! {
+            line = out.next_line(), if out_open => { out_open = matches!(line, Ok(Some(_))); line }
+            line = err.next_line(), if err_open => { err_open = matches!(line, Ok(Some(_))); line }
+        };
+        let Ok(Some(line)) = line else { continue };
+        if let Some(log) = &mut log {
+            let _ = log.write_all(format!("{line}\n").as_bytes()).await;
+        }
+        if !line.trim().is_empty() {
+            if last.len() == KEPT {
+                last.pop_front();
+            }
+            last.push_back(line);
+        }
+    }
+    let status = child.wait().await?;
+    group.0 = None;
+    Ok(Spoken { success: status.success(), last: last.into_iter().collect::<Vec<_>>().join("\n") })
+}

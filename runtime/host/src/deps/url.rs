@@ -1,0 +1,89 @@
+//! A file from a server.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::archive::{self, Kind};
+use super::{Fetched, Progress};
+
+/// A server that says nothing for this long is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn fetch(
+    url: &str,
+    sha256: &str,
+    binary: &str,
+    scratch: &Path,
+    progress: &Progress,
+    folder: &str,
+) -> Result<Fetched, String> {
+    progress.say(folder, "downloading");
+    let name = url.split(['?', '#']).next().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
+    let kind = archive::kind_of(url);
+    let (url, wanted) = (url.to_owned(), sha256.to_lowercase());
+    let (scratch, binary, progress, folder) =
+        (scratch.to_owned(), binary.to_owned(), progress.clone(), folder.to_owned());
+    tokio::task::spawn_blocking(move || {
+        // Beside the folder that lands, so that the archive itself does not land.
+        let file = scratch.with_extension("download");
+        let result = download(&url, &file, &|done, total| progress.at(&folder, done, total)).and_then(|found| {
+            if found != wanted {
+                return Err(format!("{url} has SHA-256 {found}, the manifest says {wanted}"));
+            }
+            place(&file, kind, &binary, &scratch)?;
+            Ok(Fetched { file: name, sha256: found })
+        });
+        let _ = std::fs::remove_file(&file);
+        result
+    })
+    .await
+    .map_err(|error| error.to_string())?
+}
+
+fn place(file: &Path, kind: Kind, binary: &str, scratch: &Path) -> Result<(), String> {
+    match kind {
+        Kind::Plain => {
+            let target: PathBuf = scratch.join(binary);
+            std::fs::copy(file, target).map(drop).map_err(|error| error.to_string())
+        }
+        archive => archive::unpack(file, archive, scratch),
+    }
+}
+
+/// Downloads into `file`, and returns the SHA-256 of what came.
+fn download(url: &str, file: &Path, tell: &dyn Fn(u64, Option<u64>)) -> Result<String, String> {
+    let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .tls_config(tls)
+        .timeout_connect(Some(PATIENCE))
+        .timeout_recv_response(Some(PATIENCE))
+        .build()
+        .into();
+    let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
+    let total = response.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let mut body = response.body_mut().as_reader();
+    let mut out = File::create(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut done = 0_u64;
+    loop {
+        let count = match body.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(format!("{url} broke off after {done} bytes: {error}")),
+        };
+        hash.update(&buffer[..count]);
+        out.write_all(&buffer[..count]).map_err(|error| format!("{}: {error}", file.display()))?;
+        done += count as u64;
+        tell(done, total);
+    }
+    if total.is_some_and(|total| total != done) {
+        return Err(format!("{url} broke off after {done} of {} bytes", total.unwrap_or_default()));
+    }
+    Ok(crate::hex(&hash.finalize()))
+}

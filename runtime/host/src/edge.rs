@@ -1,0 +1,82 @@
+//! The edge's pointers: which instances take the requests of a service. Each is a file that Caddy reads at every
+//! request, written beside and renamed, so that none is ever missing or half there.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use core_engine::action::RouteTable;
+
+/// What a pointer holds while nobody takes requests: an address that refuses at once.
+const NOBODY: &str = "127.0.0.1:0";
+
+/// Writes the pointers of a service: pointer i names ready instance i mod n.
+///
+/// # Errors
+/// What the file system says. What was written before stays.
+pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
+    let folder = edge.join(table.service.as_str());
+    fs::create_dir_all(&folder)?;
+    for number in 0..table.pointers {
+        let targets = &table.targets;
+        let address = match targets.len() {
+            0 => NOBODY.to_owned(),
+            count => format!("127.0.0.1:{}", targets[number as usize % count].port),
+        };
+        let path = folder.join(format!("{number}.addr"));
+        // An unchanged pointer is not touched.
+        if fs::read(&path).is_ok_and(|have| have == address.as_bytes()) {
+            continue;
+        }
+        let beside = folder.join(format!(".{number}.new"));
+        fs::write(&beside, &address)?;
+        fs::rename(&beside, &path)?;
+    }
+    Ok(())
+}
+
+/// Takes away the pointers of services that are gone.
+pub fn forget(edge: &Path, is_known: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(edge).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| !is_known(name)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core_engine::InstanceId;
+    use core_engine::action::Target;
+    use core_engine::ids::Generation;
+    use core_manifest::ServiceName;
+
+    use super::*;
+
+    #[test]
+    fn every_pointer_names_a_ready_instance() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = ServiceName::new("web").unwrap();
+        let target =
+            |replica, port| Target { instance: InstanceId::new(service.clone(), replica, Generation(1)), port };
+        let mut table = RouteTable {
+            service: service.clone(),
+            version: 1,
+            pointers: 16,
+            targets: vec![target(0, 20000), target(1, 20001), target(2, 20002)],
+        };
+        let read = || -> Vec<String> {
+            (0..16).map(|n| fs::read_to_string(folder.path().join(format!("web/{n}.addr"))).unwrap()).collect()
+        };
+        write(folder.path(), &table).unwrap();
+        assert_eq!(read()[..4], ["127.0.0.1:20000", "127.0.0.1:20001", "127.0.0.1:20002", "127.0.0.1:20000"]);
+        table.targets = vec![target(1, 20001)];
+        write(folder.path(), &table).unwrap();
+        assert!(read().iter().all(|address| address == "127.0.0.1:20001"));
+        table.targets = Vec::new();
+        write(folder.path(), &table).unwrap();
+        assert!(read().iter().all(|address| address == NOBODY));
+        forget(folder.path(), |_| false);
+        assert!(!folder.path().join("web").exists());
+    }
+}

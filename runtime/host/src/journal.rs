@@ -1,0 +1,117 @@
+//! `state.json`: what is wanted, written before what follows from it. It survives a power cut: written beside, synced,
+//! renamed, and the one before it is kept.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use core_engine::Saved;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::paths::Paths;
+
+/// What stands in the file.
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    version: u32,
+    /// Which profile the stack runs with.
+    profile: String,
+    saved: Saved,
+}
+
+/// The state of a stack on disk.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    path: PathBuf,
+}
+
+/// What was written down.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    /// The profile.
+    pub profile: String,
+    /// The engine's memory.
+    pub saved: Saved,
+}
+
+impl Journal {
+    /// Of a stack.
+    pub fn new(paths: &Paths) -> Self {
+        Self { path: paths.state().join("state.json") }
+    }
+
+    /// Writes the state down.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&self, profile: &str, saved: Saved) -> io::Result<()> {
+        let contents = Contents { version: 1, profile: profile.to_owned(), saved };
+        let text = serde_json::to_string(&contents).map_err(io::Error::other)?;
+        let beside = self.path.with_extension("json.new");
+        // It holds the environment of services, so it is readable by nobody else.
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        // The checksum first, so that a torn file is told by its first line.
+        writeln!(file, "{}", crate::hex(&Sha256::digest(text.as_bytes())))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        let before = self.path.with_extension("json.before");
+        let _ = fs::remove_file(&before);
+        let _ = fs::hard_link(&self.path, &before);
+        fs::rename(&beside, &self.path)?;
+        if let Some(folder) = self.path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// What was written down last and is whole; a torn file is said, and the one before it taken.
+    pub fn read(&self) -> Option<Remembered> {
+        for path in [self.path.clone(), self.path.with_extension("json.before")] {
+            match read(&path) {
+                Ok(remembered) => return Some(remembered),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => crate::say(&format!("{} is not used: {error}", path.display())),
+            }
+        }
+        None
+    }
+}
+
+fn read(path: &std::path::Path) -> io::Result<Remembered> {
+    let text = fs::read_to_string(path)?;
+    let broken = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let (sum, body) = text.split_once('\n').ok_or_else(|| broken("it has no checksum".into()))?;
+    if crate::hex(&Sha256::digest(body.as_bytes())) != sum {
+        return Err(broken("its checksum is wrong".into()));
+    }
+    let contents: Contents = serde_json::from_str(body).map_err(|error| broken(error.to_string()))?;
+    Ok(Remembered { profile: contents.profile, saved: contents.saved })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_state_is_refused_and_the_one_before_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal { path: folder.path().join("state.json") };
+        assert!(journal.read().is_none());
+        journal.write("local", Saved::default()).unwrap();
+        journal.write("production", Saved::default()).unwrap();
+        assert_eq!(journal.read().unwrap().profile, "production");
+        let whole = fs::read(&journal.path).unwrap();
+        for length in (0..whole.len()).step_by(7) {
+            fs::write(&journal.path, &whole[..length]).unwrap();
+            assert_eq!(journal.read().unwrap().profile, "local", "{length}");
+        }
+        for at in (0..whole.len()).step_by(5) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 0x10;
+            fs::write(&journal.path, &flipped).unwrap();
+            assert_eq!(journal.read().unwrap().profile, "local", "{at}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The start of a stack: a keeper of its own session, which starts the supervisor.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::paths::Paths;
+
+/// Above this size the supervisor's own log begins anew; the one before is kept.
+const LONGEST_LOG: u64 = 4 << 20;
+
+/// How a supervisor is started.
+#[derive(Clone, Debug, Default)]
+pub struct Launch {
+    /// The profile.
+    pub profile: Option<String>,
+    /// The services that were asked for by name.
+    pub services: Vec<String>,
+    /// Do not apply edits by itself.
+    pub no_watch: bool,
+}
+
+/// Starts the keeper of a stack; it outlives us.
+///
+/// # Errors
+/// When one of our own programs is missing, or cannot be executed.
+pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<()> {
+    let core = std::env::current_exe()?;
+    let shim = shim_beside(&core)?;
+    let log = paths.own_log();
+    if fs::metadata(&log).is_ok_and(|meta| meta.len() > LONGEST_LOG) {
+        fs::rename(&log, log.with_extension("log.before"))?;
+    }
+    let mut command = Command::new(shim);
+    command.arg("--run").arg(&paths.run).arg("--cgroup").arg(paths.cgroup()).arg("--log").arg(&log).arg("--");
+    command.arg(&core).args(supervisor_args(paths, launch));
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A session of its own: no terminal, no hang-up, no Ctrl-C of ours.
+    // SAFETY: setsid is async-signal-safe, and nothing else is done between fork and exec.
+    unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) };
+    // Its parent becomes whoever reaps orphans, when we go; while we stay, it is not waited for.
+    command.spawn().map(drop)
+}
+
+fn supervisor_args(paths: &Paths, launch: &Launch) -> Vec<OsString> {
+    let mut args: Vec<OsString> = vec!["supervise".into(), "--root".into(), paths.root.clone().into()];
+    if let Some(profile) = &launch.profile {
+        args.extend(["--profile".into(), profile.into()]);
+    }
+    if launch.no_watch {
+        args.push("--no-watch".into());
+    }
+    for service in &launch.services {
+        args.extend(["--service".into(), service.into()]);
+    }
+    args
+}
+
+/// The shim stands beside `core`.
+fn shim_beside(core: &Path) -> io::Result<PathBuf> {
+    let shim = core.with_file_name("core-shim");
+    if shim.is_file() {
+        return Ok(shim);
+    }
+    let message = format!("{} is missing; both programs belong into one folder", shim.display());
+    Err(io::Error::new(io::ErrorKind::NotFound, message))
+}

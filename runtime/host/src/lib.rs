@@ -1,0 +1,31 @@
+//! The hands of `core`: one file per effect.
+
+pub mod api;
+pub mod client;
+pub mod deps;
+pub mod edge;
+pub mod journal;
+pub mod last_resort;
+pub mod launch;
+pub mod load;
+pub mod logs;
+pub mod metrics;
+mod net;
+pub mod paths;
+pub mod probes;
+pub mod shims;
+mod supervise;
+
+pub use supervise::supervise;
+
+/// Says something to whoever reads the supervisor's own log.
+#[expect(clippy::print_stderr, reason = "standard error is the supervisor's own log")]
+pub(crate) fn say(text: &str) {
+    let now = jiff::Timestamp::now();
+    eprintln!("{now:.3} {text}");
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

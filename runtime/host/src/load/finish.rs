@@ -1,0 +1,182 @@
+//! From drafts to a topology: placeholders, the check against the schema, specs, drivers. Pure.
+
+use std::collections::BTreeMap;
+
+use core_engine::Topology;
+use core_engine::driver::Surroundings;
+use core_manifest::manifest::PortNumber;
+use core_manifest::placeholder::{OtherPort, OwnPort, Scope};
+use core_manifest::schema::Shape;
+use core_manifest::spec::{Context, Kind};
+use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, spec};
+
+use super::{Draft, Drafts, Located, Sources};
+
+/// Finishes all services. Faults go to `out`.
+pub(super) fn finish(
+    drafts: &mut Drafts,
+    sources: &Sources,
+    located: &Located,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Topology> {
+    let shape = Shape::of::<Manifest>();
+    let others = other_ports(drafts);
+    let env = drafts.env(sources);
+    let names: Vec<ServiceName> = drafts.services.keys().cloned().collect();
+    let mut specs = BTreeMap::new();
+    for name in names {
+        let Some(mut draft) = drafts.services.remove(&name) else { continue };
+        let scope = Scope {
+            root: sources.root.clone(),
+            edge: sources.edge.clone(),
+            env: env.clone(),
+            secrets: sources.secrets.clone(),
+            deps: Some(located.paths(&name)),
+            release: located.releases.get(&name).cloned(),
+            ports: own_ports(&draft),
+            others: others.clone(),
+            ports_known: true,
+        };
+        let spec = finish_one(&name, &mut draft, &scope, &shape, drafts, located, out);
+        drafts.services.insert(name.clone(), draft);
+        match spec {
+            Some(spec) => {
+                specs.insert(name, spec);
+            }
+            None => {
+                drafts.faulty.insert(name.to_string());
+            }
+        }
+    }
+    // Of what is missing only because its manifest is broken, nobody needs to be told besides.
+    if !drafts.faulty.is_empty() {
+        let faulty = drafts.faulty.clone();
+        for spec in specs.values_mut() {
+            let spec: &mut ServiceSpec = spec;
+            spec.depends_on.retain(|other, _| !faulty.contains(other.as_str()));
+        }
+        let any_edge = faulty.iter().any(|name| {
+            drafts.services.iter().any(|(have, draft)| have.as_str() == name && draft.outline.kind == Kind::Caddy)
+        });
+        if any_edge {
+            for spec in specs.values_mut() {
+                spec.route = None;
+            }
+        }
+    }
+    let expanded = expand(specs, sources, out)?;
+    Topology::build(expanded, &drafts.left_out, drafts, out)
+}
+
+fn finish_one(
+    name: &ServiceName,
+    draft: &mut Draft,
+    scope: &Scope,
+    shape: &Shape,
+    drafts: &Drafts,
+    located: &Located,
+    out: &mut Vec<Diagnostic>,
+) -> Option<ServiceSpec> {
+    let mut faults = Vec::new();
+    scope.resolve(&mut draft.node, &shape.start(), &mut faults);
+    shape.check(&draft.node, &mut faults);
+    // A placeholder that could not be replaced is not besides of the wrong type.
+    let mut seen = Vec::new();
+    faults.retain(|fault: &Diagnostic| {
+        let place = fault.at.as_ref().map(|span| (span.file.path.clone(), span.start, span.end));
+        let inside = |have: &(String, usize, usize)| {
+            place.as_ref().is_some_and(|(file, start, end)| have.0 == *file && *start <= have.1 && have.2 <= *end)
+        };
+        let is_repeated = fault.code == "wrong-type" && seen.iter().any(inside);
+        seen.extend(place.clone());
+        !is_repeated
+    });
+    let complete = faults.is_empty();
+    out.extend(faults.into_iter().map(|fault| fault.service(name.as_str())));
+    if !complete {
+        return None;
+    }
+    let manifest: Manifest = match serde_json::from_value(draft.node.to_json()) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            out.push(
+                Diagnostic::new("wrong-type", format!("the manifest cannot be read: {error}"))
+                    .at(draft.node.span.clone())
+                    .service(name.as_str()),
+            );
+            return None;
+        }
+    };
+    let context = Context {
+        root: scope.root.clone(),
+        dotenv: drafts.dotenv.clone(),
+        profile_env: drafts.profile_env.clone(),
+        binaries: located.of(name),
+        release: scope.release.clone(),
+    };
+    spec::resolve(name, &manifest, &draft.node, &context, out)
+}
+
+fn expand(
+    specs: BTreeMap<ServiceName, ServiceSpec>,
+    sources: &Sources,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Vec<ServiceSpec>> {
+    let data = format!("{}/.data", sources.root);
+    let around = Surroundings { services: &specs, edge: &sources.edge, data: &data };
+    let mut all = Vec::new();
+    let mut good = true;
+    for spec in specs.values().cloned() {
+        let expansion = match spec.kind {
+            Kind::Process => Ok(vec![spec]),
+            Kind::Caddy => core_caddy::expand(spec, around),
+            Kind::Nats => core_nats::expand(spec, around),
+            Kind::Pocketbase => {
+                let password = sources.secrets.get(core_pocketbase::SECRET.file).map(String::as_str);
+                core_pocketbase::expand(spec, password.unwrap_or_default(), around)
+            }
+            Kind::Next => core_next::expand(spec, around),
+        };
+        match expansion {
+            Ok(expanded) => all.extend(expanded),
+            Err(faults) => {
+                good = false;
+                out.extend(faults);
+            }
+        }
+    }
+    good.then_some(all)
+}
+
+fn own_ports(draft: &Draft) -> BTreeMap<Identifier, OwnPort> {
+    let mut fds = 3..;
+    let ports = draft.outline.ports.iter().map(|(name, port)| {
+        let number = match port.port {
+            PortNumber::Fixed(number) => Some(number),
+            PortNumber::Word(_) => None,
+        };
+        let fd = if port.hold { fds.next() } else { None };
+        (name.clone(), OwnPort { number, fd })
+    });
+    ports.collect()
+}
+
+fn other_ports(drafts: &Drafts) -> BTreeMap<String, BTreeMap<Identifier, OtherPort>> {
+    let mut all = BTreeMap::new();
+    for (name, draft) in &drafts.services {
+        let ports = draft.outline.ports.iter().map(|(port_name, port)| {
+            let other = match port.port {
+                PortNumber::Fixed(number) => OtherPort::Number(number),
+                PortNumber::Word(_) if !draft.outline.restarts => OtherPort::Swapped,
+                PortNumber::Word(_) if draft.outline.replicas > 1 => OtherPort::Replicated,
+                PortNumber::Word(_) => {
+                    let given = drafts.ports.get(&(name.clone(), 0, port_name.clone()));
+                    given.map_or(OtherPort::Swapped, |number| OtherPort::Number(*number))
+                }
+            };
+            (port_name.clone(), other)
+        });
+        all.insert(name.to_string(), ports.collect());
+    }
+    all
+}

@@ -1,0 +1,107 @@
+//! From the files of a stack to its topology.
+//!
+//! ```text
+//! files --sources--> texts --draft--> trees, profile applied --(secrets, locate: effects)--> --finish--> specs --drivers--> topology
+//! ```
+//!
+//! What reads or runs something is in `sources`, `secrets` and `locate`; `draft` and `finish` are pure. All faults of
+//! all files are reported in one go.
+
+mod draft;
+mod finish;
+mod inputs;
+mod locate;
+mod origins;
+mod secrets;
+mod sources;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use core_engine::Topology;
+use core_engine::topology::PortRange;
+use core_manifest::manifest::Source;
+use core_manifest::{Diagnostic, Identifier, ServiceName};
+
+use crate::paths::Paths;
+pub use draft::{Draft, Drafts};
+pub use inputs::{copy_inputs, hash_of_inputs};
+pub use locate::{Located, Locator, Wanted, find_program, platform};
+pub use origins::origins;
+pub use secrets::mask;
+pub use sources::{Sources, is_reserved, profiles};
+
+/// A stack that was read and is good.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// All services.
+    pub topology: Topology,
+    /// Which profile.
+    pub profile: String,
+    /// Folders of `.dep/` that the services use, and how each is to be made.
+    pub wanted: BTreeMap<String, Wanted>,
+    /// Ports given to auto ports by name, per slot.
+    pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
+    /// Range of the ports that are given when an instance is born.
+    pub range: PortRange,
+    /// Edits are applied as they are saved.
+    pub watch: bool,
+    /// What is to be said, once: secrets that were made.
+    pub announcements: Vec<String>,
+    /// Where each value of each service comes from.
+    pub drafts: Drafts,
+    /// Values that are never printed.
+    pub secrets: Vec<String>,
+}
+
+/// What a reading may do and go by.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The profile; `local` by default.
+    pub profile: Option<String>,
+    /// Ports that were given by name before, and are kept.
+    pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
+    /// Ports that somebody listens on now; none of them is newly given.
+    pub busy: BTreeSet<u16>,
+    /// Make secrets that are missing. Without, a check stays a check.
+    pub make_secrets: bool,
+    /// Sources that could not give their binary, by binary and number of the source; and why.
+    pub failed_sources: BTreeMap<(String, usize), String>,
+}
+
+/// The kinds of sources that fetch or build something.
+pub fn lands_in_dep(source: &Source) -> bool {
+    !matches!(source, Source::Path { .. })
+}
+
+/// Reads the stack.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<Stack, Vec<Diagnostic>> {
+    let profile = options.profile.clone().unwrap_or_else(|| "local".to_owned());
+    let mut out = Vec::new();
+    let mut sources = Sources::read(paths, &profile, &mut out);
+    let mut drafts = Drafts::read(&sources, &mut out);
+    let announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
+    let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &mut out);
+    drafts.allot_ports(&options.ports, &options.busy, &mut out);
+    let topology = finish::finish(&mut drafts, &sources, &located, &mut out);
+    out.sort_by_key(|one| {
+        let place = one.at.as_ref().map(|span| (span.file.path.clone(), span.start));
+        (place.is_none(), place)
+    });
+    match topology {
+        Some(topology) if out.is_empty() => Ok(Stack {
+            topology,
+            profile,
+            wanted: located.wanted,
+            ports: drafts.ports.clone(),
+            range: drafts.range.clone(),
+            watch: drafts.watch,
+            announcements,
+            drafts,
+            secrets: sources.secrets.into_values().filter(|secret| !secret.is_empty()).collect(),
+        }),
+        _ => Err(out),
+    }
+}

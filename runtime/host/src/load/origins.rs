@@ -1,0 +1,38 @@
+//! Where each value of a service comes from.
+
+use core_manifest::ServiceName;
+use core_manifest::tree::{Node, Value};
+
+use super::Stack;
+
+/// Path, value and place of everything that was written of a service, whichever file it stands in.
+pub fn origins(stack: &Stack, service: &ServiceName) -> Vec<(String, String, String)> {
+    let mut all = Vec::new();
+    if let Some(draft) = stack.drafts.services.get(service) {
+        collect(&draft.node, "", &stack.secrets, &mut all);
+    }
+    all
+}
+
+fn collect(node: &Node, path: &str, secrets: &[String], all: &mut Vec<(String, String, String)>) {
+    let below = |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
+    match &node.value {
+        Value::Object(entries) => {
+            for (key, child) in entries {
+                collect(child, &below(&key.name), secrets, all);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, child) in elements.iter().enumerate() {
+                collect(child, &below(&index.to_string()), secrets, all);
+            }
+        }
+        _ => {
+            let (line, _) = node.span.line_column();
+            let name = path.rsplit('.').next().unwrap_or_default();
+            let mut value = serde_json::json!({ name: node.to_json() });
+            super::mask(&mut value, secrets);
+            all.push((path.to_owned(), value[name].to_string(), format!("{}:{line}", node.span.file.path)));
+        }
+    }
+}

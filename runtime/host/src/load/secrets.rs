@@ -1,0 +1,113 @@
+//! Secrets that core makes when nobody has set them.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+
+use core_engine::driver::SecretRequest;
+use core_manifest::Diagnostic;
+use core_manifest::manifest::Kind;
+
+use super::{Drafts, Sources};
+use crate::paths::Paths;
+
+/// Characters of a made secret: none that needs quoting anywhere.
+const ALPHABET: &[u8] = b"abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// Its length: 24 of 57 characters are 140 bits.
+const LENGTH: usize = 24;
+
+/// Sees to it that the secrets drivers ask for are there. Returns what is to be said of those that were made.
+pub(super) fn ensure(
+    paths: &Paths,
+    drafts: &Drafts,
+    sources: &mut Sources,
+    make: bool,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<String> {
+    let mut announcements = Vec::new();
+    let env = drafts.env(sources);
+    for (name, draft) in &drafts.services {
+        let request = match draft.outline.kind {
+            Kind::Pocketbase => core_pocketbase::SECRET,
+            _ => continue,
+        };
+        let own = draft.node.get("process").and_then(|process| process.get("env")?.get(request.variable));
+        if own.is_some() || sources.secrets.contains_key(request.file) {
+            continue;
+        }
+        // A secret that the operator set passes by way of the environment, and is no file.
+        if let Some(set) = env.get(request.variable).filter(|value| !value.is_empty()) {
+            sources.secrets.insert(request.file.to_owned(), set.clone());
+            continue;
+        }
+        if !make {
+            sources.secrets.insert(request.file.to_owned(), String::new());
+            continue;
+        }
+        match write(paths, &request) {
+            Ok(secret) => {
+                announcements.push(request.announcement.replace("{}", &secret));
+                sources.secrets.insert(request.file.to_owned(), secret);
+            }
+            Err(error) => out.push(
+                Diagnostic::new("unwritable", format!(".secrets/{} cannot be written: {error}", request.file))
+                    .service(name.as_str())
+                    .help(format!("make it writable, or set {} in .env", request.variable)),
+            ),
+        }
+    }
+    announcements
+}
+
+fn write(paths: &Paths, request: &SecretRequest) -> io::Result<String> {
+    let secret = random_text()?;
+    DirBuilder::new().recursive(true).mode(0o700).create(paths.secrets())?;
+    let path = paths.secrets().join(request.file);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{secret}")?;
+    Ok(secret)
+}
+
+fn random_text() -> io::Result<String> {
+    let mut text = String::new();
+    while text.len() < LENGTH {
+        let mut bytes = [0_u8; 64];
+        let count = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        // Bytes beyond the last whole multiple of the alphabet would favour its beginning.
+        let limit = u8::try_from(256 / ALPHABET.len() * ALPHABET.len() - 1).unwrap_or(u8::MAX);
+        let fair = bytes[..count].iter().filter(|byte| **byte <= limit);
+        text.extend(fair.map(|byte| char::from(ALPHABET[*byte as usize % ALPHABET.len()])).take(LENGTH - text.len()));
+    }
+    Ok(text)
+}
+
+/// Whether the value of a variable of this name is never printed.
+fn is_secret_name(name: &str) -> bool {
+    ["_KEY", "_TOKEN", "_SECRET", "_PASSWORD"].iter().any(|ending| name.to_uppercase().ends_with(ending))
+}
+
+/// What is printed in the place of a secret.
+const COVER: &str = "********";
+
+/// Covers, anywhere in a value, what stands under the name of a secret, and the secrets themselves.
+pub fn mask(value: &mut serde_json::Value, secrets: &[String]) {
+    match value {
+        serde_json::Value::Object(entries) => {
+            for (name, value) in entries {
+                if is_secret_name(name) && value.is_string() {
+                    *value = serde_json::Value::String(COVER.into());
+                } else {
+                    mask(value, secrets);
+                }
+            }
+        }
+        serde_json::Value::Array(elements) => elements.iter_mut().for_each(|value| mask(value, secrets)),
+        serde_json::Value::String(text) => {
+            // What is very short would cover half of every text.
+            for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
+                *text = text.replace(secret.as_str(), COVER);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,182 @@
+//! The files of a stack, read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use core_manifest::{Diagnostic, SourceFile, Span};
+
+use crate::paths::Paths;
+
+/// Everything that was read.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The stack's root.
+    pub root: String,
+    /// `${edge}`.
+    pub edge: String,
+    /// Name of the profile.
+    pub profile: String,
+    /// Manifests by the names of their folders; `None` for one that could not be read.
+    pub manifests: BTreeMap<String, Option<Arc<SourceFile>>>,
+    /// The stack manifest of the profile, where there is one.
+    pub stack: Option<Arc<SourceFile>>,
+    /// `.env`, where there is one.
+    pub dotenv: Option<Arc<SourceFile>>,
+    /// The environment we were started with, without what is ours.
+    pub env: BTreeMap<String, String>,
+    /// Secrets by the names of their files.
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// Whether a variable is ours, or of whoever started us, and is kept from services.
+pub fn is_reserved(name: &str) -> bool {
+    name.starts_with("CORE_") || name.starts_with("LISTEN_") || name == "NOTIFY_SOCKET"
+}
+
+impl Sources {
+    /// Reads the files of the stack. What cannot be read is complained of.
+    pub(super) fn read(paths: &Paths, profile: &str, out: &mut Vec<Diagnostic>) -> Self {
+        let env =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let mut sources = Self {
+            root: paths.root.display().to_string(),
+            edge: paths.edge().display().to_string(),
+            profile: profile.to_owned(),
+            env: env.filter(|(name, _)| !is_reserved(name)).collect(),
+            dotenv: optional(paths, &paths.root.join(".env"), out),
+            ..Self::default()
+        };
+        sources.read_manifests(paths, out);
+        let stack = paths.root.join("manifests").join(format!("{profile}.json"));
+        sources.stack = optional(paths, &stack, out);
+        if sources.stack.is_none() && profile != "local" && !stack.exists() {
+            let known: Vec<String> = profiles(&paths.root.join("manifests"));
+            let help = if known.is_empty() {
+                format!("write manifests/{profile}.json, or leave --profile away")
+            } else {
+                format!("there are: {}", known.join(", "))
+            };
+            out.push(Diagnostic::new("unknown-profile", format!("there is no manifests/{profile}.json")).help(help));
+        }
+        sources.read_secrets(paths, out);
+        sources
+    }
+
+    fn read_manifests(&mut self, paths: &Paths, out: &mut Vec<Diagnostic>) {
+        let folder = paths.root.join("services");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                out.push(Diagnostic::new("unreadable", format!("services/ cannot be read: {}", plain(&error))));
+                return;
+            }
+        };
+        let mut seen = false;
+        for entry in entries.flatten() {
+            let path = entry.path().join("service.json");
+            // Anything else in services/ is no business of ours.
+            if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                continue;
+            }
+            if !entry.path().is_dir() {
+                continue;
+            }
+            seen = true;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let file = read(paths, &path, out);
+            self.manifests.insert(name, file);
+        }
+        if !seen {
+            out.push(
+                Diagnostic::new("no-services", "there is no services/<name>/service.json")
+                    .help("`core init` writes a first one; or see the README's ten minutes"),
+            );
+        }
+    }
+
+    fn read_secrets(&mut self, paths: &Paths, out: &mut Vec<Diagnostic>) {
+        let Ok(entries) = fs::read_dir(paths.secrets()) else { return };
+        for entry in entries.flatten().filter(|entry| entry.path().is_file()) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                continue;
+            }
+            use std::os::unix::fs::MetadataExt;
+            let open_to_others = entry.metadata().is_ok_and(|meta| meta.mode() & 0o077 != 0);
+            if open_to_others {
+                out.push(
+                    Diagnostic::new("open-secret", format!(".secrets/{name} can be read by others"))
+                        .help(format!("chmod 600 .secrets/{name}")),
+                );
+            }
+            match fs::read_to_string(entry.path()) {
+                Ok(text) => {
+                    let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
+                    self.secrets.insert(name, text);
+                }
+                Err(error) => {
+                    out.push(Diagnostic::new(
+                        "unreadable",
+                        format!(".secrets/{name} cannot be read: {}", plain(&error)),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// The profiles there are.
+pub fn profiles(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| name != "dep.lock")
+        .collect();
+    names.sort();
+    names
+}
+
+fn optional(paths: &Paths, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
+    let absent = fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if absent { None } else { read(paths, path, out) }
+}
+
+fn read(paths: &Paths, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
+    let shown = paths.shown(path);
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let file = Arc::new(SourceFile { path: shown.clone(), text: String::new() });
+            out.push(
+                Diagnostic::new("unreadable", format!("{shown} cannot be read: {}", plain(&error)))
+                    .at(Span::file(file))
+                    .help("see to it that the user who runs core may read it"),
+            );
+            return None;
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(Arc::new(SourceFile { path: shown, text })),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let file = Arc::new(SourceFile { path: shown.clone(), text });
+            out.push(
+                Diagnostic::new("not-text", format!("{shown} is not UTF-8 text"))
+                    .at(Span { file, start: valid, end: valid })
+                    .help("save it as UTF-8"),
+            );
+            None
+        }
+    }
+}
+
+/// What the operating system says, without its number.
+pub(super) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}

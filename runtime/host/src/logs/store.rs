@@ -1,0 +1,90 @@
+//! Which segments there are.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use core_engine::ids::{Generation, InstanceId, InvocationId, SlotId};
+use core_shim::place::Stream;
+
+use crate::paths::Paths;
+
+/// A stream of output of a slot, over all its invocations.
+#[derive(Clone, Debug)]
+pub struct SlotStream {
+    /// The slot.
+    pub slot: SlotId,
+    /// Which stream.
+    pub stream: Stream,
+    /// Its segments, from the oldest.
+    pub segments: Vec<Segment>,
+}
+
+/// One segment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Segment {
+    /// Generation of its instance.
+    pub generation: u64,
+    /// Number of its invocation.
+    pub invocation: u32,
+    /// Its own number.
+    pub number: u32,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl Segment {
+    /// Where its index is.
+    pub fn index(&self) -> PathBuf {
+        self.path.with_extension("idx")
+    }
+
+    /// Of which invocation it is.
+    pub fn invocation_id(&self, slot: &SlotId) -> InvocationId {
+        let instance = InstanceId { slot: slot.clone(), generation: Generation(self.generation) };
+        InvocationId { instance, number: self.invocation }
+    }
+
+    fn parse(path: &Path) -> Option<(Stream, Self)> {
+        let name = path.file_name()?.to_str()?.strip_suffix(".log")?;
+        let mut parts = name.split('.');
+        let (generation, invocation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let word = parts.next()?;
+        let stream = Stream::BOTH.into_iter().find(|stream| stream.word() == word)?;
+        let number = parts.next()?.parse().ok()?;
+        Some((stream, Self { generation, invocation, number, path: path.to_owned() }))
+    }
+}
+
+/// All streams of these services; none is all.
+pub fn streams(paths: &Paths, services: &[String]) -> Vec<SlotStream> {
+    let mut all = Vec::new();
+    for service in folders(&paths.logs()) {
+        let name = service.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !services.is_empty() && !services.contains(&name) {
+            continue;
+        }
+        for folder in folders(&service) {
+            let Some(Ok(slot)) = folder.file_name().and_then(|name| name.to_str()).map(str::parse::<SlotId>) else {
+                continue;
+            };
+            let mut by_stream: BTreeMap<&str, (Stream, Vec<Segment>)> = BTreeMap::new();
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                if let Some((stream, segment)) = Segment::parse(&entry.path()) {
+                    by_stream.entry(stream.word()).or_insert_with(|| (stream, Vec::new())).1.push(segment);
+                }
+            }
+            for (stream, mut segments) in by_stream.into_values() {
+                segments.sort();
+                all.push(SlotStream { slot: slot.clone(), stream, segments });
+            }
+        }
+    }
+    all.sort_by(|a, b| (&a.slot, a.stream.word()).cmp(&(&b.slot, b.stream.word())));
+    all
+}
+
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+}

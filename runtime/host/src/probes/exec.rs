@@ -1,0 +1,68 @@
+//! A shell line that exits with 0, with the environment of the service.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+/// More of what it says than this is not kept.
+const MOST: u64 = 400;
+
+/// Ends the whole process group, however the question ends.
+struct Group(Option<i32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            // Not reaped yet, so the number is still its own.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Runs a shell line in a folder, for at most `patience`.
+///
+/// # Errors
+/// How it ended, when that was not with 0.
+pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration) -> Result<(), String> {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", line]).current_dir(folder).env_clear().process_group(0).kill_on_drop(true);
+    for pair in env {
+        if let Some(at) = pair.iter().position(|byte| *byte == b'=') {
+            command.env(OsString::from_vec(pair[..at].to_vec()), OsString::from_vec(pair[at + 1..].to_vec()));
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("the command cannot be run: {error}"))?;
+    let mut group = Group(child.id().and_then(|pid| i32::try_from(pid).ok()));
+    let stderr = child.stderr.take();
+    let said = async {
+        let mut text = Vec::new();
+        if let Some(stderr) = stderr {
+            let _ = stderr.take(MOST).read_to_end(&mut text).await;
+        }
+        text
+    };
+    tokio::pin!(said);
+    // A grandchild may hold its output open; the end of the command is what counts.
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = tokio::time::sleep(patience) => return Err(format!("no end within {} s", patience.as_secs_f64())),
+    };
+    // Reaped: from now on the number may be anybody's.
+    group.0 = None;
+    let status = status.map_err(|error| error.to_string())?;
+    let text = tokio::time::timeout(Duration::from_millis(20), said).await.unwrap_or_default();
+    if status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&text);
+    let last = text.trim().lines().last().unwrap_or_default();
+    let how = status.code().map_or_else(|| "was ended by a signal".to_owned(), |code| format!("exited with {code}"));
+    Err(if last.is_empty() { format!("the command {how}") } else { format!("the command {how}: {last}") })
+}

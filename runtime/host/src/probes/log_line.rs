@@ -1,0 +1,79 @@
+//! A line of output: the segments of the invocation are read on from where the last look ended.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use core_engine::InvocationId;
+use core_shim::place::Stream;
+
+use crate::logs::segment_path;
+use crate::paths::Paths;
+
+/// Read at once, at most.
+const CHUNK: usize = 64 << 10;
+/// A line longer than this is looked through in pieces.
+const LONGEST: usize = 1 << 20;
+
+/// How far the output of an invocation was read.
+#[derive(Default)]
+pub struct Tail {
+    streams: [Position; 2],
+}
+
+#[derive(Default)]
+struct Position {
+    segment: u32,
+    offset: u64,
+    /// The beginning of a line that has not ended.
+    open: Vec<u8>,
+}
+
+impl Tail {
+    /// Looks at what was written since the last look.
+    pub(super) fn look_for(&mut self, text: &str, paths: &Paths, invocation: &InvocationId) -> Result<(), String> {
+        for (stream, position) in Stream::BOTH.into_iter().zip(&mut self.streams) {
+            let path = |segment| segment_path(paths, invocation, stream, segment, "log");
+            if position.look_for(text.as_bytes(), path) {
+                return Ok(());
+            }
+        }
+        Err(format!("no line with `{text}` yet"))
+    }
+}
+
+impl Position {
+    fn look_for(&mut self, wanted: &[u8], path: impl Fn(u32) -> PathBuf) -> bool {
+        while let Ok(file) = File::open(path(self.segment)) {
+            let mut buffer = vec![0; CHUNK];
+            while let Ok(count @ 1..) = file.read_at(&mut buffer, self.offset) {
+                self.offset += count as u64;
+                self.open.extend_from_slice(&buffer[..count]);
+                if self.lines_hold(wanted) {
+                    return true;
+                }
+            }
+            // The next segment begins when this one is full.
+            if !path(self.segment + 1).exists() {
+                break;
+            }
+            self.segment += 1;
+            self.offset = 0;
+        }
+        false
+    }
+
+    fn lines_hold(&mut self, wanted: &[u8]) -> bool {
+        let ended = self.open.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let holds = |bytes: &[u8]| wanted.is_empty() || bytes.windows(wanted.len()).any(|window| window == wanted);
+        // A line that has not ended may already hold it; what is there will not go away.
+        if holds(&self.open) {
+            return true;
+        }
+        self.open.drain(..ended);
+        if self.open.len() > LONGEST {
+            self.open.drain(..self.open.len() - wanted.len().max(1));
+        }
+        false
+    }
+}

@@ -1,0 +1,160 @@
+//! Probes: one question, one answer.
+
+mod exec;
+mod http;
+mod log_line;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use core_engine::event::{Event, ProbeKind};
+use core_engine::{InstanceId, InvocationId};
+use core_manifest::spec::{Check, Probe};
+use core_manifest::{Identifier, ServiceSpec};
+use core_shim::tree::descendants;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::net::{self, Listening};
+use crate::paths::Paths;
+use crate::shims::{Environment, fill_of};
+
+pub use exec::run as run_shell;
+pub use log_line::Tail;
+
+/// One probe that is to be asked.
+pub struct Question {
+    /// Whom.
+    pub invocation: InvocationId,
+    /// Which probe.
+    pub kind: ProbeKind,
+    /// Its spec.
+    pub spec: std::sync::Arc<ServiceSpec>,
+    /// Its auto ports.
+    pub ports: BTreeMap<Identifier, u16>,
+    /// The shim above it, where it is known.
+    pub shim: Option<u32>,
+}
+
+/// Remembers what need not be asked twice.
+#[derive(Default)]
+pub struct Prober {
+    /// Invocations whose listeners were seen to be their own. Written by questions that are under way.
+    owned: Rc<RefCell<HashMap<InstanceId, u32>>>,
+    /// How far each log was read for a line.
+    tails: HashMap<InstanceId, (u32, Tail)>,
+}
+
+impl Prober {
+    /// Asks; the answer comes as an event.
+    pub fn ask(&mut self, paths: &Paths, environment: &Environment, question: Question, inbox: UnboundedSender<Event>) {
+        let Some(probe) = (match question.kind {
+            ProbeKind::Readiness => question.spec.readiness.clone(),
+            ProbeKind::Liveness => question.spec.liveness.clone(),
+        }) else {
+            return;
+        };
+        let instance = question.invocation.instance.clone();
+        let number = question.invocation.number;
+        if let Check::LogLine { text } = &probe.check {
+            let tail = self.tails.entry(instance.clone()).or_insert_with(|| (0, Tail::default()));
+            if tail.0 != number {
+                *tail = (number, Tail::default());
+            }
+            let result = tail.1.look_for(text, paths, &question.invocation);
+            let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, result });
+            return;
+        }
+        // Who listens on an auto port is asked until the listener was seen to be the instance's own.
+        let owned = self.owned.clone();
+        let is_owned = owned.borrow().get(&instance) == Some(&number);
+        let watched: Vec<u16> = if is_owned { Vec::new() } else { auto_ports(&probe, &question) };
+        let fill = fill_of(paths, &question.invocation.instance, &question.ports);
+        let env = matches!(probe.check, Check::Exec { .. }).then(|| environment.of(&question.spec, &fill));
+        tokio::task::spawn_local(async move {
+            let patience = probe.timeout;
+            let asked = tokio::time::timeout(patience, ask(&probe, &question, &fill, env, patience)).await;
+            let mut result = asked.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs_f64())));
+            if result.is_ok() && !watched.is_empty() {
+                result = strangers(&watched, question.shim);
+                if result.is_ok() {
+                    owned.borrow_mut().insert(instance, number);
+                }
+            }
+            let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, result });
+        });
+    }
+
+    /// A listener turned out to be somebody else's, or an instance is gone.
+    pub fn forget(&mut self, instance: &InstanceId) {
+        self.owned.borrow_mut().remove(instance);
+        self.tails.remove(instance);
+    }
+}
+
+/// The auto ports that a probe of this kind speaks to.
+fn auto_ports(probe: &Probe, question: &Question) -> Vec<u16> {
+    if !matches!(probe.check, Check::Http { .. } | Check::Tcp { .. }) {
+        return Vec::new();
+    }
+    let auto = question.spec.ports.iter().filter(|(_, port)| port.number.is_none() && !port.hold);
+    auto.filter_map(|(name, _)| question.ports.get(name).copied()).collect()
+}
+
+/// A good answer of somebody else is no good answer.
+fn strangers(ports: &[u16], shim: Option<u32>) -> Result<(), String> {
+    let Some(shim) = shim else { return Err("its shim has not said who it is yet".into()) };
+    let listening = Listening::read();
+    let tree = descendants(shim);
+    for port in ports {
+        let sockets = listening.sockets(*port);
+        if !sockets.is_empty() && !net::holds(tree.iter().copied(), sockets) {
+            return Err(format!("port {port} answers, but it is {} that listens on it", net::owner_in_words(sockets)));
+        }
+    }
+    Ok(())
+}
+
+async fn ask(
+    probe: &Probe,
+    question: &Question,
+    fill: &crate::shims::InstanceFill,
+    env: Option<Vec<Vec<u8>>>,
+    patience: Duration,
+) -> Result<(), String> {
+    match &probe.check {
+        Check::Http { address, path, answer } => {
+            let address = address.fill(fill);
+            let stream = connect(&address).await?;
+            http::get(stream, &address, &path.fill(fill), answer, fill).await
+        }
+        Check::HttpUnix { socket, path, answer } => {
+            let socket = socket.fill(fill);
+            let stream = tokio::net::UnixStream::connect(&socket)
+                .await
+                .map_err(|error| format!("{socket}: {}", plain(&error)))?;
+            http::get(stream, "localhost", &path.fill(fill), answer, fill).await
+        }
+        Check::Tcp { address } => connect(&address.fill(fill)).await.map(drop),
+        Check::Exec { command, working_dir } => {
+            let folder = working_dir.as_ref().unwrap_or(&question.spec.working_dir).fill(fill);
+            exec::run(&command.fill(fill), &folder, env.unwrap_or_default(), patience).await
+        }
+        // Asked where its file is read.
+        Check::LogLine { .. } => Ok(()),
+    }
+}
+
+async fn connect(address: &str) -> Result<TcpStream, String> {
+    let stream = TcpStream::connect(address).await.map_err(|error| format!("{address}: {}", plain(&error)))?;
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// What the operating system says, without its number.
+fn plain(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
+}

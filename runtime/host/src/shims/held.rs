@@ -1,0 +1,74 @@
+//! Held sockets: opened for a service, kept open while it is replaced or crashed. A shim keeps a copy of those of its
+//! service, so that they outlive a supervisor.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+
+use core_manifest::{ServiceName, ServiceSpec};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+
+/// Connections that wait to be accepted while nobody accepts.
+const BACKLOG: i32 = 4096;
+
+/// All held sockets, by service, port and what they are bound to.
+#[derive(Debug, Default)]
+pub struct Held(BTreeMap<(String, String), (Option<SocketAddr>, OwnedFd)>);
+
+impl Held {
+    /// The held sockets of a service, in the order of their descriptors; opened where they are not open.
+    ///
+    /// # Errors
+    /// The port that could not be opened, and why.
+    pub(super) fn open(&mut self, spec: &ServiceSpec) -> Result<Vec<(String, OwnedFd)>, (u16, io::Error)> {
+        let mut all = Vec::new();
+        for (name, port) in spec.held_ports() {
+            let number = port.number.unwrap_or(0);
+            let failed = |error: io::Error| (number, error);
+            let address: IpAddr = port.address.parse().map_err(|_| failed(io::ErrorKind::InvalidInput.into()))?;
+            let address = SocketAddr::new(address, number);
+            let key = (spec.name.to_string(), name.to_string());
+            // Another number or address is another socket.
+            let is_other = self.0.get(&key).is_some_and(|(bound, _)| bound.is_some_and(|bound| bound != address));
+            if is_other {
+                self.0.remove(&key);
+            }
+            let socket = match self.0.entry(key) {
+                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    let socket = open_socket(address).map_err(failed)?;
+                    entry.insert((Some(address), socket))
+                }
+            };
+            all.push((name.to_string(), socket.1.try_clone().map_err(failed)?));
+        }
+        Ok(all)
+    }
+
+    /// Keeps what a shim held.
+    pub(super) fn keep(&mut self, service: &ServiceName, sockets: Vec<(String, OwnedFd)>) {
+        for (name, socket) in sockets {
+            let bound = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
+            self.0.entry((service.to_string(), name)).or_insert((bound, socket));
+        }
+    }
+
+    /// Closes what is not wanted any more.
+    pub(super) fn retain(&mut self, is_wanted: impl Fn(&str, &str) -> bool) {
+        self.0.retain(|(service, port), _| is_wanted(service, port));
+    }
+}
+
+fn open_socket(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        // `::` means everybody, of either kind.
+        sockopt::set_ipv6_v6only(&socket, false)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket)
+}

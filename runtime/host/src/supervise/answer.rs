@@ -1,0 +1,140 @@
+//! Answers to what is asked over the control socket.
+
+use std::collections::HashMap;
+
+use core_engine::engine::{InstanceView, View, WaitingView};
+use core_engine::phase::EndReason;
+use core_engine::{InstanceId, Time};
+use core_manifest::spec::Kind;
+use core_shim::sys;
+
+use super::reading::Purpose;
+use super::{Supervisor, now};
+use crate::api::{Answer, Ask, InstanceStatus, JobStatus, Status, WaitingStatus};
+use crate::metrics::{Tree, Usage};
+
+impl Supervisor {
+    pub(super) fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Status(answer) => {
+                let view = self.engine.view();
+                let status = self.status(&view);
+                let _ = answer.send(Box::new(Answer { view, status }));
+            }
+            Ask::Command(command, answer) => {
+                // What is asked of a stack that was never read can only be said when it was.
+                if self.reading.is_first() {
+                    self.early.push_back((command, answer));
+                    return;
+                }
+                let operation = self.operate(command);
+                let _ = answer.send(operation);
+            }
+            Ask::Operation(operation, answer) => {
+                let state = self.engine.operation(operation).map(|operation| operation.state.clone());
+                let said = std::mem::take(&mut self.announcements);
+                let answered = answer.send(state.map(|state| (state, said.clone())));
+                if answered.is_err() {
+                    // Nobody heard it: it is said to the next who asks.
+                    self.announcements = said;
+                }
+            }
+            Ask::Plan(answer) => self.begin_reading(Purpose::Plan(answer)),
+            Ask::Apply(answer) => self.begin_reading(Purpose::Apply { answer: Some(answer) }),
+        }
+    }
+
+    fn status(&mut self, view: &View) -> Status {
+        let usage = self.usage(view);
+        let jobs = self.progress.jobs();
+        Status {
+            stack: self.paths.root.display().to_string(),
+            profile: self.reading.profile(),
+            generation: view.generation,
+            state: view.state,
+            url: self.url(),
+            problems: view.problems.clone(),
+            instances: view
+                .instances
+                .iter()
+                .map(|instance| instance_status(instance, usage.get(&instance.id)))
+                .collect(),
+            jobs: jobs
+                .into_iter()
+                .map(|(folder, job)| JobStatus { folder, what: job.what, done: job.done, total: job.total })
+                .collect(),
+        }
+    }
+
+    fn usage(&mut self, view: &View) -> HashMap<InstanceId, Usage> {
+        let trees: Vec<Tree> = view
+            .instances
+            .iter()
+            .filter_map(|instance| {
+                Some(Tree {
+                    instance: instance.id.clone(),
+                    shim: self.shims.shim_pid(&instance.id)?,
+                    leader: instance.pid?,
+                })
+            })
+            .collect();
+        if trees.is_empty() { HashMap::new() } else { self.metrics.read(&trees) }
+    }
+
+    /// Where a browser on this host finds the edge.
+    fn url(&self) -> Option<String> {
+        let stack = self.reading.stack()?;
+        let edge = stack.topology.services.values().find(|spec| spec.kind == Kind::Caddy)?;
+        let (_, port) = edge.held_ports().next()?;
+        let number = port.number?;
+        let is_default = number == 80;
+        Some(if is_default { "http://localhost/".into() } else { format!("http://localhost:{number}/") })
+    }
+}
+
+fn instance_status(instance: &InstanceView, usage: Option<&Usage>) -> InstanceStatus {
+    let id = &instance.id;
+    let end = instance.end.map(|end| match end {
+        EndReason::Exit => "exit",
+        EndReason::Stopped => "stopped",
+        EndReason::Disabled => "disabled",
+        EndReason::Skipped => "skipped",
+    });
+    InstanceStatus {
+        id: id.to_string(),
+        slot: id.slot.to_string(),
+        service: id.service().to_string(),
+        replica: id.slot.replica,
+        generation: id.generation,
+        invocation: instance.invocation.to_string(),
+        phase: instance.phase,
+        reason: end.map(str::to_owned).or_else(|| instance.reason.clone()),
+        detail: instance.reason.clone(),
+        pid: instance.pid,
+        ready: instance.ready,
+        restarts: instance.restarts,
+        exit_code: instance.exit.and_then(core_engine::exit::Exit::code),
+        ports: instance.ports.iter().map(|(name, port)| (name.to_string(), *port)).collect(),
+        since: Some(wall(instance.since)),
+        cpu_percent: usage.map(|usage| (usage.cpu_percent * 10.0).round() / 10.0),
+        memory_bytes: usage.map(|usage| usage.memory_bytes),
+        waiting_on: instance.waiting_on.iter().map(waiting_status).collect(),
+    }
+}
+
+fn waiting_status(waiting: &WaitingView) -> WaitingStatus {
+    WaitingStatus {
+        service: waiting.service.as_ref().map(ToString::to_string),
+        condition: waiting.condition.map(str::to_owned),
+        code: waiting.code.to_owned(),
+        message: waiting.message.clone(),
+    }
+}
+
+/// A moment of the engine on the wall clock: RFC 3339, UTC.
+fn wall(time: Time) -> String {
+    let ago = now() - time;
+    let wall = i128::from(sys::wall_ns()) - i128::try_from(ago.as_nanos()).unwrap_or(0);
+    let timestamp = jiff::Timestamp::from_nanosecond(wall).unwrap_or_default();
+    format!("{timestamp:.3}")
+}

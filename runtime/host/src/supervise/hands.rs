@@ -1,0 +1,118 @@
+//! Actions begun: each is one effect, which reports.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use core_engine::action::{Action, RouteTable};
+use core_engine::event::Event;
+use core_engine::{InstanceId, InvocationId};
+use core_manifest::{Identifier, ServiceSpec};
+
+use super::Supervisor;
+use crate::probes::Question;
+use crate::shims::fill_of;
+use crate::{edge, net};
+
+impl Supervisor {
+    pub(super) fn carry_out(&mut self, action: Action) {
+        match action {
+            // Carried out by the loop itself.
+            Action::Save | Action::Exit { .. } => {}
+            Action::Prepare { folder, .. } => self.prepare(&folder),
+            Action::Start(order) => {
+                self.prober.forget(&order.invocation.instance);
+                self.shims.start(&order);
+            }
+            Action::Signal { invocation, signal, scope } => self.shims.signal(&invocation, signal, scope),
+            Action::ShutdownCommand { invocation, spec, ports } => self.shutdown_command(&invocation, &spec, &ports),
+            Action::Kill { invocation } => self.shims.kill(&invocation),
+            Action::Release { instance } => self.release(&instance),
+            Action::Adopt { instance } => self.shims.adopt(&instance),
+            Action::Probe { invocation, probe, spec, ports } => {
+                let shim = self.shims.shim_pid(&invocation.instance);
+                let question = Question { invocation, kind: probe, spec, ports, shim };
+                self.prober.ask(&self.paths, self.shims.environment(), question, self.inbox.clone());
+            }
+            Action::Count { instance, ports } => {
+                let established = net::established(&ports);
+                let _ = self.inbox.send(Event::Counted { instance, established });
+            }
+            Action::Route(table) => self.route(&table),
+        }
+    }
+
+    fn route(&self, table: &RouteTable) {
+        let result = edge::write(&self.paths.edge(), table).map_err(|error| error.to_string());
+        let _ = self.inbox.send(Event::Routed { service: table.service.clone(), version: table.version, result });
+    }
+
+    /// Fetches or builds, and says how that ended. Where another source is left, it is tried before anybody is told.
+    fn prepare(&mut self, folder: &str) {
+        let Some(job) = self.reading.job(folder) else {
+            let result = Err(format!("nothing is known of .dep/{folder}"));
+            let _ = self.inbox.send(Event::Prepared { folder: folder.to_owned(), result });
+            return;
+        };
+        job.begin(&self.paths, &self.progress, &self.inbox);
+    }
+
+    fn release(&mut self, instance: &InstanceId) {
+        self.shims.release(instance);
+        self.prober.forget(instance);
+        // What the engine has forgotten nobody will ask after; its records go when its shim has left.
+        if self.engine.phase(instance).is_none() {
+            let folder = self.paths.run.join(instance.to_string());
+            tokio::task::spawn_local(async move {
+                // The shim takes its socket away last but one; with that the folder is nobody's.
+                for _ in 0..100 {
+                    if !folder.join(".core/lock").exists() {
+                        break;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+                let _ = std::fs::remove_dir_all(folder);
+            });
+        }
+    }
+
+    /// The shell line that asks a service to end, with its environment. What it says stands in the supervisor's log;
+    /// when it fails, the engine's deadline does the rest.
+    fn shutdown_command(&self, invocation: &InvocationId, spec: &Arc<ServiceSpec>, ports: &BTreeMap<Identifier, u16>) {
+        let Some(line) = &spec.shutdown.command else { return };
+        let fill = fill_of(&self.paths, &invocation.instance, ports);
+        let (line, folder) = (line.fill(&fill), spec.working_dir.fill(&fill));
+        let env = self.shims.environment().of(spec, &fill);
+        let (patience, invocation) = (spec.shutdown.timeout, invocation.clone());
+        tokio::task::spawn_local(async move {
+            if let Err(error) = crate::probes::run_shell(&line, &folder, env, patience).await {
+                crate::say(&format!("the shutdown command of {invocation}: {error}"));
+            }
+        });
+    }
+}
+
+/// Events that somebody who reads the supervisor's log will want to find there.
+pub(super) fn note(event: &Event) {
+    match event {
+        Event::StartFailed { invocation, failure } => crate::say(&format!("{invocation} {failure}")),
+        Event::Exited { invocation, exit, leftovers } => {
+            let rest = if *leftovers { ", others of it live" } else { "" };
+            crate::say(&format!("{invocation} {exit}{rest}"));
+        }
+        Event::ShimLost { instance } => crate::say(&format!("the shim of {instance} is gone")),
+        Event::Adopted { instance, life, .. } => crate::say(&format!("{instance} was taken over: {life:?}")),
+        Event::Prepared { folder, result: Err(error) } => crate::say(&format!(".dep/{folder}: {error}")),
+        Event::Routed { service, result: Err(error), .. } => crate::say(&format!("pointers of {service}: {error}")),
+        Event::Command { command, .. } => crate::say(&format!("{command:?}")),
+        Event::Rejected(problems) => {
+            for problem in problems {
+                crate::say(&problem.to_string());
+            }
+        }
+        Event::Restored { found, .. } => {
+            let all: Vec<String> = found.iter().map(|one| one.instance.to_string()).collect();
+            crate::say(&format!("supervisor {} begins; found: {}", std::process::id(), all.join(" ")));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,260 @@
+//! The supervisor: the loop that feeds the engine and begins the effects.
+//!
+//! It waits in one place. Whatever comes, it is one event; the engine makes actions of it; what must be written down
+//! is written down; then the effects begin, and report into the same inbox. Nothing here decides anything.
+
+mod answer;
+mod hands;
+mod reading;
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use core_engine::event::{Command, Event};
+use core_engine::{Action, Engine, Time};
+use core_shim::sys;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::api::{Ask, Server};
+use crate::deps::Progress;
+use crate::journal::Journal;
+use crate::launch::{self, Launch};
+use crate::metrics::Metrics;
+use crate::paths::Paths;
+use crate::probes::Prober;
+use crate::shims::{self, Environment, Keeper, Shims};
+use reading::Reading;
+
+/// How long answers that are under way get when everything has ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
+/// How often logs are looked through for what is too much.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Everything the loop has.
+pub(crate) struct Supervisor {
+    paths: Paths,
+    engine: Engine,
+    shims: Shims,
+    prober: Prober,
+    metrics: Metrics,
+    journal: Journal,
+    progress: Progress,
+    reading: Reading,
+    inbox: mpsc::UnboundedSender<Event>,
+    keeper: Rc<Keeper>,
+    /// Number of the next operation.
+    operations: u64,
+    /// Commands that came before the manifests were read.
+    early: VecDeque<(Command, oneshot::Sender<u64>)>,
+    /// What is to be said, once.
+    announcements: Vec<String>,
+    /// Exit code of the stack, once it has ended.
+    ended: Option<i32>,
+    steps: watch::Sender<u64>,
+}
+
+/// Something that came.
+enum Input {
+    Event(Event),
+    Ask(Ask),
+    Read(Box<reading::Outcome>),
+    Signal,
+    Sweep,
+    KeeperGone,
+}
+
+/// Runs the supervisor until the stack has ended. Returns the stack's exit code.
+///
+/// # Errors
+/// What keeps it from running at all.
+pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
+    let keeper = Rc::new(Keeper::inherit()?);
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let (inbox, mut events) = mpsc::unbounded_channel();
+    let (asks_in, mut asks) = mpsc::channel(64);
+    let (reads_in, mut reads) = mpsc::unbounded_channel();
+    let (steps, steps_seen) = watch::channel(0);
+    let journal = Journal::new(&paths);
+    let remembered = journal.read();
+    let profile = launch.profile.clone().or_else(|| remembered.as_ref().map(|one| one.profile.clone()));
+    let environment = Environment::inherited();
+    let mut supervisor = Supervisor {
+        shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
+        reading: Reading::new(profile, launch.services.clone(), reads_in),
+        engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
+        prober: Prober::default(),
+        metrics: Metrics::default(),
+        progress: Progress::default(),
+        operations: 0,
+        early: VecDeque::new(),
+        announcements: Vec::new(),
+        ended: None,
+        journal,
+        inbox,
+        keeper,
+        steps,
+        paths,
+    };
+    // What lives is found before anything else is thought of.
+    let found = shims::find(&supervisor.paths, &mut supervisor.shims).await;
+    let saved = remembered.map(|remembered| Box::new(remembered.saved));
+    supervisor.give(&Event::Restored { saved, found });
+    supervisor.read();
+    let open = Arc::new(AtomicUsize::new(0));
+    let server = Server { asks: asks_in, steps: steps_seen, paths: supervisor.paths.clone(), open: open.clone() };
+    let listener = server.open()?;
+    tokio::task::spawn_local(server.serve(listener));
+    supervisor.keeper.answering();
+    let mut sweep = tokio::time::interval(SWEEP);
+    while supervisor.ended.is_none() {
+        let deadline = supervisor.engine.deadline();
+        let input = tokio::select! {
+            biased;
+            () = next_signal(&mut signals) => Input::Signal,
+            Some(event) = events.recv() => Input::Event(event),
+            Some(outcome) = reads.recv() => Input::Read(Box::new(outcome)),
+            Some(ask) = asks.recv() => Input::Ask(ask),
+            () = until(deadline) => Input::Event(Event::Tick),
+            () = keeper_gone(supervisor.keeper.clone()) => Input::KeeperGone,
+            _ = sweep.tick() => Input::Sweep,
+        };
+        match input {
+            Input::Event(event) => {
+                supervisor.take(event);
+                // Whatever else has come by now belongs to the same moment: its effects begin together.
+                while let Ok(event) = events.try_recv() {
+                    supervisor.take(event);
+                }
+            }
+            Input::Ask(ask) => supervisor.answer(ask),
+            Input::Read(outcome) => supervisor.take_reading(*outcome),
+            Input::Signal => supervisor.signalled(),
+            Input::Sweep => supervisor.sweep_logs(),
+            Input::KeeperGone => {
+                // Without a keeper nothing new can be started. Another one begins with another supervisor, which finds
+                // every shim where it is.
+                crate::say("the keeper is gone; another one takes over");
+                launch::start_keeper(&supervisor.paths, &supervisor.reading.launch(&launch))?;
+                return Ok(0);
+            }
+        }
+        supervisor.shims.flush();
+        supervisor.steps.send_modify(|steps| *steps += 1);
+    }
+    let code = supervisor.ended.unwrap_or(0);
+    // Whoever waits for an operation is told how it ended.
+    let until = tokio::time::Instant::now() + LAST_ANSWERS;
+    while open.load(Ordering::Relaxed) > 0 && tokio::time::Instant::now() < until {
+        if let Ok(Some(ask)) = tokio::time::timeout(Duration::from_millis(5), asks.recv()).await {
+            supervisor.answer(ask);
+        }
+    }
+    // The answers are on their way; their connections get a moment to carry them.
+    tokio::task::yield_now().await;
+    supervisor.keeper.farewell(code);
+    supervisor.leave();
+    Ok(code)
+}
+
+/// Waits until the engine wants to be asked again.
+async fn until(deadline: Option<Time>) {
+    match deadline {
+        Some(at) => {
+            let now = now();
+            if at > now {
+                tokio::time::sleep(at - now).await;
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a signal that means: end the stack.
+async fn next_signal(signals: &mut Signals) {
+    use futures_core::Stream;
+    let next = std::future::poll_fn(|context| std::pin::Pin::new(&mut *signals).poll_next(context));
+    if next.await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn keeper_gone(keeper: Rc<Keeper>) {
+    // What the keeper says of dead shims is told by their lines as well.
+    while keeper.next().await.is_some() {}
+}
+
+/// The engine's time: the kernel's monotonic clock.
+fn now() -> Time {
+    Time(sys::monotonic_ns() / 1000)
+}
+
+impl Supervisor {
+    /// Something an effect reports.
+    fn take(&mut self, event: Event) {
+        if let Event::Prepared { folder, result: Err(reason) } = &event
+            && self.try_other_source(folder, reason)
+        {
+            return;
+        }
+        self.give(&event);
+    }
+
+    /// One event: step, write down, begin the effects.
+    fn give(&mut self, event: &Event) {
+        let actions = self.engine.step(now(), event);
+        for action in actions {
+            self.begin(action);
+        }
+        hands::note(event);
+    }
+
+    fn signalled(&mut self) {
+        let command = if self.engine.is_stopping() { Command::Kill } else { Command::Down };
+        self.operate(command);
+    }
+
+    fn operate(&mut self, command: Command) -> u64 {
+        self.operations += 1;
+        let operation = self.operations;
+        self.give(&Event::Command { operation, command });
+        operation
+    }
+
+    fn save(&mut self) {
+        if let Err(error) = self.journal.write(&self.reading.profile(), self.engine.saved()) {
+            crate::say(&format!("state.json cannot be written: {error}"));
+        }
+    }
+
+    fn sweep_logs(&self) {
+        let retention = self.reading.retention();
+        let paths = self.paths.clone();
+        tokio::task::spawn_blocking(move || retention.sweep(&paths));
+    }
+
+    /// Nothing is left: what was ours goes too.
+    fn leave(&self) {
+        for entry in std::fs::read_dir(&self.paths.run).into_iter().flatten().flatten() {
+            // The keeper's own lock goes with the keeper.
+            if entry.file_name() == "keeper" {
+                continue;
+            }
+            let path = entry.path();
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        }
+    }
+
+    fn begin(&mut self, action: Action) {
+        match action {
+            Action::Save => self.save(),
+            Action::Exit { code } => self.ended = Some(code),
+            other => self.carry_out(other),
+        }
+    }
+}

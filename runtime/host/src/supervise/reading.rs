@@ -1,0 +1,243 @@
+//! The manifests: read beside the loop, in a thread that may block, one reading at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use core_engine::event::{Event, Loaded};
+use core_engine::plan::Plan;
+use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Supervisor;
+use crate::deps::{self, Progress};
+use crate::launch::Launch;
+use crate::load::{self, Locator, Options, Stack, Wanted};
+use crate::logs::Retention;
+use crate::net::Listening;
+use crate::paths::Paths;
+
+/// Why the manifests are read.
+pub(super) enum Purpose {
+    /// To carry out what they say.
+    Apply {
+        /// Who waits for the number of the operation.
+        answer: Option<oneshot::Sender<Result<u64, Vec<Problem>>>>,
+    },
+    /// To say what carrying them out would do.
+    Plan(oneshot::Sender<Result<Plan, Vec<Problem>>>),
+    /// Because a source could not give its binary; the folder that was asked for, and why.
+    OtherSource { folder: String, reason: String },
+}
+
+/// What a reading brought.
+pub(super) struct Outcome {
+    purpose: Purpose,
+    result: Result<Box<Stack>, Vec<Diagnostic>>,
+    locator: Locator,
+}
+
+/// What is known of the manifests.
+pub(super) struct Reading {
+    profile: Option<String>,
+    select: Vec<String>,
+    stack: Option<Box<Stack>>,
+    /// At home while nothing is being read.
+    locator: Option<Locator>,
+    waiting: Vec<Purpose>,
+    failed_sources: BTreeMap<(String, usize), String>,
+    outcomes: mpsc::UnboundedSender<Outcome>,
+}
+
+/// One binary to be fetched or built.
+pub(super) struct Job {
+    folder: String,
+    wanted: Wanted,
+    /// What must have landed first.
+    tool: Option<(String, Wanted)>,
+    /// Why earlier sources could not give it.
+    earlier: Vec<String>,
+}
+
+impl Reading {
+    pub(super) fn new(profile: Option<String>, select: Vec<String>, outcomes: mpsc::UnboundedSender<Outcome>) -> Self {
+        Self {
+            profile,
+            select,
+            stack: None,
+            locator: Some(Locator::default()),
+            waiting: Vec::new(),
+            failed_sources: BTreeMap::new(),
+            outcomes,
+        }
+    }
+
+    pub(super) fn profile(&self) -> String {
+        self.profile.clone().unwrap_or_else(|| "local".into())
+    }
+
+    /// How another supervisor of this stack is to be started.
+    pub(super) fn launch(&self, ours: &Launch) -> Launch {
+        Launch { profile: Some(self.profile()), ..ours.clone() }
+    }
+
+    /// Whether the manifests have never been good, and are being read now.
+    pub(super) fn is_first(&self) -> bool {
+        self.stack.is_none() && self.locator.is_none()
+    }
+
+    pub(super) fn stack(&self) -> Option<&Stack> {
+        self.stack.as_deref()
+    }
+
+    pub(super) fn retention(&self) -> Retention {
+        let specs = self.stack.iter().flat_map(|stack| stack.topology.services.values());
+        Retention { limits: specs.map(|spec| (spec.name.to_string(), spec.log.clone())).collect() }
+    }
+
+    pub(super) fn job(&self, folder: &str) -> Option<Job> {
+        let all = &self.stack.as_ref()?.wanted;
+        let wanted = all.get(folder)?.clone();
+        let tool = wanted.tool.as_ref().and_then(|(_, folder)| folder.clone());
+        let tool = tool.and_then(|folder| Some((folder.clone(), all.get(&folder)?.clone())));
+        let of_this = self.failed_sources.iter().filter(|((binary, _), _)| *binary == wanted.binary);
+        let earlier = of_this.map(|(_, reason)| reason.clone()).collect();
+        Some(Job { folder: folder.to_owned(), wanted, tool, earlier })
+    }
+}
+
+impl Job {
+    /// Fetches or builds, beside the loop.
+    pub(super) fn begin(self, paths: &Paths, progress: &Progress, inbox: &mpsc::UnboundedSender<Event>) {
+        let (paths, progress, inbox) = (paths.clone(), progress.clone(), inbox.clone());
+        tokio::task::spawn_local(async move {
+            let mut result = Ok(());
+            if let Some((folder, tool)) = &self.tool {
+                progress.say(&self.folder, "waiting for its tools");
+                result =
+                    deps::prepare(&paths, folder, tool, &progress).await.map_err(|error| format!("{folder}: {error}"));
+            }
+            if result.is_ok() {
+                result = deps::prepare(&paths, &self.folder, &self.wanted, &progress).await;
+            }
+            progress.end(&self.folder);
+            let result = result.map_err(|error| {
+                let mut all = self.earlier;
+                all.push(format!("{}: {error}", self.wanted.source.word()));
+                all.join("; ")
+            });
+            let _ = inbox.send(Event::Prepared { folder: self.folder, result });
+        });
+    }
+}
+
+impl Supervisor {
+    /// Reads the manifests for the first time.
+    pub(super) fn read(&mut self) {
+        self.begin_reading(Purpose::Apply { answer: None });
+    }
+
+    pub(super) fn begin_reading(&mut self, purpose: Purpose) {
+        let Some(mut locator) = self.reading.locator.take() else {
+            self.reading.waiting.push(purpose);
+            return;
+        };
+        let mut ports: BTreeMap<(ServiceName, u32, Identifier), u16> = self.engine.saved().ports();
+        if let Some(stack) = self.reading.stack() {
+            ports.extend(stack.ports.clone());
+        }
+        let options = Options {
+            profile: Some(self.reading.profile()),
+            ports,
+            busy: BTreeSet::new(),
+            make_secrets: matches!(purpose, Purpose::Apply { .. }),
+            failed_sources: self.reading.failed_sources.clone(),
+        };
+        let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
+        tokio::task::spawn_blocking(move || {
+            let options = Options { busy: Listening::read().ports(), ..options };
+            let result = load::load(&paths, &options, &mut locator).map(Box::new);
+            let _ = outcomes.send(Outcome { purpose, result, locator });
+        });
+    }
+
+    pub(super) fn take_reading(&mut self, outcome: Outcome) {
+        let Outcome { purpose, result, locator } = outcome;
+        self.reading.locator = Some(locator);
+        let problems = |faults: &[Diagnostic]| faults.iter().map(Diagnostic::problem).collect::<Vec<_>>();
+        match (purpose, result) {
+            (Purpose::Apply { answer }, Ok(stack)) => {
+                self.apply(stack, answer.is_some());
+                if let Some(answer) = answer {
+                    let operation = self.operate(core_engine::event::Command::Settle);
+                    let _ = answer.send(Ok(operation));
+                }
+                self.after_first_reading();
+            }
+            (Purpose::Apply { answer }, Err(faults)) => {
+                let problems = problems(&faults);
+                self.give(&Event::Rejected(problems.clone()));
+                if let Some(answer) = answer {
+                    let _ = answer.send(Err(problems));
+                }
+                self.after_first_reading();
+            }
+            (Purpose::Plan(answer), Ok(stack)) => {
+                let _ = answer.send(Ok(self.engine.plan_for(&stack.topology, false)));
+            }
+            (Purpose::Plan(answer), Err(faults)) => {
+                let _ = answer.send(Err(problems(&faults)));
+            }
+            (Purpose::OtherSource { .. }, Ok(stack)) => self.apply(stack, false),
+            (Purpose::OtherSource { folder, reason }, Err(_)) => {
+                // No source is left: now it is told.
+                self.give(&Event::Prepared { folder, result: Err(reason) });
+            }
+        }
+        if !self.reading.waiting.is_empty() {
+            let purpose = self.reading.waiting.remove(0);
+            self.begin_reading(purpose);
+        }
+    }
+
+    fn apply(&mut self, mut stack: Box<Stack>, again: bool) {
+        self.announcements.append(&mut stack.announcements);
+        if again {
+            self.reading.failed_sources.clear();
+        }
+        let loaded = Loaded {
+            topology: stack.topology.clone(),
+            present: deps::present(&self.paths),
+            ports: stack.ports.clone(),
+            range: stack.range.clone(),
+            again,
+            select: self.reading.select.iter().filter_map(|name| ServiceName::new(name).ok()).collect(),
+        };
+        let held: BTreeSet<(String, String)> = stack
+            .topology
+            .services
+            .values()
+            .flat_map(|spec| spec.held_ports().map(|(name, _)| (spec.name.to_string(), name.to_string())))
+            .collect();
+        self.reading.stack = Some(stack);
+        self.give(&Event::Loaded(loaded));
+        self.shims.keep_held(|service, port| held.contains(&(service.to_owned(), port.to_owned())));
+    }
+
+    fn after_first_reading(&mut self) {
+        while let Some((command, answer)) = self.early.pop_front() {
+            let operation = self.operate(command);
+            let _ = answer.send(operation);
+        }
+    }
+
+    /// A binary could not be had: another source is tried, where there is one.
+    pub(super) fn try_other_source(&mut self, folder: &str, reason: &str) -> bool {
+        let Some(wanted) = self.reading.stack().and_then(|stack| stack.wanted.get(folder)) else { return false };
+        if wanted.index + 1 >= wanted.sources {
+            return false;
+        }
+        let key = (wanted.binary.clone(), wanted.index);
+        self.reading.failed_sources.insert(key, reason.to_owned());
+        self.begin_reading(Purpose::OtherSource { folder: folder.to_owned(), reason: reason.to_owned() });
+        true
+    }
+}
