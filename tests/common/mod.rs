@@ -1,0 +1,243 @@
+//! A stack in a folder of its own, and what the kernel says of it.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+pub(crate) mod proc;
+
+use std::fs;
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// `core` as it was built for these tests.
+pub(crate) const CORE: &str = env!("CARGO_BIN_EXE_core");
+/// How long anything may take that takes a moment: machines are slow at times.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Stacks so far, for names and port ranges of their own.
+static STACKS: AtomicU32 = AtomicU32::new(0);
+
+/// A stack in a temporary folder. When it goes out of sight nothing of it is left running.
+pub(crate) struct Stack {
+    pub(crate) root: PathBuf,
+    folder: Option<tempfile::TempDir>,
+    env: Vec<(String, String)>,
+}
+
+impl Stack {
+    /// An empty stack, with a range of ports of its own.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("core-test-").tempdir().expect("a temporary folder");
+        let root = fs::canonicalize(folder.path()).expect("the folder");
+        Self::at(root, Some(folder))
+    }
+
+    /// A stack in a folder that is there.
+    pub(crate) fn at(root: PathBuf, folder: Option<tempfile::TempDir>) -> Self {
+        fs::create_dir_all(root.join("services")).expect("services/");
+        fs::create_dir_all(root.join("manifests")).expect("manifests/");
+        let stack = Self { root, folder, env: Vec::new() };
+        // Stacks of other tests and of other test binaries run at the same time.
+        let number = STACKS.fetch_add(1, Ordering::Relaxed) + 7 * std::process::id();
+        let first = 12_000 + 60 * (number % 250);
+        if !stack.root.join("manifests/local.json").exists() {
+            stack.write(
+                "manifests/local.json",
+                &json!({"ports": {"auto": format!("{first}-{}", first + 59)}}).to_string(),
+            );
+        }
+        stack
+    }
+
+    /// With a variable in the environment of `core`.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Writes a file of the stack.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+
+    /// Writes a manifest.
+    pub(crate) fn service(&self, name: &str, manifest: &Value) -> &Self {
+        self.write(&format!("services/{name}/service.json"), &manifest.to_string());
+        self
+    }
+
+    /// A service that is a shell line.
+    pub(crate) fn shell(&self, name: &str, line: &str, compose: Value) -> &Self {
+        self.service(name, &json!({"process": {"command": line, "shell": true, "compose": compose}}))
+    }
+
+    /// `core` with these words, in this stack.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(CORE);
+        command.args(words).current_dir(&self.root).stdin(Stdio::null());
+        // What the machine's own environment says of stacks is none of theirs.
+        for name in ["CORE_ROOT", "CORE_PROFILE", "COLUMNS"] {
+            command.env_remove(name);
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs `core` to its end.
+    pub(crate) fn core(&self, words: &[&str]) -> Said {
+        Said::of(self.command(words).output().expect("core runs"))
+    }
+
+    /// Runs `core` and expects it to end well.
+    pub(crate) fn ok(&self, words: &[&str]) -> Said {
+        let said = self.core(words);
+        assert_eq!(said.code, 0, "core {}\n{}{}\n{}", words.join(" "), said.out, said.err, self.own_log());
+        said
+    }
+
+    /// Brings the stack up.
+    pub(crate) fn up(&self) -> Said {
+        self.ok(&["up", "-d"])
+    }
+
+    /// The state as JSON.
+    pub(crate) fn status(&self) -> Value {
+        let said = self.ok(&["status", "--json"]);
+        serde_json::from_str(&said.out).expect("status is JSON")
+    }
+
+    /// The first instance of a service, as `status` shows it.
+    pub(crate) fn instance(&self, service: &str) -> Value {
+        let status = self.status();
+        let instances = status["instances"].as_array().expect("instances");
+        instances.iter().find(|one| one["service"] == service).cloned().unwrap_or(Value::Null)
+    }
+
+    /// The process of a service.
+    pub(crate) fn pid(&self, service: &str) -> u32 {
+        let instance = self.instance(service);
+        let pid = instance["pid"].as_u64().unwrap_or_else(|| panic!("{service} has no process: {instance}"));
+        u32::try_from(pid).expect("a process number")
+    }
+
+    /// The output of a service, as `core logs` prints it, without its prefix.
+    pub(crate) fn lines(&self, service: &str) -> Vec<String> {
+        let said = self.core(&["logs", "-n", "all", "--json", service]);
+        let entries = said.out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        entries.filter_map(|entry| Some(entry["line"].as_str()?.to_owned())).collect()
+    }
+
+    /// What supervisor and keeper said.
+    pub(crate) fn own_log(&self) -> String {
+        fs::read_to_string(self.root.join(".core-stack/core.log")).unwrap_or_default()
+    }
+
+    /// The run folder, where there is one.
+    pub(crate) fn run_folder(&self) -> Option<PathBuf> {
+        fs::read_link(self.root.join(".core-stack/run")).ok()
+    }
+
+    /// All processes that belong to this stack: ours by their command line or their root, services by what they hold.
+    pub(crate) fn processes(&self) -> Vec<proc::Process> {
+        proc::of_stack(&self.root)
+    }
+
+    /// The process of the supervisor.
+    pub(crate) fn supervisor(&self) -> u32 {
+        let is_supervisor = |one: &proc::Process| one.args.get(1).is_some_and(|word| word == "supervise");
+        eventually("a supervisor runs", || self.processes().into_iter().find(is_supervisor).map(|one| one.pid))
+    }
+
+    /// Expects that nothing of the stack is left: no process, no socket, no folder.
+    pub(crate) fn expect_nothing_left(&self, run: Option<&Path>) {
+        let left = self.processes();
+        assert!(left.is_empty(), "left: {left:#?}");
+        if let Some(run) = run {
+            assert!(!run.exists(), "{} is left", run.display());
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let status = self.core(&["status"]);
+            eprintln!("--- status\n{}{}--- core.log\n{}", status.out, status.err, self.own_log());
+        }
+        let _ = self.command(&["down", "--kill"]).output();
+        for left in self.processes() {
+            proc::kill(left.pid);
+        }
+        if std::env::var_os("KEEP").is_some()
+            && let Some(folder) = self.folder.take()
+        {
+            eprintln!("kept: {}", folder.keep().display());
+        }
+    }
+}
+
+/// What a program said, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Waits until `look` finds something.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "not within {} s: {what}", PATIENCE.as_secs());
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    eventually(what, || is_so().then_some(()));
+}
+
+/// A port that nobody listens on now.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    listener.local_addr().expect("its address").port()
+}
+
+/// An HTTP GET request: status and body.
+pub(crate) fn http_get(url: &str) -> Option<(u16, String)> {
+    let rest = url.strip_prefix("http://")?;
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let address = address.replace("localhost", "127.0.0.1");
+    let mut stream = std::net::TcpStream::connect(&address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    use std::io::Write as _;
+    write!(stream, "GET /{path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Some((status, body))
+}

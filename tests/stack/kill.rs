@@ -1,0 +1,193 @@
+//! `kill -9` of the supervisor: nothing that serves is touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::common::{Stack, eventually, proc, until};
+use crate::fixture;
+
+pub(crate) const TESTS: &[(&str, fn())] = &[
+    ("the_supervisor_is_killed_fifty_times", the_supervisor_is_killed_fifty_times),
+    ("what_dies_without_a_supervisor_is_restarted_once", what_dies_without_a_supervisor_is_restarted_once),
+    ("a_killed_keeper_is_replaced", a_killed_keeper_is_replaced),
+    ("a_killed_shim_is_replaced", a_killed_shim_is_replaced),
+    ("down_works_without_a_supervisor", down_works_without_a_supervisor),
+    ("a_killed_up_leaves_the_stack_running", a_killed_up_leaves_the_stack_running),
+];
+
+/// A service that says numbers until it is stopped.
+const CHATTER: &str = "i=0; while true; do echo n $i; i=$((i+1)); test $((i % 200)) = 0 && sleep 0.05; done";
+
+fn chatty_stack() -> Stack {
+    let stack = Stack::new();
+    stack.shell("chatty", CHATTER, json!({"log_configuration": {"rotation": {"max_size_mb": 1, "max_backups": 0}}}));
+    stack.service(
+        "probed",
+        &json!({"process": {"command": fixture::command(), "args": ["fixture", "http", "${port.http}"],
+            "compose": {"readiness_probe": {"http_get": {"port": "${port.http}"}, "period_seconds": 0.2}}},
+            "ports": {"http": {"port": "auto"}}}),
+    );
+    stack
+}
+
+/// All lines of a stream of numbers are there, once and in order.
+fn expect_every_number(stack: &Stack, service: &str) -> usize {
+    let folder = stack.root.join(format!(".core-stack/logs/{service}/{service}-0"));
+    let mut segments: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("its logs").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(number) = name.strip_suffix(".log").and_then(|name| name.strip_prefix("1.1.out.")) {
+            segments.insert(number.parse().expect("a number"), fs::read(entry.path()).expect("a segment"));
+        }
+    }
+    let text: Vec<u8> = segments.into_values().flatten().collect();
+    let text = String::from_utf8(text).expect("text");
+    for (number, line) in text.lines().enumerate() {
+        assert_eq!(line, format!("n {number}"));
+    }
+    text.lines().count()
+}
+
+fn the_supervisor_is_killed_fifty_times() {
+    let stack = chatty_stack();
+    stack.up();
+    let pids = (stack.pid("chatty"), stack.pid("probed"));
+    let run = stack.run_folder();
+    let mut slowest = Duration::ZERO;
+    for round in 0..50 {
+        let supervisor = stack.supervisor();
+        proc::kill(supervisor);
+        until("it is gone", || !proc::lives(supervisor));
+        let began = Instant::now();
+        eventually("status answers", || (stack.core(&["status"]).code == 0).then_some(()));
+        slowest = slowest.max(began.elapsed());
+        assert_eq!((stack.pid("chatty"), stack.pid("probed")), pids, "round {round}");
+        until("both are ready", || stack.core(&["status", "--check"]).code == 0);
+    }
+    println!("slowest answer after a kill: {} ms", slowest.as_millis());
+    assert!(slowest < Duration::from_secs(20), "status took {slowest:?}");
+    stack.ok(&["stop", "chatty"]);
+    let lines = expect_every_number(&stack, "chatty");
+    assert!(lines > 1000, "it said only {lines} lines");
+    assert_eq!(stack.instance("probed")["restarts"], 0);
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+fn what_dies_without_a_supervisor_is_restarted_once() {
+    let stack = Stack::new();
+    stack.shell("mortal", "echo begin >> begins; while ! test -e die; do sleep 0.02; done; rm die; exit 42", json!({}));
+    stack.up();
+    for round in 1..=5_u64 {
+        let pid = stack.pid("mortal");
+        let supervisor = stack.supervisor();
+        let keeper = proc::Process::of(supervisor).expect("it").parent;
+        // The keeper is held still, so that no supervisor is there when it dies.
+        proc::send(keeper, "STOP");
+        proc::kill(supervisor);
+        until("no supervisor runs", || proc::Process::of(supervisor).is_none_or(|one| one.state == 'Z'));
+        stack.write("die", "");
+        until("it has died", || !proc::lives(pid));
+        proc::send(keeper, "CONT");
+        until("it runs again", || stack.core(&["status", "--check"]).code == 0);
+        let instance = stack.instance("mortal");
+        assert_eq!(
+            (instance["exit_code"].as_u64(), instance["restarts"].as_u64()),
+            (Some(42), Some(round)),
+            "{instance}"
+        );
+    }
+    let begins = fs::read_to_string(stack.root.join("begins")).expect("the file").lines().count();
+    assert_eq!(begins, 6, "once at first, and once after each of five deaths");
+}
+
+fn a_killed_keeper_is_replaced() {
+    let stack = chatty_stack();
+    stack.up();
+    let pids = (stack.pid("chatty"), stack.pid("probed"));
+    for _ in 0..3 {
+        let supervisor = stack.supervisor();
+        let keeper = proc::Process::of(supervisor).expect("it").parent;
+        proc::kill(keeper);
+        until("another supervisor runs under another keeper", || {
+            let mut ours = stack.processes().into_iter();
+            ours.any(|one| {
+                one.args.get(1).is_some_and(|word| word == "supervise") && one.pid != supervisor && one.parent != keeper
+            })
+        });
+        until("all are ready", || stack.core(&["status", "--check"]).code == 0);
+        assert_eq!((stack.pid("chatty"), stack.pid("probed")), pids);
+    }
+    stack.ok(&["stop", "chatty"]);
+    expect_every_number(&stack, "chatty");
+    let run = stack.run_folder();
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+fn a_killed_shim_is_replaced() {
+    let stack = chatty_stack();
+    stack.up();
+    let pids = (stack.pid("chatty"), stack.pid("probed"));
+    for _ in 0..5 {
+        for pid in [pids.0, pids.1] {
+            let name = if pid == pids.0 { "core-shim chatty-0@1" } else { "core-shim probed-0@1" };
+            let shim = || {
+                stack
+                    .processes()
+                    .into_iter()
+                    .find(|one| one.args.first().is_some_and(|word| word == name))
+                    .map(|one| one.pid)
+            };
+            let before = eventually("its shim", shim);
+            proc::kill(before);
+            eventually("another shim", || shim().filter(|now| *now != before));
+        }
+    }
+    until("all are ready", || stack.core(&["status", "--check"]).code == 0);
+    assert_eq!((stack.pid("chatty"), stack.pid("probed")), pids);
+    // Its end is still seen, and what it had said is all there.
+    stack.ok(&["stop", "chatty"]);
+    assert!(!proc::lives(pids.0));
+    expect_every_number(&stack, "chatty");
+    proc::send(pids.1, "SEGV");
+    until("it runs again", || stack.instance("probed")["restarts"] == 1);
+    let run = stack.run_folder();
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+fn down_works_without_a_supervisor() {
+    let stack = Stack::new();
+    stack.shell("one", "trap '' TERM; while true; do sleep 0.1; done", json!({}));
+    stack.shell("two", "exec sleep 1000", json!({}));
+    stack.up();
+    let run = stack.run_folder();
+    let supervisor = stack.supervisor();
+    let keeper = proc::Process::of(supervisor).expect("it").parent;
+    // Neither answers.
+    proc::send(keeper, "STOP");
+    proc::kill(supervisor);
+    stack.ok(&["down", "--kill"]);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+fn a_killed_up_leaves_the_stack_running() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    let mut up = stack
+        .command(&["up"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("core runs");
+    until("it runs", || stack.core(&["status", "--check"]).code == 0);
+    let pid = stack.pid("one");
+    let _ = up.kill();
+    let _ = up.wait();
+    assert_eq!(stack.pid("one"), pid);
+    stack.ok(&["down"]);
+}

@@ -1,0 +1,325 @@
+//! Up and down, start and stop, restarts, what the commands say and how they exit.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::common::{PATIENCE, Stack, eventually, proc, until};
+use crate::fixture;
+
+pub(crate) const TESTS: &[(&str, fn())] = &[
+    ("up_and_down_leave_nothing", up_and_down_leave_nothing),
+    ("down_may_be_repeated_and_needs_no_stack", down_may_be_repeated_and_needs_no_stack),
+    ("a_second_up_is_a_client_of_the_first", a_second_up_is_a_client_of_the_first),
+    ("up_of_one_service_brings_what_it_depends_on", up_of_one_service_brings_what_it_depends_on),
+    ("stop_start_and_restart", stop_start_and_restart),
+    ("a_crash_is_restarted_and_counted", a_crash_is_restarted_and_counted),
+    ("up_says_why_a_service_fails", up_says_why_a_service_fails),
+    ("up_gives_a_slow_service_no_more_than_its_timeout", up_gives_a_slow_service_no_more_than_its_timeout),
+    ("a_missing_program_is_named", a_missing_program_is_named),
+    ("a_taken_port_is_named_with_its_owner", a_taken_port_is_named_with_its_owner),
+    ("a_liveness_probe_restarts", a_liveness_probe_restarts),
+    ("signals_end_the_stack_in_the_foreground", signals_end_the_stack_in_the_foreground),
+    ("signals_to_the_keeper_end_the_stack", signals_to_the_keeper_end_the_stack),
+    ("without_a_supervisor_commands_say_so", without_a_supervisor_commands_say_so),
+    ("an_edit_is_planned_and_applied", an_edit_is_planned_and_applied),
+    ("a_root_of_200_characters_works", a_root_of_200_characters_works),
+    ("secrets_are_not_shown", secrets_are_not_shown),
+];
+
+fn up_and_down_leave_nothing() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.shell("two", "sleep 1000 & sleep 1000", json!({}));
+    let said = stack.up();
+    assert!(said.err.contains("ready"), "{}", said.err);
+    let status = stack.status();
+    assert_eq!(status["state"], "running");
+    assert_eq!(status["instances"].as_array().map(Vec::len), Some(2));
+    let run = stack.run_folder();
+    assert!(run.as_ref().is_some_and(|run| run.exists()));
+    assert!(stack.processes().len() >= 7, "{:#?}", stack.processes());
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+fn down_may_be_repeated_and_needs_no_stack() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.ok(&["down"]);
+    stack.up();
+    stack.ok(&["down"]);
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(None);
+}
+
+fn a_second_up_is_a_client_of_the_first() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.up();
+    let (pid, supervisor) = (stack.pid("one"), stack.supervisor());
+    stack.up();
+    assert_eq!((stack.pid("one"), stack.supervisor()), (pid, supervisor));
+    assert_eq!(stack.processes().len(), 4, "{:#?}", stack.processes());
+}
+
+fn up_of_one_service_brings_what_it_depends_on() {
+    let stack = Stack::new();
+    stack.shell("db", "exec sleep 1000", json!({}));
+    stack.shell("web", "exec sleep 1000", json!({"depends_on": {"db": {}}}));
+    stack.shell("other", "exec sleep 1000", json!({}));
+    stack.ok(&["up", "-d", "web"]);
+    assert_eq!(stack.instance("db")["phase"], "ready");
+    assert_eq!(stack.instance("web")["phase"], "ready");
+    assert_eq!(stack.instance("other")["phase"], "ended");
+    assert_eq!(stack.instance("other")["reason"], "disabled");
+    assert_eq!(stack.status()["state"], "running");
+    stack.up();
+    assert_eq!(stack.instance("other")["phase"], "ready");
+    let unknown = stack.core(&["up", "-d", "wbe"]);
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    assert!(unknown.err.contains("`wbe`") && unknown.err.contains("`web`"), "{}", unknown.err);
+}
+
+fn stop_start_and_restart() {
+    let stack = Stack::new();
+    stack.shell("db", "exec sleep 1000", json!({}));
+    stack.shell("web", "exec sleep 1000", json!({"depends_on": {"db": {}}}));
+    stack.up();
+    let (db, web) = (stack.pid("db"), stack.pid("web"));
+    stack.ok(&["stop", "db"]);
+    assert!(!proc::lives(db));
+    // What depends on it runs on.
+    assert_eq!(stack.pid("web"), web);
+    let instance = stack.instance("db");
+    assert_eq!((instance["phase"].as_str(), instance["reason"].as_str()), (Some("ended"), Some("stopped")));
+    assert_eq!(stack.status()["state"], "degraded");
+    assert_eq!(stack.core(&["status", "--check"]).code, 1);
+    stack.ok(&["start", "db"]);
+    assert!(stack.pid("db") != db);
+    assert_eq!(stack.core(&["status", "--check"]).code, 0);
+    let generation = stack.status()["generation"].as_u64();
+    stack.ok(&["restart", "web"]);
+    assert!(stack.pid("web") != web);
+    assert_eq!(stack.status()["generation"].as_u64(), generation.map(|number| number + 1));
+    let unknown = stack.core(&["stop", "webb"]);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.err.contains("did you mean `web`?"), "{}", unknown.err);
+}
+
+fn a_crash_is_restarted_and_counted() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({"availability": {"restart": "always"}}));
+    stack.up();
+    let first = stack.pid("one");
+    proc::send(first, "SEGV");
+    let second = eventually("it runs again", || {
+        let pid = u32::try_from(stack.instance("one")["pid"].as_u64()?).ok()?;
+        (pid != first).then_some(pid)
+    });
+    let instance = stack.instance("one");
+    assert_eq!((instance["restarts"].as_u64(), instance["exit_code"].as_i64()), (Some(1), Some(139)), "{instance}");
+    assert!(proc::lives(second));
+}
+
+fn up_says_why_a_service_fails() {
+    let stack = Stack::new();
+    stack.shell("good", "exec sleep 1000", json!({}));
+    stack.shell("bad", "echo the reason is this; exit 7", json!({"availability": {"backoff_seconds": 0}}));
+    let said = stack.core(&["up", "-d"]);
+    assert_eq!(said.code, 1);
+    for words in ["bad-0@1", "exited with 7", "the reason is this", "left running"] {
+        assert!(said.err.contains(words), "{words}: {}", said.err);
+    }
+    // What runs is left running.
+    assert!(proc::lives(stack.pid("good")));
+}
+
+fn up_gives_a_slow_service_no_more_than_its_timeout() {
+    let stack = Stack::new();
+    stack.shell("slow", "exec sleep 1000", json!({"readiness_probe": {"exec": {"command": "exit 3"}}}));
+    let began = Instant::now();
+    let said = stack.core(&["up", "-d", "--timeout", "1"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("not ready after 1 s") && said.err.contains("exited with 3"), "{}", said.err);
+    assert!(began.elapsed() < PATIENCE);
+}
+
+fn a_missing_program_is_named() {
+    let stack = Stack::new();
+    stack.service(
+        "gone",
+        &json!({"process": {"command": "no-such-program", "compose": {"availability": {"restart": "no"}}}}),
+    );
+    let said = stack.core(&["up", "-d"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("no-such-program: no such file or directory"), "{}", said.err);
+    stack.service(
+        "gone",
+        &json!({"process": {"command": "sleep", "args": ["9"], "working_dir": "nowhere",
+        "compose": {"availability": {"restart": "no"}}}}),
+    );
+    stack.ok(&["down"]);
+    let said = stack.core(&["up", "-d"]);
+    assert!(said.err.contains("working directory") && said.err.contains("/nowhere"), "{}", said.err);
+}
+
+fn a_taken_port_is_named_with_its_owner() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = listener.local_addr().expect("its address").port();
+    let stack = Stack::new();
+    stack.service(
+        "web",
+        &json!({"process": {"command": "sleep", "args": ["1000"],
+        "compose": {"availability": {"restart": "no"}}}, "ports": {"http": {"port": port}}}),
+    );
+    let said = stack.core(&["up", "-d"]);
+    assert_eq!(said.code, 1);
+    let owner = format!("process {}", std::process::id());
+    assert!(said.err.contains(&format!("port {port} is taken by {owner}")), "{}", said.err);
+}
+
+fn a_liveness_probe_restarts() {
+    let stack = Stack::new();
+    stack.service(
+        "web",
+        &json!({"process": {"command": fixture::command(), "args": ["fixture", "http", "${port.http}", "--unless", "${root}/sick"],
+            "compose": {
+                "readiness_probe": {"tcp": {"port": "${port.http}"}},
+                "liveness_probe": {"http_get": {"port": "${port.http}"}, "period_seconds": 0.05, "failure_threshold": 2}}},
+            "ports": {"http": {"port": "auto"}}}),
+    );
+    stack.up();
+    let first = stack.pid("web");
+    stack.write("sick", "");
+    until("it was restarted", || stack.instance("web")["restarts"].as_u64() > Some(0));
+    std::fs::remove_file(stack.root.join("sick")).expect("the file");
+    until("it is ready again", || stack.instance("web")["phase"] == "ready");
+    assert!(!proc::lives(first));
+}
+
+fn signals_end_the_stack_in_the_foreground() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let stack = Stack::new();
+        stack.shell("one", "exec sleep 1000", json!({}));
+        let mut up = stack
+            .command(&["up"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("core runs");
+        until("it runs", || stack.core(&["status", "--check"]).code == 0);
+        let run = stack.run_folder();
+        proc::send(up.id(), signal);
+        let status = up.wait().expect("it ends");
+        assert!(status.success(), "{signal}: {status}");
+        stack.expect_nothing_left(run.as_deref());
+    }
+}
+
+fn signals_to_the_keeper_end_the_stack() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.up();
+    let run = stack.run_folder();
+    let supervisor = proc::Process::of(stack.supervisor()).expect("the supervisor");
+    proc::send(supervisor.parent, "TERM");
+    until("nothing is left", || stack.processes().is_empty());
+    until("the run folder is gone", || !run.as_ref().is_some_and(|run| run.join("core.sock").exists()));
+}
+
+fn without_a_supervisor_commands_say_so() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    for words in [&["status"][..], &["stop", "one"], &["restart", "one"], &["apply"], &["logs", "-f"]] {
+        let said = stack.core(words);
+        assert_eq!(said.code, 3, "{words:?}: {said:?}");
+        assert!(said.err.contains("no supervisor runs"), "{words:?}: {}", said.err);
+    }
+    let plan = stack.ok(&["plan"]);
+    assert!(plan.out.contains("start"), "{}", plan.out);
+    let outside = stack.command(&["status"]).current_dir("/").output().expect("core runs");
+    assert_eq!(outside.status.code(), Some(2));
+    let typo = stack.core(&["statsu"]);
+    assert_eq!(typo.code, 2);
+    assert!(typo.err.contains("did you mean `core status`?"), "{}", typo.err);
+}
+
+fn an_edit_is_planned_and_applied() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.shell("two", "exec sleep 1000", json!({}));
+    stack.up();
+    let (one, two) = (stack.pid("one"), stack.pid("two"));
+    let nothing = stack.ok(&["plan"]);
+    assert!(nothing.out.contains("nothing to do"), "{}", nothing.out);
+    stack.shell("two", "exec sleep 2000", json!({}));
+    stack.shell("three", "exec sleep 1000", json!({}));
+    let plan = stack.ok(&["plan", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan.out).expect("a plan");
+    assert_eq!(plan["services"]["one"]["change"], "keep");
+    assert_eq!(plan["services"]["two"]["change"], "restart");
+    assert_eq!(plan["services"]["three"]["change"], "start");
+    assert_eq!(stack.pid("two"), two, "a plan changes nothing");
+    stack.ok(&["apply"]);
+    assert_eq!(stack.pid("one"), one);
+    assert!(stack.pid("two") != two);
+    assert!(proc::lives(stack.pid("three")));
+    // A broken manifest changes nothing, and is named.
+    stack.write("services/two/service.json", "{");
+    let broken = stack.core(&["apply"]);
+    assert_eq!(broken.code, 2, "{broken:?}");
+    assert!(broken.err.contains("services/two/service.json:1:"), "{}", broken.err);
+    assert_eq!(stack.pid("one"), one);
+    let status = stack.status();
+    assert_eq!(status["problems"][0]["file"], "services/two/service.json");
+    assert_eq!(status["problems"][0]["line"], 1);
+}
+
+fn a_root_of_200_characters_works() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut root = std::fs::canonicalize(folder.path()).expect("the folder");
+    while root.as_os_str().len() < 200 {
+        root = root.join("a-folder-with-a-long-name");
+    }
+    let stack = Stack::at(root, Some(folder));
+    stack.service(
+        "web",
+        &json!({"process": {"command": fixture::command(), "args": ["fixture", "http", "${port.http}"],
+            "compose": {"readiness_probe": {"http_get": {"port": "${port.http}"}}}},
+            "ports": {"http": {"port": "auto"}}}),
+    );
+    stack.up();
+    stack.ok(&["logs"]);
+    assert_eq!(stack.status()["state"], "running");
+    let run = stack.run_folder();
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+fn secrets_are_not_shown() {
+    let stack = Stack::new();
+    stack.write(".secrets/db", "open-sesame\n");
+    let path = stack.root.join(".secrets/db");
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+    stack.service(
+        "one",
+        &json!({"process": {"command": "sh", "args": ["-c", "test \"$SECRET\" = open-sesame && exec sleep 1000"],
+            "env": {"SECRET": "${secret.db}", "API_TOKEN": "very-private", "URL": "db://u:${secret.db}@h"}}}),
+    );
+    stack.up();
+    let status = stack.ok(&["status", "--json"]).out;
+    let spec = stack.ok(&["one", "spec"]).out;
+    let explained = stack.ok(&["one", "spec", "--explain"]).out;
+    let plan = stack.ok(&["plan", "--json"]).out;
+    for (what, text) in
+        [("status", status), ("spec", spec), ("explain", explained), ("plan", plan), ("log", stack.own_log())]
+    {
+        assert!(!text.contains("open-sesame") && !text.contains("very-private"), "{what}: {text}");
+    }
+    let pid = stack.pid("one");
+    let process = proc::Process::of(pid).expect("the process");
+    assert!(!process.args.iter().any(|word| word.contains("very-private")));
+    std::thread::yield_now();
+    assert!(Duration::ZERO < PATIENCE);
+}

@@ -1,0 +1,35 @@
+//! Stacks of real processes: what a user does, and what the kernel says of it.
+//!
+//! This binary is the fixture too: started with `fixture …` it is a service with knobs (`tests/fixture`), so that a
+//! fresh clone needs nothing else to be built.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../fixture/mod.rs"]
+mod fixture;
+
+mod edge;
+mod kill;
+mod lifecycle;
+mod logs;
+mod order;
+mod truth;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    if words.get(1).is_some_and(|word| word == "fixture") {
+        fixture::run(&words[2..]);
+        return;
+    }
+    let arguments = Arguments::from_args();
+    let mut trials: Vec<Trial> = Vec::new();
+    for (name, run) in [lifecycle::TESTS, order::TESTS, truth::TESTS, kill::TESTS, logs::TESTS, edge::TESTS].concat() {
+        trials.push(Trial::test(name, move || {
+            run();
+            Ok(())
+        }));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
