@@ -37,20 +37,17 @@ while True:
         Some(text)
     };
     assert_eq!(eventually("it greets", greets), "hello");
+    let pid = stack.pid("held");
     let supervisor = stack.supervisor();
     proc::kill(supervisor);
-    proc::kill(
-        stack
-            .processes()
-            .iter()
-            .find(|one| one.args.first().is_some_and(|word| word == "python3"))
-            .expect("it runs")
-            .pid,
-    );
+    proc::kill(pid);
+    until("it has died", || !proc::lives(pid));
     // Nobody accepts for a while; nobody is refused either.
     assert_eq!(greets().as_deref(), Some("hello"));
     until("a supervisor runs", || stack.core(&["status", "--check"]).code == 0);
-    proc::kill(stack.pid("held"));
+    let pid = stack.pid("held");
+    proc::kill(pid);
+    until("it has died", || !proc::lives(pid));
     assert_eq!(greets().as_deref(), Some("hello"));
     stack.ok(&["down"]);
     assert!(greets().is_none(), "the port is open after the stack has ended");

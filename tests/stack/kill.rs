@@ -68,7 +68,8 @@ fn the_supervisor_is_killed_fifty_times() {
         until("both are ready", || stack.core(&["status", "--check"]).code == 0);
     }
     println!("slowest answer after a kill: {} ms", slowest.as_millis());
-    assert!(slowest < Duration::from_secs(20), "status took {slowest:?}");
+    // Within a second on a machine that does nothing else; a noisy one gets its time.
+    assert!(slowest < Duration::from_secs(10), "status took {slowest:?}");
     stack.ok(&["stop", "chatty"]);
     let lines = expect_every_number(&stack, "chatty");
     assert!(lines > 1000, "it said only {lines} lines");
@@ -153,7 +154,7 @@ fn a_killed_shim_is_replaced() {
     stack.ok(&["stop", "chatty"]);
     assert!(!proc::lives(pids.0));
     expect_every_number(&stack, "chatty");
-    proc::send(pids.1, "SEGV");
+    proc::kill(pids.1);
     until("it runs again", || stack.instance("probed")["restarts"] == 1);
     let run = stack.run_folder();
     stack.ok(&["down"]);

@@ -125,7 +125,9 @@ fn a_crash_is_restarted_and_counted() {
 fn up_says_why_a_service_fails() {
     let stack = Stack::new();
     stack.shell("good", "exec sleep 1000", json!({}));
-    stack.shell("bad", "echo the reason is this; exit 7", json!({"availability": {"backoff_seconds": 0}}));
+    // Never ready, so that it cannot have been for a moment.
+    let bad = json!({"availability": {"backoff_seconds": 0}, "readiness_probe": {"exec": {"command": "false"}}});
+    stack.shell("bad", "echo the reason is this; exit 7", bad);
     let said = stack.core(&["up", "-d"]);
     assert_eq!(said.code, 1);
     for words in ["bad-0@1", "exited with 7", "the reason is this", "left running"] {

@@ -123,7 +123,7 @@ fn every_probe_tells_ready_from_not_ready() {
     };
     stack.service("url", &http(json!({"http_get": {"url": "http://127.0.0.1:${port.http}/x"}})));
     stack.service("parts", &http(json!({"http_get": {"host": "127.0.0.1", "port": "${port.http}", "path": "/x"}})));
-    stack.service("status", &http(json!({"http_get": {"port": "${port.http}", "status_code": 503}})));
+    stack.service("code", &http(json!({"http_get": {"port": "${port.http}", "status_code": 503}})));
     stack.service("body", &http(json!({"http_get": {"port": "${port.http}", "body_contains": "pid "}})));
     stack.service("tcp", &http(json!({"tcp": {"port": "${port.http}"}})));
     stack.shell(
@@ -148,7 +148,7 @@ S(os.environ[\"SOCKET\"],http.server.SimpleHTTPRequestHandler).serve_forever()'"
     stack.service("unix", &manifest);
     stack.service("wrong-body", &http(json!({"http_get": {"port": "${port.http}", "body_contains": "not this"}})));
     stack.service("wrong-status", &http(json!({"http_get": {"port": "${port.http}", "status_code": 204}})));
-    stack.ok(&["up", "-d", "url", "parts", "status", "body", "tcp", "exec", "unix"]);
+    stack.ok(&["up", "-d", "url", "parts", "code", "body", "tcp", "exec", "unix"]);
     stack.core(&["up", "-d", "--timeout", "1", "wrong-body", "wrong-status"]);
     for (service, why) in [("wrong-body", "does not hold `not this`"), ("wrong-status", "expected 204")] {
         let instance = stack.instance(service);

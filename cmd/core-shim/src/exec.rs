@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid, setsid};
 
@@ -17,6 +17,9 @@ use crate::wire::Start;
 
 /// The first descriptor of a held socket.
 const FIRST_SOCKET: RawFd = 3;
+/// The kernel's highest signal number, and the size of its set of signals.
+const LAST_SIGNAL: i32 = 64;
+const SIGNAL_SET_BYTES: usize = 8;
 
 /// What a child takes along.
 pub(crate) struct Child<'a> {
@@ -156,13 +159,18 @@ fn errno_of(error: &std::io::Error) -> Errno {
 }
 
 /// As a login would leave them: nothing blocked, nothing ignored, SIGPIPE included.
+///
+/// The kernel is asked directly, for the C library keeps two signals to itself (32 and 33), and a `core` that was
+/// itself started by its `posix_spawn` may have inherited them ignored.
 fn signals() -> Result<(), Errno> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator() {
-        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
-            // SAFETY: the default handler runs no code of ours.
-            unsafe { sigaction(signal, &default) }?;
-        }
+    /// The kernel's `struct sigaction`, all zero: the default action. It is no longer than this on any Linux.
+    const DEFAULT: [u64; 4] = [0; 4];
+    for signal in 1..=LAST_SIGNAL {
+        // SAFETY: the default action runs no code of ours, and the kernel only reads the structure. KILL and STOP are
+        // refused, as they should be.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), std::ptr::null::<u64>(), SIGNAL_SET_BYTES);
+        };
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }

@@ -30,6 +30,8 @@ const PROVEN_NS: u64 = 1_000_000_000;
 /// The pause after the first failed start of the supervisor, and the longest.
 const FIRST_PAUSE_NS: u64 = 100_000_000;
 const LONGEST_PAUSE_NS: u64 = 30_000_000_000;
+/// The longest pause after a supervisor that had answered, however briefly: one that can serve is back within a second.
+const LONGEST_PAUSE_AFTER_AN_ANSWER_NS: u64 = 500_000_000;
 /// Signals that mean: end the stack.
 const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
@@ -223,9 +225,13 @@ impl Keeper {
         let now = sys::monotonic_ns();
         let proven = supervisor.answering_since.is_some_and(|since| now.saturating_sub(since) >= PROVEN_NS);
         self.failures = if proven { 0 } else { self.failures + 1 };
+        let longest = match supervisor.answering_since {
+            Some(_) => LONGEST_PAUSE_AFTER_AN_ANSWER_NS,
+            None => LONGEST_PAUSE_NS,
+        };
         let pause = match self.failures {
             0 | 1 => 0,
-            several => FIRST_PAUSE_NS.saturating_mul(1 << (several - 2).min(10)).min(LONGEST_PAUSE_NS),
+            several => FIRST_PAUSE_NS.saturating_mul(1 << (several - 2).min(10)).min(longest),
         };
         self.start_at = Some(now + pause);
     }

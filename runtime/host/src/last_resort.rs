@@ -164,13 +164,10 @@ impl Line {
         let mut line = Self { stream, incoming: FrameBuffer::default(), number: 0, is_empty: false };
         let until = Instant::now() + Duration::from_secs(5);
         loop {
-            match line.next(until)? {
-                Report::Hello { number, life, .. } => {
-                    line.number = number;
-                    line.is_empty = matches!(life, Life::Idle | Life::Exited { leftovers: false, .. });
-                    return Some(line);
-                }
-                _ => continue,
+            if let Report::Hello { number, life, .. } = line.next(until)? {
+                line.number = number;
+                line.is_empty = matches!(life, Life::Idle | Life::Exited { leftovers: false, .. });
+                return Some(line);
             }
         }
     }

@@ -25,7 +25,9 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Exit {
         Ok(PlanAnswer { problems, .. }) => match context.load(&paths) {
             Err(exit) => return exit,
             Ok(_) => {
-                problems.iter().for_each(|problem| render::note(&render::diagnostics::problem(problem)));
+                for problem in &problems {
+                    render::note(&render::diagnostics::problem(problem));
+                }
                 return Exit::Usage;
             }
         },

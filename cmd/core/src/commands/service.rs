@@ -26,7 +26,8 @@ pub(crate) async fn run(context: &Context, words: &[OsString]) -> Exit {
         return unknown(context, first, verb);
     }
     let explain = options == ["--explain"];
-    if !options.is_empty() && !(verb == "spec" && explain) {
+    let takes_them = options.is_empty() || (verb == "spec" && explain);
+    if !takes_them {
         render::error(&format!("`core {first} {verb}` does not take `{}`", options.join(" ")));
         return Exit::Usage;
     }
@@ -58,7 +59,7 @@ fn unknown(context: &Context, first: &str, verb: &str) -> Exit {
         .ok()
         .and_then(|paths| std::fs::read_dir(paths.root.join("services")).ok())
         .into_iter()
-        .flat_map(|entries| entries.flatten())
+        .flat_map(Iterator::flatten)
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     if services.iter().any(|service| service == first) {

@@ -166,6 +166,10 @@ impl Engine {
         if self.down.is_some() {
             return StackState::Stopping;
         }
+        if self.generation == Generation(0) {
+            // No topology has been loaded. What cannot be read will not come by waiting.
+            return if self.problems.is_empty() { StackState::Starting } else { StackState::Degraded };
+        }
         let mut state = ServiceState::Good;
         for (name, service) in &self.services {
             if self.held_back(name, service) == Some(StopReason::Disabled) {

@@ -5,6 +5,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use core_engine::InvocationId;
+
 use super::reader::StreamReader;
 use super::store::{SlotStream, streams};
 use super::{Entry, Selection};
@@ -108,19 +110,25 @@ fn beginning_of_last(stream: &SlotStream, count: usize) -> (usize, u64) {
     (0, 0)
 }
 
-/// The last lines of one invocation's service, for messages about a failure.
-pub fn last(paths: &Paths, invocation: &core_engine::InvocationId, count: usize) -> Vec<String> {
+/// The last lines of an instance, for messages about a failure: those of its newest invocation that said anything, up
+/// to this one. (What failed may have been started again by now, and has not spoken yet.)
+pub fn last(paths: &Paths, invocation: &InvocationId, count: usize) -> Vec<String> {
     let selection = Selection {
         services: vec![invocation.instance.service().to_string()],
         last: Some(count.max(200)),
         since_ns: None,
     };
-    let name = invocation.to_string();
+    let instance = format!("{}.", invocation.instance);
+    let mut newest = 0_u32;
     let mut lines = Vec::new();
     read(paths, &selection, &mut |entry| {
-        if entry.invocation == name {
-            lines.push(entry.line);
+        let number = entry.invocation.strip_prefix(&instance).and_then(|number| number.parse().ok());
+        let Some(number) = number.filter(|number| (newest..=invocation.number).contains(number)) else { return };
+        if number > newest {
+            newest = number;
+            lines.clear();
         }
+        lines.push(entry.line);
     });
     let skip = lines.len().saturating_sub(count);
     lines.split_off(skip)

@@ -88,8 +88,12 @@ fn found(instance: &InstanceId, invocation: u32, note: Note, life: Life) -> Foun
 fn recorded(paths: &Paths, instance: &InstanceId) -> Option<Found> {
     let place = Place::new(&paths.run, &instance.to_string());
     let Ok(record) = Invocation::read(&place.invocation()) else {
-        // Nothing was ever begun in it.
-        let _ = fs::remove_dir_all(place.folder());
+        // Nothing was ever begun in it, or its record is damaged. Where something may live, the folder stays: whoever
+        // would start this instance is refused by what it holds, and says so.
+        let is_free = guard::open_lock(&place).is_ok_and(|lock| guard::try_lock(&lock).unwrap_or(false));
+        if is_free && !place.invocation().exists() {
+            let _ = fs::remove_dir_all(place.folder());
+        }
         return None;
     };
     let ended = Ended::read(&place.exit()).ok().filter(|ended| ended.number == record.number);
