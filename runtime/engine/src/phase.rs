@@ -229,6 +229,15 @@ impl Phase {
             _ => None,
         }
     }
+
+    /// The same phase, of a process that is known better now.
+    #[must_use]
+    pub fn with_pid(mut self, pid: u32) -> Self {
+        if let Self::Probing { process, .. } | Self::Ready { process } | Self::Draining { process, .. } = &mut self {
+            process.pid = pid;
+        }
+        self
+    }
 }
 
 /// Answers of one probe, and when the next question is due.

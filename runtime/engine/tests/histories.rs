@@ -68,7 +68,10 @@ fn every_history_keeps_every_promise() {
     }
     println!("{count} histories, {steps} steps, {:.1} s", began.elapsed().as_secs_f64());
     println!("{}", coverage.table());
+    println!("On average a history has\n{}", coverage.averages(count));
     assert!(failures.is_empty(), "broken promises:\n{}", failures.join("\n"));
+    let too_few = coverage.too_few(count);
+    assert!(too_few.is_empty(), "histories have too few of these: {too_few:?}");
     let missing = coverage.missing();
     assert!(missing.is_empty(), "pairs that may occur and did not: {missing:?}");
 }

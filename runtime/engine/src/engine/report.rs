@@ -147,10 +147,9 @@ impl Engine {
                 Stop::Asked { .. } => self.send_request(id),
                 Stop::Killed { .. } => self.kill(id, why),
             },
-            (Phase::Probing { process, by }, Life::Running { pid }) => {
-                self.set_phase(id, Phase::Probing { process: Process { pid: *pid, ..process }, by });
-            }
-            (_, Life::Running { .. } | Life::Unattended) => {}
+            // Whoever found it without a shim could not tell its process.
+            (phase, Life::Running { pid }) => self.set_phase(id, phase.with_pid(*pid)),
+            (_, Life::Unattended) => {}
             (_, Life::Exited { exit, leftovers }) => self.exited(&invocation, *exit, *leftovers),
             (_, Life::Recorded { exit }) => self.exited(&invocation, *exit, false),
             (_, Life::Idle) => self.exited(&invocation, Exit::Unknown, false),

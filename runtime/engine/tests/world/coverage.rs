@@ -42,18 +42,62 @@ pub(crate) const EVENTS: [&str; 30] = [
 
 const COLUMNS: usize = PhaseName::ALL.len();
 
+/// What a history is made of. Of everything but services and edits, a fault each.
+pub(crate) const PARTS: [&str; 18] = [
+    "services",
+    "edits",
+    "a broken manifest",
+    "the supervisor vanishes",
+    "a shim dies",
+    "a binary cannot be had",
+    "a start is refused",
+    "a port is taken",
+    "a start is slow",
+    "a process ends by itself",
+    "it leaves some behind",
+    "it never gets healthy",
+    "it gets stuck",
+    "it flaps",
+    "a probe is slow",
+    "a request to end is ignored",
+    "a kill misses",
+    "the edge's pointers fail",
+];
+/// How many of each there are in a history on average, at least.
+const AT_LEAST: [u64; PARTS.len()] = [4, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+
 #[derive(Clone)]
 pub(crate) struct Coverage {
     pub(crate) counts: Vec<[u64; COLUMNS]>,
+    parts: [u64; PARTS.len()],
 }
 
 impl Default for Coverage {
     fn default() -> Self {
-        Self { counts: vec![[0; COLUMNS]; EVENTS.len()] }
+        Self { counts: vec![[0; COLUMNS]; EVENTS.len()], parts: [0; PARTS.len()] }
     }
 }
 
 impl Coverage {
+    /// Counts parts of a history.
+    pub(crate) fn part(&mut self, name: &str, how_many: usize) {
+        let part = PARTS.iter().position(|have| *have == name).expect("a part of the list");
+        self.parts[part] += how_many as u64;
+    }
+
+    /// What the histories were made of, on average.
+    pub(crate) fn averages(&self, histories: u64) -> String {
+        let lines = PARTS.iter().zip(self.parts);
+        let lines: Vec<String> = lines.map(|(name, count)| format!("{name:<28}{}", tenths(count, histories))).collect();
+        lines.join("\n")
+    }
+
+    /// Parts of which the histories had too few.
+    pub(crate) fn too_few(&self, histories: u64) -> Vec<&'static str> {
+        let all = PARTS.into_iter().zip(self.parts.into_iter().zip(AT_LEAST));
+        all.filter(|(_, (count, least))| *count < least * histories).map(|(name, _)| name).collect()
+    }
+
     pub(crate) fn count(&mut self, engine: &Engine, event: &Event) {
         let (kind, of) = kind_of(engine, event);
         let Some(row) = EVENTS.iter().position(|have| *have == kind) else { return };
@@ -88,6 +132,9 @@ impl Coverage {
                 *mine += theirs;
             }
         }
+        for (mine, theirs) in self.parts.iter_mut().zip(other.parts) {
+            *mine += theirs;
+        }
     }
 
     pub(crate) fn table(&self) -> String {
@@ -116,6 +163,11 @@ impl Coverage {
         }
         all
     }
+}
+
+fn tenths(count: u64, of: u64) -> String {
+    let tenths = (count * 10).checked_div(of).unwrap_or(0);
+    format!("{:>4}.{}", tenths / 10, tenths % 10)
 }
 
 enum Of {

@@ -14,7 +14,7 @@ impl World {
         match action {
             Action::Save => self.saved = Some(self.engine.saved()),
             Action::Prepare { folder, .. } => {
-                let result = if self.chaos && self.rng.percent(15) {
+                let result = if self.fault("a binary cannot be had", 30) {
                     Err("no such file".to_owned())
                 } else {
                     self.present.insert(folder.clone());
@@ -30,7 +30,8 @@ impl World {
                     return;
                 }
                 tree.prepare(&order);
-                let pause = self.rng.millis(0, if self.chaos && self.rng.clone().percent(5) { 3000 } else { 20 });
+                let longest = if self.fault("a start is slow", 8) { 3000 } else { 20 };
+                let pause = self.rng.millis(0, longest);
                 self.at(pause, Later::Exec(order));
             }
             Action::Signal { invocation, scope, .. } => self.signal(&invocation, scope == Scope::Tree),
@@ -61,8 +62,8 @@ impl World {
                 self.tell_soon(Event::Counted { instance, established });
             }
             Action::Route(table) => {
-                let slow = self.chaos && self.rng.percent(5);
-                let pause = self.rng.millis(0, if slow { 3000 } else { 25 });
+                let longest = if self.chaos && self.rng.percent(5) { 3000 } else { 25 };
+                let pause = self.rng.millis(0, longest);
                 let life = self.life;
                 self.at(pause, Later::Write(life, table.service, table.version, table.targets));
             }
@@ -74,11 +75,17 @@ impl World {
         }
     }
 
+    /// Whether a fault of this kind happens now, of a hundred chances so many; and counts it.
+    pub(super) fn fault(&mut self, name: &str, percent: u64) -> bool {
+        let happens = self.chaos && self.rng.percent(percent);
+        self.coverage.part(name, usize::from(happens));
+        happens
+    }
+
     pub(super) fn exec(&mut self, order: &StartOrder) -> Result<(), String> {
         let id = order.invocation.instance.clone();
         let invocation = order.invocation.clone();
         let chaos = self.chaos;
-        let (fails, taken) = (chaos && self.rng.percent(6), chaos && self.rng.percent(4));
         let Some(tree) = self.trees.get(&id) else { return Ok(()) };
         // The order reached no shim, or an older one than the present.
         if tree.ordered != Some(order.invocation.number) {
@@ -88,7 +95,8 @@ impl World {
             return Err(format!("{} is started while something of {id} lives", order.invocation));
         }
         self.check_slot(order)?;
-        if fails || taken {
+        let taken = !order.ports.is_empty() && self.fault("a port is taken", 20);
+        if taken || self.fault("a start is refused", 10) {
             if let Some(tree) = self.trees.get_mut(&id) {
                 tree.invocation = tree.ordered.take().unwrap_or(tree.invocation);
                 tree.exit = Some(Exit::Code(126));
@@ -103,6 +111,9 @@ impl World {
         self.pids += 1;
         let pid = self.pids;
         let plan = tree::Plan::new(&mut self.rng, chaos, &order.spec, self.now);
+        for part in plan.faults() {
+            self.coverage.part(part, 1);
+        }
         if let Some((after, exit)) = plan.ends {
             self.at(after, Later::End(invocation.clone(), exit));
         }
@@ -116,7 +127,7 @@ impl World {
     }
 
     pub(super) fn leader_ends(&mut self, invocation: &InvocationId, exit: Exit) {
-        let leaves_some = self.chaos && self.rng.percent(15);
+        let leaves_some = self.chaos && self.rng.percent(30);
         let Some(tree) = self.trees.get_mut(&invocation.instance) else { return };
         if tree.invocation != invocation.number || tree.leader.is_none() {
             return;
@@ -125,6 +136,7 @@ impl World {
         tree.exit = Some(exit);
         let leftovers = leaves_some && exit != Exit::Signal(9);
         tree.leftovers = leftovers;
+        self.coverage.part("it leaves some behind", usize::from(leftovers));
         if tree.shim {
             self.tell_soon_in_order(invocation, Event::Exited { invocation: invocation.clone(), exit, leftovers });
         }
@@ -159,12 +171,13 @@ impl World {
     /// A signal that asks. It reaches its target only through a shim.
     pub(super) fn signal(&mut self, invocation: &InvocationId, whole_tree: bool) {
         let chaos = self.chaos;
-        let obeys = !(chaos && self.rng.percent(20));
+        let obeys = !(chaos && self.rng.percent(40));
         let pause = self.rng.millis(1, if chaos && self.rng.clone().percent(20) { 6000 } else { 300 });
         let Some(tree) = self.trees.get(&invocation.instance) else { return };
         if !tree.shim || tree.invocation != invocation.number {
             return;
         }
+        self.coverage.part("a request to end is ignored", usize::from(!obeys));
         if tree.leader.is_some() && obeys {
             self.at(pause, Later::Obey(invocation.clone(), Exit::Signal(15)));
         } else if tree.leftovers && whole_tree && obeys {
@@ -173,9 +186,10 @@ impl World {
     }
 
     pub(super) fn kill(&mut self, invocation: &InvocationId) {
-        let misses = self.chaos && self.rng.percent(5);
+        let misses = self.chaos && self.rng.percent(30);
         let pause = self.rng.millis(0, 30);
         let Some(tree) = self.trees.get_mut(&invocation.instance) else { return };
+        self.coverage.part("a kill misses", usize::from(tree.shim && misses));
         if !tree.shim || misses {
             return;
         }
@@ -203,9 +217,8 @@ impl World {
     }
 
     pub(super) fn probe(&mut self, invocation: InvocationId, probe: ProbeKind) {
-        let chaos = self.chaos;
-        let slow = chaos && self.rng.percent(4);
-        let pause = self.rng.millis(0, if slow { 2500 } else { 20 });
+        let longest = if self.fault("a probe is slow", 4) { 2500 } else { 20 };
+        let pause = self.rng.millis(0, longest);
         let good = self.trees.get(&invocation.instance).is_some_and(|tree| {
             tree.invocation == invocation.number && tree.answers(probe == ProbeKind::Liveness, self.now)
         });

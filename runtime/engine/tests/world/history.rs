@@ -15,7 +15,8 @@ impl World {
     /// The promise that was broken.
     pub(crate) fn history(&mut self) -> Result<(), String> {
         self.begin()?;
-        let acts = 7 + self.rng.below(8);
+        self.coverage.part("services", self.topology.services.len());
+        let acts = 9 + self.rng.below(8);
         for _ in 0..acts {
             let pause = self.rng.millis(1, 4000);
             self.run_for(pause)?;
@@ -45,8 +46,9 @@ impl World {
         }
         let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
         let one = self.rng.pick(&names).clone();
-        match self.rng.below(20) {
+        match self.rng.below(24) {
             0..=7 => {
+                self.coverage.part("edits", 1);
                 let old = self.topology.clone();
                 self.topology = stack::edit(&mut self.rng, &old);
                 self.load(false)
@@ -63,12 +65,15 @@ impl World {
                 let replicas = 1 + u32::try_from(self.rng.below(3)).unwrap_or(0);
                 self.operate(Command::Scale { service: one, replicas })
             }
-            16 => self.give(Event::Rejected(vec![Problem::of_service("a", "syntax", "broken".into())])),
-            17 => {
+            16..=18 => {
+                self.coverage.part("a broken manifest", 1);
+                self.give(Event::Rejected(vec![Problem::of_service("a", "syntax", "broken".into())]))
+            }
+            19 => {
                 let again = self.rng.percent(50);
                 self.load(again)
             }
-            18 => {
+            20..=22 => {
                 self.lose_a_shim();
                 Ok(())
             }
@@ -105,6 +110,7 @@ impl World {
     /// The supervisor is killed; in a while another begins.
     pub(super) fn vanish(&mut self) {
         self.note("the supervisor vanishes");
+        self.coverage.part("the supervisor vanishes", 1);
         self.life += 1;
         self.awake = false;
         let pause = self.rng.millis(1, 800);
@@ -119,6 +125,7 @@ impl World {
         }
         let id = self.rng.pick(&with_shim).clone();
         self.note(&format!("the shim of {id} dies"));
+        self.coverage.part("a shim dies", 1);
         if let Some(tree) = self.trees.get_mut(&id) {
             tree.shim = false;
             tree.lost = true;

@@ -284,7 +284,7 @@ impl World {
             // A supervisor that died writes nothing any more.
             Later::Write(life, ..) if life != self.life => Ok(()),
             Later::Write(_, service, version, targets) => {
-                if self.chaos && self.rng.percent(7) {
+                if self.fault("the edge's pointers fail", 20) {
                     self.tell_after(Duration::ZERO, Event::Routed { service, version, result: Err("no space".into()) });
                 } else {
                     self.routes.insert(service.clone(), targets);

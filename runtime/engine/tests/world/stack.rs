@@ -88,13 +88,17 @@ fn service(rng: &mut Rng, at: usize, has_edge: bool) -> ServiceSpec {
             spec.replicas = 2 + u32::try_from(rng.below(2)).unwrap_or(0);
         }
     }
-    if rng.percent(15) {
-        let folder = format!("dep-{}", rng.below(3));
-        let binary =
-            BinaryRef { path: folder.clone(), folder: Some(folder), version: "1".into(), source: "url".into() };
-        spec.binaries.insert(Identifier::new("dep").unwrap(), binary);
+    if rng.percent(45) {
+        fetch(rng, &mut spec);
     }
     spec
+}
+
+/// Its program is fetched, in one of several versions.
+fn fetch(rng: &mut Rng, spec: &mut ServiceSpec) {
+    let folder = format!("dep-{}", rng.below(12));
+    let binary = BinaryRef { path: folder.clone(), folder: Some(folder), version: "1".into(), source: "url".into() };
+    spec.binaries.insert(Identifier::new("dep").unwrap(), binary);
 }
 
 fn edge(rng: &mut Rng) -> ServiceSpec {
@@ -175,6 +179,7 @@ pub(crate) fn edit(rng: &mut Rng, old: &Topology) -> Topology {
         }
         6 => specs[at].disabled = rng.percent(30) && specs[at].kind == Kind::Process,
         7 => {}
+        9 if specs[at].kind == Kind::Process => fetch(rng, &mut specs[at]),
         8 => {
             // Two at once.
             for _ in 0..2 {

@@ -37,6 +37,8 @@ pub(crate) struct Tree {
 /// What an invocation will do.
 pub(crate) struct Plan {
     pub(crate) ends: Option<(Duration, Exit)>,
+    crashes: bool,
+    never_healthy: bool,
     healthy_from: Time,
     wedged_from: Option<Time>,
     flaps: Option<(Time, Time)>,
@@ -56,14 +58,27 @@ impl Plan {
         } else {
             None
         };
-        let healthy_from = now + if chaos && rng.percent(10) { never } else { rng.millis(0, 700) };
-        let wedged_from = (chaos && rng.percent(8)).then(|| now + rng.millis(500, 9000));
+        let never_healthy = chaos && rng.percent(10);
+        let healthy_from = now + if never_healthy { never } else { rng.millis(0, 700) };
+        let wedged_from = (chaos && rng.percent(10)).then(|| now + rng.millis(500, 9000));
         let flaps = (chaos && rng.percent(15)).then(|| {
             let from = now + rng.millis(500, 6000);
             (from, from + rng.millis(500, 9000))
         });
         let connected_until = now + if spec.route.is_some() { rng.millis(0, 9000) } else { Duration::ZERO };
-        Self { ends, healthy_from, wedged_from, flaps, connected_until }
+        let crashes = ends.is_some() && !one_shot;
+        Self { ends, crashes, never_healthy, healthy_from, wedged_from, flaps, connected_until }
+    }
+}
+
+impl Plan {
+    /// The faults that it holds.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &'static str> {
+        let never = self.never_healthy.then_some("it never gets healthy");
+        let stuck = self.wedged_from.map(|_| "it gets stuck");
+        let flaps = self.flaps.map(|_| "it flaps");
+        let ends = self.crashes.then_some("a process ends by itself");
+        [never, stuck, flaps, ends].into_iter().flatten()
     }
 }
 

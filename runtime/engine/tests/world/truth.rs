@@ -31,6 +31,12 @@ impl World {
                 return Err(format!("{id} is {}, and whether it runs is {runs}", phase.word()));
             }
         }
+        for shown in self.engine.view().instances {
+            let leader = self.trees.get(&shown.id).and_then(|tree| tree.leader);
+            if leader.is_some() && shown.pid != leader {
+                return Err(format!("{} is process {leader:?}, and {:?} is shown", shown.id, shown.pid));
+            }
+        }
         for service in self.topology.services.keys() {
             if !slots.iter().any(|slot| &slot.service == service) {
                 return Err(format!("{service} has no instance after all is calm"));
