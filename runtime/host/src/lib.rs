@@ -16,6 +16,8 @@ pub mod probes;
 pub mod shims;
 mod supervise;
 
+mod users;
+
 pub use supervise::supervise;
 
 /// Says something to whoever reads the supervisor's own log.

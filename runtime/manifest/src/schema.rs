@@ -66,6 +66,10 @@ impl Shape {
         let fitting: Vec<&Json> = variants.iter().copied().filter(|one| accepts_kind(one, node)).collect();
         match fitting.as_slice() {
             [] => out.push(mismatch(&variants, node, path)),
+            // One word among other things: whoever wrote another word is told all that would do.
+            [word] if word.get("const").is_some_and(|word| *word != node.to_json()) => {
+                out.push(mismatch(&variants, node, path));
+            }
             [one] => self.check_one(one, node, path, out),
             several => {
                 // Of several alternatives, the one with the fewest faults is what was meant; a wrong tag weighs more.
@@ -340,7 +344,7 @@ fn mismatch(variants: &[&Json], node: &Node, path: &str) -> Diagnostic {
     let expected =
         if all_words && words.len() > 1 { format!("one of {}", list(&words)) } else { expected.join(" or ") };
     let guess = node.text().and_then(|text| nearest(text, words.iter().map(String::as_str)));
-    let code = if all_words && node.text().is_some() { "wrong-value" } else { "wrong-type" };
+    let code = if !words.is_empty() && node.text().is_some() { "wrong-value" } else { "wrong-type" };
     Diagnostic::new(code, format!("{} is {}, expected {expected}", place(path), shown(node)))
         .at(node.span.clone())
         .help_opt(guess.map(|guess| format!("did you mean `{guess}`?")))

@@ -106,6 +106,21 @@ impl Node {
         node.span.clone()
     }
 
+    /// The place of the last key that `path` names, or of the nearest part that exists.
+    pub fn key_span_at(&self, path: &[&str]) -> Span {
+        let key = path.split_last().and_then(|(last, above)| {
+            let mut node = self;
+            for step in above {
+                node = node.get(step)?;
+            }
+            match &node.value {
+                Value::Object(entries) => entries.iter().map(|(key, _)| key).find(|key| key.name == *last),
+                _ => None,
+            }
+        });
+        key.map_or_else(|| self.span_at(path), |key| key.span.clone())
+    }
+
     /// The same value without its places.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {

@@ -27,7 +27,11 @@ impl<'a> Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnostic.message)
+        // A file without a text has no lines to show; it still has a name.
+        match &self.diagnostic.at {
+            Some(span) if self.source.is_none() => write!(f, "{}: {}", span.file.path, self.diagnostic.message),
+            _ => f.write_str(&self.diagnostic.message),
+        }
     }
 }
 

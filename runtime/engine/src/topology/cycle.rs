@@ -20,7 +20,7 @@ pub(super) fn find(topology: &Topology, places: &dyn Places) -> Option<Diagnosti
         if let Some(cycle) = visit(topology, name, &mut marks, &mut path) {
             let names: Vec<&str> = cycle.iter().map(|name| name.as_str()).collect();
             let (last, first) = (cycle[cycle.len() - 2], cycle[0]);
-            let at = places.span(last, &["process", "compose", "depends_on", first.as_str()]);
+            let at = places.key(last, &["process", "compose", "depends_on", first.as_str()]);
             return Some(
                 Diagnostic::new("cycle", format!("services wait for each other: {}", names.join(" → ")))
                     .at_opt(at)

@@ -44,10 +44,17 @@ impl PortRange {
 pub trait Places {
     /// The place of `path` in the manifest of `service`.
     fn span(&self, service: &ServiceName, path: &[&str]) -> Option<Span>;
+
+    /// The place of the last key of `path`, rather than of its value.
+    fn key(&self, service: &ServiceName, path: &[&str]) -> Option<Span>;
 }
 
 impl Places for () {
     fn span(&self, _: &ServiceName, _: &[&str]) -> Option<Span> {
+        None
+    }
+
+    fn key(&self, _: &ServiceName, _: &[&str]) -> Option<Span> {
         None
     }
 }
@@ -96,7 +103,7 @@ impl Topology {
     fn check_dependencies(&self, left_out: &BTreeSet<ServiceName>, places: &dyn Places, out: &mut Vec<Diagnostic>) {
         for spec in self.services.values() {
             for (other, condition) in &spec.depends_on {
-                let at = places.span(&spec.name, &["process", "compose", "depends_on", other.as_str()]);
+                let at = places.key(&spec.name, &["process", "compose", "depends_on", other.as_str()]);
                 let complain = |code, message: String, help: String| {
                     Diagnostic::new(code, message).at_opt(at.clone()).help(help).service(spec.name.as_str())
                 };

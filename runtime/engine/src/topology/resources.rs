@@ -43,12 +43,13 @@ fn ports(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
             let Some(number) = port.number else { continue };
             let key = (port.protocol == Protocol::Udp, number);
             if let Some((other, other_port)) = taken.get(&key) {
-                let whose = if *other == &spec.name { "it too".to_owned() } else { format!("`{other}` too") };
+                let message = if *other == &spec.name {
+                    format!("`{}` has port {number} twice: `{other_port}` and `{name}`", spec.name)
+                } else {
+                    format!("`{}` listens on port {number}, and so does `{other}`", spec.name)
+                };
                 out.push(
-                    Diagnostic::new(
-                        "duplicate-port",
-                        format!("`{}` listens on port {number}, and so does {whose}", spec.name),
-                    )
+                    Diagnostic::new("duplicate-port", message)
                     .at_opt(places.span(&spec.name, &["ports", name.as_str(), "port"]))
                     .also(places.span(other, &["ports", other_port, "port"]), "the other one")
                     .service(spec.name.as_str())

@@ -245,6 +245,10 @@ impl core_engine::topology::Places for Drafts {
     fn span(&self, service: &ServiceName, path: &[&str]) -> Option<Span> {
         self.services.get(service).map(|draft| draft.node.span_at(path))
     }
+
+    fn key(&self, service: &ServiceName, path: &[&str]) -> Option<Span> {
+        self.services.get(service).map(|draft| draft.node.key_span_at(path))
+    }
 }
 
 fn number(port: &Port) -> Option<u16> {
@@ -284,6 +288,14 @@ fn desugar(node: &mut Node) {
         let list = Node { value: Value::Array(vec![source]), span: span.clone() };
         *entries = own;
         entries.push((Key { name: "sources".into(), span }, list));
+    }
+}
+
+impl Draft {
+    /// The binaries that the text names, whether or not they make sense.
+    pub(super) fn named_binaries(&self) -> impl Iterator<Item = &str> {
+        let all = self.node.get("binaries").map(Node::elements).unwrap_or_default();
+        all.iter().filter_map(|binary| binary.get("name")?.text())
     }
 }
 

@@ -26,12 +26,16 @@ pub(super) fn finish(
     let mut specs = BTreeMap::new();
     for name in names {
         let Some(mut draft) = drafts.services.remove(&name) else { continue };
+        // A binary that is named and makes no sense was complained of; who uses it need not be besides.
+        let mut deps: BTreeMap<String, String> =
+            draft.named_binaries().map(|name| (name.to_owned(), name.to_owned())).collect();
+        deps.extend(located.paths(&name));
         let scope = Scope {
             root: sources.root.clone(),
             edge: sources.edge.clone(),
             env: env.clone(),
             secrets: sources.secrets.clone(),
-            deps: Some(located.paths(&name)),
+            deps: Some(deps),
             release: located.releases.get(&name).cloned(),
             ports: own_ports(&draft),
             others: others.clone(),

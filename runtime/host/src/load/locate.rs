@@ -102,11 +102,13 @@ impl Locator {
                 if let Some((other, first)) = defined.get(&binary.name)
                     && first.sources != binary.sources
                 {
+                    let message = if *other == service {
+                        format!("`{service}` has two binaries `{name}` with different sources")
+                    } else {
+                        format!("binary `{name}` of `{service}` has other sources than that of `{other}`")
+                    };
                     out.push(
-                        Diagnostic::new(
-                            "two-binaries",
-                            format!("binary `{name}` of `{service}` has other sources than that of `{other}`"),
-                        )
+                        Diagnostic::new("two-binaries", message)
                         .at(at)
                         .service(service.as_str())
                         .help("one name is one program: give one of them another name"),
@@ -123,8 +125,12 @@ impl Locator {
                     tried.map_err(|reason| reasons.push(format!("{}: {reason}", source.word()))).ok()
                 });
                 // What is named stands somewhere even when it is not there, so that nothing else is complained of.
-                let placeholder =
-                    || BinaryRef { folder: None, path: String::new(), version: String::new(), source: String::new() };
+                let placeholder = || BinaryRef {
+                    folder: None,
+                    path: binary.name.clone(),
+                    version: String::new(),
+                    source: String::new(),
+                };
                 let chosen = chosen.unwrap_or_else(|| {
                     out.push(
                         Diagnostic::new(
@@ -214,7 +220,7 @@ impl Locator {
             }
             Source::NextBuild { path } => {
                 let node = Identifier::new("node").ok().and_then(|name| siblings.get(&name));
-                let Some(node) = node.filter(|node| !node.path.is_empty()) else {
+                let Some(node) = node.filter(|node| !node.source.is_empty()) else {
                     return Err("it is built with the binary `node` of the same service, and there is none".into());
                 };
                 let app = paths.root.join(path);

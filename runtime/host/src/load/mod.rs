@@ -86,6 +86,9 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
     let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &mut out);
     drafts.allot_ports(&options.ports, &options.busy, &mut out);
     let topology = finish::finish(&mut drafts, &sources, &located, &mut out);
+    if let Some(topology) = &topology {
+        crate::users::check(topology, &drafts, &mut out);
+    }
     out.sort_by_key(|one| {
         let place = one.at.as_ref().map(|span| (span.file.path.clone(), span.start));
         (place.is_none(), place)

@@ -79,6 +79,7 @@ impl Sources {
             let path = entry.path().join("service.json");
             // Anything else in services/ is no business of ours.
             if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                seen |= misspelt(paths, &entry.path(), out);
                 continue;
             }
             if !entry.path().is_dir() {
@@ -92,7 +93,7 @@ impl Sources {
         if !seen {
             out.push(
                 Diagnostic::new("no-services", "there is no services/<name>/service.json")
-                    .help("`core init` writes a first one; or see the README's ten minutes"),
+                    .help("write services/hello/service.json, for example {\"process\": {\"command\": \"sleep\", \"args\": [\"1000\"]}}"),
             );
         }
     }
@@ -128,6 +129,21 @@ impl Sources {
     }
 }
 
+/// Complains of a folder that has no manifest, but a file that was meant to be one.
+fn misspelt(paths: &Paths, folder: &Path, out: &mut Vec<Diagnostic>) -> bool {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
+    let Some(meant) = core_manifest::name::nearest("service.json", names.iter().map(String::as_str)) else {
+        return false;
+    };
+    let folder = paths.shown(folder);
+    out.push(
+        Diagnostic::new("misspelt-file", format!("{folder} has no service.json, but `{meant}`"))
+            .help(format!("mv {folder}/{meant} {folder}/service.json")),
+    );
+    true
+}
+
 /// The profiles there are.
 pub fn profiles(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
@@ -150,9 +166,9 @@ fn read(paths: &Paths, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<Sou
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let file = Arc::new(SourceFile { path: shown.clone(), text: String::new() });
+            let file = Arc::new(SourceFile { path: shown, text: String::new() });
             out.push(
-                Diagnostic::new("unreadable", format!("{shown} cannot be read: {}", plain(&error)))
+                Diagnostic::new("unreadable", format!("the file cannot be read: {}", plain(&error)))
                     .at(Span::file(file))
                     .help("see to it that the user who runs core may read it"),
             );
@@ -164,9 +180,9 @@ fn read(paths: &Paths, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<Sou
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let file = Arc::new(SourceFile { path: shown.clone(), text });
+            let file = Arc::new(SourceFile { path: shown, text });
             out.push(
-                Diagnostic::new("not-text", format!("{shown} is not UTF-8 text"))
+                Diagnostic::new("not-text", "the file is not UTF-8 text")
                     .at(Span { file, start: valid, end: valid })
                     .help("save it as UTF-8"),
             );

@@ -10,10 +10,11 @@ use core_manifest::spec::Identity;
 use core_manifest::{Identifier, ServiceSpec};
 use core_shim::wire::{self, FileToWrite, LogPlace, Start};
 use nix::libc;
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::fill::fill_of;
+use crate::users;
 use crate::paths::Paths;
 
 /// The environment that `core up` had, without what is ours.
@@ -114,12 +115,12 @@ fn mark() -> std::io::Result<String> {
 /// Names become numbers here: a shim asks no directory of users.
 fn identity(spec: &Identity) -> Result<wire::Identity, Failure> {
     let failed = |message: String| Failure::Exec { stage: "user".into(), message };
-    let group = spec.group.as_deref().map(|group| gid(group).map_err(failed)).transpose()?;
+    let group = spec.group.as_deref().map(|group| users::group(group).map_err(failed)).transpose()?;
     let user = match (&spec.user, group) {
         (None, None) => None,
         (None, Some(group)) => Some((Uid::effective().as_raw(), group, Vec::new())),
         (Some(user), group) => {
-            let known = user_of(user).map_err(failed)?;
+            let known = users::user(user).map_err(failed)?;
             let group = group.unwrap_or_else(|| known.gid.as_raw());
             let name = std::ffi::CString::new(known.name.clone()).unwrap_or_default();
             let groups = nix::unistd::getgrouplist(&name, Gid::from_raw(group)).unwrap_or_default();
@@ -143,22 +144,6 @@ fn identity(spec: &Identity) -> Result<wire::Identity, Failure> {
         nice: spec.nice,
         oom_score_adj: spec.oom_score_adj,
     })
-}
-
-fn user_of(name: &str) -> Result<User, String> {
-    let found = match name.parse::<u32>() {
-        Ok(number) => User::from_uid(Uid::from_raw(number)),
-        Err(_) => User::from_name(name),
-    };
-    found.ok().flatten().ok_or_else(|| format!("there is no user `{name}`"))
-}
-
-fn gid(name: &str) -> Result<u32, String> {
-    if let Ok(number) = name.parse() {
-        return Ok(number);
-    }
-    let found = Group::from_name(name).ok().flatten();
-    found.map(|group| group.gid.as_raw()).ok_or_else(|| format!("there is no group `{name}`"))
 }
 
 /// Why a shim could not start something, for people.

@@ -119,14 +119,18 @@ impl Probe {
         let named =
             [probe.http_get.is_some(), probe.tcp.is_some(), probe.exec.is_some()].iter().filter(|one| **one).count();
         if named != 1 {
-            let found = if named == 0 { "none of them is there" } else { "several of them are there" };
+            let (found, help) = if named == 0 {
+                ("none of them is there", "add the one that shows best that the service can do its work")
+            } else {
+                ("several of them are there", "keep the one that shows best that the service can do its work")
+            };
             fail(
                 &[],
                 Diagnostic::new(
                     "bad-probe",
                     format!("a probe has exactly one of `http_get`, `tcp` and `exec`; {found}"),
                 )
-                .help("keep the one that shows best that the service can do its work"),
+                .help(help),
             );
             return None;
         }

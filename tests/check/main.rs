@@ -1,0 +1,50 @@
+//! `core check` on broken manifests: each complaint is worth reading, and none is a crash.
+//!
+//! A case is a stack with one fault (or several), and a snapshot of what `core check` says. `INSTA_UPDATE=always` writes
+//! the snapshots again; read them before you commit them.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../fixture/mod.rs"]
+#[allow(dead_code, reason = "nothing runs here")]
+mod fixture;
+
+mod manifest;
+mod rendering;
+mod schema;
+mod stack;
+
+use common::Stack;
+
+/// What `core check` says of these files, without colours and with the root's own path taken out.
+fn check(files: &[(&str, &str)]) -> String {
+    let stack = Stack::new();
+    for (path, text) in files {
+        stack.write(path, text);
+    }
+    told(&stack)
+}
+
+fn told(stack: &Stack) -> String {
+    let said = stack.core(&["check"]);
+    assert_eq!(said.code, 2, "a broken manifest is code 2\n{}{}", said.out, said.err);
+    assert_eq!(said.out, "", "complaints go to standard error");
+    assert!(!said.err.contains("panicked"), "{}", said.err);
+    said.err.replace(&stack.root.display().to_string(), "<root>")
+}
+
+/// A service that is whole, for the faults of others.
+const GOOD: &str = r#"{"process": {"command": "sleep", "args": ["1000"]}}"#;
+
+/// Compares what is said of one manifest with the snapshot of this name.
+macro_rules! faults {
+    ($($name:ident: $($path:expr => $text:expr),+ $(,)?;)+) => {$(
+        #[test]
+        fn $name() {
+            insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
+                insta::assert_snapshot!(stringify!($name), $crate::check(&[$(($path, $text)),+]));
+            });
+        }
+    )+};
+}
+use faults;
