@@ -1,16 +1,17 @@
 //! A stack in a folder of its own, and what the kernel says of it.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod http;
 pub(crate) mod proc;
 
 use std::fs;
-use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub(crate) use http::get as http_get;
 use serde_json::{Value, json};
 
 /// `core` as it was built for these tests.
@@ -223,21 +224,4 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
     listener.local_addr().expect("its address").port()
-}
-
-/// An HTTP GET request: status and body.
-pub(crate) fn http_get(url: &str) -> Option<(u16, String)> {
-    let rest = url.strip_prefix("http://")?;
-    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let address = address.replace("localhost", "127.0.0.1");
-    let mut stream = std::net::TcpStream::connect(&address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    use std::io::Write as _;
-    write!(stream, "GET /{path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer.split(' ').nth(1)?.parse().ok()?;
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    Some((status, body))
 }

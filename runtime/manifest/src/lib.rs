@@ -10,6 +10,7 @@
 
 pub mod diagnostic;
 pub mod dotenv;
+pub mod editor;
 pub mod manifest;
 pub mod name;
 pub mod placeholder;

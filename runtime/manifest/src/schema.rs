@@ -1,7 +1,7 @@
 //! The JSON Schema of what people write, and the check of a tree against it.
 //!
-//! The schema is generated from the Rust types; it is what editors get and what we check with, so that the two cannot
-//! differ. The check is our own (of the part of JSON Schema that our types produce), because its messages are the
+//! The schema is generated from the Rust types; it is what editors get (with the short forms, see `editor`) and what we
+//! check with, so that the two cannot differ. The check is our own (of the part of JSON Schema that our types produce), because its messages are the
 //! feature: every fault of a file in one go, each with its place, what was expected, and the nearest known name.
 
 use schemars::transform::{RecursiveTransform, Transform};

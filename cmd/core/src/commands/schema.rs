@@ -1,7 +1,7 @@
 //! `core schema` (hidden): what is generated from the types.
 
+use core_manifest::StackManifest;
 use core_manifest::schema::Shape;
-use core_manifest::{Manifest, StackManifest};
 
 use crate::cli::SchemaArgs;
 use crate::exit::Exit;
@@ -9,7 +9,7 @@ use crate::render;
 
 pub(crate) fn run(args: &SchemaArgs) -> Exit {
     let schema = match args.which.as_str() {
-        "service" => Shape::of::<Manifest>().json().clone(),
+        "service" => core_manifest::editor::schema(),
         "stack" => Shape::of::<StackManifest>().json().clone(),
         "api" => core_host::api::schema(),
         other => {

@@ -50,10 +50,10 @@ fn ports(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
                 };
                 out.push(
                     Diagnostic::new("duplicate-port", message)
-                    .at_opt(places.span(&spec.name, &["ports", name.as_str(), "port"]))
-                    .also(places.span(other, &["ports", other_port, "port"]), "the other one")
-                    .service(spec.name.as_str())
-                    .help("give one of them another number, or \"auto\""),
+                        .at_opt(places.span(&spec.name, &["ports", name.as_str(), "port"]))
+                        .also(places.span(other, &["ports", other_port, "port"]), "the other one")
+                        .service(spec.name.as_str())
+                        .help("give one of them another number, or \"auto\""),
                 );
             } else {
                 taken.insert(key, (&spec.name, name.as_str()));

@@ -109,9 +109,9 @@ impl Locator {
                     };
                     out.push(
                         Diagnostic::new("two-binaries", message)
-                        .at(at)
-                        .service(service.as_str())
-                        .help("one name is one program: give one of them another name"),
+                            .at(at)
+                            .service(service.as_str())
+                            .help("one name is one program: give one of them another name"),
                     );
                     continue;
                 }

@@ -14,8 +14,8 @@ use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::fill::fill_of;
-use crate::users;
 use crate::paths::Paths;
+use crate::users;
 
 /// The environment that `core up` had, without what is ours.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,44 @@
+//! How programs get into `.dep/`: fetched or built once, whole or not at all, and never to the harm of what runs.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod broken;
+mod build;
+mod escape;
+mod fetch;
+mod held;
+mod lock;
+mod order;
+mod parcel;
+mod pypi;
+mod server;
+mod shared;
+mod shelf;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials: Vec<Trial> = Vec::new();
+    let all = [
+        fetch::TESTS,
+        shared::TESTS,
+        order::TESTS,
+        broken::TESTS,
+        held::TESTS,
+        escape::TESTS,
+        lock::TESTS,
+        build::TESTS,
+        pypi::TESTS,
+    ];
+    for (name, run) in all.concat() {
+        trials.push(Trial::test(name, move || {
+            run();
+            Ok(())
+        }));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}

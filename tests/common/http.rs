@@ -1,0 +1,36 @@
+//! Requests over HTTP, as small as they can be: one connection each, no library between the test and what is sent.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use super::PATIENCE;
+
+/// An answer: its status and its body.
+pub(crate) type Answer = (u16, String);
+
+/// A GET request. `None` when nobody answered.
+pub(crate) fn get(url: &str) -> Option<Answer> {
+    request("GET", url, &[], "")
+}
+
+/// A request with headers and a body. `None` when nobody answered.
+pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Option<Answer> {
+    let rest = url.strip_prefix("http://")?;
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let address = address.replace("localhost", "127.0.0.1");
+    let mut stream = TcpStream::connect(&address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    // Version 1.0: the answer ends with the connection, and nobody cuts it into chunks.
+    let mut text = format!("{method} /{path} HTTP/1.0\r\nHost: {address}\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    stream.write_all(text.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Some((status, body))
+}

