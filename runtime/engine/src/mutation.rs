@@ -33,11 +33,15 @@ pub enum Mutation {
     ForgetBackoff,
     /// Keep a new version that failed before it took over.
     ForgetRollback,
+    /// Start what was written down before the manifests were read.
+    StartUnheard,
+    /// End what serves before what its successor needs was fetched.
+    StopBeforeFetch,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -52,5 +56,7 @@ impl Mutation {
         Self::ForgetFound,
         Self::ForgetBackoff,
         Self::ForgetRollback,
+        Self::StartUnheard,
+        Self::StopBeforeFetch,
     ];
 }

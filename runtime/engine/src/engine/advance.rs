@@ -61,7 +61,7 @@ impl Engine {
 
     fn try_start(&mut self, id: &InstanceId) {
         let instance = &self.instances[id];
-        if !self.informed {
+        if !self.informed || !(self.heard || mutated!(self, StartUnheard)) {
             return;
         }
         let needed: Vec<(String, bool)> = self
@@ -79,7 +79,7 @@ impl Engine {
             }
         }
         if let Some(message) = self.failed_binary(id)
-            && self.instances[id].candidate
+            && (self.instances[id].candidate || self.is_fetching(id))
         {
             self.candidate_failed(id, &Failure::Binary(message));
             return;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use core_manifest::{ServiceName, ServiceSpec};
+use core_manifest::{Problem, ServiceName, ServiceSpec};
 
 use super::instance::Instance;
 use super::service::{Service, Stage};
@@ -18,6 +18,7 @@ impl Engine {
         let topology = &loaded.topology;
         let first = !self.informed;
         self.informed = true;
+        self.heard = true;
         self.given_ports.clone_from(&loaded.ports);
         self.range = loaded.range.clone();
         self.problems.clear();
@@ -64,7 +65,17 @@ impl Engine {
         }
         self.save |= first;
         self.index_dependents();
+        self.settle_fetches();
         self.ensure_slots();
+    }
+
+    /// Broken manifests: what was wanted before is still wanted.
+    pub(super) fn rejected(&mut self, problems: &[Problem]) {
+        self.problems = problems.to_vec();
+        if !self.heard {
+            self.heard = true;
+            self.dirty.extend(self.instances.keys().cloned());
+        }
     }
 
     /// What `topology` would change.
@@ -138,11 +149,10 @@ impl Engine {
         }
     }
 
-    /// An edit taken back while its swap is still on the way: what serves simply stays.
+    /// An edit taken back while its replacement is still on the way: what serves simply stays.
     fn goes_back(&mut self, name: &ServiceName, spec: &Arc<ServiceSpec>) -> bool {
         let Some(service) = self.services.get_mut(name) else { return false };
-        let Some(rollout) =
-            service.rollout.take_if(|rollout| rollout.stage == Stage::Bringing && rollout.spec == *spec)
+        let Some(rollout) = service.rollout.take_if(|rollout| !rollout.stage.is_switched() && rollout.spec == *spec)
         else {
             return false;
         };
@@ -169,7 +179,7 @@ impl Engine {
             if let Some(rollout) = &service.rollout {
                 for replica in 0..service.replicas() {
                     let id = InstanceId::new(name.clone(), replica, rollout.born);
-                    if !self.instances.contains_key(&id) && rollout.stage == Stage::Bringing {
+                    if !self.instances.contains_key(&id) && !rollout.stage.is_switched() {
                         missing.push((id, rollout.spec.clone(), false));
                     }
                 }

@@ -69,6 +69,9 @@ pub struct Engine {
     generation: Generation,
     /// What is wanted is known: from what was written down, or from the manifests.
     informed: bool,
+    /// The manifests were read, or found broken, since this engine began. Until then what runs is kept, and nothing is
+    /// started: what was written down may not be wanted any more.
+    heard: bool,
     services: BTreeMap<ServiceName, Service>,
     instances: BTreeMap<InstanceId, Instance>,
     /// Who waits for whom, of any spec that counts. May name more than is true now.
@@ -182,7 +185,7 @@ impl Engine {
                 rollout: service.rollout.as_ref().map(|rollout| SavedRollout {
                     spec: rollout.spec.clone(),
                     born: rollout.born,
-                    switched: rollout.stage != Stage::Bringing,
+                    switched: rollout.stage.is_switched(),
                 }),
                 operator: service.operator,
                 scale: service.scale,
@@ -210,7 +213,7 @@ impl Engine {
         match event {
             Event::Restored { saved, found } => self.restored(saved.as_deref(), found),
             Event::Loaded(loaded) => self.loaded(loaded),
-            Event::Rejected(problems) => self.problems.clone_from(problems),
+            Event::Rejected(problems) => self.rejected(problems),
             Event::Command { operation, command } => self.command(*operation, command),
             Event::Prepared { folder, result } => self.prepared(folder, result),
             Event::Started { invocation, pid } => self.started(invocation, *pid),

@@ -104,6 +104,7 @@ impl Engine {
             self.changed.insert(id.service().clone());
             self.dirty.insert(id);
         }
+        self.settle_fetches();
     }
 
     pub(super) fn shim_lost(&mut self, id: &InstanceId) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use core_manifest::spec::Strategy;
 use core_manifest::{ServiceName, ServiceSpec};
 
 use super::instance::{Instance, Shim};
@@ -54,7 +55,11 @@ impl Engine {
         for (name, one) in &saved.services {
             let rollout = one.rollout.as_ref().map(|rollout| {
                 let until = self.now + one.spec.update.observe;
-                let stage = if rollout.switched { Stage::Observing { until } } else { Stage::Bringing };
+                let stage = match one.spec.update.strategy {
+                    _ if rollout.switched => Stage::Observing { until },
+                    Strategy::Restart => Stage::Fetching,
+                    Strategy::Swap | Strategy::Rolling => Stage::Bringing,
+                };
                 Rollout { spec: rollout.spec.clone(), born: rollout.born, stage }
             });
             let service = Service {
@@ -91,7 +96,10 @@ impl Engine {
         instance.restarts = found.restarts;
         instance.failures = found.failures;
         instance.candidate = is_candidate;
-        instance.beside = service.is_some_and(|service| service.rollout.is_some() && service.born == id.generation);
+        instance.beside = service.is_some_and(|service| {
+            let side_by_side = service.rollout.as_ref().is_some_and(|rollout| rollout.stage != Stage::Fetching);
+            side_by_side && service.born == id.generation
+        });
         instance.admitted = found.invocation > 0;
         instance.started_once = !matches!(found.life, Life::Idle);
         instance.shim = match found.life {

@@ -1,23 +1,27 @@
-//! A swap: new instances beside the old ones, then over, then watched; put back when the new ones fail.
+//! A replacement that does not end what serves before its time. A swap: new instances beside the old ones, then over,
+//! then watched; put back when the new ones fail. One after the other: what the new ones need is fetched first.
 
 use std::sync::Arc;
 
 use core_manifest::ServiceName;
 
-use super::service::{Rollout, Stage};
+use super::instance::Instance;
+use super::service::{Rollout, Service, Stage};
 use super::{Engine, mutated};
 use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
-use crate::phase::EndReason;
+use crate::phase::{EndReason, Phase};
 
 impl Engine {
-    /// Moves the swap of a service on, where one is under way.
+    /// Moves the replacement of a service on, where one is under way.
     pub(super) fn settle_rollout(&mut self, name: &ServiceName) {
         let Some(service) = self.services.get(name) else { return };
         let Some(rollout) = &service.rollout else { return };
         let (born, replicas) = (service.born, service.replicas());
         let (observe, has_route) = (service.spec.update.observe, service.spec.route.is_some());
         let next = match rollout.stage {
+            // From here on the old ones are in the way of the new ones.
+            Stage::Fetching if self.missing_of(&service.spec).is_empty() => None,
             Stage::Bringing
                 if self.all_ready(name, born, replicas) || self.all_came_to_an_end(name, born, replicas) =>
             {
@@ -48,7 +52,7 @@ impl Engine {
     fn all_came_to_an_end(&self, name: &ServiceName, generation: Generation, replicas: u32) -> bool {
         (0..replicas).all(|replica| {
             let id = InstanceId::new(name.clone(), replica, generation);
-            self.instances.get(&id).is_some_and(|i| i.phase == crate::phase::Phase::Ended(EndReason::Exit))
+            self.instances.get(&id).is_some_and(|i| i.phase == Phase::Ended(EndReason::Exit))
         })
     }
 
@@ -61,6 +65,24 @@ impl Engine {
                 instance.candidate = false;
             }
         }
+    }
+
+    /// Ends the replacements that waited for nothing but what is there now. Before any instance is looked at: what is to
+    /// end from here on is not to be counted on.
+    pub(super) fn settle_fetches(&mut self) {
+        let is_fetching = |service: &Service| service.rollout.as_ref().is_some_and(|r| r.stage == Stage::Fetching);
+        let fetching = self.services.iter().filter(|(_, service)| is_fetching(service));
+        for name in fetching.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.settle_rollout(&name);
+        }
+    }
+
+    /// Whether an instance is to replace one that runs until its binaries are there.
+    pub(super) fn is_fetching(&self, id: &InstanceId) -> bool {
+        self.services.get(id.service()).is_some_and(|service| {
+            service.born == id.generation
+                && service.rollout.as_ref().is_some_and(|rollout| rollout.stage == Stage::Fetching)
+        })
     }
 
     fn finish_rollout(&mut self, name: &ServiceName) {
@@ -138,12 +160,23 @@ impl Engine {
         let (old_spec, old_born) = (service.spec.clone(), service.born);
         // What serves now: what was switched to, or what an unfinished swap left in place.
         let (serving_spec, serving_born) = match &service.rollout {
-            Some(rollout) if rollout.stage == Stage::Bringing => (rollout.spec.clone(), rollout.born),
+            Some(rollout) if !rollout.stage.is_switched() => (rollout.spec.clone(), rollout.born),
             _ => (old_spec, old_born),
         };
-        let serves = self.any_ready(name, serving_born) && swaps;
+        let rollout = if swaps {
+            let serves = self.any_ready(name, serving_born);
+            serves.then_some(Rollout { spec: serving_spec, born: serving_born, stage: Stage::Bringing })
+        } else if self.missing_of(&spec).is_empty() || mutated!(self, StopBeforeFetch) {
+            None
+        } else {
+            // The newest that runs, even when an earlier edit has already condemned it.
+            let runs =
+                |i: &&Instance| matches!(i.phase, Phase::Starting { .. } | Phase::Probing { .. } | Phase::Ready { .. });
+            let newest = self.instances_of(name).filter(runs).max_by_key(|i| i.id.generation);
+            newest.map(|i| Rollout { spec: i.spec.clone(), born: i.id.generation, stage: Stage::Fetching })
+        };
         let Some(service) = self.services.get_mut(name) else { return };
-        service.rollout = serves.then_some(Rollout { spec: serving_spec, born: serving_born, stage: Stage::Bringing });
+        service.rollout = rollout;
         service.spec = spec;
         service.born = generation;
         service.rejected = None;

@@ -27,7 +27,7 @@ pub(super) struct Service {
     pub(super) spec: Arc<ServiceSpec>,
     /// The generation of the instances that are wanted.
     pub(super) born: Generation,
-    /// A swap that is under way.
+    /// A replacement that is under way.
     pub(super) rollout: Option<Rollout>,
     pub(super) operator: Operator,
     /// Replicas asked for at run time.
@@ -36,7 +36,7 @@ pub(super) struct Service {
     pub(super) rejected: Option<(Arc<ServiceSpec>, String)>,
 }
 
-/// A swap: what serves until the new instances have taken over.
+/// A replacement: what serves until the new instances have taken over, or can be started in its place.
 #[derive(Clone, Debug)]
 pub(super) struct Rollout {
     /// What serves, or served until the switch.
@@ -45,10 +45,12 @@ pub(super) struct Rollout {
     pub(super) stage: Stage,
 }
 
-/// How far a swap is.
+/// How far a replacement is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// New instances are on their way; the old ones serve.
+    /// One after the other: what the new ones need is being fetched or built; the old ones run until it is there.
+    Fetching,
+    /// Side by side: new instances are on their way; the old ones serve.
     Bringing,
     /// The edge has been told; its answer is outstanding.
     Switching,
@@ -59,6 +61,13 @@ pub(super) enum Stage {
     },
 }
 
+impl Stage {
+    /// Whether the new instances have taken over.
+    pub(super) fn is_switched(self) -> bool {
+        matches!(self, Self::Switching | Self::Observing { .. })
+    }
+}
+
 impl Service {
     pub(super) fn new(spec: Arc<ServiceSpec>, born: Generation) -> Self {
         Self { spec, born, rollout: None, operator: Operator::Silent, scale: None, rejected: None }
@@ -67,7 +76,7 @@ impl Service {
     /// The generation whose instances take the requests.
     pub(super) fn serving(&self) -> Generation {
         match &self.rollout {
-            Some(rollout) if rollout.stage == Stage::Bringing => rollout.born,
+            Some(rollout) if !rollout.stage.is_switched() => rollout.born,
             _ => self.born,
         }
     }

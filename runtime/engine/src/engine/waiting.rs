@@ -1,7 +1,7 @@
 //! What an instance waits for before it starts. Every "not yet" has a typed reason.
 
-use core_manifest::ServiceName;
 use core_manifest::spec::Condition;
+use core_manifest::{ServiceName, ServiceSpec};
 
 use super::instance::{Instance, Shim};
 use super::want::Want;
@@ -57,7 +57,7 @@ enum Holds {
 impl Engine {
     /// Everything that keeps an instance from starting.
     pub(super) fn waiting_on(&self, instance: &Instance) -> Vec<WaitingOn> {
-        if !self.informed {
+        if !self.informed || !(self.heard || mutated!(self, StartUnheard)) {
             return vec![WaitingOn::Manifests];
         }
         let mut all = Vec::new();
@@ -89,7 +89,12 @@ impl Engine {
     }
 
     pub(super) fn missing_binaries(&self, instance: &Instance) -> Vec<WaitingOn> {
-        let folders = instance.spec.binaries.values().filter_map(|binary| binary.folder.as_ref());
+        self.missing_of(&instance.spec)
+    }
+
+    /// What a spec needs that has not landed.
+    pub(super) fn missing_of(&self, spec: &ServiceSpec) -> Vec<WaitingOn> {
+        let folders = spec.binaries.values().filter_map(|binary| binary.folder.as_ref());
         let missing = folders.filter_map(|folder| {
             let failed = match self.binaries.get(folder) {
                 Some(Binary::Present) => return None,

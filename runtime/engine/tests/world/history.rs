@@ -60,7 +60,10 @@ impl World {
             11 => self.operate(Command::Restart { services: vec![one] }),
             12 => self.operate(Command::Stop { services: vec![one] }),
             13 => self.operate(Command::Start { services: vec![one] }),
-            14 => self.operate(Command::Up { services: vec![one], timeout: None }),
+            14 => {
+                let timeout = self.rng.percent(60).then(|| self.rng.millis(100, 9000));
+                self.operate(Command::Up { services: vec![one], timeout })
+            }
             15 => {
                 let replicas = 1 + u32::try_from(self.rng.below(3)).unwrap_or(0);
                 self.operate(Command::Scale { service: one, replicas })
@@ -98,6 +101,10 @@ impl World {
         self.trees.clear();
         self.routes.clear();
         self.promises.forget();
+        // Somebody may have edited it while it was down.
+        if self.chaos && self.rng.percent(50) {
+            self.topology = stack::edit(&mut self.rng, &self.topology.clone());
+        }
         self.life += 1;
         self.new_engine();
         self.awake = true;

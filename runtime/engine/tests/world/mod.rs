@@ -21,7 +21,7 @@ use core_engine::exit::Exit;
 use core_engine::mutation::Mutation;
 use core_engine::phase::PhaseName;
 use core_engine::{Engine, InstanceId, InvocationId, Saved, Time, Topology};
-use core_manifest::ServiceName;
+use core_manifest::{Problem, ServiceName};
 
 use coverage::Coverage;
 use promises::Promises;
@@ -43,6 +43,8 @@ enum Later {
     Empty(InvocationId),
     /// A new engine begins.
     Awake,
+    /// The engine of this life has the manifests read for the first time.
+    Read(u64),
     /// Pointers get written.
     Write(u64, ServiceName, u64, Vec<Target>),
 }
@@ -151,7 +153,19 @@ impl World {
         self.promises.supervisor_is_new();
         let saved = self.saved.clone().map(Box::new);
         self.give(Event::Restored { saved, found })?;
-        if self.exited { Ok(()) } else { self.load(false) }
+        if !self.exited {
+            let pause = self.rng.millis(0, 200);
+            self.at(pause, Later::Read(self.life));
+        }
+        Ok(())
+    }
+
+    /// The manifests were read for the first time.
+    fn read(&mut self) -> Result<(), String> {
+        if self.fault("a broken manifest", 10) {
+            return self.give(Event::Rejected(vec![Problem::of_service("a", "syntax", "broken".into())]));
+        }
+        self.load(false)
     }
 
     /// What a new supervisor finds. A shim takes orders from the newest supervisor only: what an older one said and was
@@ -281,6 +295,8 @@ impl World {
                 Ok(())
             }
             Later::Awake => self.awake(),
+            Later::Read(life) if life == self.life => self.read(),
+            Later::Read(_) => Ok(()),
             // A supervisor that died writes nothing any more.
             Later::Write(life, ..) if life != self.life => Ok(()),
             Later::Write(_, service, version, targets) => {

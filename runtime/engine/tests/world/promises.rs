@@ -8,7 +8,7 @@ use core_engine::exit::Exit;
 use core_engine::phase::PhaseName;
 use core_engine::plan::Change;
 use core_engine::{InstanceId, InvocationId, Time};
-use core_manifest::spec::{Condition, Kind, Restart};
+use core_manifest::spec::{Condition, Kind, Restart, Strategy};
 use core_manifest::{ServiceName, ServiceSpec};
 
 use super::World;
@@ -33,6 +33,8 @@ pub(crate) struct Promises {
     asked_to_end: BTreeSet<InvocationId>,
     draining_since: BTreeMap<InstanceId, Time>,
     killing: bool,
+    /// The manifests were read, or found broken, in this life of the engine.
+    heard: bool,
     /// Nothing but probes may happen.
     pub(crate) calm: bool,
 }
@@ -72,12 +74,17 @@ impl Promises {
                 self.found(&invocation, life, world.now);
             }
             Event::Restored { found, .. } => {
+                self.heard = false;
                 for one in found {
                     let invocation = InvocationId { instance: one.instance.clone(), number: one.invocation };
                     self.found(&invocation, &one.life, world.now);
                 }
             }
-            Event::Loaded(loaded) => self.note_changes(world, loaded),
+            Event::Loaded(loaded) => {
+                self.heard = true;
+                self.note_changes(world, loaded);
+            }
+            Event::Rejected(_) => self.heard = true,
             Event::Command { command, .. } => match command {
                 Command::Stop { services } | Command::Restart { services } | Command::Start { services } => {
                     let stops = matches!(command, Command::Stop { .. });
@@ -171,7 +178,11 @@ impl Promises {
             let event: String = format!("{event:?}").chars().take(80).collect();
             return Err(format!("a deadline of {deadline} is left over at {} after {event}", world.now));
         }
-        if let Some(stuck) = world.engine.stuck() {
+        // What is asked again and again is looked at now and then: nothing leaves the state that it would find.
+        let is_frequent = matches!(event, Event::Tick | Event::Probed { .. } | Event::Counted { .. });
+        if (!is_frequent || world.steps.is_multiple_of(16))
+            && let Some(stuck) = world.engine.stuck()
+        {
             return Err(stuck);
         }
         for (id, phase, number) in world.engine.instances() {
@@ -227,6 +238,9 @@ impl Promises {
     /// Promise 2: what an instance depends on holds when it is first started. And: no restart against the policy.
     fn check_start(&mut self, world: &World, order: &StartOrder) -> Result<(), String> {
         let id = &order.invocation.instance;
+        if !self.heard {
+            return Err(format!("{id} is started before anybody has looked whether it is still wanted"));
+        }
         let asked_for = self.asked_for.remove(id.service());
         if order.invocation.number == 1 {
             for (service, condition) in &order.spec.depends_on {
@@ -287,6 +301,26 @@ impl Promises {
         Err(format!("{} is started before {service} is {}", order.invocation, condition.word()))
     }
 
+    /// What a successor of an instance needs and is not there, where nothing but the successor is a reason to end it.
+    fn successor_lacks(&self, world: &World, id: &InstanceId) -> Option<String> {
+        let name = id.service();
+        let spec = world.topology.services.get(name)?;
+        let replicas = world.engine.replicas(name).unwrap_or(0);
+        let other_reason = world.engine.is_stopping()
+            || self.stopped.contains(name)
+            || spec.disabled
+            || spec.update.strategy != Strategy::Restart
+            || id.slot.replica >= replicas
+            || self.draining_since.contains_key(id);
+        let newest = world.engine.instances().filter(|(other, ..)| other.service() == name).map(|(other, ..)| other);
+        let newest = newest.max_by_key(|other| other.generation)?;
+        if other_reason || newest.generation == id.generation {
+            return None;
+        }
+        let folders = world.engine.spec(newest)?.binaries.values().filter_map(|binary| binary.folder.clone());
+        folders.into_iter().find(|folder| !world.present.contains(folder))
+    }
+
     /// Promise 1: nobody is asked to end without a cause. Promise 4: nobody while the edge may send requests, or while
     /// connections are open and there is time. Promise 2: dependents first.
     fn check_stop(&mut self, world: &World, invocation: &InvocationId) -> Result<(), String> {
@@ -304,6 +338,9 @@ impl Promises {
         }
         if failed || again || self.killing {
             return Ok(());
+        }
+        if let Some(folder) = self.successor_lacks(world, id) {
+            return Err(format!("{id} is asked to end before its successor has {folder}"));
         }
         let patience = self.draining_since.get(id).map(|since| *since + spec.update.drain);
         let over = patience.is_some_and(|until| until <= world.now);

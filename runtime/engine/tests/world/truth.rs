@@ -47,8 +47,8 @@ impl World {
                 return Err(format!("{id} runs, and the engine does not know it"));
             }
         }
-        for (service, targets) in &self.routes {
-            let Some(spec) = self.topology.services.get(service) else { continue };
+        for (service, spec) in &self.topology.services {
+            let targets = self.routes.get(service).map(Vec::as_slice).unwrap_or_default();
             let ready: BTreeSet<InstanceId> =
                 self.engine.instances().filter(|(id, ..)| id.service() == service).map(|(id, ..)| id.clone()).collect();
             let routed: BTreeSet<InstanceId> = targets.iter().map(|target| target.instance.clone()).collect();

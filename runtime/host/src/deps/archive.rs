@@ -30,14 +30,30 @@ pub(super) fn kind_of(name: &str) -> Kind {
 pub(super) fn unpack(archive: &Path, kind: Kind, folder: &Path) -> Result<(), String> {
     let open = || File::open(archive).map_err(|error| error.to_string());
     match kind {
-        Kind::TarGz => {
-            let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(open()?));
-            tar.set_preserve_permissions(true);
-            tar.unpack(folder).map_err(|error| format!("the archive cannot be unpacked: {}", chain(&error)))
-        }
+        Kind::TarGz => unpack_tar(open()?, folder).map_err(|error| format!("the archive cannot be unpacked: {error}")),
         Kind::Zip => unpack_zip(open()?, folder).map_err(|error| format!("the archive cannot be unpacked: {error}")),
         Kind::Plain => Err("it is no archive".into()),
     }
+}
+
+fn unpack_tar(file: File, folder: &Path) -> Result<(), String> {
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let unpack = |mut entry: tar::Entry<'_, _>| {
+        // The library passes over what points outside, and says so.
+        match entry.unpack_in(folder) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("`{}` points outside of it", String::from_utf8_lossy(&entry.path_bytes()))),
+            Err(error) => Err(chain(&error)),
+        }
+    };
+    let mut folders = Vec::new();
+    for entry in tar.entries().map_err(|error| chain(&error))? {
+        let entry = entry.map_err(|error| chain(&error))?;
+        if entry.header().entry_type().is_dir() { folders.push(entry) } else { unpack(entry)? }
+    }
+    // Last, and from within: the mode of a folder may forbid to write to it.
+    folders.sort_by(|a, b| b.path_bytes().cmp(&a.path_bytes()));
+    folders.into_iter().try_for_each(unpack)
 }
 
 fn unpack_zip(file: File, folder: &Path) -> Result<(), String> {

@@ -68,15 +68,29 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
         check_landed(paths, &target, wanted)?;
         return link(paths, folder, wanted);
     }
-    let scratch = paths.dep().join(format!(".new-{folder}"));
-    let _ = fs::remove_dir_all(&scratch);
-    let result = make(paths, folder, wanted, &scratch, progress).await;
-    if let Err(message) = result {
-        let _ = fs::remove_dir_all(&scratch);
-        return Err(message);
-    }
-    fs::rename(&scratch, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?;
+    let scratch = Scratch::new(paths.dep().join(format!(".new-{folder}")))?;
+    let landing = scratch.0.join("landing");
+    make(paths, folder, wanted, &landing, progress).await?;
+    fs::rename(&landing, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?;
     link(paths, folder, wanted)
+}
+
+/// A folder for what is half-made. It goes with all that is in it, also when nobody waits for that any more.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes the folder. What a supervisor that was killed has left in it goes.
+    fn new(path: PathBuf) -> Result<Self, String> {
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 async fn make(paths: &Paths, folder: &str, wanted: &Wanted, scratch: &Path, progress: &Progress) -> Result<(), String> {
@@ -92,7 +106,7 @@ async fn make(paths: &Paths, folder: &str, wanted: &Wanted, scratch: &Path, prog
         }
     };
     if let Some(program) = &wanted.program {
-        make_executable(&scratch.join(program))
+        make_executable(scratch, program)
             .map_err(|error| format!("{} holds no program `{program}`: {error}", fetched.file))?;
     }
     let entry = Entry {
@@ -105,7 +119,10 @@ async fn make(paths: &Paths, folder: &str, wanted: &Wanted, scratch: &Path, prog
     LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, &entry)?;
     let receipt = Receipt { source: entry.source, version: entry.version, file: fetched.file, sha256: fetched.sha256 };
     let text = serde_json::to_string(&receipt).map_err(|error| error.to_string())?;
-    fs::write(scratch.join(RECEIPT), text).map_err(|error| error.to_string())
+    let receipt = scratch.join(RECEIPT);
+    // An archive may have brought one, which may be a link to somebody's file.
+    let _ = fs::remove_file(&receipt);
+    fs::write(receipt, text).map_err(|error| error.to_string())
 }
 
 /// A folder that landed before must be what the lock file speaks of.
@@ -134,9 +151,17 @@ fn link(paths: &Paths, folder: &str, wanted: &Wanted) -> Result<(), String> {
         .map_err(|error| format!("{} cannot be linked: {error}", link.display()))
 }
 
-fn make_executable(path: &Path) -> io::Result<()> {
+/// Makes a program executable: a file of what was fetched, and not one that a link of it leads to.
+fn make_executable(scratch: &Path, program: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let meta = fs::metadata(path)?;
+    let path = fs::canonicalize(scratch.join(program))?;
+    if !path.starts_with(fs::canonicalize(scratch)?) {
+        return Err(io::Error::other("it leads outside"));
+    }
+    let meta = fs::metadata(&path)?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
     let mut permissions = meta.permissions();
     permissions.set_mode(permissions.mode() | 0o755);
     fs::set_permissions(path, permissions)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use core_next::{ADAPTER, ADAPTER_FILE, Build};
 
-use super::Progress;
+use super::{Progress, Scratch};
 use super::run::{self, Spoken};
 use crate::load::{Wanted, copy_inputs};
 use crate::paths::Paths;
@@ -39,9 +39,9 @@ pub(super) async fn build(
         move |error: std::io::Error| format!("{what}: {error}")
     };
     progress.say(folder, "copying sources");
-    let work = paths.dep().join(format!(".build-{folder}"));
-    let _ = fs::remove_dir_all(&work);
-    copy_inputs(&paths.root.join(app), &work, core_next::is_input).map_err(io("its sources cannot be copied"))?;
+    let work = Scratch::new(paths.dep().join(format!(".build-{folder}")))?;
+    let work = work.0.as_path();
+    copy_inputs(&paths.root.join(app), work, core_next::is_input).map_err(io("its sources cannot be copied"))?;
     let cache = paths.dep().join(".cache");
     fs::create_dir_all(&cache).map_err(io(".dep/.cache"))?;
     let next_cache = cache.join(format!("next-{}", wanted.binary));
@@ -50,13 +50,10 @@ pub(super) async fn build(
         fs::create_dir_all(parent).map_err(io("the adapter"))?;
     }
     fs::write(&adapter, ADAPTER).map_err(io("the adapter"))?;
-    restore_cache(&next_cache, &work);
-    let result = run_steps(paths, folder, wanted, &work, node, &npm, &adapter, &cache, progress).await;
-    keep_cache(&work, &next_cache);
-    let result = result.and_then(|()| assemble(&work, scratch, wanted, &npm, &adapter, &cache));
-    let _ = fs::remove_dir_all(&work);
-    let _ = fs::remove_dir_all(scratch.with_extension("adapter"));
-    result
+    restore_cache(&next_cache, work);
+    let result = run_steps(paths, folder, wanted, work, node, &npm, &adapter, &cache, progress).await;
+    keep_cache(work, &next_cache);
+    result.and_then(|()| assemble(work, scratch, wanted, &npm, &adapter, &cache))
 }
 
 async fn run_steps(

@@ -61,6 +61,7 @@ fn download(url: &str, file: &Path, tell: &dyn Fn(u64, Option<u64>)) -> Result<S
         .tls_config(tls)
         .timeout_connect(Some(PATIENCE))
         .timeout_recv_response(Some(PATIENCE))
+        .timeout_per_read(Some(PATIENCE))
         .build()
         .into();
     let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;

@@ -145,7 +145,6 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             }
         }
         supervisor.shims.flush();
-        supervisor.steps.send_modify(|steps| *steps += 1);
     }
     let code = supervisor.ended.unwrap_or(0);
     // Whoever waits for an operation is told how it ended.
@@ -212,6 +211,8 @@ impl Supervisor {
             self.begin(action);
         }
         hands::note(event);
+        // Whoever waits for something looks again. (Not at every turn of the loop: looking is one, too.)
+        self.steps.send_modify(|steps| *steps += 1);
     }
 
     fn signalled(&mut self) {

@@ -186,7 +186,13 @@ impl Supervisor {
             (Purpose::Plan(answer), Err(faults)) => {
                 let _ = answer.send(Err(problems(&faults)));
             }
-            (Purpose::OtherSource { .. }, Ok(stack)) => self.apply(stack, false),
+            (Purpose::OtherSource { folder, .. }, Ok(stack)) => {
+                self.apply(stack, false);
+                // The other source may land in the same folder, which the engine has asked for already.
+                if let Some(job) = self.reading.job(&folder) {
+                    job.begin(&self.paths, &self.progress, &self.inbox);
+                }
+            }
             (Purpose::OtherSource { folder, reason }, Err(_)) => {
                 // No source is left: now it is told.
                 self.give(&Event::Prepared { folder, result: Err(reason) });
