@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Said, Stack, free_port, http, http_get, until};
+use common::http::get as http_get;
+use common::{Said, Stack, free_port, http, until};
 use serde_json::{Value, json};
 
 /// Downloads, `npm ci` and a build are not counted by `--timeout`; this is for what starts then, on a slow machine.

@@ -11,7 +11,6 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-pub(crate) use http::get as http_get;
 use serde_json::{Value, json};
 
 /// `core` as it was built for these tests.

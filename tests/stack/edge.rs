@@ -45,6 +45,17 @@ while True:
     // Nobody accepts for a while; nobody is refused either.
     assert_eq!(greets().as_deref(), Some("hello"));
     until("a supervisor runs", || stack.core(&["status", "--check"]).code == 0);
+    // Its shim dies, and then the supervisor: the new shim has got copies, and a third supervisor asks it for them.
+    let is_shim = |one: &proc::Process| one.args.first().is_some_and(|word| word == "core-shim held-0@1");
+    let shim = || stack.processes().into_iter().find(is_shim).map(|one| one.pid);
+    let before = eventually("its shim", shim);
+    proc::kill(before);
+    eventually("another shim", || shim().filter(|now| *now != before));
+    until("it is taken over", || stack.own_log().contains("held-0@1 was taken over"));
+    let supervisor = stack.supervisor();
+    proc::kill(supervisor);
+    until("another supervisor runs", || stack.supervisor() != supervisor);
+    until("it answers", || stack.core(&["status", "--check"]).code == 0);
     let pid = stack.pid("held");
     proc::kill(pid);
     until("it has died", || !proc::lives(pid));

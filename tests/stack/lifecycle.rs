@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("stop_start_and_restart", stop_start_and_restart),
     ("a_crash_is_restarted_and_counted", a_crash_is_restarted_and_counted),
     ("up_says_why_a_service_fails", up_says_why_a_service_fails),
+    ("what_was_edited_while_down_is_what_starts", what_was_edited_while_down_is_what_starts),
     ("up_gives_a_slow_service_no_more_than_its_timeout", up_gives_a_slow_service_no_more_than_its_timeout),
     ("a_missing_program_is_named", a_missing_program_is_named),
     ("a_taken_port_is_named_with_its_owner", a_taken_port_is_named_with_its_owner),
@@ -120,6 +121,22 @@ fn a_crash_is_restarted_and_counted() {
     let instance = stack.instance("one");
     assert_eq!((instance["restarts"].as_u64(), instance["exit_code"].as_i64()), (Some(1), Some(139)), "{instance}");
     assert!(proc::lives(second));
+}
+
+/// What was written down before `down` is not started once more before the manifests have been read.
+fn what_was_edited_while_down_is_what_starts() {
+    let stack = Stack::new();
+    for version in ["one", "two", "three"] {
+        stack.shell("web", &format!("echo {version} >> said; exec sleep 1000"), json!({}));
+        stack.shell("once", &format!("echo {version} >> done"), json!({}));
+        if version == "three" {
+            std::fs::remove_dir_all(stack.root.join("services/once")).expect("a folder");
+        }
+        stack.up();
+        stack.ok(&["down"]);
+    }
+    let read = |name: &str| std::fs::read_to_string(stack.root.join(name)).expect("the file");
+    assert_eq!((read("said").as_str(), read("done").as_str()), ("one\ntwo\nthree\n", "one\ntwo\n"));
 }
 
 fn up_says_why_a_service_fails() {

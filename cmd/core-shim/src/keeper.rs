@@ -56,6 +56,8 @@ struct Keeper {
     /// When the supervisor is started again.
     start_at: Option<u64>,
     farewell: Option<i32>,
+    /// A signal that ends the stack and came while no supervisor ran.
+    untold: Option<i32>,
 }
 
 struct Supervisor {
@@ -104,6 +106,7 @@ pub fn run(settings: Settings) -> Result<i32, String> {
         failures: 0,
         start_at: Some(0),
         farewell: None,
+        untold: None,
     };
     let code = keeper.keep(&signals);
     if let Some(cgroups) = &keeper.cgroups {
@@ -167,8 +170,11 @@ impl Keeper {
                 // SAFETY: a plain system call; the process is our child and not reaped, so the number is its own.
                 unsafe { libc::kill(i32::try_from(supervisor.pid).unwrap_or(0), signal) };
             }
-            // None runs and none will before the pause is over: it is started at once, and told then.
-            None => self.start_at = Some(0),
+            // None runs and none will before the pause is over: it is started at once, and told when it answers.
+            None => {
+                self.untold = Some(signal);
+                self.start_at = Some(0);
+            }
         }
     }
 
@@ -191,7 +197,13 @@ impl Keeper {
                             }
                         }
                     }
-                    Ok(Some(KeeperRequest::Answering)) => supervisor.answering_since = Some(sys::monotonic_ns()),
+                    Ok(Some(KeeperRequest::Answering)) => {
+                        supervisor.answering_since = Some(sys::monotonic_ns());
+                        if let Some(signal) = self.untold.take() {
+                            // SAFETY: as in `pass_on`.
+                            unsafe { libc::kill(i32::try_from(supervisor.pid).unwrap_or(0), signal) };
+                        }
+                    }
                     Ok(Some(KeeperRequest::Farewell { code })) => self.farewell = Some(code),
                     Ok(None) | Err(_) => {}
                 },

@@ -39,7 +39,7 @@ pub(crate) enum Command {
     Stop(ServicesArgs),
     /// Replace the instances of services, each by its strategy
     Restart(ServicesArgs),
-    /// Run so many replicas of a service, until its manifest says otherwise
+    /// Run so many replicas of a service, whatever its manifest says
     Scale(ScaleArgs),
     /// Read all manifests, and say all that is wrong with them
     Check,
@@ -66,9 +66,6 @@ pub(crate) struct UpArgs {
     /// Seconds until all must be ready; downloads and builds are not counted.
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
     pub(crate) timeout: f64,
-    /// Do not apply edits of manifests by itself; `core apply` does.
-    #[arg(long)]
-    pub(crate) no_watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -132,8 +129,6 @@ pub(crate) struct PlanArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SuperviseArgs {
-    #[arg(long)]
-    pub(crate) no_watch: bool,
     #[arg(long = "service")]
     pub(crate) services: Vec<String>,
 }

@@ -115,7 +115,8 @@ fn end_keeper(paths: &Paths) {
     if sys::identity(pid).is_none_or(|(have, _)| have != ticks) {
         return;
     }
-    tree::send(&handle, libc::SIGKILL);
+    // Held still first: neither is to start the other again.
+    tree::send(&handle, libc::SIGSTOP);
     for (child, handle) in children {
         let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
         let is_supervisor = line.split(|byte| *byte == 0).nth(1) == Some(b"supervise");
@@ -123,6 +124,7 @@ fn end_keeper(paths: &Paths) {
             tree::send(&handle, libc::SIGKILL);
         }
     }
+    tree::send(&handle, libc::SIGKILL);
 }
 
 fn lives_unattended(place: &Place) -> bool {

@@ -11,12 +11,8 @@ use core_manifest::{Diagnostic, ServiceSpec, Template};
 /// Folder of the generated hook in the run folder; the manifest passes it as `--hooksDir`.
 pub const HOOKS: &str = "hooks";
 
-/// Environment variable with the superuser's address.
-pub const EMAIL: &str = "PB_SUPERUSER_EMAIL";
 /// Environment variable with the superuser's password.
 pub const PASSWORD: &str = "PB_SUPERUSER_PASSWORD";
-/// The address when nobody has set one.
-pub const DEFAULT_EMAIL: &str = "admin@pocketbase.local";
 
 /// The superuser's password: from `.env` or the environment, else made and shown once.
 pub const SECRET: SecretRequest = SecretRequest {
@@ -42,11 +38,7 @@ pub fn expand(mut spec: ServiceSpec, password: &str, _around: Surroundings<'_>) 
             .help("add \"--hooksDir\", \"${run}/hooks\" to process.args; it makes the superuser"),
         ]);
     }
-    let set = |name: &str, value: &str, spec: &mut ServiceSpec| {
-        spec.env.entry(name.to_owned()).or_insert_with(|| Template::literal(value));
-    };
-    set(EMAIL, DEFAULT_EMAIL, &mut spec);
-    set(PASSWORD, password, &mut spec);
+    spec.env.entry(PASSWORD.to_owned()).or_insert_with(|| Template::literal(password));
     spec.files.push(GeneratedFile {
         path: Template::literal(format!("{HOOKS}/superuser.pb.js")),
         contents: Template::literal(include_str!("superuser.pb.js")),

@@ -53,8 +53,7 @@ impl Line {
             match self.incoming.next_frame() {
                 Ok(Some((kind, fields))) => {
                     let Ok(Some(request)) = Request::decode(kind, &fields) else { continue };
-                    let count = if let Request::Start(order) = &request { order.sockets.len() } else { 0 };
-                    let count = count.min(self.incoming.fds.len());
+                    let count = request.descriptors().min(self.incoming.fds.len());
                     let fds = self.incoming.fds.drain(..count).collect();
                     requests.push_back((request, fds));
                 }

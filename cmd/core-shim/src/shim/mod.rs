@@ -245,7 +245,10 @@ impl Shim {
                 }
             }
             Request::Sockets => self.hand_out_sockets(),
-            Request::Adopt => self.adopt(),
+            Request::Adopt { sockets } => {
+                self.sockets = sockets.into_iter().zip(fds).collect();
+                self.adopt();
+            }
         }
     }
 

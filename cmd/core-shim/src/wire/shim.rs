@@ -32,7 +32,10 @@ pub enum Request {
     /// Hand out the held sockets. Answer: `Sockets`, with the descriptors beside it.
     Sockets,
     /// Take over what another shim of this instance left when it died. Answer: `Adopted`.
-    Adopt,
+    Adopt {
+        /// Names of the held sockets of its service; the descriptors come beside it.
+        sockets: Vec<String>,
+    },
 }
 
 /// To whom a signal goes.
@@ -252,9 +255,21 @@ impl Request {
                 5
             }
             Self::Sockets => 6,
-            Self::Adopt => 7,
+            Self::Adopt { sockets } => {
+                writer.list(sockets, |writer, one| writer.bytes(one.as_bytes()));
+                7
+            }
         };
         frame(kind, &writer.into_bytes())
+    }
+
+    /// How many descriptors come beside it.
+    pub fn descriptors(&self) -> usize {
+        match self {
+            Self::Start(order) => order.sockets.len(),
+            Self::Adopt { sockets } => sockets.len(),
+            _ => 0,
+        }
     }
 
     /// From the kind and fields of a frame; `None` for a kind this build does not know.
@@ -275,7 +290,7 @@ impl Request {
             4 => Some(Self::Release),
             5 => Some(Self::LogLimit { segment_bytes: reader.u64()? }),
             6 => Some(Self::Sockets),
-            7 => Some(Self::Adopt),
+            7 => Some(Self::Adopt { sockets: reader.list(Reader::text)? }),
             _ => None,
         })
     }
@@ -453,7 +468,7 @@ mod tests {
             Request::Release,
             Request::LogLimit { segment_bytes: 5 },
             Request::Sockets,
-            Request::Adopt,
+            Request::Adopt { sockets: vec!["http".into()] },
         ] {
             let bytes = request.encode();
             assert_eq!(Request::decode(bytes[5], &bytes[6..]), Ok(Some(request)));

@@ -75,7 +75,7 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<bool, 
     };
     let opened = Paths::open(&paths.root).map_err(failed)?;
     if !core_host::last_resort::keeper_lives(&opened) {
-        let launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
+        let launch = Launch { profile: Some(stack.profile), services: args.services.clone() };
         launch::start_keeper(&opened, &launch).map_err(failed)?;
     }
     let until = Instant::now() + START_PATIENCE;

@@ -1,16 +1,14 @@
 //! `manifests/dep.lock.json`: what was fetched, so that the next machine gets the same.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use crate::load::platform;
-
-/// Downloads end at the same time; their entries are written one after the other.
-static WRITING: Mutex<()> = Mutex::new(());
 
 /// The lock file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +50,7 @@ impl LockFile {
                     Err(format!("manifests/dep.lock.json has version {}, this core knows 1", lock.version))
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Self { version: 1, binaries: BTreeMap::new() })
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { version: 1, binaries: BTreeMap::new() }),
             Err(error) => Err(format!("manifests/dep.lock.json cannot be read: {error}")),
         }
     }
@@ -64,7 +60,7 @@ impl LockFile {
     /// # Errors
     /// When it is something else.
     pub fn verify_or_add(path: &Path, binary: &str, entry: &Entry) -> Result<(), String> {
-        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = take_turn(path).map_err(|error| format!("manifests/dep.lock.json cannot be locked: {error}"))?;
         let mut lock = Self::read(path)?;
         let platforms = lock.binaries.entry(binary.to_owned()).or_default();
         match platforms.get(&platform()) {
@@ -92,15 +88,17 @@ impl LockFile {
         let mut text = serde_json::to_string_pretty(&lock).map_err(|error| error.to_string())?;
         text.push('\n');
         let beside = path.with_extension("json.new");
-        let write = || {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            fs::write(&beside, text)?;
-            fs::rename(&beside, path)
-        };
+        let write = || fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
         write().map_err(|error| format!("manifests/dep.lock.json cannot be written: {error}"))
     }
+}
+
+/// Downloads end at the same time, of `core SERVICE run` too; their entries are written one after the other. What is
+/// locked is the folder: the file is another one after each.
+fn take_turn(path: &Path) -> io::Result<Flock<File>> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    Flock::lock(File::open(folder)?, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use core_next::{ADAPTER, ADAPTER_FILE, Build};
 
-use super::{Progress, Scratch};
 use super::run::{self, Spoken};
+use super::{Progress, Scratch};
 use crate::load::{Wanted, copy_inputs};
 use crate::paths::Paths;
 

@@ -30,13 +30,14 @@ pub(super) async fn fetch(
     tokio::task::spawn_blocking(move || {
         // Beside the folder that lands, so that the archive itself does not land.
         let file = scratch.with_extension("download");
-        let result = download(&url, &file, &|done, total| progress.at(&folder, done, total)).and_then(|found| {
-            if found != wanted {
-                return Err(format!("{url} has SHA-256 {found}, the manifest says {wanted}"));
-            }
-            place(&file, kind, &binary, &scratch)?;
-            Ok(Fetched { file: name, sha256: found })
-        });
+        let result =
+            download(&url, &file, PATIENCE, &|done, total| progress.at(&folder, done, total)).and_then(|found| {
+                if found != wanted {
+                    return Err(format!("{url} has SHA-256 {found}, the manifest says {wanted}"));
+                }
+                place(&file, kind, &binary, &scratch)?;
+                Ok(Fetched { file: name, sha256: found })
+            });
         let _ = std::fs::remove_file(&file);
         result
     })
@@ -55,13 +56,14 @@ fn place(file: &Path, kind: Kind, binary: &str, scratch: &Path) -> Result<(), St
 }
 
 /// Downloads into `file`, and returns the SHA-256 of what came.
-fn download(url: &str, file: &Path, tell: &dyn Fn(u64, Option<u64>)) -> Result<String, String> {
+fn download(url: &str, file: &Path, patience: Duration, tell: &dyn Fn(u64, Option<u64>)) -> Result<String, String> {
     let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .tls_config(tls)
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
-        .timeout_per_read(Some(PATIENCE))
+        .timeout_connect(Some(patience))
+        .timeout_recv_response(Some(patience))
+        // Not of the whole body: a large one may take its time, as long as something comes.
+        .timeout_per_read(Some(patience))
         .build()
         .into();
     let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
@@ -87,4 +89,31 @@ fn download(url: &str, file: &Path, tell: &dyn Fn(u64, Option<u64>)) -> Result<S
         return Err(format!("{url} broke off after {done} of {} bytes", total.unwrap_or_default()));
     }
     Ok(crate::hex(&hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_falls_silent_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/x", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf").unwrap();
+            stream
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let began = Instant::now();
+        let result = download(&url, &folder.path().join("x"), Duration::from_millis(200), &|_, _| {});
+        let message = result.unwrap_err();
+        assert!(message.contains("broke off after 4 bytes"), "{message}");
+        assert!(began.elapsed() < PATIENCE);
+        // Its end of the connection was open all the time.
+        drop(server.join());
+    }
 }

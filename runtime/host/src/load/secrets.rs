@@ -32,12 +32,15 @@ pub(super) fn ensure(
             _ => continue,
         };
         let own = draft.node.get("process").and_then(|process| process.get("env")?.get(request.variable));
-        if own.is_some() || sources.secrets.contains_key(request.file) {
+        if own.is_some() {
             continue;
         }
-        // A secret that the operator set passes by way of the environment, and is no file.
+        // A secret that the operator set passes by way of the environment, and outranks the file.
         if let Some(set) = env.get(request.variable).filter(|value| !value.is_empty()) {
             sources.secrets.insert(request.file.to_owned(), set.clone());
+            continue;
+        }
+        if sources.secrets.contains_key(request.file) {
             continue;
         }
         if !make {

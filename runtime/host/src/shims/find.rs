@@ -88,13 +88,14 @@ fn found(instance: &InstanceId, invocation: u32, note: Note, life: Life) -> Foun
 fn recorded(paths: &Paths, instance: &InstanceId) -> Option<Found> {
     let place = Place::new(&paths.run, &instance.to_string());
     let Ok(record) = Invocation::read(&place.invocation()) else {
-        // Nothing was ever begun in it, or its record is damaged. Where something may live, the folder stays: whoever
-        // would start this instance is refused by what it holds, and says so.
+        // Nothing was ever begun in it, or its record is lost. Where something holds the lock, the instance counts as
+        // there: whoever would start it is refused by that lock, and says so.
         let is_free = guard::open_lock(&place).is_ok_and(|lock| guard::try_lock(&lock).unwrap_or(false));
-        if is_free && !place.invocation().exists() {
+        if is_free {
             let _ = fs::remove_dir_all(place.folder());
+            return None;
         }
-        return None;
+        return Some(found(instance, 1, Note::default(), Life::Unattended));
     };
     let ended = Ended::read(&place.exit()).ok().filter(|ended| ended.number == record.number);
     let note: Note = serde_json::from_str(&record.note).unwrap_or_default();

@@ -46,6 +46,12 @@ impl Held {
         Ok(all)
     }
 
+    /// Copies of the sockets of a service that are open.
+    pub(super) fn of(&self, service: &ServiceName) -> Vec<(String, OwnedFd)> {
+        let of_service = self.0.iter().filter(|((of, _), _)| of == service.as_str());
+        of_service.filter_map(|((_, port), (_, socket))| Some((port.clone(), socket.try_clone().ok()?))).collect()
+    }
+
     /// Keeps what a shim held.
     pub(super) fn keep(&mut self, service: &ServiceName, sockets: Vec<(String, OwnedFd)>) {
         for (name, socket) in sockets {

@@ -15,6 +15,7 @@ use core_engine::action::{Scope, StartOrder};
 use core_engine::event::{Event, Life};
 use core_engine::exit::{Exit, Failure};
 use core_engine::{InstanceId, InvocationId};
+use core_manifest::ServiceName;
 use core_shim::wire::{self, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -166,15 +167,21 @@ impl Shims {
         self.lines.remove(instance);
         let adopted = self.new_shim(instance);
         match adopted {
-            Ok(line) => line.send(Request::Adopt.encode(), Vec::new()),
+            Ok(line) => {
+                // The one that died had copies of them; whoever comes after us asks this one.
+                let (sockets, fds) = self.held.of(instance.service()).into_iter().unzip();
+                line.send(Request::Adopt { sockets }.encode(), fds);
+            }
             Err(error) => crate::say(&format!("no shim to adopt {instance}: {error}")),
         }
         self.flush();
     }
 
-    /// Tells a shim the limits of its log.
-    pub fn limit_log(&self, instance: &InstanceId, segment_bytes: u64) {
-        self.request(instance, &Request::LogLimit { segment_bytes });
+    /// Tells the shims of a service where to cut its log from now on.
+    pub fn limit_log(&self, service: &ServiceName, segment_bytes: u64) {
+        for instance in self.lines.keys().filter(|instance| instance.service() == service) {
+            self.request(instance, &Request::LogLimit { segment_bytes });
+        }
     }
 
     /// Held sockets of services that are gone are closed.

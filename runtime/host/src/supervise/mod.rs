@@ -7,7 +7,7 @@ mod answer;
 mod hands;
 mod reading;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{Ask, Server};
 use crate::deps::Progress;
+use crate::edge;
 use crate::journal::Journal;
 use crate::launch::{self, Launch};
 use crate::metrics::Metrics;
@@ -33,7 +34,7 @@ use reading::Reading;
 
 /// How long answers that are under way get when everything has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
-/// How often logs are looked through for what is too much.
+/// How often logs and pointers are looked through for what is not needed any more.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// Everything the loop has.
@@ -135,7 +136,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Ask(ask) => supervisor.answer(ask),
             Input::Read(outcome) => supervisor.take_reading(*outcome),
             Input::Signal => supervisor.signalled(),
-            Input::Sweep => supervisor.sweep_logs(),
+            Input::Sweep => supervisor.sweep(),
             Input::KeeperGone => {
                 // Without a keeper nothing new can be started. Another one begins with another supervisor, which finds
                 // every shim where it is.
@@ -233,7 +234,9 @@ impl Supervisor {
         }
     }
 
-    fn sweep_logs(&self) {
+    fn sweep(&self) {
+        let known: BTreeSet<&str> = self.engine.instances().map(|(id, ..)| id.service().as_str()).collect();
+        edge::forget(&self.paths.edge(), |service| known.contains(service));
         let retention = self.reading.retention();
         let paths = self.paths.clone();
         tokio::task::spawn_blocking(move || retention.sweep(&paths));

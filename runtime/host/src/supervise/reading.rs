@@ -223,8 +223,21 @@ impl Supervisor {
             .values()
             .flat_map(|spec| spec.held_ports().map(|(name, _)| (spec.name.to_string(), name.to_string())))
             .collect();
+        let cuts: Vec<(ServiceName, u64)> = stack
+            .topology
+            .services
+            .values()
+            .filter(|spec| {
+                let before = self.reading.stack().and_then(|stack| stack.topology.services.get(&spec.name));
+                before.is_some_and(|before| before.log.segment_bytes != spec.log.segment_bytes)
+            })
+            .map(|spec| (spec.name.clone(), spec.log.segment_bytes))
+            .collect();
         self.reading.stack = Some(stack);
         self.give(&Event::Loaded(loaded));
+        for (service, segment_bytes) in cuts {
+            self.shims.limit_log(&service, segment_bytes);
+        }
         self.shims.keep_held(|service, port| held.contains(&(service.to_owned(), port.to_owned())));
     }
 

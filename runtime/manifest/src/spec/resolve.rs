@@ -263,6 +263,13 @@ fn ports(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<Identifier, P
                 continue;
             }
         };
+        if port.hold && matches!(port.port, PortNumber::Word(_)) {
+            faults.add(
+                &["ports", name, "port"],
+                Diagnostic::new("wrong-value", "a held port is kept open for whoever comes next, so it needs a number")
+                    .help("give it a number, or take `hold` away"),
+            );
+        }
         if port.hold && port.protocol == Protocol::Udp {
             faults.add(
                 &["ports", name, "hold"],
