@@ -28,7 +28,8 @@ impl Engine {
         // A service of which nothing was found starts anew, under a new name: its old one may stand in logs.
         let absent: Vec<ServiceName> =
             self.services.keys().filter(|name| self.instances_of(name).next().is_none()).cloned().collect();
-        if !absent.is_empty() {
+        // One that is not to run has nothing to be found of.
+        if absent.iter().any(|name| self.held_back(name, &self.services[name]).is_none()) {
             self.generation = self.generation.next();
             self.save = true;
             for name in absent {
