@@ -113,7 +113,7 @@ fn old_segments_go() {
     let stack = Stack::new();
     stack.service(
         "count",
-        &json!({"process": {"command": fixture::command(), "args": ["fixture", "count", "600000"],
+        &json!({"process": {"command": fixture::command(), "args": ["fixture", "count", "400000"],
         "compose": {"log_configuration": {"rotation": {"max_size_mb": 1, "max_backups": 2}}}}}),
     );
     stack.up();
@@ -131,7 +131,7 @@ fn old_segments_go() {
     };
     until("old segments are gone", || size() < 4 << 20);
     let lines = stack.lines("count");
-    assert_eq!(lines.last().map(String::as_str), Some("line 0599999"));
+    assert_eq!(lines.last().map(String::as_str), Some("line 0399999"));
 }
 
 fn proc_kill_supervisor(stack: &Stack) {

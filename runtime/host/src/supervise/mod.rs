@@ -112,7 +112,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let listener = server.open()?;
     tokio::task::spawn_local(server.serve(listener));
     supervisor.keeper.answering();
-    let mut sweep = tokio::time::interval(SWEEP);
+    let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
     while supervisor.ended.is_none() {
         let deadline = supervisor.engine.deadline();
         let input = tokio::select! {
@@ -234,6 +234,7 @@ impl Supervisor {
         }
     }
 
+    /// Takes away what is too much of logs and pointers; when manifests have been read, and now and then.
     fn sweep(&self) {
         let known: BTreeSet<&str> = self.engine.instances().map(|(id, ..)| id.service().as_str()).collect();
         edge::forget(&self.paths.edge(), |service| known.contains(service));

@@ -238,6 +238,7 @@ impl Supervisor {
         for (service, segment_bytes) in cuts {
             self.shims.limit_log(&service, segment_bytes);
         }
+        self.sweep();
         self.shims.keep_held(|service, port| held.contains(&(service.to_owned(), port.to_owned())));
     }
 
