@@ -10,11 +10,13 @@
 mod codec;
 mod keeper;
 mod shim;
+mod start;
 mod stream;
 
 pub use codec::{Reader, Truncated, Writer};
 pub use keeper::{KeeperReport, KeeperRequest};
-pub use shim::{FileToWrite, Identity, Life, LogPlace, Report, Request, Scope, Start};
+pub use shim::{Life, Report, Request, Scope};
+pub use start::{FileToWrite, Identity, LogPlace, Start};
 pub use stream::{FrameBuffer, MAX_FDS, frame, receive, send};
 
 /// The version this build speaks.

@@ -1,6 +1,7 @@
 //! Supervisor and shim.
 
 use super::codec::{Reader, Truncated, Writer};
+use super::start::Start;
 use super::stream::frame;
 
 /// What the supervisor asks of a shim.
@@ -47,68 +48,6 @@ pub enum Scope {
     Group,
     /// Every process of the tree.
     Tree,
-}
-
-/// An invocation to start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Start {
-    /// Its number, from 1.
-    pub number: u32,
-    /// Value of `CORE_INSTANCE` in the environment of its tree; no other invocation ever has it.
-    pub mark: String,
-    /// The program: a path, or a name to be looked up in PATH of `env`.
-    pub program: Vec<u8>,
-    /// Its arguments, the first of which is its own name.
-    pub args: Vec<Vec<u8>>,
-    /// Its environment, `NAME=value` each.
-    pub env: Vec<Vec<u8>>,
-    /// Its working directory.
-    pub cwd: Vec<u8>,
-    /// Who it runs as.
-    pub identity: Identity,
-    /// Names of the held sockets that come beside the frame, in the order of their descriptors (3 and up).
-    pub sockets: Vec<String>,
-    /// Where its output goes.
-    pub log: LogPlace,
-    /// FileToWrite to write into its run folder.
-    pub files: Vec<FileToWrite>,
-    /// Words of the supervisor that it gets back in `Hello`, and that stand in the record.
-    pub note: String,
-}
-
-/// A file to write into the run folder before the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FileToWrite {
-    /// Path, relative to the run folder.
-    pub path: Vec<u8>,
-    /// Contents.
-    pub contents: Vec<u8>,
-}
-
-/// Who a service runs as, and within which limits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// User, group, and further groups.
-    pub user: Option<(u32, u32, Vec<u32>)>,
-    /// File mode mask.
-    pub umask: Option<u32>,
-    /// Limits: number of the resource (as in `setrlimit`), and the limit (`u64::MAX` is none).
-    pub limits: Vec<(u32, u64)>,
-    /// Scheduling priority.
-    pub nice: Option<i32>,
-    /// Readiness to be killed when memory runs out.
-    pub oom_score_adj: Option<i32>,
-}
-
-/// Where output goes: `<folder>/<prefix>.<out|err>.<segment>.log`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogPlace {
-    /// The folder; made when the first byte comes.
-    pub folder: Vec<u8>,
-    /// `<generation>.<invocation>`.
-    pub prefix: String,
-    /// Size of a segment in bytes.
-    pub segment_bytes: u64,
 }
 
 /// What a shim tells the supervisor.
@@ -296,61 +235,6 @@ impl Request {
     }
 }
 
-impl Start {
-    fn write(&self, writer: &mut Writer) {
-        let Self { number, mark, program, args, env, cwd, identity, sockets, log, files, note } = self;
-        writer.u32(*number);
-        writer.bytes(mark.as_bytes());
-        writer.bytes(program);
-        writer.list(args, |writer, one| writer.bytes(one));
-        writer.list(env, |writer, one| writer.bytes(one));
-        writer.bytes(cwd);
-        writer.option(identity.user.as_ref(), |writer, (user, group, groups)| {
-            writer.u32(*user);
-            writer.u32(*group);
-            writer.list(groups, |writer, one| writer.u32(*one));
-        });
-        writer.option(identity.umask.as_ref(), |writer, umask| writer.u32(*umask));
-        writer.list(&identity.limits, |writer, (resource, limit)| {
-            writer.u32(*resource);
-            writer.u64(*limit);
-        });
-        writer.option(identity.nice.as_ref(), |writer, nice| writer.i32(*nice));
-        writer.option(identity.oom_score_adj.as_ref(), |writer, adjust| writer.i32(*adjust));
-        writer.list(sockets, |writer, name| writer.bytes(name.as_bytes()));
-        writer.bytes(&log.folder);
-        writer.bytes(log.prefix.as_bytes());
-        writer.u64(log.segment_bytes);
-        writer.list(files, |writer, file| {
-            writer.bytes(&file.path);
-            writer.bytes(&file.contents);
-        });
-        writer.bytes(note.as_bytes());
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
-        Ok(Self {
-            number: reader.u32()?,
-            mark: reader.text()?,
-            program: reader.bytes()?,
-            args: reader.list(Reader::bytes)?,
-            env: reader.list(Reader::bytes)?,
-            cwd: reader.bytes()?,
-            identity: Identity {
-                user: reader.option(|reader| Ok((reader.u32()?, reader.u32()?, reader.list(Reader::u32)?)))?,
-                umask: reader.option(Reader::u32)?,
-                limits: reader.list(|reader| Ok((reader.u32()?, reader.u64()?)))?,
-                nice: reader.option(Reader::i32)?,
-                oom_score_adj: reader.option(Reader::i32)?,
-            },
-            sockets: reader.list(Reader::text)?,
-            log: LogPlace { folder: reader.bytes()?, prefix: reader.text()?, segment_bytes: reader.u64()? },
-            files: reader.list(|reader| Ok(FileToWrite { path: reader.bytes()?, contents: reader.bytes()? }))?,
-            note: reader.text()?,
-        })
-    }
-}
-
 impl Report {
     /// As a frame.
     pub fn encode(&self) -> Vec<u8> {
@@ -439,6 +323,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::{FileToWrite, Identity, LogPlace};
 
     #[test]
     fn messages_read_back() {
