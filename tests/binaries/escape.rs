@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::common::Stack;
 use crate::parcel::{Tar, program, zip};
 use crate::server::Server;
-use crate::shelf::{expect_nothing_lands, expect_runs, served, service, shelf, stack};
+use crate::shelf::{expect_nothing_lands, expect_runs, served, service, shelf, stack, with_file};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_tar_does_not_climb_out", a_tar_does_not_climb_out),
@@ -20,6 +20,8 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_receipt_that_is_a_link_outside_is_none", a_receipt_that_is_a_link_outside_is_none),
     ("an_absolute_path_stays_inside", an_absolute_path_stays_inside),
     ("links_inside_are_kept", links_inside_are_kept),
+    ("nobody_becomes_somebody_else", nobody_becomes_somebody_else),
+    ("folders_that_may_not_be_written_to_are_unpacked", folders_that_may_not_be_written_to_are_unpacked),
 ];
 
 /// A stack beside a folder that is none of its business, which holds a file.
@@ -60,7 +62,7 @@ impl Scene {
 }
 
 fn a_tar_does_not_climb_out() {
-    for path in ["../evil", "../../evil", "x/../../evil", "../../outside/evil"] {
+    for path in ["../evil", "../../evil", "x/../../evil", "../../outside/evil", "../../../outside/evil"] {
         let scene = Scene::new();
         let mut tar = Tar::default();
         tar.file("tool", 0o755, &program("one"));
@@ -72,7 +74,7 @@ fn a_tar_does_not_climb_out() {
 }
 
 fn a_zip_does_not_climb_out() {
-    for path in ["../evil", "../../outside/evil", "/evil"] {
+    for path in ["../evil", "../../outside/evil", "../../../outside/evil"] {
         let scene = Scene::new();
         scene.serve("/tool.zip", &zip(&[("tool", 0o755, &program("one")), (path, 0o644, b"evil")]));
         expect_nothing_lands(&scene.stack, &[path, "outside"]);
@@ -134,6 +136,33 @@ fn an_absolute_path_stays_inside() {
     scene.expect_untouched();
     // As `tar` itself does it: the path counts from the folder.
     assert!(scene.stack.root.join(format!(".dep/tool-1.0{path}")).exists());
+}
+
+fn nobody_becomes_somebody_else() {
+    let scene = Scene::new();
+    let mut tar = Tar::default();
+    // Whoever ran it would be whoever fetched it.
+    tar.file("tool", 0o6755, &program("one"));
+    tar.file("other", 0o6755, &program("other"));
+    scene.serve("/tool.tar.gz", &tar.done());
+    scene.stack.up();
+    for name in ["tool", "other"] {
+        let path = scene.stack.root.join(".dep/tool-1.0").join(name);
+        assert_eq!(fs::metadata(path).expect("the file").permissions().mode() & 0o7777, 0o755, "{name}");
+    }
+}
+
+fn folders_that_may_not_be_written_to_are_unpacked() {
+    let scene = Scene::new();
+    let mut tar = Tar::default();
+    tar.folder("bin", 0o555);
+    tar.file("bin/tool", 0o555, &program("one"));
+    let source = with_file(served(&scene.server, "/tool.tar.gz", &tar.done(), "1.0"), "bin/tool");
+    scene.stack.service("one", &service(&json!([source])));
+    scene.stack.up();
+    expect_runs(&scene.stack, "one", "tool-1.0/bin/tool");
+    let mode = fs::metadata(scene.stack.root.join(".dep/tool-1.0/bin")).expect("the folder").permissions().mode();
+    assert_eq!(mode & 0o777, 0o555, "{mode:o}");
 }
 
 fn links_inside_are_kept() {

@@ -2,11 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::parcel::{program, sha256, tar_gz, zip};
 use crate::server::{Answer, Gate, Server};
-use crate::shelf::{expect_runs, locked, plain, served, service, shelf, stack, with_file};
+use crate::shelf::{expect_runs, expect_says, locked, of_its_own, plain, served, service, shelf, stack, with_file};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_tar_gz_is_fetched_and_runs", a_tar_gz_is_fetched_and_runs),
@@ -42,7 +42,7 @@ fn is_fetched_and_runs(path: &str, packed: &[u8], file: Option<&str>) {
     stack.up();
     let program = format!("tool-1.0/{}", file.unwrap_or("tool"));
     expect_runs(&stack, "one", &program);
-    assert_eq!(stack.lines("one"), ["this is one"]);
+    expect_says(&stack, "one", "this is one");
     assert_eq!(server.asked(path), 1);
     // Landed whole, with a link for people, and without the archive.
     assert_eq!(shelf(&stack.root), ["tool", "tool-1.0"]);
@@ -110,9 +110,4 @@ fn several_are_fetched_at_once() {
         assert_eq!(locked(&stack, name)["sha256"], sha256(&program(name)), "{name}");
     }
     assert_eq!(server.asked_at_all(), 4);
-}
-
-/// A service whose program has the service's name.
-fn of_its_own(name: &str, source: &Value) -> Value {
-    json!({"binaries": [{"name": name, "sources": [source]}], "process": {"command": format!("${{dep.{name}}}")}})
 }

@@ -6,14 +6,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::common::Stack;
+use crate::common::{Stack, proc, until};
 use crate::parcel::{program, sha256};
 use crate::server::{Answer, Server};
+use crate::shared::{begin_up, expect_success};
 use crate::shelf::{expect_nothing_lands, expect_runs, expect_words, locked, plain, served, service, shelf, stack};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("the_next_source_is_tried", the_next_source_is_tried),
     ("a_mirror_of_the_same_version_is_tried", a_mirror_of_the_same_version_is_tried),
+    ("what_the_next_source_gave_is_kept", what_the_next_source_gave_is_kept),
     ("every_source_is_named_with_why_it_failed", every_source_is_named_with_why_it_failed),
     ("sources_that_were_passed_over_are_named_too", sources_that_were_passed_over_are_named_too),
     ("sources_that_come_too_late_are_named_too", sources_that_come_too_late_are_named_too),
@@ -40,9 +42,36 @@ fn a_mirror_of_the_same_version_is_tried() {
     let first = plain(&server, "/none", &program("one"), "1.0");
     let second = served(&server, "/tool", &program("one"), "1.0");
     stack.service("one", &service(&json!([first, second])));
-    stack.ok(&["up", "-d", "--timeout", "20"]);
+    // Asked for by whoever does not wait for ever: a download is not bounded by any timeout.
+    let up = begin_up(&stack);
+    until("it is ready", || stack.core(&["status", "--check"]).code == 0);
+    expect_success(up);
     expect_runs(&stack, "one", "tool-1.0/tool");
     assert_eq!((server.asked("/none"), server.asked("/tool")), (1, 1));
+}
+
+fn what_the_next_source_gave_is_kept() {
+    let (server, stack) = (Server::new(), stack());
+    let first = plain(&server, "/none", &program("one"), "1.0");
+    let second = served(&server, "/tool", &program("two"), "0.9");
+    stack.service("one", &service(&json!([first, second])));
+    stack.up();
+    let pid = stack.pid("one");
+    // The next supervisor does not know that the first source failed.
+    let supervisor = stack.supervisor();
+    proc::kill(supervisor);
+    until("another supervisor runs", || stack.supervisor() != supervisor);
+    until("it is settled", || {
+        let said = stack.core(&["status", "--check"]);
+        said.code == 0 && server.asked("/none") == 2
+    });
+    assert_eq!(stack.pid("one"), pid);
+    // Nor does the next stack; without a network it comes to the same.
+    stack.ok(&["down"]);
+    assert_eq!(server.asked("/tool"), 1);
+    drop(server);
+    stack.up();
+    expect_runs(&stack, "one", "tool-0.9/tool");
 }
 
 fn every_source_is_named_with_why_it_failed() {
@@ -57,9 +86,11 @@ fn every_source_is_named_with_why_it_failed() {
     let found = sha256(b"another");
     let words = [&*server.url("/none"), "404", &server.url("/cut"), "broke off", &server.url("/wrong"), &found];
     let said = expect_nothing_lands(&stack, &words);
+    // Each was tried once, and is told once.
+    let error = said.err.lines().find(|line| line.starts_with("error:")).expect("an error");
     for path in ["/none", "/cut", "/wrong"] {
         assert_eq!(server.asked(path), 1, "{path}");
-        assert_eq!(said.err.matches(&server.url(path)).count(), 1, "{path}: {}", said.err);
+        assert_eq!(error.matches(&server.url(path)).count(), 1, "{path}: {error}");
     }
 }
 
@@ -113,7 +144,7 @@ fn a_program_of_the_right_version_is_not_fetched() {
     assert_eq!(server.asked_at_all(), 0);
     assert_eq!(shelf(&stack.root), [""; 0]);
     let program = stack.root.join("bin/tool").display().to_string();
-    let process = crate::common::proc::Process::of(stack.pid("one")).expect("the process");
+    let process = proc::Process::of(stack.pid("one")).expect("the process");
     assert!(process.args.contains(&program), "{:?}", process.args);
     // What the machine has is nobody's to lock.
     assert_eq!(locked(&stack, "tool"), Value::Null);

@@ -35,8 +35,13 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// A `.tar.gz` that may hold what no honest one does.
-#[derive(Default)]
 pub(crate) struct Tar(tar::Builder<Vec<u8>>);
+
+impl Default for Tar {
+    fn default() -> Self {
+        Self(tar::Builder::new(Vec::new()))
+    }
+}
 
 impl Tar {
     pub(crate) fn file(&mut self, path: &str, mode: u32, contents: &[u8]) {
@@ -49,6 +54,10 @@ impl Tar {
 
     pub(crate) fn hard_link(&mut self, path: &str, target: &str) {
         self.entry(path, tar::EntryType::Link, target, 0o644, b"");
+    }
+
+    pub(crate) fn folder(&mut self, path: &str, mode: u32) {
+        self.entry(path, tar::EntryType::Directory, "", mode, b"");
     }
 
     fn entry(&mut self, path: &str, kind: tar::EntryType, target: &str, mode: u32, contents: &[u8]) {

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::common::{Stack, until};
 use crate::parcel::program;
 use crate::server::{Answer, Gate, Server};
-use crate::shelf::{expect_runs, locked, plain, service, shelf, stack};
+use crate::shelf::{expect_runs, expect_says, locked, plain, service, shelf, stack};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("two_services_share_one_fetch", two_services_share_one_fetch),
@@ -55,18 +55,21 @@ fn two_roots_share_one_fetch() {
 }
 
 fn two_roots_fetch_two_versions_at_once() {
-    let (server, gate) = (Server::new(), Gate::together(2));
+    let server = Server::new();
     let (one, other) = with_one_shelf();
-    for (stack, version) in [(&one, "1.2.3"), (&other, "1.2.4")] {
-        let path = format!("/{version}");
+    let begun = [(&one, "1.2.3"), (&other, "1.2.4")].map(|(stack, version)| {
+        let (path, gate) = (format!("/{version}"), Gate::closed());
         stack.service("one", &service(&json!([plain(&server, &path, &program(version), version)])));
         server.put(&path, Answer::Held(program(version), gate.clone()));
-    }
-    let ups = [begin_up(&one), begin_up(&other)];
-    ups.into_iter().for_each(expect_success);
-    for (stack, version) in [(&one, "1.2.3"), (&other, "1.2.4")] {
+        (stack, version, gate, begin_up(stack))
+    });
+    until("both are half there", || begun.iter().all(|(_, _, gate, _)| gate.waiting() == 1));
+    // One ends, and tidies up, while the other is still on its way.
+    for (stack, version, gate, up) in begun {
+        gate.open();
+        expect_success(up);
         expect_runs(stack, "one", &format!("tool-{version}/tool"));
-        assert_eq!(stack.lines("one"), [format!("this is {version}")]);
+        expect_says(stack, "one", &format!("this is {version}"));
     }
     assert_eq!(shelf(&one.root), ["tool", "tool-1.2.3", "tool-1.2.4"]);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::common::{Said, Stack};
+use crate::common::{Said, Stack, proc, until};
 use crate::parcel;
 use crate::server::{Answer, Server};
 
@@ -18,6 +18,11 @@ pub(crate) fn stack() -> Stack {
 pub(crate) fn service(sources: &Value) -> Value {
     json!({"binaries": [{"name": "tool", "sources": sources}],
         "process": {"command": "${dep.tool}", "compose": {"availability": {"restart": "no"}}}})
+}
+
+/// A service whose program has the service's name.
+pub(crate) fn of_its_own(name: &str, source: &Value) -> Value {
+    json!({"binaries": [{"name": name, "sources": [source]}], "process": {"command": format!("${{dep.{name}}}")}})
 }
 
 /// A source: this file of the server, which is a program.
@@ -77,6 +82,12 @@ pub(crate) fn expect_words(text: &str, words: &[&str]) {
 pub(crate) fn expect_runs(stack: &Stack, name: &str, program: &str) {
     let pid = stack.pid(name);
     let path = stack.root.join(".dep").join(program).display().to_string();
-    let args = crate::common::proc::Process::of(pid).expect("the process").args;
+    let args = proc::Process::of(pid).expect("the process").args;
     assert!(args.contains(&path), "{args:?} is not {path}");
+}
+
+/// Waits until the last thing a service said is this: it is ready before it has said anything.
+#[track_caller]
+pub(crate) fn expect_says(stack: &Stack, name: &str, line: &str) {
+    until(line, || stack.lines(name).last().is_some_and(|last| last == line));
 }

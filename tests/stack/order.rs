@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("each_condition_holds_when_it_should", each_condition_holds_when_it_should),
     ("a_failed_one_shot_skips_its_dependent", a_failed_one_shot_skips_its_dependent),
     ("every_probe_tells_ready_from_not_ready", every_probe_tells_ready_from_not_ready),
+    ("why_follows_a_chain_to_its_root", why_follows_a_chain_to_its_root),
     ("readiness_lost_is_seen_and_does_not_restart", readiness_lost_is_seen_and_does_not_restart),
     ("a_stranger_on_an_auto_port_is_no_good_answer", a_stranger_on_an_auto_port_is_no_good_answer),
 ];
@@ -155,6 +156,40 @@ S(os.environ[\"SOCKET\"],http.server.SimpleHTTPRequestHandler).serve_forever()'"
         assert_eq!(instance["phase"], "probing", "{service}");
         assert!(instance["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{instance}");
     }
+}
+
+/// A chain of waiting is followed to its root, with all that is known of that.
+fn why_follows_a_chain_to_its_root() {
+    let stack = Stack::new();
+    let after = |other: &str| {
+        json!({"depends_on": {other: {"condition": "process_healthy"}},
+        "readiness_probe": {"exec": {"command": "true"}}})
+    };
+    stack.shell("web", "exec sleep 1000", after("api"));
+    stack.shell("api", "exec sleep 1000", after("database"));
+    stack.shell(
+        "database",
+        "echo the disk is not there; exec sleep 1000",
+        json!({"readiness_probe": {"exec": {"command": "exit 3"}}}),
+    );
+    stack.core(&["up", "-d", "--timeout", "1"]);
+    let said = stack.ok(&["why", "web"]).out;
+    for words in [
+        "web-0@1 is waiting",
+        "waits for api (process_healthy)",
+        "    api-0@1 is waiting",
+        "        database-0@1 is probing",
+        "its probe last said: ",
+        "| the disk is not there",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let answer: serde_json::Value = serde_json::from_str(&stack.ok(&["why", "web", "--json"]).out).expect("JSON");
+    let depths: Vec<u64> =
+        answer["steps"].as_array().expect("steps").iter().filter_map(|step| step["depth"].as_u64()).collect();
+    assert_eq!(depths, [0, 1, 2]);
+    let said = stack.core(&["why", "wbe"]);
+    assert!(said.code == 1 && said.err.contains("did you mean `web`?"), "{said:?}");
 }
 
 fn readiness_lost_is_seen_and_does_not_restart() {

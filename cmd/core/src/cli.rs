@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Down(DownArgs),
     /// Show what runs
     Status(StatusArgs),
+    /// Show what keeps a service from being ready, followed to its root
+    Why(WhyArgs),
     /// Show output, in the order of time
     Logs(LogsArgs),
     /// Start services, with what they depend on
@@ -45,6 +47,8 @@ pub(crate) enum Command {
     Check,
     /// Show what applying the manifests would do
     Plan(PlanArgs),
+    /// Fetch what is locked; with --update, lock what is fetched now
+    Lock(LockArgs),
     /// Apply the manifests now; what failed before is tried again
     Apply,
     #[command(hide = true)]
@@ -86,6 +90,15 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// The service.
+    pub(crate) service: String,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// Services. Default: all.
     pub(crate) services: Vec<String>,
@@ -118,6 +131,15 @@ pub(crate) struct ScaleArgs {
     /// The service and how many: web=3.
     #[arg(value_name = "SERVICE=REPLICAS")]
     pub(crate) target: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// Binaries. Default: all that are fetched.
+    pub(crate) names: Vec<String>,
+    /// Fetch them anew, and lock what comes, whatever was locked before.
+    #[arg(long)]
+    pub(crate) update: bool,
 }
 
 #[derive(Debug, Args)]

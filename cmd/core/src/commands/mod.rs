@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod control;
 pub(crate) mod down;
+pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod schema;
@@ -10,6 +11,7 @@ pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod supervise;
 pub(crate) mod up;
+pub(crate) mod why;
 
 use core_engine::engine::OperationState;
 use core_host::api::{Accepted, OperationStatus, Status};

@@ -10,6 +10,8 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::render::table::{Cell, lay_out};
 use crate::render::words::{bytes, span};
+use anstyle::Style;
+
 use crate::render::{self, BOLD, DIM, GREEN, RED, YELLOW, styled};
 
 pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
@@ -55,19 +57,12 @@ pub(crate) fn print(status: &Status) {
 }
 
 fn row(instance: &InstanceStatus) -> Vec<Cell> {
-    let style = match instance.phase {
-        PhaseName::Ready => GREEN,
-        PhaseName::Ended if instance.ready => GREEN,
-        PhaseName::Ended => DIM,
-        PhaseName::Backoff | PhaseName::GaveUp => RED,
-        _ => YELLOW,
-    };
     let ports: Vec<String> = instance.ports.values().map(u16::to_string).collect();
     let restarts = if instance.restarts == 0 { String::new() } else { instance.restarts.to_string() };
     let detail = instance.waiting_on.first().map(|waiting| waiting.message.clone()).or_else(|| instance.detail.clone());
     vec![
         Cell::new(&instance.id),
-        Cell::new(instance.phase.word()).style(style),
+        Cell::new(instance.phase.word()).style(phase_style(instance)),
         Cell::new(since(instance.since.as_deref())).right(),
         Cell::new(instance.pid.map(|pid| pid.to_string()).unwrap_or_default()).right(),
         Cell::new(restarts).right(),
@@ -78,7 +73,19 @@ fn row(instance: &InstanceStatus) -> Vec<Cell> {
     ]
 }
 
-fn since(time: Option<&str>) -> String {
+/// Colour of an instance's phase.
+pub(crate) fn phase_style(instance: &InstanceStatus) -> Style {
+    match instance.phase {
+        PhaseName::Ready => GREEN,
+        PhaseName::Ended if instance.ready => GREEN,
+        PhaseName::Ended => DIM,
+        PhaseName::Backoff | PhaseName::GaveUp => RED,
+        _ => YELLOW,
+    }
+}
+
+/// How long ago a time was.
+pub(crate) fn since(time: Option<&str>) -> String {
     let Some(time) = time.and_then(|time| time.parse::<jiff::Timestamp>().ok()) else { return String::new() };
     let ago = jiff::Timestamp::now().duration_since(time);
     span(ago.try_into().unwrap_or_default())

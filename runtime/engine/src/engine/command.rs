@@ -178,10 +178,15 @@ impl Engine {
 
     fn unknown(&self, services: &[ServiceName]) -> Option<Operation> {
         let missing = services.iter().find(|name| !self.services.contains_key(*name))?;
+        Some(Operation::failed(self.no_such_service(missing)))
+    }
+
+    /// That there is no such service, in words, with the nearest that there is.
+    pub fn no_such_service(&self, name: &ServiceName) -> String {
         let known = self.services.keys().map(ServiceName::as_str);
-        let guess = core_manifest::name::nearest(missing.as_str(), known)
+        let guess = core_manifest::name::nearest(name.as_str(), known)
             .map_or_else(String::new, |guess| format!("; did you mean `{guess}`?"));
-        Some(Operation::failed(format!("there is no service `{missing}`{guess}")))
+        format!("there is no service `{name}`{guess}")
     }
 
     fn topology(&self) -> Topology {

@@ -22,6 +22,7 @@ mod stopping;
 mod view;
 mod waiting;
 mod want;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,7 @@ use routing::Routing;
 use service::{Service, Stage};
 pub use view::{InstanceView, ServiceState, StackState, View, WaitingView};
 pub use waiting::WaitingOn;
+pub use why::WhyStep;
 
 /// A binary's folder in `.dep/`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,6 +38,8 @@ pub struct Operation {
     pub(super) pending: BTreeSet<ServiceName>,
     /// Since when its time runs: builds and downloads do not count.
     pub(super) counted_from: Time,
+    /// Something was being fetched or built when it was last looked at.
+    pub(super) preparing: bool,
     pub(super) timeout: Option<Duration>,
     /// How it stands.
     pub state: OperationState,
@@ -63,12 +65,19 @@ pub enum OperationState {
 
 impl Operation {
     pub(super) fn new(goal: Goal, pending: BTreeSet<ServiceName>, now: Time, timeout: Option<Duration>) -> Self {
-        Self { goal, pending, counted_from: now, timeout, state: OperationState::Running }
+        Self { goal, pending, counted_from: now, preparing: false, timeout, state: OperationState::Running }
     }
 
     pub(super) fn failed(message: String) -> Self {
         let state = OperationState::Failed { message, culprit: None };
-        Self { goal: Goal::Ready, pending: BTreeSet::new(), counted_from: Time(0), timeout: None, state }
+        Self {
+            goal: Goal::Ready,
+            pending: BTreeSet::new(),
+            counted_from: Time(0),
+            preparing: false,
+            timeout: None,
+            state,
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
@@ -143,7 +152,7 @@ impl Engine {
                 binary.folder.as_ref().is_some_and(|folder| self.binaries.get(folder) == Some(&Binary::Asked))
             })
         });
-        if is_preparing {
+        if std::mem::replace(&mut operation.preparing, is_preparing) || is_preparing {
             operation.counted_from = self.now;
         } else if operation.deadline().is_some_and(|at| at <= self.now) {
             operation.state = self.timed_out(operation);

@@ -202,7 +202,7 @@ impl Engine {
         state
     }
 
-    fn view_of(&self, instance: &Instance) -> InstanceView {
+    pub(super) fn view_of(&self, instance: &Instance) -> InstanceView {
         let good_end = instance.phase == Phase::Ended(EndReason::Exit) && instance.ended_well();
         let ports = instance
             .spec

@@ -7,19 +7,21 @@ mod types;
 use core_engine::engine::{OperationState, View};
 use core_engine::event::Command;
 use core_engine::plan::Plan;
-use core_manifest::Problem;
+use core_manifest::{Problem, ServiceName};
 use tokio::sync::oneshot;
 
 pub use server::{Server, schema};
 pub use types::{
     Accepted, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status,
-    UpRequest, WaitingStatus,
+    UpRequest, WaitingStatus, Why, WhyStep,
 };
 
 /// What a request asks of the loop that owns the state.
 pub enum Ask {
     /// The state.
     Status(oneshot::Sender<Box<Answer>>),
+    /// What keeps a service from being ready; or that there is no such service.
+    Why(ServiceName, oneshot::Sender<Result<Vec<WhyStep>, String>>),
     /// Carry out a command; the answer is the number of the operation.
     Command(Command, oneshot::Sender<u64>),
     /// How an operation stands.

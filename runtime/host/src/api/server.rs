@@ -25,7 +25,9 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Ask;
-use super::types::{Accepted, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest};
+use super::types::{
+    Accepted, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
+};
 use crate::logs::{self, Follower, Selection};
 use crate::paths::Paths;
 
@@ -83,6 +85,7 @@ impl Server {
     pub async fn serve(self, listener: UnixListener) -> io::Result<()> {
         let app = Router::new()
             .route("/v1/status", get(status))
+            .route("/v1/why/{service}", get(why))
             .route("/v1/plan", get(plan))
             .route("/v1/logs", get(lines))
             .route("/v1/up", post(up))
@@ -137,6 +140,14 @@ async fn only_us(
 async fn status(State(server): State<Server>) -> Answered<Json<Status>> {
     let answer = server.ask(Ask::Status).await?;
     Ok(Json(answer.status))
+}
+
+async fn why(State(server): State<Server>, Path(service): Path<String>) -> Answered<Json<Why>> {
+    let name = names(std::slice::from_ref(&service))?.remove(0);
+    match server.ask(|sender| Ask::Why(name, sender)).await? {
+        Ok(steps) => Ok(Json(Why { service, steps })),
+        Err(message) => Err(failure(StatusCode::NOT_FOUND, "unknown-service", &message)),
+    }
 }
 
 async fn plan(State(server): State<Server>) -> Answered<Json<PlanAnswer>> {
@@ -322,6 +333,7 @@ pub fn schema() -> serde_json::Value {
         scale: ScaleRequest,
         accepted: Accepted,
         operation: OperationStatus,
+        why: Why,
         plan: PlanAnswer,
         failure: Failure,
         problem: Problem,

@@ -85,6 +85,28 @@ pub struct WaitingStatus {
     pub message: String,
 }
 
+/// `GET /v1/why/{service}`: what keeps a service from being ready, followed to its root.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Why {
+    /// The service that was asked for.
+    pub service: String,
+    /// Its instances, and below each what it waits for, depth first.
+    pub steps: Vec<WhyStep>,
+}
+
+/// One instance on the way to the root.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct WhyStep {
+    /// How many have led to it: 0 for an instance of the service itself.
+    pub depth: usize,
+    /// The instance.
+    pub instance: InstanceStatus,
+    /// The last bad answer of its readiness probe, while it is not ready.
+    pub last_probe: Option<String>,
+    /// The last lines of its output, where nothing but itself keeps it.
+    pub last_lines: Vec<String>,
+}
+
 /// A download or build that is under way.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct JobStatus {

@@ -55,6 +55,11 @@ impl LockFile {
         }
     }
 
+    /// What is locked of a binary on this platform.
+    pub fn entry(&self, binary: &str) -> Option<&Entry> {
+        self.binaries.get(binary)?.get(&platform())
+    }
+
     /// What was fetched must be what is locked; a platform without an entry gets one.
     ///
     /// # Errors
@@ -85,7 +90,27 @@ impl LockFile {
             None => {}
         }
         platforms.insert(platform(), entry.clone());
-        let mut text = serde_json::to_string_pretty(&lock).map_err(|error| error.to_string())?;
+        lock.write(path)
+    }
+
+    /// Forgets what is locked of a binary on this platform, and returns it.
+    ///
+    /// # Errors
+    /// When the file is broken, or cannot be written.
+    pub fn forget(path: &Path, binary: &str) -> Result<Option<Entry>, String> {
+        let _turn = take_turn(path).map_err(|error| format!("manifests/dep.lock.json cannot be locked: {error}"))?;
+        let mut lock = Self::read(path)?;
+        let entry = lock.binaries.get_mut(binary).and_then(|platforms| platforms.remove(&platform()));
+        if entry.is_some() {
+            lock.binaries.retain(|_, platforms| !platforms.is_empty());
+            lock.write(path)?;
+        }
+        Ok(entry)
+    }
+
+    /// Beside and renamed: nobody meets half a file.
+    fn write(&self, path: &Path) -> Result<(), String> {
+        let mut text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
         text.push('\n');
         let beside = path.with_extension("json.new");
         let write = || fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));

@@ -75,6 +75,36 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
     link(paths, folder, wanted)
 }
 
+/// Fetches a binary anew and locks what comes, whatever was locked before. When it cannot be had, all stays as it was.
+/// Returns what is locked now; `None` for a source that is not locked.
+///
+/// # Errors
+/// Why it could not be had, for people.
+pub async fn relock(
+    paths: &Paths,
+    folder: &str,
+    wanted: &Wanted,
+    progress: &Progress,
+) -> Result<Option<Entry>, String> {
+    let (lock, target) = (paths.dep_lock(), paths.dep().join(folder));
+    let before = LockFile::forget(&lock, &wanted.binary)?;
+    // What runs from it runs on: a folder keeps its files under another name, and open ones without any.
+    let aside = Scratch(paths.dep().join(format!(".old-{folder}")));
+    let _ = fs::remove_dir_all(&aside.0);
+    let was_there = fs::rename(&target, &aside.0).is_ok();
+    let result = prepare(paths, folder, wanted, progress).await;
+    if let Err(error) = result {
+        if was_there {
+            let _ = fs::rename(&aside.0, &target);
+        }
+        if let Some(before) = before {
+            LockFile::verify_or_add(&lock, &wanted.binary, &before)?;
+        }
+        return Err(error);
+    }
+    Ok(LockFile::read(&lock)?.entry(&wanted.binary).cloned())
+}
+
 /// A folder for what is half-made. It goes with all that is in it, also when nobody waits for that any more.
 struct Scratch(PathBuf);
 

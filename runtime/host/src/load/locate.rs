@@ -37,6 +37,8 @@ pub struct Wanted {
     pub index: usize,
     /// How many sources the binary has.
     pub sources: usize,
+    /// Why the sources before it do not give it.
+    pub earlier: Vec<String>,
     /// The version, or the hash.
     pub version: String,
     /// For a build: the program it is built with, and the folder of `.dep/` that must have landed first.
@@ -144,7 +146,8 @@ impl Locator {
                     (placeholder(), None)
                 });
                 let (reference, wanted) = chosen;
-                if let (Some(folder), Some(wanted)) = (&reference.folder, wanted) {
+                if let (Some(folder), Some(mut wanted)) = (&reference.folder, wanted) {
+                    wanted.earlier = reasons;
                     if matches!(wanted.source, Source::NextBuild { .. }) {
                         located.releases.insert(service.clone(), wanted.version.clone());
                     }
@@ -172,6 +175,7 @@ impl Locator {
             source: source.clone(),
             index,
             sources: binary.sources.len(),
+            earlier: Vec::new(),
             version: version.to_owned(),
             tool,
             program,

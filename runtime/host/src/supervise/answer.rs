@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 
-use core_engine::engine::{InstanceView, View, WaitingView};
+use core_engine::engine::{InstanceView, View, WaitingView, WhyStep as EngineStep};
 use core_engine::phase::EndReason;
 use core_engine::{InstanceId, Time};
+use core_manifest::ServiceName;
 use core_manifest::spec::Kind;
 use core_shim::sys;
 
 use super::reading::Purpose;
 use super::{Supervisor, now};
-use crate::api::{Answer, Ask, InstanceStatus, JobStatus, Status, WaitingStatus};
+use crate::api::{Answer, Ask, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
+use crate::logs;
 use crate::metrics::{Tree, Usage};
+
+/// How many lines of what keeps others are shown.
+const LINES: usize = 10;
 
 impl Supervisor {
     pub(super) fn answer(&mut self, ask: Ask) {
@@ -20,6 +25,9 @@ impl Supervisor {
                 let view = self.engine.view();
                 let status = self.status(&view);
                 let _ = answer.send(Box::new(Answer { view, status }));
+            }
+            Ask::Why(service, answer) => {
+                let _ = answer.send(self.why(&service));
             }
             Ask::Command(command, answer) => {
                 // What is asked of a stack that was never read can only be said when it was.
@@ -64,6 +72,18 @@ impl Supervisor {
                 .map(|(folder, job)| JobStatus { folder, what: job.what, done: job.done, total: job.total })
                 .collect(),
         }
+    }
+
+    fn why(&mut self, service: &ServiceName) -> Result<Vec<WhyStep>, String> {
+        let steps = self.engine.why(service)?;
+        let step = |step: EngineStep| {
+            let is_well = step.instance.ready || !step.is_root;
+            let last_lines =
+                if is_well { Vec::new() } else { logs::last(&self.paths, &step.instance.invocation, LINES) };
+            let last_probe = step.instance.last_probe.clone().filter(|_| !step.instance.ready);
+            WhyStep { depth: step.depth, instance: instance_status(&step.instance, None), last_probe, last_lines }
+        };
+        Ok(steps.into_iter().map(step).collect())
     }
 
     fn usage(&mut self, view: &View) -> HashMap<InstanceId, Usage> {

@@ -196,11 +196,12 @@ fn now() -> Time {
 
 impl Supervisor {
     /// Something an effect reports.
-    fn take(&mut self, event: Event) {
-        if let Event::Prepared { folder, result: Err(reason) } = &event
-            && self.try_other_source(folder, reason)
-        {
-            return;
+    fn take(&mut self, mut event: Event) {
+        if let Event::Prepared { folder, result: Err(reason) } = &mut event {
+            if self.try_other_source(folder, reason) {
+                return;
+            }
+            *reason = self.all_reasons(folder, reason);
         }
         self.give(&event);
     }

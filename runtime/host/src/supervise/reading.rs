@@ -53,8 +53,6 @@ pub(super) struct Job {
     wanted: Wanted,
     /// What must have landed first.
     tool: Option<(String, Wanted)>,
-    /// Why earlier sources could not give it.
-    earlier: Vec<String>,
 }
 
 impl Reading {
@@ -98,9 +96,7 @@ impl Reading {
         let wanted = all.get(folder)?.clone();
         let tool = wanted.tool.as_ref().and_then(|(_, folder)| folder.clone());
         let tool = tool.and_then(|folder| Some((folder.clone(), all.get(&folder)?.clone())));
-        let of_this = self.failed_sources.iter().filter(|((binary, _), _)| *binary == wanted.binary);
-        let earlier = of_this.map(|(_, reason)| reason.clone()).collect();
-        Some(Job { folder: folder.to_owned(), wanted, tool, earlier })
+        Some(Job { folder: folder.to_owned(), wanted, tool })
     }
 }
 
@@ -119,11 +115,6 @@ impl Job {
                 result = deps::prepare(&paths, &self.folder, &self.wanted, &progress).await;
             }
             progress.end(&self.folder);
-            let result = result.map_err(|error| {
-                let mut all = self.earlier;
-                all.push(format!("{}: {error}", self.wanted.source.word()));
-                all.join("; ")
-            });
             let _ = inbox.send(Event::Prepared { folder: self.folder, result });
         });
     }
@@ -143,6 +134,10 @@ impl Supervisor {
         let mut ports: BTreeMap<(ServiceName, u32, Identifier), u16> = self.engine.saved().ports();
         if let Some(stack) = self.reading.stack() {
             ports.extend(stack.ports.clone());
+        }
+        // Who asks for it begins with the first source again.
+        if matches!(purpose, Purpose::Apply { answer: Some(_) }) {
+            self.reading.failed_sources.clear();
         }
         let options = Options {
             profile: Some(self.reading.profile()),
@@ -186,15 +181,24 @@ impl Supervisor {
             (Purpose::Plan(answer), Err(faults)) => {
                 let _ = answer.send(Err(problems(&faults)));
             }
-            (Purpose::OtherSource { folder, .. }, Ok(stack)) => {
+            (Purpose::OtherSource { folder, reason }, Ok(stack)) => {
                 self.apply(stack, false);
-                // The other source may land in the same folder, which the engine has asked for already.
-                if let Some(job) = self.reading.job(&folder) {
-                    job.begin(&self.paths, &self.progress, &self.inbox);
+                match self.reading.job(&folder) {
+                    // The other source lands in the same folder, which the engine has asked for already.
+                    Some(job) => job.begin(&self.paths, &self.progress, &self.inbox),
+                    // Nobody waits for that folder now; it may be asked for again.
+                    None => self.give(&Event::Prepared { folder, result: Err(reason) }),
                 }
             }
-            (Purpose::OtherSource { folder, reason }, Err(_)) => {
-                // No source is left: now it is told.
+            (Purpose::OtherSource { folder, reason }, Err(faults)) => {
+                // No source is left: now it is told, with what is wrong with those that are never fetched from.
+                let binary = self.reading.stack().and_then(|stack| stack.wanted.get(&folder)).map(|one| &one.binary);
+                let of_it = binary.map(|binary| format!("binary `{binary}` of "));
+                let told = faults
+                    .iter()
+                    .filter(|fault| fault.code == "no-binary")
+                    .find_map(|fault| fault.message.strip_prefix(of_it.as_deref()?)?.split_once(" cannot be had: "));
+                let reason = told.map_or(reason, |(_, reasons)| reasons.to_owned());
                 self.give(&Event::Prepared { folder, result: Err(reason) });
             }
         }
@@ -206,9 +210,6 @@ impl Supervisor {
 
     fn apply(&mut self, mut stack: Box<Stack>, again: bool) {
         self.announcements.append(&mut stack.announcements);
-        if again {
-            self.reading.failed_sources.clear();
-        }
         let loaded = Loaded {
             topology: stack.topology.clone(),
             present: deps::present(&self.paths),
@@ -247,6 +248,15 @@ impl Supervisor {
             let operation = self.operate(command);
             let _ = answer.send(operation);
         }
+    }
+
+    /// Why a binary could not be had, from all of its sources that were looked at.
+    pub(super) fn all_reasons(&self, folder: &str, reason: &str) -> String {
+        let Some(wanted) = self.reading.stack().and_then(|stack| stack.wanted.get(folder)) else {
+            return reason.to_owned();
+        };
+        let last = format!("{}: {reason}", wanted.source.word());
+        wanted.earlier.iter().cloned().chain([last]).collect::<Vec<_>>().join("; ")
     }
 
     /// A binary could not be had: another source is tried, where there is one.

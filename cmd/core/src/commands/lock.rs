@@ -1,0 +1,57 @@
+//! `core lock`
+
+use core_host::deps::{self, LockFile, Progress};
+use core_host::load::{Wanted, lands_in_dep};
+use core_manifest::manifest::Source;
+use core_manifest::name;
+
+use crate::cli::LockArgs;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::render::{self, BOLD, DIM, styled};
+
+pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
+    let loaded = context.paths().and_then(|paths| context.load(&paths).map(|stack| (paths, stack)));
+    let (paths, stack) = match loaded {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    // Builds are named by their inputs; there is nothing to lock.
+    let is_fetched =
+        |wanted: &Wanted| lands_in_dep(&wanted.source) && !matches!(wanted.source, Source::NextBuild { .. });
+    let fetched: Vec<(&String, &Wanted)> = stack.wanted.iter().filter(|(_, wanted)| is_fetched(wanted)).collect();
+    let known: Vec<&str> = fetched.iter().map(|(_, wanted)| wanted.binary.as_str()).collect();
+    if let Some(unknown) = args.names.iter().find(|name| !known.contains(&name.as_str())) {
+        render::error(&format!("no binary `{unknown}` is fetched here"));
+        match name::nearest(unknown, known.iter().copied()) {
+            Some(guess) => render::help(&format!("did you mean `{guess}`?")),
+            None => render::help(&format!("fetched are: {}", known.join(", "))),
+        }
+        return Exit::Usage;
+    }
+    let mut exit = Exit::Ok;
+    for (folder, wanted) in fetched {
+        if !args.names.is_empty() && !args.names.contains(&wanted.binary) {
+            continue;
+        }
+        let progress = Progress::default();
+        let locked = || LockFile::read(&paths.dep_lock()).map(|lock| lock.entry(&wanted.binary).cloned());
+        let result = if args.update {
+            deps::relock(&paths, folder, wanted, &progress).await
+        } else {
+            deps::prepare(&paths, folder, wanted, &progress).await.and_then(|()| locked())
+        };
+        match result {
+            Ok(Some(entry)) => {
+                let file = styled(DIM, &format!("{}  sha256 {}", entry.file, entry.sha256));
+                render::line(&format!("{} {} {file}", styled(BOLD, &wanted.binary), entry.version));
+            }
+            Ok(None) => render::line(&format!("{} is not locked", styled(BOLD, &wanted.binary))),
+            Err(error) => {
+                render::error(&format!("{}: {error}", wanted.binary));
+                exit = Exit::Failed;
+            }
+        }
+    }
+    exit
+}

@@ -1,0 +1,66 @@
+//! `core why`
+
+use core_engine::phase::PhaseName;
+use core_host::api::{InstanceStatus, Why, WhyStep};
+use core_host::client::{self, ClientError};
+use hyper::Method;
+
+use super::status::{phase_style, since};
+use super::tell;
+use crate::cli::WhyArgs;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::render::{self, BOLD, DIM, styled};
+
+pub(crate) async fn run(context: &Context, args: &WhyArgs) -> Exit {
+    let paths = match context.paths() {
+        Ok(paths) => paths,
+        Err(exit) => return exit,
+    };
+    let asked: Result<Why, ClientError> =
+        client::call(&paths.socket(), Method::GET, &format!("/v1/why/{}", args.service), &()).await;
+    let why = match asked {
+        Ok(why) => why,
+        Err(error) => return tell(&error),
+    };
+    if args.json {
+        render::line(&serde_json::to_string_pretty(&why).unwrap_or_default());
+        return Exit::Ok;
+    }
+    for step in &why.steps {
+        for line in lines(step) {
+            render::line(&format!("{}{line}", "    ".repeat(step.depth)));
+        }
+    }
+    Exit::Ok
+}
+
+/// One instance: its phase, what it waits for, and, where it is the root, all that is known of it.
+fn lines(step: &WhyStep) -> Vec<String> {
+    let instance = &step.instance;
+    let phase = styled(phase_style(instance), instance.phase.word());
+    let mut all = vec![format!("{} is {phase} {}", styled(BOLD, &instance.id), age(instance))];
+    let mut say = |text: &str| all.push(format!("  {text}"));
+    for waiting in &instance.waiting_on {
+        say(&waiting.message);
+    }
+    if instance.waiting_on.is_empty()
+        && let Some(detail) = instance.detail.as_ref().filter(|detail| Some(*detail) != step.last_probe.as_ref())
+    {
+        say(detail);
+    }
+    if let Some(answer) = &step.last_probe {
+        say(&format!("its probe last said: {answer}"));
+    }
+    if let Some(code) = instance.exit_code.filter(|_| instance.phase != PhaseName::Ended) {
+        say(&format!("it last ended with {code}; restarts: {}", instance.restarts));
+    }
+    for line in &step.last_lines {
+        say(&format!("{} {line}", styled(DIM, "|")));
+    }
+    all
+}
+
+fn age(instance: &InstanceStatus) -> String {
+    styled(DIM, &format!("for {}", since(instance.since.as_deref())))
+}

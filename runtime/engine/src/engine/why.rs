@@ -1,0 +1,64 @@
+//! From a service to the root of what keeps it from being ready.
+
+use std::collections::BTreeSet;
+
+use core_manifest::ServiceName;
+
+use super::Engine;
+use super::view::InstanceView;
+use crate::ids::InstanceId;
+
+/// One instance on the way to the root.
+#[derive(Clone, Debug)]
+pub struct WhyStep {
+    /// How many have led to it: 0 for an instance of the service that was asked for.
+    pub depth: usize,
+    /// The instance.
+    pub instance: InstanceView,
+    /// Nothing else keeps it: the reason is to be found in itself.
+    pub is_root: bool,
+}
+
+impl Engine {
+    /// What keeps a service from being ready: each of its instances, and below it, depth first, what it waits for. An
+    /// instance is told once.
+    ///
+    /// # Errors
+    /// That there is no such service, in words.
+    pub fn why(&self, service: &ServiceName) -> Result<Vec<WhyStep>, String> {
+        let mut steps = Vec::new();
+        let mut seen = BTreeSet::new();
+        for instance in self.instances_of(service) {
+            self.follow(&instance.id, 0, &mut seen, &mut steps);
+        }
+        let is_known = self.services.contains_key(service) || !steps.is_empty();
+        if is_known { Ok(steps) } else { Err(self.no_such_service(service)) }
+    }
+
+    fn follow(&self, id: &InstanceId, depth: usize, seen: &mut BTreeSet<InstanceId>, steps: &mut Vec<WhyStep>) {
+        if !seen.insert(id.clone()) {
+            return;
+        }
+        let Some(instance) = self.instances.get(id) else { return };
+        let view = self.view_of(instance);
+        let others: BTreeSet<ServiceName> = view.waiting_on.iter().filter_map(|one| one.service.clone()).collect();
+        // Of a service that is waited for, those replicas that are as they should be are not the reason.
+        let causes: Vec<InstanceId> = others
+            .iter()
+            .flat_map(|other| self.instances_of(other))
+            .filter(|other| other.id != *id && (!other.is_ready() || self.holds_back(&view, &other.id)))
+            .map(|other| other.id.clone())
+            .collect();
+        steps.push(WhyStep { depth, instance: view, is_root: causes.is_empty() });
+        for cause in causes {
+            self.follow(&cause, depth + 1, seen, steps);
+        }
+    }
+
+    /// Whether a ready instance is what another waits for: that it ends.
+    fn holds_back(&self, view: &InstanceView, other: &InstanceId) -> bool {
+        let ends =
+            view.waiting_on.iter().any(|one| one.condition.is_none() && one.service.as_ref() == Some(other.service()));
+        ends && self.instances.contains_key(other)
+    }
+}

@@ -1,0 +1,149 @@
+//! Builds, with a `node` that only plays one: made once for the same inputs, whole or not at all.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::common::{Stack, proc, until};
+use crate::order::put_program;
+use crate::shared::begin_up;
+use crate::shelf::{expect_says, expect_words, shelf, stack};
+
+pub(crate) const TESTS: &[(&str, fn())] = &[
+    ("a_build_is_made_once_for_the_same_inputs", a_build_is_made_once_for_the_same_inputs),
+    ("a_build_that_fails_leaves_nothing", a_build_that_fails_leaves_nothing),
+    ("a_build_without_a_server_leaves_nothing", a_build_without_a_server_leaves_nothing),
+    ("down_ends_a_build", down_ends_a_build),
+];
+
+/// Plays node: notes what it is run for; builds by copying; serves by waiting.
+const NODE: &str = r#"#!/bin/sh
+case "$1" in
+--version) echo v20.20.2; exit ;;
+*npm-cli.js) echo "npm $2" >> "$NOTES"; exit ;;
+*server.js) echo "serving $(cat "$(dirname "$1")/page")"; sleep 1000; exit ;;
+esac
+echo "build" >> "$NOTES"
+[ -e fails ] && echo "the page has a fault" >&2 && exit 3
+[ -e hangs ] && echo $$ > "$NOTES.pid" && sleep 1000
+mkdir -p .next/standalone .next/static .next/cache
+cp page .next/standalone/page
+[ -e serverless ] || echo server > .next/standalone/server.js
+echo static > .next/static/file
+"#;
+
+struct Scene {
+    stack: Stack,
+    notes: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let stack = stack();
+        let (node, notes) = (stack.root.join("node"), stack.root.join("notes"));
+        put_program(&node.join("bin/node"), NODE);
+        stack.write("node/lib/node_modules/npm/bin/npm-cli.js", "");
+        let path = format!("{}:{}", node.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+        let stack = stack.env("PATH", &path).env("NOTES", &notes.display().to_string());
+        stack.write("app/package.json", "{}");
+        stack.write("app/page", "one");
+        stack.service(
+            "web",
+            &json!({"binaries": [{"name": "app", "source": "next-build", "path": "app"},
+                    {"name": "node", "source": "path", "version": ">=20"}],
+                "process": {"command": "${dep.node}", "args": ["${dep.app}/server.js"]}}),
+        );
+        Self { stack, notes }
+    }
+
+    /// What node was run for, but for serving.
+    fn notes(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.notes).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The builds in `.dep/`; expects that nothing else is there but what builds share.
+    #[track_caller]
+    fn builds(&self) -> Vec<String> {
+        let mut all = shelf(&self.stack.root);
+        all.retain(|name| ![".cache", "app"].contains(&name.as_str()));
+        assert!(all.iter().all(|name| name.starts_with("app-")), "{all:?}");
+        all
+    }
+}
+
+fn a_build_is_made_once_for_the_same_inputs() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.up();
+    assert_eq!(scene.notes(), ["npm ci", "build"]);
+    expect_says(stack, "web", "serving one");
+    let first = scene.builds();
+    assert_eq!(first.len(), 1, "{first:?}");
+    let built = stack.root.join(".dep").join(&first[0]);
+    assert!(built.join("server.js").is_file() && built.join(".next/static/file").is_file());
+    // What a build makes by the way is no other input; nor is the time.
+    stack.write("app/node_modules/x/index.js", "");
+    stack.write("app/page", "one");
+    stack.ok(&["down"]);
+    stack.up();
+    assert_eq!((scene.notes().len(), scene.builds()), (2, first.clone()));
+    let pid = stack.pid("web");
+    stack.ok(&["apply"]);
+    assert_eq!(stack.pid("web"), pid);
+    // Other inputs are another build, and the same again are the first.
+    stack.write("app/page", "two");
+    stack.ok(&["apply"]);
+    assert!(stack.pid("web") != pid);
+    assert_eq!((scene.notes().len(), scene.builds().len()), (4, 2));
+    stack.write("app/page", "one");
+    stack.ok(&["apply"]);
+    assert_eq!((scene.notes().len(), scene.builds().len()), (4, 2));
+    expect_says(stack, "web", "serving one");
+    // A build is of this machine: nobody else is told what came of it.
+    assert!(!stack.root.join("manifests/dep.lock.json").exists());
+}
+
+fn a_build_that_fails_leaves_nothing() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.up();
+    let (pid, first) = (stack.pid("web"), scene.builds());
+    stack.write("app/fails", "");
+    let said = stack.core(&["apply"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    expect_words(&said.err, &["building failed", ".core-stack/logs/builds/app-", "the page has a fault"]);
+    assert_eq!(scene.builds(), first);
+    assert_eq!(stack.pid("web"), pid);
+    // The whole of what it said is kept.
+    let logs = fs::read_dir(stack.root.join(".core-stack/logs/builds")).expect("logs").flatten();
+    let texts: Vec<String> = logs.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
+    assert!(texts.iter().any(|text| text.contains("the page has a fault")), "{texts:?}");
+    fs::remove_file(stack.root.join("app/fails")).expect("the file");
+    stack.write("app/page", "two");
+    stack.ok(&["apply"]);
+    assert_eq!(scene.builds().len(), 2);
+}
+
+fn a_build_without_a_server_leaves_nothing() {
+    let scene = Scene::new();
+    scene.stack.write("app/serverless", "");
+    let said = scene.stack.core(&["up", "-d"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    expect_words(&said.err, &["no server.js"]);
+    assert_eq!(scene.builds(), [""; 0]);
+}
+
+fn down_ends_a_build() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.write("app/hangs", "");
+    let mut up = begin_up(stack);
+    let pid_file = stack.root.join("notes.pid");
+    let pid = crate::common::eventually("it builds", || fs::read_to_string(&pid_file).ok()?.trim().parse::<u32>().ok());
+    stack.ok(&["down"]);
+    assert!(!up.wait().expect("it ends").success());
+    until("the build is gone", || !proc::lives(pid));
+    assert_eq!(scene.builds(), [""; 0]);
+}
