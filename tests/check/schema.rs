@@ -50,11 +50,11 @@ fn the_pure_crates_depend_on_nothing_that_waits() {
                 .filter(|(name, _)| *name == closure[at])
                 .flat_map(|(_, dependencies)| dependencies.iter().copied())
                 .collect();
-            of.into_iter().for_each(|name| {
+            for name in of {
                 if !closure.contains(&name) {
                     closure.push(name);
                 }
-            });
+            }
             at += 1;
         }
         assert!(packages.iter().any(|(name, _)| *name == root), "there is no crate {root}");

@@ -276,7 +276,8 @@ impl World {
                 }
                 self.give(event)
             }
-            Later::Tell(..) => Ok(()),
+            Later::Read(life) if life == self.life => self.read(),
+            Later::Tell(..) | Later::Read(_) => Ok(()),
             Later::Exec(order) => self.exec(&order),
             Later::End(invocation, exit) => {
                 // In calm nothing crashes; one-shots still come to their end.
@@ -295,8 +296,6 @@ impl World {
                 Ok(())
             }
             Later::Awake => self.awake(),
-            Later::Read(life) if life == self.life => self.read(),
-            Later::Read(_) => Ok(()),
             // A supervisor that died writes nothing any more.
             Later::Write(life, ..) if life != self.life => Ok(()),
             Later::Write(_, service, version, targets) => {
