@@ -14,6 +14,7 @@ mod edge;
 mod kill;
 mod lifecycle;
 mod logs;
+mod notify;
 mod order;
 mod truth;
 
@@ -27,7 +28,9 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
-    for (name, run) in [lifecycle::TESTS, order::TESTS, truth::TESTS, kill::TESTS, logs::TESTS, edge::TESTS].concat() {
+    for (name, run) in
+        [lifecycle::TESTS, order::TESTS, truth::TESTS, kill::TESTS, logs::TESTS, edge::TESTS, notify::TESTS].concat()
+    {
         trials.push(Trial::test(name, move || {
             run();
             Ok(())

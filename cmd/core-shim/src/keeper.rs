@@ -113,6 +113,8 @@ pub fn run(settings: Settings) -> Result<i32, String> {
         cgroup::remove_tree(cgroups);
     }
     let _ = fs::remove_file(&lock_path);
+    // Where the supervisor has left nothing in it, the folder goes too.
+    let _ = fs::remove_dir(&keeper.settings.run);
     Ok(code)
 }
 

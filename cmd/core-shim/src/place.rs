@@ -72,6 +72,11 @@ impl Place {
         self.0.join(".core/invocation")
     }
 
+    /// What the service said of itself.
+    pub fn notified(&self) -> PathBuf {
+        self.0.join(".core/notified")
+    }
+
     /// The record of the last end.
     pub fn exit(&self) -> PathBuf {
         self.0.join(".core/exit")

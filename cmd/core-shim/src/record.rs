@@ -56,6 +56,21 @@ pub struct Ended {
     pub max_rss_kib: u64,
 }
 
+/// What a service said of itself (`sd_notify`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notified {
+    /// Number of the invocation.
+    pub number: u32,
+    /// It said that it is ready.
+    pub ready: bool,
+    /// It said that it is ending.
+    pub stopping: bool,
+    /// When it last said that it lives: monotonic clock, nanoseconds; 0 when it never did.
+    pub beat_ns: u64,
+    /// How it is, in its own words.
+    pub status: String,
+}
+
 impl Invocation {
     /// Writes it to `path`.
     ///
@@ -138,6 +153,34 @@ impl Ended {
             user_us: number(&text, "user_us")?,
             system_us: number(&text, "system_us")?,
             max_rss_kib: number(&text, "max_rss_kib")?,
+        })
+    }
+}
+
+impl Notified {
+    /// Writes it to `path`.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let Self { number, ready, stopping, beat_ns, status } = self;
+        let status = status.replace('\n', " ");
+        let text = format!("number {number}\nready {ready}\nstopping {stopping}\nbeat_ns {beat_ns}\nstatus {status}\n");
+        replace(path, text.as_bytes())
+    }
+
+    /// Reads it from `path`.
+    ///
+    /// # Errors
+    /// When there is none, or it is torn.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(path)?;
+        Ok(Self {
+            number: number(&text, "number")?,
+            ready: number(&text, "ready")?,
+            stopping: number(&text, "stopping")?,
+            beat_ns: number(&text, "beat_ns")?,
+            status: field(&text, "status")?.to_owned(),
         })
     }
 }

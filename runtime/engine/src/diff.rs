@@ -46,6 +46,7 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         shell,
         identity,
         disabled,
+        is_daemon,
         replicas,
         depends_on,
         availability,
@@ -87,6 +88,14 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         Class::Replace,
         *identity != new.identity,
         changed("user, group, umask or limits"),
+    );
+    note("process.compose.is_daemon", Class::Replace, *is_daemon != new.is_daemon, changed("is_daemon"));
+    // A process that was begun without the socket knows nothing of it.
+    note(
+        "process.compose.readiness_probe.notify, liveness_probe.notify",
+        Class::Replace,
+        (old.notifies(), old.watchdog()) != (new.notifies(), new.watchdog()),
+        changed("what it is to say of itself"),
     );
     note(
         "process.compose.disabled",

@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use super::notify::Notifier;
 use super::Shim;
 use crate::pump::Target;
 use crate::record::{Ended, Invocation};
@@ -42,6 +43,10 @@ impl Shim {
                 prefix: record.log_prefix.clone(),
                 segment_bytes: record.segment_bytes,
             });
+        }
+        // What it had said stands where it stood.
+        if self.place.notified().exists() {
+            self.notifier = Notifier::open(&record.mark).ok();
         }
         let ended = Ended::read(&self.place.exit()).ok().filter(|ended| ended.number == record.number);
         self.ended = ended;

@@ -4,6 +4,7 @@
 
 mod foreign;
 mod line;
+mod notify;
 mod start;
 
 use std::collections::VecDeque;
@@ -19,12 +20,14 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use crate::cgroup::Cgroup;
 use crate::place::{Place, Stream};
 use crate::pump::{Moved, Pump};
-use crate::record::Ended;
+use crate::record::{Ended, Invocation};
 use crate::sys::{self, Reaped, Wait};
 use crate::tree::Tree;
 use crate::wire::{Life, Report, Request, Scope};
 use foreign::Foreign;
 use line::Line;
+pub use notify::address as notify_address;
+use notify::Notifier;
 
 /// Pause between two attempts to write output that could not be written, in milliseconds.
 const TRY_AGAIN_MS: u16 = 100;
@@ -64,6 +67,10 @@ pub(crate) struct Shim {
     is_clean: bool,
     /// What another shim began.
     foreign: Option<Foreign>,
+    /// Where the service says how it is.
+    notifier: Option<Notifier>,
+    /// The first process of the invocation is to end when what it began is up.
+    is_daemon: bool,
 }
 
 /// Runs a shim on the line `fd` to its supervisor until it is released. Called in a process forked for it.
@@ -106,6 +113,8 @@ impl Shim {
             released: false,
             is_clean: false,
             foreign: None,
+            notifier: None,
+            is_daemon: false,
         }
     }
 
@@ -147,6 +156,9 @@ impl Shim {
         if let Some(handle) = self.foreign.as_ref().and_then(|foreign| foreign.handle.as_ref()) {
             fds.push(PollFd::new(handle.as_fd(), PollFlags::POLLIN));
         }
+        if let Some(notifier) = &self.notifier {
+            fds.push(PollFd::new(notifier.fd(), PollFlags::POLLIN));
+        }
         // Of what is not our child, nobody tells us when the last of it has gone.
         let looks = matches!((&self.foreign, self.life), (Some(_), Life::Exited { leftovers: true, .. }));
         let timeout = if stuck || looks { PollTimeout::from(TRY_AGAIN_MS) } else { PollTimeout::NONE };
@@ -177,6 +189,8 @@ impl Shim {
         if spoken {
             self.read_line();
         }
+        // Before anybody is reaped: who said something last is told from strangers by standing below us.
+        self.hear();
         if child {
             while let Ok(Some(_)) = signals.read_signal() {}
             self.reap();
@@ -271,7 +285,9 @@ impl Shim {
         use nix::libc;
         let leader = if let Life::Running { pid } = self.life { pid } else { 0 };
         match (self.life, scope) {
-            (Life::Running { .. }, Scope::Leader | Scope::Group) if self.foreign.is_none() && leader > 1 => {
+            (Life::Running { .. }, Scope::Leader | Scope::Group)
+                if self.foreign.is_none() && !self.is_daemon && leader > 1 =>
+            {
                 // Our own child that we have not reaped: its number, and its group's, are nobody else's.
                 let pid = i32::try_from(leader).unwrap_or(0);
                 let target = if scope == Scope::Group { -pid } else { pid };
@@ -285,6 +301,8 @@ impl Shim {
             (Life::Running { .. } | Life::Exited { leftovers: true, .. }, _) => {
                 let is_meant = |pid: u32| match scope {
                     Scope::Leader => pid == leader,
+                    // A daemon has left the group that its first process was in.
+                    Scope::Group if self.is_daemon => true,
                     Scope::Group => sys::Stat::of(pid).is_some_and(|stat| stat.group == leader),
                     Scope::Tree => true,
                 };
@@ -328,6 +346,9 @@ impl Shim {
     }
 
     fn leader_ended(&mut self, reaped: Reaped, leftovers: bool) {
+        if leftovers && reaped.status == 0 && self.is_daemon && self.follow_daemon() {
+            return;
+        }
         // Output first, then the record, then the word.
         self.drain();
         let ended = Ended {
@@ -347,6 +368,20 @@ impl Shim {
             self.empty(reaped.status);
         }
         self.tell(&Report::Exited { number: self.number, status: reaped.status, leftovers });
+    }
+
+    /// The first process has ended well and has left a daemon: that is the service from now on. False when there is
+    /// none that we will see end.
+    fn follow_daemon(&mut self) -> bool {
+        let ours = |pid: &u32| sys::Stat::of(*pid).filter(|stat| stat.parent == self.pid).map(|stat| (stat.start_ticks, *pid));
+        let Some((_, pid)) = self.tree().members().iter().filter_map(ours).min() else { return false };
+        let Ok(mut record) = Invocation::read(&self.place.invocation()) else { return false };
+        record.pid = pid;
+        (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
+        let _ = record.write(&self.place.invocation());
+        self.life = Life::Running { pid };
+        self.tell(&Report::Adopted { number: self.number, life: self.life });
+        true
     }
 
     /// Nothing of the invocation lives any more.

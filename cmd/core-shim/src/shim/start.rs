@@ -108,6 +108,11 @@ impl Shim {
         // The intent first: whoever finds a process with this mark finds what it belongs to.
         record.write(&record_path).map_err(Failed::io("record", record_path.display().to_string()))?;
         self.is_clean = false;
+        self.is_daemon = order.is_daemon;
+        self.notifier = None;
+        if order.notifies {
+            self.listen_to(&order.mark).map_err(Failed::io("notify socket", ""))?;
+        }
         let pid = self.fork(order, lock.as_raw_fd())?;
         // Our copy of the lock goes; the service's stays.
         drop(lock);

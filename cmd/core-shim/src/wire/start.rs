@@ -27,6 +27,10 @@ pub struct Start {
     pub files: Vec<FileToWrite>,
     /// Words of the supervisor that it gets back in `Hello`, and that stand in the record.
     pub note: String,
+    /// It says itself when it is ready, on the socket of its mark.
+    pub notifies: bool,
+    /// Its first process ends when what it began is up.
+    pub is_daemon: bool,
 }
 
 /// A file to write into the run folder before the start.
@@ -66,7 +70,7 @@ pub struct LogPlace {
 
 impl Start {
     pub(super) fn write(&self, writer: &mut Writer) {
-        let Self { number, mark, program, args, env, cwd, identity, sockets, log, files, note } = self;
+        let Self { number, mark, program, args, env, cwd, identity, sockets, log, files, note, notifies, is_daemon } = self;
         writer.u32(*number);
         writer.bytes(mark.as_bytes());
         writer.bytes(program);
@@ -94,6 +98,8 @@ impl Start {
             writer.bytes(&file.contents);
         });
         writer.bytes(note.as_bytes());
+        writer.flag(*notifies);
+        writer.flag(*is_daemon);
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
@@ -115,6 +121,8 @@ impl Start {
             log: LogPlace { folder: reader.bytes()?, prefix: reader.text()?, segment_bytes: reader.u64()? },
             files: reader.list(|reader| Ok(FileToWrite { path: reader.bytes()?, contents: reader.bytes()? }))?,
             note: reader.text()?,
+            notifies: !reader.is_at_end() && reader.flag()?,
+            is_daemon: !reader.is_at_end() && reader.flag()?,
         })
     }
 }

@@ -119,6 +119,11 @@ impl Engine {
     pub(super) fn adopted(&mut self, id: &InstanceId, begun: u32, life: &Life) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         if instance.shim != Shim::Lost {
+            // A daemon that took the place of the process that began it.
+            if let (Life::Running { pid }, true) = (life, begun == instance.invocation) {
+                let phase = instance.phase.clone().with_pid(*pid);
+                self.set_phase_if_other(id, phase);
+            }
             return;
         }
         instance.shim = Shim::Live;

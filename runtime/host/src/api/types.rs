@@ -70,6 +70,9 @@ pub struct InstanceStatus {
     pub memory_bytes: Option<u64>,
     /// What it waits for.
     pub waiting_on: Vec<WaitingStatus>,
+    /// How it is in its own words (`STATUS=` of `sd_notify`).
+    #[serde(default)]
+    pub status: Option<String>,
 }
 
 /// Something an instance waits for.

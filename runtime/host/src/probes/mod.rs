@@ -3,6 +3,7 @@
 mod exec;
 mod http;
 mod log_line;
+mod notify;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +25,7 @@ use crate::shims::{Environment, fill_of};
 
 pub use exec::run as run_shell;
 pub use log_line::Tail;
+pub use notify::said;
 
 /// One probe that is to be asked.
 pub struct Question {
@@ -65,6 +67,11 @@ impl Prober {
                 *tail = (number, Tail::default());
             }
             let result = tail.1.look_for(text, paths, &question.invocation);
+            let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, result });
+            return;
+        }
+        if probe.check == Check::Notify {
+            let result = notify::look(paths, &question.invocation, question.kind, probe.period);
             let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, result });
             return;
         }
@@ -144,7 +151,7 @@ async fn ask(
             exec::run(&command.fill(fill), &folder, env.unwrap_or_default(), patience).await
         }
         // Asked where its file is read.
-        Check::LogLine { .. } => Ok(()),
+        Check::LogLine { .. } | Check::Notify => Ok(()),
     }
 }
 

@@ -72,6 +72,12 @@ pub(super) fn build(
     let mark = mark().map_err(|error| Failure::Host(format!("no random numbers: {error}")))?;
     let mut env = environment.of(spec, &fill);
     env.push(format!("CORE_INSTANCE={mark}").into_bytes());
+    if spec.notifies() {
+        env.push(format!("NOTIFY_SOCKET={}", core_shim::shim::notify_address(&mark)).into_bytes());
+    }
+    if let Some(watchdog) = spec.watchdog() {
+        env.push(format!("WATCHDOG_USEC={}", watchdog.as_micros()).into_bytes());
+    }
     let note = Note { ports: order.ports.clone(), restarts: order.restarts, failures: order.failures };
     let folder = paths.logs().join(spec.name.as_str()).join(instance.slot.to_string());
     Ok(Start {
@@ -97,6 +103,8 @@ pub(super) fn build(
             })
             .collect(),
         note: serde_json::to_string(&note).unwrap_or_default(),
+        notifies: spec.notifies(),
+        is_daemon: spec.is_daemon,
     })
 }
 

@@ -13,6 +13,7 @@ use super::reading::Purpose;
 use super::{Supervisor, now};
 use crate::api::{Answer, Ask, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
 use crate::logs;
+use crate::probes;
 use crate::metrics::{Tree, Usage};
 
 /// How many lines of what keeps others are shown.
@@ -65,7 +66,10 @@ impl Supervisor {
             instances: view
                 .instances
                 .iter()
-                .map(|instance| instance_status(instance, usage.get(&instance.id)))
+                .map(|instance| InstanceStatus {
+                    status: self.own_words(instance),
+                    ..instance_status(instance, usage.get(&instance.id))
+                })
                 .collect(),
             jobs: jobs
                 .into_iter()
@@ -84,6 +88,13 @@ impl Supervisor {
             WhyStep { depth: step.depth, instance: instance_status(&step.instance, None), last_probe, last_lines }
         };
         Ok(steps.into_iter().map(step).collect())
+    }
+
+    /// What a service says of itself.
+    fn own_words(&self, instance: &InstanceView) -> Option<String> {
+        let notifies = instance.pid.is_some() && self.engine.spec(&instance.id).is_some_and(|spec| spec.notifies());
+        let said = if notifies { probes::said(&self.paths, &instance.invocation) } else { None };
+        said.map(|said| said.status).filter(|status| !status.is_empty())
     }
 
     fn usage(&mut self, view: &View) -> HashMap<InstanceId, Usage> {
@@ -139,6 +150,7 @@ fn instance_status(instance: &InstanceView, usage: Option<&Usage>) -> InstanceSt
         cpu_percent: usage.map(|usage| (usage.cpu_percent * 10.0).round() / 10.0),
         memory_bytes: usage.map(|usage| usage.memory_bytes),
         waiting_on: instance.waiting_on.iter().map(waiting_status).collect(),
+        status: None,
     }
 }
 

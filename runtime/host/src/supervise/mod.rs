@@ -254,6 +254,7 @@ impl Supervisor {
             let path = entry.path();
             let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         }
+        let _ = std::fs::remove_file(self.paths.state().join("run"));
     }
 
     fn begin(&mut self, action: Action) {

@@ -17,7 +17,6 @@ pub const NOT_YET: &[&str] = &[
     "env_file",
     "environment",
     "extends",
-    "is_daemon",
     "is_elevated",
     "is_foreground",
     "is_interactive",
@@ -48,6 +47,9 @@ pub struct Compose {
     /// Do not start the service with the stack. Default: false.
     #[serde(default)]
     pub disabled: bool,
+    /// The command ends with 0 once what it began is up in the background; that is the service then. Default: false.
+    #[serde(default)]
+    pub is_daemon: bool,
     /// Leave the variables of `.env` out of the service's environment. Default: false.
     #[serde(default)]
     pub is_dotenv_disabled: bool,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::template::Template;
 
-/// A question asked again and again. Exactly one of `http_get`, `tcp`, `exec` says which.
+/// A question asked again and again. Exactly one of `http_get`, `tcp`, `exec`, `notify` says which.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
@@ -20,6 +20,10 @@ pub struct Probe {
     /// A command that exits with 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<Exec>,
+    /// The service says it itself on `NOTIFY_SOCKET` (`sd_notify`): `READY=1`; as a liveness probe `WATCHDOG=1`, at
+    /// least once in each `period_seconds`. Default: false.
+    #[serde(default)]
+    pub notify: bool,
     /// Seconds before the first probe. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

@@ -41,6 +41,8 @@ pub struct ServiceSpec {
     pub identity: Identity,
     /// Not started with the stack.
     pub disabled: bool,
+    /// Its first process ends with 0 once what it began is up in the background.
+    pub is_daemon: bool,
     /// How many slots.
     pub replicas: u32,
     /// What it waits for.
@@ -212,6 +214,7 @@ impl ServiceSpec {
             shell: false,
             identity: Identity::default(),
             disabled: false,
+            is_daemon: false,
             replicas: 1,
             depends_on: BTreeMap::new(),
             availability: Availability {
@@ -240,6 +243,16 @@ impl ServiceSpec {
             files: Vec::new(),
             release: None,
         }
+    }
+
+    /// Whether it says itself how it is, on `NOTIFY_SOCKET`.
+    pub fn notifies(&self) -> bool {
+        [&self.readiness, &self.liveness].into_iter().flatten().any(|probe| probe.check == Check::Notify)
+    }
+
+    /// How often it must say that it lives, where it must.
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.liveness.as_ref().filter(|probe| probe.check == Check::Notify).map(|probe| probe.period)
     }
 
     /// The descriptors a service gets for its held ports: 3 and up, in the order of their names.

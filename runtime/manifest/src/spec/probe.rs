@@ -64,6 +64,8 @@ pub enum Check {
         /// Where; the service's own working directory by default.
         working_dir: Option<Template>,
     },
+    /// What the service says on `NOTIFY_SOCKET`.
+    Notify,
     /// A line of output. Asked until it was seen once.
     LogLine {
         /// Text that the line holds.
@@ -86,7 +88,7 @@ impl Check {
     /// Whether only the instance that is asked can answer: its own socket, log, or a command.
     pub fn is_of_one_instance(&self) -> bool {
         match self {
-            Self::Exec { .. } | Self::LogLine { .. } => true,
+            Self::Exec { .. } | Self::LogLine { .. } | Self::Notify => true,
             Self::HttpUnix { socket, .. } => socket.mentions_run(),
             Self::Http { .. } | Self::Tcp { .. } => false,
         }
@@ -115,9 +117,10 @@ impl Probe {
                 .exec
                 .as_ref()
                 .map(|exec| Check::Exec { command: exec.command.clone(), working_dir: exec.working_dir.clone() }),
+            probe.notify.then_some(Check::Notify),
         ];
-        let named =
-            [probe.http_get.is_some(), probe.tcp.is_some(), probe.exec.is_some()].iter().filter(|one| **one).count();
+        let named = [probe.http_get.is_some(), probe.tcp.is_some(), probe.exec.is_some(), probe.notify];
+        let named = named.iter().filter(|one| **one).count();
         if named != 1 {
             let (found, help) = if named == 0 {
                 ("none of them is there", "add the one that shows best that the service can do its work")
@@ -128,7 +131,7 @@ impl Probe {
                 &[],
                 Diagnostic::new(
                     "bad-probe",
-                    format!("a probe has exactly one of `http_get`, `tcp` and `exec`; {found}"),
+                    format!("a probe has exactly one of `http_get`, `tcp`, `exec` and `notify`; {found}"),
                 )
                 .help(help),
             );
@@ -145,7 +148,8 @@ impl Probe {
             period: seconds("period_seconds", probe.period_seconds, 10.0),
             timeout: seconds("timeout_seconds", probe.timeout_seconds, 1.0),
             success_threshold: probe.success_threshold.unwrap_or(1),
-            failure_threshold: probe.failure_threshold.unwrap_or(3),
+            // What a service says of itself is no matter of chance.
+            failure_threshold: probe.failure_threshold.unwrap_or(if probe.notify { 1 } else { 3 }),
             check: checks.into_iter().flatten().next()?,
         })
     }

@@ -58,6 +58,7 @@ pub fn resolve(
         shell: manifest.process.shell,
         identity: identity(manifest, &mut faults),
         disabled: compose.disabled,
+        is_daemon: compose.is_daemon,
         replicas: compose.replicas.unwrap_or(1),
         depends_on: dependencies(name, manifest, &mut faults),
         availability: Availability {
