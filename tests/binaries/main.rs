@@ -7,10 +7,14 @@ mod common;
 
 mod broken;
 mod build;
+mod cargo;
 mod escape;
 mod fetch;
+mod go;
 mod held;
 mod lock;
+mod machine;
+mod npm;
 mod order;
 mod parcel;
 mod pypi;
@@ -33,6 +37,9 @@ fn main() {
         lock::TESTS,
         build::TESTS,
         pypi::TESTS,
+        npm::TESTS,
+        cargo::TESTS,
+        go::TESTS,
     ];
     for (name, run) in all.concat() {
         trials.push(Trial::test(name, move || {

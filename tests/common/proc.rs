@@ -100,6 +100,15 @@ pub(crate) fn kill(pid: u32) {
     send(pid, "KILL");
 }
 
+/// Kills processes that a test started, all at once: held still first, so that none of them acts on the end of another.
+pub(crate) fn kill_all(pids: &[u32]) {
+    assert!(pids.iter().all(|pid| *pid > 1), "{pids:?}");
+    let all: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let _ = std::process::Command::new("/bin/sh")
+        .args(["-c", &format!("kill -STOP {all}; kill -KILL {all}", all = all.join(" "))])
+        .output();
+}
+
 /// Sends a signal to a process that a test started.
 pub(crate) fn send(pid: u32, signal: &str) {
     assert!(pid > 1, "{pid} is none of ours");

@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("what_dies_without_a_supervisor_is_restarted_once", what_dies_without_a_supervisor_is_restarted_once),
     ("a_killed_keeper_is_replaced", a_killed_keeper_is_replaced),
     ("a_killed_shim_is_replaced", a_killed_shim_is_replaced),
+    ("everything_of_ours_is_killed", everything_of_ours_is_killed),
     ("down_works_without_a_supervisor", down_works_without_a_supervisor),
     ("a_killed_up_leaves_the_stack_running", a_killed_up_leaves_the_stack_running),
 ];
@@ -150,12 +151,49 @@ fn a_killed_shim_is_replaced() {
     }
     until("all are ready", || stack.core(&["status", "--check"]).code == 0);
     assert_eq!((stack.pid("chatty"), stack.pid("probed")), pids);
-    // Its end is still seen, and what it had said is all there.
+    // It is still measured; its end is still seen, and what it had said is all there.
+    assert!(stack.instance("probed")["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 0));
     stack.ok(&["stop", "chatty"]);
     assert!(!proc::lives(pids.0));
     expect_every_number(&stack, "chatty");
     proc::kill(pids.1);
     until("it runs again", || stack.instance("probed")["restarts"] == 1);
+    let run = stack.run_folder();
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+/// Keeper, supervisor and every shim at once: all live on, the next `core up` takes them all over, nobody twice.
+fn everything_of_ours_is_killed() {
+    let stack = chatty_stack();
+    let quiet: Vec<String> = (0..10).map(|number| format!("quiet{number}x")).collect();
+    for name in &quiet {
+        stack.shell(name, "exec sleep 1000", json!({}));
+    }
+    stack.up();
+    let all: Vec<&str> = quiet.iter().map(String::as_str).chain(["chatty", "probed"]).collect();
+    let pids: Vec<u32> = all.iter().map(|name| stack.pid(name)).collect();
+    let is_ours = |one: &proc::Process| {
+        let first = one.args.first().map_or("", String::as_str);
+        first.ends_with("core-shim")
+            || first.starts_with("core-shim ")
+            || one.args.get(1).is_some_and(|w| w == "supervise")
+    };
+    for _ in 0..3 {
+        let ours: Vec<u32> = stack.processes().into_iter().filter(is_ours).map(|one| one.pid).collect();
+        assert_eq!(ours.len(), all.len() + 2, "a keeper, a supervisor, and a shim for each");
+        // In one command: none of them gets to put another in its place.
+        proc::kill_all(&ours);
+        until("ours are gone", || ours.iter().all(|pid| !proc::lives(*pid)));
+        assert!(!stack.processes().iter().any(is_ours), "somebody put another in its place");
+        assert!(pids.iter().all(|pid| proc::lives(*pid)), "a service has gone with us");
+        stack.up();
+        until("all are known", || all.iter().zip(&pids).all(|(name, pid)| stack.instance(name)["pid"] == *pid));
+    }
+    let sleepers = stack.processes().into_iter().filter(|one| one.args == ["sleep", "1000"]).count();
+    assert_eq!(sleepers, quiet.len(), "somebody was started twice");
+    stack.ok(&["stop", "chatty"]);
+    expect_every_number(&stack, "chatty");
     let run = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run.as_deref());

@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("stop_start_and_restart", stop_start_and_restart),
     ("a_crash_is_restarted_and_counted", a_crash_is_restarted_and_counted),
     ("up_says_why_a_service_fails", up_says_why_a_service_fails),
+    ("one_copied_file_is_an_installation", one_copied_file_is_an_installation),
     ("what_was_edited_while_down_is_what_starts", what_was_edited_while_down_is_what_starts),
     ("up_gives_a_slow_service_no_more_than_its_timeout", up_gives_a_slow_service_no_more_than_its_timeout),
     ("a_missing_program_is_named", a_missing_program_is_named),
@@ -121,6 +122,26 @@ fn a_crash_is_restarted_and_counted() {
     let instance = stack.instance("one");
     assert_eq!((instance["restarts"].as_u64(), instance["exit_code"].as_i64()), (Some(1), Some(139)), "{instance}");
     assert!(proc::lives(second));
+}
+
+/// Without the small program beside it, `core` is keeper and shim itself.
+fn one_copied_file_is_an_installation() {
+    let stack = Stack::new();
+    stack.shell("web", "exec sleep 1000", json!({}));
+    let core = stack.root.join("core");
+    std::fs::copy(crate::common::CORE, &core).expect("a copy");
+    let run = |word: &str| {
+        let said = std::process::Command::new(&core).args([word, "-d"]).current_dir(&stack.root).output();
+        crate::common::Said::of(said.expect("it runs"))
+    };
+    let said = run("up");
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(proc::lives(stack.pid("web")));
+    let supervisor = proc::Process::of(stack.supervisor()).expect("the supervisor");
+    assert_eq!(std::fs::read_link(format!("/proc/{}/exe", supervisor.parent)).expect("its program"), core);
+    let folder = stack.run_folder();
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(folder.as_deref());
 }
 
 /// What was written down before `down` is not started once more before the manifests have been read.

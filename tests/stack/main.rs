@@ -11,6 +11,7 @@ mod common;
 mod fixture;
 
 mod edge;
+mod first;
 mod kill;
 mod lifecycle;
 mod logs;
@@ -28,8 +29,17 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
-    for (name, run) in
-        [lifecycle::TESTS, order::TESTS, truth::TESTS, kill::TESTS, logs::TESTS, edge::TESTS, notify::TESTS].concat()
+    for (name, run) in [
+        lifecycle::TESTS,
+        order::TESTS,
+        truth::TESTS,
+        kill::TESTS,
+        logs::TESTS,
+        edge::TESTS,
+        notify::TESTS,
+        first::TESTS,
+    ]
+    .concat()
     {
         trials.push(Trial::test(name, move || {
             run();

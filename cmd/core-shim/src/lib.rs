@@ -26,6 +26,9 @@ pub mod wire;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// The name of the program, by which `core` knows that it is called as keeper.
+pub const NAME: &str = "core-shim";
+
 /// `core-shim --run DIR --cgroup NAME --log FILE -- SUPERVISOR ARG…`: the keeper of a stack. Returns its exit code.
 ///
 /// The supervisor starts it; nobody else has a reason to.

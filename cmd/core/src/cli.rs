@@ -3,7 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::completion;
+
+/// Over the options that every command has, so that they stand apart from its own.
+const EVERYWHERE: &str = "Options of every command";
 
 /// Runs a stack of ordinary programs on one host.
 ///
@@ -14,10 +20,12 @@ use clap::{Args, Parser, Subcommand};
 #[command(after_help = "One service: core <SERVICE> spec | run | command")]
 pub(crate) struct Cli {
     /// The stack's root. Default: the nearest folder upwards that holds services/.
-    #[arg(long, env = "CORE_ROOT", value_name = "DIR", global = true)]
+    #[arg(long, env = "CORE_ROOT", value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
+    #[arg(help_heading = EVERYWHERE)]
     pub(crate) root: Option<PathBuf>,
     /// The profile: manifests/<PROFILE>.json. Default: what the running stack uses, else local.
     #[arg(long, env = "CORE_PROFILE", value_name = "PROFILE", global = true)]
+    #[arg(add = ArgValueCandidates::new(completion::profiles), help_heading = EVERYWHERE)]
     pub(crate) profile: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -47,10 +55,28 @@ pub(crate) enum Command {
     Check,
     /// Show what applying the manifests would do
     Plan(PlanArgs),
+    /// Ask one question of a probe, once: exits with 0 when the answer is good, with 1 and the reason when not
+    Probe(ProbeArgs),
     /// Fetch what is locked; with --update, lock what is fetched now
     Lock(LockArgs),
     /// Apply the manifests now; what failed before is tried again
     Apply,
+    /// Show the services, what they depend on, and the routes of the edge
+    Graph(GraphArgs),
+    /// Show what this host offers, and what is weaker without it
+    Doctor(DoctorArgs),
+    /// Print what completes commands and services' names in a shell
+    ///
+    /// One of these lines belongs into the file that the shell reads at its start:
+    ///
+    /// bash: source <(core completions bash)
+    ///
+    /// zsh: source <(core completions zsh)
+    ///
+    /// fish: core completions fish | source
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all pages into a folder
+    Man(ManArgs),
     #[command(hide = true)]
     Supervise(SuperviseArgs),
     #[command(hide = true)]
@@ -63,6 +89,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     /// Services to bring up, with what they depend on. Default: all.
+    #[arg(add = ArgValueCandidates::new(completion::services))]
     pub(crate) services: Vec<String>,
     /// Return when all is ready; the stack runs on.
     #[arg(short, long)]
@@ -87,11 +114,15 @@ pub(crate) struct StatusArgs {
     /// Exit with 1 unless every enabled service is ready.
     #[arg(long)]
     pub(crate) check: bool,
+    /// Go on, and show every change; Ctrl-C ends it.
+    #[arg(short, long, conflicts_with = "check")]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
     /// The service.
+    #[arg(add = ArgValueCandidates::new(completion::services))]
     pub(crate) service: String,
     /// As JSON, for programs.
     #[arg(long)]
@@ -101,6 +132,7 @@ pub(crate) struct WhyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// Services. Default: all.
+    #[arg(add = ArgValueCandidates::new(completion::services))]
     pub(crate) services: Vec<String>,
     /// Go on with what comes.
     #[arg(short, long)]
@@ -122,14 +154,14 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ServicesArgs {
     /// Services.
-    #[arg(required = true)]
+    #[arg(required = true, add = ArgValueCandidates::new(completion::services))]
     pub(crate) services: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ScaleArgs {
     /// The service and how many: web=3.
-    #[arg(value_name = "SERVICE=REPLICAS")]
+    #[arg(value_name = "SERVICE=REPLICAS", add = ArgValueCandidates::new(completion::scales))]
     pub(crate) target: String,
 }
 
@@ -147,6 +179,85 @@ pub(crate) struct PlanArgs {
     /// As JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// A tree for people, or what Mermaid (in Markdown) or Graphviz draws.
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub(crate) format: GraphFormat,
+}
+
+/// How a graph is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum GraphFormat {
+    Text,
+    Mermaid,
+    Dot,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// A shell that completes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Folder to write core.1 and a page for each command into. Default: the main page, on standard output.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    #[command(subcommand)]
+    pub(crate) question: ProbeQuestion,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProbeQuestion {
+    /// An HTTP GET request; redirects are not followed
+    Http {
+        /// http://HOST:PORT/PATH, or http+unix://SOCKET:/PATH.
+        url: String,
+        /// The status that is good.
+        #[arg(long, value_name = "N", default_value_t = 200)]
+        status: u16,
+        /// Text that the body must hold.
+        #[arg(long, value_name = "TEXT")]
+        contains: Option<String>,
+        /// A header to send; may be repeated.
+        #[arg(long, value_name = "NAME: VALUE")]
+        header: Vec<String>,
+        /// Seconds that the answer may take.
+        #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+        timeout: f64,
+    },
+    /// A TCP connection that is accepted
+    Tcp {
+        /// HOST:PORT
+        address: String,
+        /// Seconds that it may take.
+        #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+        timeout: f64,
+    },
 }
 
 #[derive(Debug, Args)]

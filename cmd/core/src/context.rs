@@ -26,6 +26,11 @@ impl Context {
         self.profile.clone()
     }
 
+    /// The root that was asked for.
+    pub(crate) fn asked_root(&self) -> Option<PathBuf> {
+        self.root.clone()
+    }
+
     /// The folders of the stack.
     pub(crate) fn paths(&self) -> Result<Paths, Exit> {
         let root = match &self.root {
@@ -49,7 +54,10 @@ impl Context {
 
     /// The profile: what was asked for, else what the running stack uses, else `local`.
     pub(crate) fn profile(&self, paths: &Paths) -> String {
-        let running = || Journal::new(paths).read().filter(|_| paths.socket().exists()).map(|one| one.profile);
+        let running = || {
+            let is_there = paths.socket().exists();
+            is_there.then(|| Journal::new(paths).read())?.map(|one| one.profile)
+        };
         self.profile.clone().or_else(running).unwrap_or_else(|| "local".into())
     }
 

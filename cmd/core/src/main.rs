@@ -2,8 +2,10 @@
 
 mod cli;
 mod commands;
+mod completion;
 mod context;
 mod exit;
+mod reaper;
 mod render;
 
 use clap::Parser;
@@ -13,6 +15,12 @@ use context::Context;
 use exit::Exit;
 
 fn main() -> std::process::ExitCode {
+    if std::env::args_os().next().is_some_and(|name| name == core_shim::NAME) {
+        return u8::try_from(core_shim::main()).unwrap_or(1).into();
+    }
+    if let Some(exit) = completion::answer() {
+        return exit.into();
+    }
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -33,6 +41,7 @@ async fn run(cli: Cli) -> Exit {
     match cli.command {
         Command::Up(args) => commands::up::run(&context, &args).await,
         Command::Down(args) => commands::down::run(&context, &args).await,
+        Command::Status(args) if args.watch => commands::watch::run(&context, &args).await,
         Command::Status(args) => commands::status::run(&context, &args).await,
         Command::Why(args) => commands::why::run(&context, &args).await,
         Command::Logs(args) => commands::logs::run(&context, &args).await,
@@ -42,8 +51,13 @@ async fn run(cli: Cli) -> Exit {
         Command::Scale(args) => commands::control::scale(&context, &args).await,
         Command::Check => commands::check::run(&context),
         Command::Plan(args) => commands::plan::run(&context, &args).await,
+        Command::Probe(args) => commands::probe::run(&args).await,
         Command::Lock(args) => commands::lock::run(&context, &args).await,
         Command::Apply => commands::control::apply(&context).await,
+        Command::Graph(args) => commands::graph::run(&context, &args).await,
+        Command::Doctor(args) => commands::doctor::run(&context, &args),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
         Command::Supervise(args) => commands::supervise::run(&context, args).await,
         Command::Schema(args) => commands::schema::run(&args),
         Command::Service(words) => commands::service::run(&context, &words).await,

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::paths::Paths;
 
@@ -21,26 +21,27 @@ pub struct Launch {
     pub services: Vec<String>,
 }
 
-/// Starts the keeper of a stack; it outlives us.
+/// Starts the keeper of a stack; it outlives us. Whoever stays may wait for it: it ends with the code of the stack.
 ///
 /// # Errors
 /// When one of our own programs is missing, or cannot be executed.
-pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<()> {
+pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<Child> {
     let core = std::env::current_exe()?;
-    let shim = shim_beside(&core)?;
+    let shim = shim_beside(&core);
     let log = paths.own_log();
     if fs::metadata(&log).is_ok_and(|meta| meta.len() > LONGEST_LOG) {
         fs::rename(&log, log.with_extension("log.before"))?;
     }
     let mut command = Command::new(shim);
+    command.arg0(core_shim::NAME);
     command.arg("--run").arg(&paths.run).arg("--cgroup").arg(paths.cgroup()).arg("--log").arg(&log).arg("--");
     command.arg(&core).args(supervisor_args(paths, launch));
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // A session of its own: no terminal, no hang-up, no Ctrl-C of ours.
     // SAFETY: setsid is async-signal-safe, and nothing else is done between fork and exec.
     unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) };
-    // Its parent becomes whoever reaps orphans, when we go; while we stay, it is not waited for.
-    command.spawn().map(drop)
+    // Its parent becomes whoever reaps orphans, when we go.
+    command.spawn()
 }
 
 fn supervisor_args(paths: &Paths, launch: &Launch) -> Vec<OsString> {
@@ -54,12 +55,9 @@ fn supervisor_args(paths: &Paths, launch: &Launch) -> Vec<OsString> {
     args
 }
 
-/// The shim stands beside `core`.
-fn shim_beside(core: &Path) -> io::Result<PathBuf> {
-    let shim = core.with_file_name("core-shim");
-    if shim.is_file() {
-        return Ok(shim);
-    }
-    let message = format!("{} is missing; both programs belong into one folder", shim.display());
-    Err(io::Error::new(io::ErrorKind::NotFound, message))
+/// The program that is keeper and shim: the small one beside `core`, else `core` itself, which is the same when it is
+/// called by that name. So one copied file is an installation.
+pub(crate) fn shim_beside(core: &Path) -> PathBuf {
+    let shim = core.with_file_name(core_shim::NAME);
+    if shim.is_file() { shim } else { core.to_owned() }
 }

@@ -2,7 +2,9 @@
 
 pub mod api;
 pub mod client;
+pub mod compose;
 pub mod deps;
+pub mod doctor;
 pub mod edge;
 pub mod journal;
 pub mod last_resort;

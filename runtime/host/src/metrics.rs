@@ -47,7 +47,7 @@ impl Metrics {
         let mut all = HashMap::new();
         let mut seen = HashMap::new();
         for tree in trees {
-            let (ticks, pages) = processes.sum_below(tree.shim);
+            let (ticks, pages) = processes.sum_below(tree);
             let key = (tree.instance.clone(), tree.leader);
             let (since, before) = match self.last.get(&key) {
                 Some((at, before)) => (now.duration_since(*at).as_secs_f64(), *before),
@@ -84,9 +84,12 @@ impl Processes {
         all
     }
 
-    /// Clock ticks and resident pages of everything that descends from `root`.
-    fn sum_below(&self, root: u32) -> (u64, u64) {
-        let mut open: Vec<u32> = self.children.get(&root).cloned().unwrap_or_default();
+    /// Clock ticks and resident pages of a whole tree. What a shim took over does not descend from it.
+    fn sum_below(&self, tree: &Tree) -> (u64, u64) {
+        let mut open: Vec<u32> = self.children.get(&tree.shim).cloned().unwrap_or_default();
+        if self.stats.get(&tree.leader).is_some_and(|leader| leader.parent != tree.shim) && open.is_empty() {
+            open.push(tree.leader);
+        }
         let (mut ticks, mut pages) = (0, 0);
         while let Some(pid) = open.pop() {
             if let Some(stat) = self.stats.get(&pid) {

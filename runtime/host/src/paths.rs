@@ -93,6 +93,11 @@ impl Paths {
         self.root.join(".secrets")
     }
 
+    /// The stack as process-compose reads it.
+    pub fn topology_file(&self) -> PathBuf {
+        self.root.join(".core-stack/process-compose.yaml")
+    }
+
     /// The lock file of binaries.
     pub fn dep_lock(&self) -> PathBuf {
         self.root.join("manifests/dep.lock.json")
@@ -140,7 +145,7 @@ fn base() -> PathBuf {
     std::env::temp_dir().join(format!("core-{user}"))
 }
 
-fn is_tmpfs(folder: &Path) -> bool {
+pub(crate) fn is_tmpfs(folder: &Path) -> bool {
     rustix::fs::statfs(folder).is_ok_and(|stat| stat.f_type == TMPFS)
 }
 
@@ -161,7 +166,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 /// A folder of ours, no link, that nobody else may write to.
-fn is_private(folder: &Path) -> io::Result<()> {
+pub(crate) fn is_private(folder: &Path) -> io::Result<()> {
     let meta = fs::symlink_metadata(folder)?;
     let user = nix::unistd::geteuid().as_raw();
     if meta.is_dir() && meta.uid() == user && meta.mode() & 0o022 == 0 {

@@ -3,17 +3,21 @@
 use core_engine::action::pointers;
 use core_engine::driver::Surroundings;
 use core_manifest::ServiceSpec;
+use core_manifest::spec::PortSpec;
 use serde_json::{Value, json};
 
-use crate::ADMIN;
+use crate::{ADMIN, Wiring};
 
 /// What a client is told while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
 
 /// The whole configuration, as a template: `${run}` is the run folder of the edge's instance.
-pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>) -> String {
-    // Held ports come as descriptors from 3 on, in the order of their names.
-    let listen: Vec<String> = (3..).zip(edge.held_ports()).map(|(fd, _)| format!("fd/{fd}")).collect();
+pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
+    let listen: Vec<String> = match wiring {
+        // Held ports come as descriptors from 3 on, in the order of their names.
+        Wiring::Held => (3..).zip(edge.held_ports()).map(|(fd, _)| format!("fd/{fd}")).collect(),
+        Wiring::Direct(_) => edge.held_ports().filter_map(|(_, port)| address_of(port)).collect(),
+    };
     let config = json!({
         "admin": {
             "listen": format!("unix/@RUN@/{ADMIN}|0600"),
@@ -27,7 +31,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>) -> String {
                 "listen": listen,
                 "automatic_https": {"disable": true},
                 "protocols": ["h1", "h2"],
-                "routes": routes(around),
+                "routes": routes(around, wiring),
                 "errors": {"routes": [{
                     "match": [{"expression": "{http.error.status_code} in [502, 503, 504]"}],
                     "handle": [{
@@ -46,7 +50,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>) -> String {
 }
 
 /// One route per host and path of each service; the longest path first, a named host before any.
-fn routes(around: Surroundings<'_>) -> Vec<Value> {
+fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
     let mut all: Vec<(usize, usize, String, Value)> = Vec::new();
     for spec in around.services.values() {
         let Some(route) = &spec.route else { continue };
@@ -65,7 +69,7 @@ fn routes(around: Surroundings<'_>) -> Vec<Value> {
             }
             handle.push(json!({"handler": "encode", "encodings": {"zstd": {}, "gzip": {}},
                 "prefer": ["zstd", "gzip"], "minimum_length": 512}));
-            handle.push(proxy(spec, around.edge));
+            handle.push(proxy(spec, around.edge, wiring));
             let mut value = json!({"handle": handle, "terminal": true});
             if !matcher.is_empty() {
                 value["match"] = json!([matcher]);
@@ -78,10 +82,25 @@ fn routes(around: Surroundings<'_>) -> Vec<Value> {
     all.into_iter().map(|(.., value)| value).collect()
 }
 
-fn proxy(spec: &ServiceSpec, edge: &str) -> Value {
-    let upstreams: Vec<Value> = (0..pointers(spec.replicas))
-        .map(|number| json!({"dial": format!("{{file.{edge}/{}/{number}.addr}}", spec.name)}))
-        .collect();
+/// The address a port is bound to, as Caddy writes it.
+fn address_of(port: &PortSpec) -> Option<String> {
+    let number = port.number?;
+    Some(if port.address.contains(':') {
+        format!("[{}]:{number}", port.address)
+    } else {
+        format!("{}:{number}", port.address)
+    })
+}
+
+fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
+    let upstreams: Vec<Value> = match wiring {
+        Wiring::Held => (0..pointers(spec.replicas))
+            .map(|number| json!({"dial": format!("{{file.{edge}/{}/{number}.addr}}", spec.name)}))
+            .collect(),
+        Wiring::Direct(addresses) => {
+            addresses.get(&spec.name).into_iter().flatten().map(|address| json!({"dial": address})).collect()
+        }
+    };
     json!({
         "handler": "reverse_proxy",
         "upstreams": upstreams,
@@ -103,7 +122,7 @@ fn proxy(spec: &ServiceSpec, edge: &str) -> Value {
 mod tests {
     use std::collections::BTreeMap;
 
-    use core_manifest::spec::{Kind, PortSpec, Protocol, Route};
+    use core_manifest::spec::{Kind, Protocol, Route};
     use core_manifest::{Identifier, ServiceName};
 
     use super::*;
@@ -136,6 +155,20 @@ mod tests {
         let around = Surroundings { services: &services, edge: "/run/edge", data: "/data" };
         let spec = crate::expand(edge(), around).unwrap().remove(0);
         insta::assert_snapshot!(spec.files[0].contents.to_string());
+    }
+
+    #[test]
+    fn without_core_it_listens_and_dials_itself() {
+        let web = service("web", &[], &["/"]);
+        let services: BTreeMap<_, _> = [(web.name.clone(), web.clone())].into();
+        let around = Surroundings { services: &services, edge: "/run/edge", data: "/data" };
+        let addresses = [(web.name, vec!["127.0.0.1:20000".to_owned(), "127.0.0.1:20001".to_owned()])].into();
+        let file = crate::config_file(&edge(), around, Wiring::Direct(&addresses)).unwrap();
+        let config: Value = serde_json::from_str(&file.contents.to_string()).unwrap();
+        let server = &config["apps"]["http"]["servers"]["edge"];
+        assert_eq!(server["listen"], json!(["127.0.0.1:8080"]));
+        let upstreams = server.pointer("/routes/0/handle/1/upstreams");
+        assert_eq!(upstreams, Some(&json!([{"dial": "127.0.0.1:20000"}, {"dial": "127.0.0.1:20001"}])));
     }
 
     #[test]

@@ -7,14 +7,25 @@
 
 mod config;
 
+use std::collections::BTreeMap;
+
 use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::{GeneratedFile, ServiceSpec};
-use core_manifest::{Diagnostic, Template};
+use core_manifest::{Diagnostic, ServiceName, Template};
 
 /// Name of the configuration in the run folder.
 pub const CONFIG: &str = "caddy.json";
 /// Name of the admin API's socket in the run folder.
 pub const ADMIN: &str = "admin.sock";
+
+/// What Caddy is connected to on both of its sides.
+#[derive(Clone, Copy, Debug)]
+pub enum Wiring<'a> {
+    /// The sockets that core holds, and core's pointers.
+    Held,
+    /// Without core: it listens on its ports itself, and dials these addresses of each service.
+    Direct(&'a BTreeMap<ServiceName, Vec<String>>),
+}
 
 /// Completes the edge: its configuration, from the routes of all services.
 ///
@@ -28,11 +39,23 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
                 .help("add \"hold\": true to its port: core keeps the socket open while Caddy is replaced or crashed"),
         ]);
     };
-    let text = config::build(&spec, around);
+    let file = config_file(&spec, around, Wiring::Held)?;
+    spec.files.push(file);
+    Ok(vec![spec])
+}
+
+/// The configuration of the edge as a file of its run folder.
+///
+/// # Errors
+/// When it is no template, which is a fault of ours.
+pub fn config_file(
+    spec: &ServiceSpec,
+    around: Surroundings<'_>,
+    wiring: Wiring<'_>,
+) -> Result<GeneratedFile, Vec<Diagnostic>> {
+    let text = config::build(spec, around, wiring);
     let contents = Template::parse(&text).map_err(|message| {
         vec![Diagnostic::new("internal", format!("the edge's configuration: {message}")).service(spec.name.as_str())]
     })?;
-    let path = Template::literal(CONFIG);
-    spec.files.push(GeneratedFile { path, contents });
-    Ok(vec![spec])
+    Ok(GeneratedFile { path: Template::literal(CONFIG), contents })
 }

@@ -4,8 +4,8 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use super::notify::Notifier;
 use super::Shim;
+use super::notify::Notifier;
 use crate::pump::Target;
 use crate::record::{Ended, Invocation};
 use crate::sys::{self, Reaped};

@@ -5,6 +5,7 @@
 mod foreign;
 mod line;
 mod notify;
+mod signal;
 mod start;
 
 use std::collections::VecDeque;
@@ -23,11 +24,11 @@ use crate::pump::{Moved, Pump};
 use crate::record::{Ended, Invocation};
 use crate::sys::{self, Reaped, Wait};
 use crate::tree::Tree;
-use crate::wire::{Life, Report, Request, Scope};
+use crate::wire::{Life, Report, Request};
 use foreign::Foreign;
 use line::Line;
-pub use notify::address as notify_address;
 use notify::Notifier;
+pub use notify::address as notify_address;
 
 /// Pause between two attempts to write output that could not be written, in milliseconds.
 const TRY_AGAIN_MS: u16 = 100;
@@ -281,47 +282,6 @@ impl Shim {
         }
     }
 
-    fn signal(&mut self, signal: i32, scope: Scope) {
-        use nix::libc;
-        let leader = if let Life::Running { pid } = self.life { pid } else { 0 };
-        match (self.life, scope) {
-            (Life::Running { .. }, Scope::Leader | Scope::Group)
-                if self.foreign.is_none() && !self.is_daemon && leader > 1 =>
-            {
-                // Our own child that we have not reaped: its number, and its group's, are nobody else's.
-                let pid = i32::try_from(leader).unwrap_or(0);
-                let target = if scope == Scope::Group { -pid } else { pid };
-                // SAFETY: plain system calls; the target is neither 0 nor 1 nor -1.
-                unsafe {
-                    libc::kill(target, signal);
-                    // A stopped process gets to know of it only when it goes on.
-                    libc::kill(target, libc::SIGCONT);
-                }
-            }
-            (Life::Running { .. } | Life::Exited { leftovers: true, .. }, _) => {
-                let is_meant = |pid: u32| match scope {
-                    Scope::Leader => pid == leader,
-                    // A daemon has left the group that its first process was in.
-                    Scope::Group if self.is_daemon => true,
-                    Scope::Group => sys::Stat::of(pid).is_some_and(|stat| stat.group == leader),
-                    Scope::Tree => true,
-                };
-                let tree = self.tree();
-                tree.signal(signal, is_meant);
-                tree.signal(libc::SIGCONT, is_meant);
-            }
-            _ => {}
-        }
-    }
-
-    fn kill(&mut self, number: u32) {
-        match self.life {
-            Life::Running { .. } | Life::Exited { leftovers: true, .. } if number == self.number => self.tree().kill(),
-            // Nothing of it lives.
-            _ => self.tell(&Report::Emptied { number }),
-        }
-    }
-
     /// Reaps whatever has ended, and says what that means for the invocation.
     fn reap(&mut self) {
         let mut leader = None;
@@ -373,7 +333,8 @@ impl Shim {
     /// The first process has ended well and has left a daemon: that is the service from now on. False when there is
     /// none that we will see end.
     fn follow_daemon(&mut self) -> bool {
-        let ours = |pid: &u32| sys::Stat::of(*pid).filter(|stat| stat.parent == self.pid).map(|stat| (stat.start_ticks, *pid));
+        let ours =
+            |pid: &u32| sys::Stat::of(*pid).filter(|stat| stat.parent == self.pid).map(|stat| (stat.start_ticks, *pid));
         let Some((_, pid)) = self.tree().members().iter().filter_map(ours).min() else { return false };
         let Ok(mut record) = Invocation::read(&self.place.invocation()) else { return false };
         record.pid = pid;

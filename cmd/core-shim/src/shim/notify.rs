@@ -114,7 +114,7 @@ impl Shim {
                 }
                 Some(("RELOADING", "1")) => said.ready = false,
                 Some(("STOPPING", "1")) => said.stopping = true,
-                Some(("STATUS", status)) => said.status = status.to_owned(),
+                Some(("STATUS", status)) => status.clone_into(&mut said.status),
                 Some(("WATCHDOG", "1")) => said.beat_ns = sys::monotonic_ns(),
                 _ => {}
             }

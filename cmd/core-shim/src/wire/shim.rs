@@ -345,6 +345,8 @@ mod tests {
             log: LogPlace { folder: b"/l".to_vec(), prefix: "1.3".into(), segment_bytes: 9 },
             files: vec![FileToWrite { path: b"a/b".to_vec(), contents: b"x".to_vec() }],
             note: "n".into(),
+            notifies: true,
+            is_daemon: true,
         };
         for request in [
             Request::Start(Box::new(start)),

@@ -70,7 +70,8 @@ pub struct LogPlace {
 
 impl Start {
     pub(super) fn write(&self, writer: &mut Writer) {
-        let Self { number, mark, program, args, env, cwd, identity, sockets, log, files, note, notifies, is_daemon } = self;
+        let Self { number, mark, program, args, env, cwd, identity, sockets, log, files, note, notifies, is_daemon } =
+            self;
         writer.u32(*number);
         writer.bytes(mark.as_bytes());
         writer.bytes(program);

@@ -11,6 +11,12 @@ pub(crate) fn run(context: &Context) -> Exit {
     };
     match context.load(&paths) {
         Ok(stack) => {
+            // Where a supervisor runs, the file shows what it has applied, and is its to write.
+            if !paths.socket().exists()
+                && let Err(message) = core_host::compose::write(&paths, &stack)
+            {
+                render::note(&message);
+            }
             let services = words::count(stack.topology.services.len(), "service");
             render::line(&format!("{} {services} of profile {}, no faults", styled(GREEN, "ok"), stack.profile));
             Exit::Ok

@@ -2,7 +2,6 @@
 
 use core_host::deps::{self, LockFile, Progress};
 use core_host::load::{Wanted, lands_in_dep};
-use core_manifest::manifest::Source;
 use core_manifest::name;
 
 use crate::cli::LockArgs;
@@ -17,8 +16,7 @@ pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
         Err(exit) => return exit,
     };
     // Builds are named by their inputs; there is nothing to lock.
-    let is_fetched =
-        |wanted: &Wanted| lands_in_dep(&wanted.source) && !matches!(wanted.source, Source::NextBuild { .. });
+    let is_fetched = |wanted: &Wanted| lands_in_dep(&wanted.source) && !wanted.source.is_built();
     let fetched: Vec<(&String, &Wanted)> = stack.wanted.iter().filter(|(_, wanted)| is_fetched(wanted)).collect();
     let known: Vec<&str> = fetched.iter().map(|(_, wanted)| wanted.binary.as_str()).collect();
     if let Some(unknown) = args.names.iter().find(|name| !known.contains(&name.as_str())) {
@@ -36,7 +34,10 @@ pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
         }
         let progress = Progress::default();
         let locked = || LockFile::read(&paths.dep_lock()).map(|lock| lock.entry(&wanted.binary).cloned());
-        let result = if args.update {
+        let tool = deps::prepare_tool(&paths, &stack.wanted, wanted, &progress).await;
+        let result = if let Err(error) = tool {
+            Err(error)
+        } else if args.update {
             deps::relock(&paths, folder, wanted, &progress).await
         } else {
             deps::prepare(&paths, folder, wanted, &progress).await.and_then(|()| locked())

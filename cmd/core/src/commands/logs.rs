@@ -1,10 +1,13 @@
 //! `core logs`
 
+use std::time::{Duration, Instant};
+
+use core_engine::engine::StackState;
 use core_host::client::{self, ClientError};
 use core_host::logs::{Entry, Follower, Selection};
 use core_host::paths::Paths;
 
-use super::tell;
+use super::{ask_status, tell, tell_unknown};
 use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -37,7 +40,12 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
     if let Err(exit) = check_services(&paths, &selection) {
         return exit;
     }
-    match stream(&paths, &selection, args.follow, &mut printer).await {
+    let printed = if args.follow {
+        follow(&paths, selection.clone(), &mut printer, &mut || false).await
+    } else {
+        stream(&paths, &selection, false, &mut printer).await
+    };
+    match printed {
         Ok(()) => Exit::Ok,
         // What was said stays readable after the stack has ended.
         Err(ClientError::NoSupervisor) if !args.follow => {
@@ -54,11 +62,53 @@ fn check_services(paths: &Paths, selection: &Selection) -> Result<(), Exit> {
     let is_known = |name: &str| paths.logs().join(name).is_dir() || paths.root.join("services").join(name).is_dir();
     match selection.services.iter().find(|name| !is_known(name)) {
         Some(unknown) => {
-            render::error(&format!("there is no service `{unknown}`"));
-            Err(Exit::Usage)
+            let known = std::fs::read_dir(paths.root.join("services")).into_iter().flatten().flatten();
+            let known: Vec<String> = known.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+            Err(tell_unknown(unknown, known.iter().map(String::as_str)))
         }
         None => Ok(()),
     }
+}
+
+/// How long a supervisor may be away before it counts as gone.
+const AWAY: Duration = Duration::from_secs(5);
+/// How long nobody may be there to start another.
+const NO_KEEPER: Duration = Duration::from_millis(300);
+
+/// Prints lines as they come, until the stack has ended or nobody reads. Another supervisor in the place of one that
+/// died goes on where that left off. `is_over` is asked whether the stack is known to have ended.
+pub(crate) async fn follow(
+    paths: &Paths,
+    mut selection: Selection,
+    printer: &mut Printer,
+    is_over: &mut dyn FnMut() -> bool,
+) -> Result<(), ClientError> {
+    loop {
+        match stream(paths, &selection, true, printer).await {
+            Err(error @ ClientError::Refused(_)) => return Err(error),
+            Err(error @ ClientError::NoSupervisor) if !printer.has_begun() => return Err(error),
+            _ => {}
+        }
+        if printer.is_closed || !comes_back(paths, is_over).await {
+            return Ok(());
+        }
+        selection = printer.after(selection);
+    }
+}
+
+/// Waits for another supervisor. False when none will come.
+async fn comes_back(paths: &Paths, is_over: &mut dyn FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < AWAY && !is_over() {
+        if ask_status(paths).await.is_ok_and(|status| status.state != StackState::Stopped) {
+            return true;
+        }
+        if began.elapsed() > NO_KEEPER && !core_host::last_resort::keeper_lives(paths) {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
 }
 
 /// Prints lines as they come, until the answer ends or nobody reads.
@@ -109,15 +159,48 @@ pub(crate) struct Printer {
     json: bool,
     slots: Vec<String>,
     widest: usize,
+    /// The time of the last lines, and how many had it.
+    last: Option<(String, usize)>,
+    /// Lines of that time that were printed before.
+    skip: usize,
+    /// Nobody reads any more.
+    is_closed: bool,
 }
 
 impl Printer {
     pub(crate) fn new(timestamps: bool, json: bool) -> Self {
-        Self { timestamps, json, slots: Vec::new(), widest: 0 }
+        Self { timestamps, json, slots: Vec::new(), widest: 0, last: None, skip: 0, is_closed: false }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// What is left of a selection after what was printed.
+    fn after(&mut self, selection: Selection) -> Selection {
+        let Some((time, count)) = &self.last else { return selection };
+        let since = time.parse::<jiff::Timestamp>().ok();
+        self.skip = *count;
+        let since_ns = since.and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+        Selection { last: None, since_ns, ..selection }
     }
 
     /// False when nobody reads any more.
     pub(crate) fn print(&mut self, entry: &Entry) -> bool {
+        let is_of_last = self.last.as_ref().is_some_and(|(time, _)| *time == entry.time);
+        if is_of_last && self.skip > 0 {
+            self.skip -= 1;
+            return true;
+        }
+        match &mut self.last {
+            Some((_, count)) if is_of_last => *count += 1,
+            last => *last = Some((entry.time.clone(), 1)),
+        }
+        self.is_closed = !self.write(entry);
+        !self.is_closed
+    }
+
+    fn write(&mut self, entry: &Entry) -> bool {
         use std::io::Write as _;
         let mut out = anstream::stdout().lock();
         if self.json {

@@ -1,16 +1,22 @@
 //! One file per command.
 
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod control;
+pub(crate) mod doctor;
 pub(crate) mod down;
+pub(crate) mod graph;
 pub(crate) mod lock;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod plan;
+pub(crate) mod probe;
 pub(crate) mod schema;
 pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod supervise;
 pub(crate) mod up;
+pub(crate) mod watch;
 pub(crate) mod why;
 
 use core_engine::engine::OperationState;
@@ -57,6 +63,15 @@ pub(crate) fn tell_failure(message: &str, last_lines: &[String]) {
     for line in last_lines {
         render::note(&format!("  {} {line}", render::styled(render::DIM, "|")));
     }
+}
+
+/// A service that was named and is not there.
+pub(crate) fn tell_unknown<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Exit {
+    render::error(&format!("there is no service `{unknown}`"));
+    if let Some(guess) = core_manifest::name::nearest(unknown, known) {
+        render::help(&format!("did you mean `{guess}`?"));
+    }
+    Exit::Usage
 }
 
 /// What went wrong with the line to the supervisor.

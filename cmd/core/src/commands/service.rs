@@ -63,8 +63,10 @@ fn unknown(context: &Context, first: &str, verb: &str) -> Exit {
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     if services.iter().any(|service| service == first) {
-        let what = if verb.is_empty() { "what?".to_owned() } else { format!("there is no `{verb}`") };
-        render::error(&format!("core {first}: {what}"));
+        render::error(&match verb {
+            "" => format!("`core {first}` wants one more word"),
+            verb => format!("core {first}: there is no `{verb}`"),
+        });
         render::help(&format!("core {first} spec | run | command"));
         return Exit::Usage;
     }
@@ -141,7 +143,11 @@ async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
     for binary in spec.binaries.values() {
         let Some(folder) = &binary.folder else { continue };
         let Some(wanted) = stack.wanted.get(folder) else { continue };
-        if let Err(error) = deps::prepare(paths, folder, wanted, &progress).await {
+        let mut landed = deps::prepare_tool(paths, &stack.wanted, wanted, &progress).await;
+        if landed.is_ok() {
+            landed = deps::prepare(paths, folder, wanted, &progress).await;
+        }
+        if let Err(error) = landed {
             render::error(&format!(".dep/{folder}: {error}"));
             return Exit::Failed;
         }

@@ -1,18 +1,18 @@
 //! `core status`
 
 use core_engine::engine::StackState;
-use core_engine::phase::PhaseName;
 use core_host::api::{InstanceStatus, Status};
 
 use super::{ask_status, tell};
 use crate::cli::StatusArgs;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::render::table::{Cell, lay_out};
-use crate::render::words::{bytes, span};
-use anstyle::Style;
+use crate::render::table::{Cell, lay_out_within};
+use crate::render::words::{bytes, progress, span};
+use crate::render::{self, BOLD, DIM, GREEN, RED, YELLOW, phase_style, styled};
 
-use crate::render::{self, BOLD, DIM, GREEN, RED, YELLOW, styled};
+/// Columns that a narrow terminal does without: CPU, MEMORY, PORTS, RESTARTS.
+const SPARE: [usize; 4] = [5, 6, 7, 4];
 
 pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
     let paths = match context.paths() {
@@ -31,8 +31,12 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
     if args.check && status.state != StackState::Running { Exit::Failed } else { Exit::Ok }
 }
 
+fn print(status: &Status) {
+    render::lines(&lines(status));
+}
+
 /// The state for people.
-pub(crate) fn print(status: &Status) {
+pub(crate) fn lines(status: &Status) -> Vec<String> {
     let (word, style) = match status.state {
         StackState::Starting => ("starting", YELLOW),
         StackState::Running => ("running", GREEN),
@@ -42,24 +46,23 @@ pub(crate) fn print(status: &Status) {
     };
     let url = status.url.as_ref().map_or_else(String::new, |url| format!("  {url}"));
     let more = styled(DIM, &format!("profile {}, generation {}", status.profile, status.generation));
-    render::line(&format!("{}{url}  {more}", styled(style.bold(), word)));
+    let mut lines = vec![format!("{}{url}  {more}", styled(style.bold(), word))];
     let rows: Vec<Vec<Cell>> = status.instances.iter().map(row).collect();
     let head = ["INSTANCE", "PHASE", "FOR", "PID", "RESTARTS", "CPU", "MEMORY", "PORTS", ""];
-    for line in lay_out(&head, &rows, render::width()) {
-        render::line(&line);
-    }
+    lines.extend(lay_out_within(&head, &rows, render::width(), &SPARE).concat());
     for job in &status.jobs {
-        render::line(&format!("{} {}", styled(YELLOW, &job.what), styled(BOLD, &format!(".dep/{}", job.folder))));
+        let (what, folder) = (styled(YELLOW, &job.what), styled(BOLD, &format!(".dep/{}", job.folder)));
+        lines.push(format!("{what} {folder} {}", progress(job.done, job.total)).trim_end().to_owned());
     }
-    for problem in &status.problems {
-        render::line(&render::diagnostics::problem(problem));
-    }
+    lines.extend(status.problems.iter().map(render::diagnostics::problem));
+    lines
 }
 
 fn row(instance: &InstanceStatus) -> Vec<Cell> {
     let ports: Vec<String> = instance.ports.values().map(u16::to_string).collect();
     let restarts = if instance.restarts == 0 { String::new() } else { instance.restarts.to_string() };
     let detail = instance.waiting_on.first().map(|waiting| waiting.message.clone()).or_else(|| instance.detail.clone());
+    let detail = detail.or_else(|| instance.status.clone());
     vec![
         Cell::new(&instance.id),
         Cell::new(instance.phase.word()).style(phase_style(instance)),
@@ -71,17 +74,6 @@ fn row(instance: &InstanceStatus) -> Vec<Cell> {
         Cell::new(ports.join(" ")),
         Cell::new(detail.unwrap_or_default()).style(DIM),
     ]
-}
-
-/// Colour of an instance's phase.
-pub(crate) fn phase_style(instance: &InstanceStatus) -> Style {
-    match instance.phase {
-        PhaseName::Ready => GREEN,
-        PhaseName::Ended if instance.ready => GREEN,
-        PhaseName::Ended => DIM,
-        PhaseName::Backoff | PhaseName::GaveUp => RED,
-        _ => YELLOW,
-    }
 }
 
 /// How long ago a time was.

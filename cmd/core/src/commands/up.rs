@@ -1,20 +1,22 @@
 //! `core up`
 
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use core_engine::engine::OperationState;
 use core_host::api::UpRequest;
-use core_host::client::ClientError;
 use core_host::launch::{self, Launch};
 use core_host::logs::Selection;
 use core_host::paths::Paths;
+use core_manifest::ServiceName;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::logs::{Printer, stream};
-use super::{ask_operation, ask_status, begin, down, tell, tell_failure};
+use super::logs::{Printer, follow};
+use super::{ask_operation, ask_status, begin, down, tell, tell_failure, tell_unknown};
 use crate::cli::UpArgs;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::reaper::Reaper;
 use crate::render::progress::Progress;
 use crate::render::{self, BOLD, DIM, GREEN, styled};
 
@@ -27,8 +29,8 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
         Err(exit) => return exit,
     };
     let began = Instant::now();
-    let (mut interrupt, ours) = match (Interrupt::new(), start(context, &paths, args).await) {
-        (Ok(interrupt), Ok(ours)) => (interrupt, ours),
+    let (mut interrupt, keeper) = match (Interrupt::new(), start(context, &paths, args).await) {
+        (Ok(interrupt), Ok(keeper)) => (interrupt, keeper),
         (Err(error), _) => {
             render::error(&format!("signals cannot be waited for: {error}"));
             return Exit::Failed;
@@ -41,47 +43,53 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
                 return exit;
             }
         }
-        () = interrupt.next() => return leave(&paths, ours, &mut interrupt).await,
+        () = interrupt.next() => return leave(&paths, keeper.is_some(), &mut interrupt).await,
     }
     // In the foreground: what it says, until somebody has heard enough.
     let mut printer = Printer::new(false, false);
     let selection = Selection { services: args.services.clone(), last: Some(10), since_ns: None };
+    let reaper = Reaper::new(keeper.as_ref().map(Child::id));
+    let mut is_over = || reaper.reap().is_some();
     tokio::select! {
-        result = stream(&paths, &selection, true, &mut printer) => {
-            // The stack was ended by somebody else, or the supervisor is being replaced.
-            if let Err(error) = result && !matches!(error, ClientError::Broken(_)) {
+        result = follow(&paths, selection, &mut printer, &mut is_over) => {
+            if let Err(error) = result {
                 return tell(&error);
             }
-            Exit::Ok
         }
-        () = interrupt.next() => leave(&paths, ours, &mut interrupt).await,
+        () = reaper.go_on() => {}
+        () = interrupt.next() => return leave(&paths, keeper.is_some(), &mut interrupt).await,
+    }
+    // The stack has ended without us; how, its keeper says to whoever began it.
+    match reaper.reap().map(u8::try_from) {
+        Some(Ok(0)) | None => Exit::Ok,
+        Some(code) => Exit::Code(code.unwrap_or(1)),
     }
 }
 
-/// Sees to it that a supervisor answers. True when it was we who started it.
-async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<bool, Exit> {
+/// Sees to it that a supervisor answers. Returns its keeper when it was we who started it.
+async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option<Child>, Exit> {
     if ask_status(paths).await.is_ok() {
-        return Ok(false);
+        return Ok(None);
     }
     // What is wrong is said here, with the lines it is about, and nothing is started.
     let stack = context.load(paths)?;
     if let Some(unknown) = args.services.iter().find(|name| !stack.topology.services.contains_key(name.as_str())) {
-        render::error(&format!("there is no service `{unknown}`"));
-        return Err(Exit::Usage);
+        return Err(tell_unknown(unknown, stack.topology.services.keys().map(ServiceName::as_str)));
     }
     let failed = |error: std::io::Error| {
         render::error(&format!("the stack cannot be started: {error}"));
         Exit::Failed
     };
     let opened = Paths::open(&paths.root).map_err(failed)?;
+    let mut keeper = None;
     if !core_host::last_resort::keeper_lives(&opened) {
         let launch = Launch { profile: Some(stack.profile), services: args.services.clone() };
-        launch::start_keeper(&opened, &launch).map_err(failed)?;
+        keeper = Some(launch::start_keeper(&opened, &launch).map_err(failed)?);
     }
     let until = Instant::now() + START_PATIENCE;
     loop {
         match ask_status(&opened).await {
-            Ok(_) => return Ok(true),
+            Ok(_) => return Ok(keeper),
             Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(2)).await,
             Err(error) => {
                 render::error(&format!("{error}; see {}", opened.own_log().display()));

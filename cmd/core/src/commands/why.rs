@@ -5,12 +5,12 @@ use core_host::api::{InstanceStatus, Why, WhyStep};
 use core_host::client::{self, ClientError};
 use hyper::Method;
 
-use super::status::{phase_style, since};
+use super::status::since;
 use super::tell;
 use crate::cli::WhyArgs;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::render::{self, BOLD, DIM, styled};
+use crate::render::{self, BOLD, DIM, phase_style, styled, words};
 
 pub(crate) async fn run(context: &Context, args: &WhyArgs) -> Exit {
     let paths = match context.paths() {
@@ -28,7 +28,7 @@ pub(crate) async fn run(context: &Context, args: &WhyArgs) -> Exit {
         return Exit::Ok;
     }
     for step in &why.steps {
-        for line in lines(step) {
+        for line in lines(step, render::width().saturating_sub(4 * step.depth)) {
             render::line(&format!("{}{line}", "    ".repeat(step.depth)));
         }
     }
@@ -36,11 +36,14 @@ pub(crate) async fn run(context: &Context, args: &WhyArgs) -> Exit {
 }
 
 /// One instance: its phase, what it waits for, and, where it is the root, all that is known of it.
-fn lines(step: &WhyStep) -> Vec<String> {
+fn lines(step: &WhyStep, width: usize) -> Vec<String> {
     let instance = &step.instance;
     let phase = styled(phase_style(instance), instance.phase.word());
     let mut all = vec![format!("{} is {phase} {}", styled(BOLD, &instance.id), age(instance))];
-    let mut say = |text: &str| all.push(format!("  {text}"));
+    let mut say = |text: &str| {
+        let lines = words::wrap(text, width.saturating_sub(4)).into_iter().enumerate();
+        all.extend(lines.map(|(at, line)| format!("{}{line}", if at == 0 { "  " } else { "    " })));
+    };
     for waiting in &instance.waiting_on {
         say(&waiting.message);
     }
@@ -55,9 +58,8 @@ fn lines(step: &WhyStep) -> Vec<String> {
     if let Some(code) = instance.exit_code.filter(|_| instance.phase != PhaseName::Ended) {
         say(&format!("it last ended with {code}; restarts: {}", instance.restarts));
     }
-    for line in &step.last_lines {
-        say(&format!("{} {line}", styled(DIM, "|")));
-    }
+    // As it was said: blanks may mean something in it.
+    all.extend(step.last_lines.iter().map(|line| format!("  {} {line}", styled(DIM, "|"))));
     all
 }
 

@@ -104,5 +104,6 @@ pub(crate) fn text(diagnostic: &Diagnostic) -> String {
 
 /// A complaint that came from the supervisor.
 pub(crate) fn problem(problem: &Problem) -> String {
-    format!("{} {problem}", styled(RED, "!"))
+    let lines = super::words::wrap(&problem.to_string(), super::width().saturating_sub(2));
+    format!("{} {}", styled(RED, "!"), lines.join("\n  "))
 }

@@ -1,11 +1,17 @@
 //! How things look. Colour and width are those of the terminal; into a pipe goes plain text.
 
 pub(crate) mod diagnostics;
+pub(crate) mod frame;
+pub(crate) mod graph;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod words;
 
+use std::io::Write as _;
+
 use anstyle::{AnsiColor, Style};
+use core_engine::phase::PhaseName;
+use core_host::api::InstanceStatus;
 
 /// What went wrong.
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
@@ -23,9 +29,27 @@ pub(crate) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A line for people, on standard output.
+/// Colour of an instance's phase.
+pub(crate) fn phase_style(instance: &InstanceStatus) -> Style {
+    match instance.phase {
+        PhaseName::Ready => GREEN,
+        PhaseName::Ended if instance.ready => GREEN,
+        PhaseName::Ended => DIM,
+        PhaseName::Backoff | PhaseName::GaveUp => RED,
+        _ => YELLOW,
+    }
+}
+
+/// A line for people, on standard output. That nobody reads it any more (`| head`) is no fault.
 pub(crate) fn line(text: &str) {
-    anstream::println!("{text}");
+    let _ = writeln!(anstream::stdout(), "{text}");
+}
+
+/// Lines for people, on standard output.
+pub(crate) fn lines(all: &[String]) {
+    for text in all {
+        line(text);
+    }
 }
 
 /// A line for people, on standard error.

@@ -8,8 +8,8 @@ use core_engine::phase::PhaseName;
 use core_host::api::{InstanceStatus, JobStatus, Status};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::words::bytes;
-use super::{DIM, GREEN, RED, YELLOW, note, styled};
+use super::words::progress;
+use super::{DIM, GREEN, YELLOW, note, styled};
 
 /// Shows how far a stack is.
 pub(crate) struct Progress {
@@ -45,12 +45,8 @@ impl Progress {
 
     fn job(&mut self, job: &JobStatus) {
         let key = format!(".dep/{}", job.folder);
-        let size = match (job.done, job.total) {
-            (0, _) => String::new(),
-            (done, Some(total)) => format!(" {} of {}", bytes(done), bytes(total)),
-            (done, None) => format!(" {}", bytes(done)),
-        };
-        self.say(&key, &job.what, &format!("{}{size}", job.what), YELLOW);
+        let text = format!("{} {}", job.what, progress(job.done, job.total));
+        self.say(&key, &job.what, text.trim_end(), YELLOW);
         if let (Some(bar), Some(total)) = (self.lines.get(&key), job.total) {
             bar.set_length(total);
             bar.set_position(job.done);
@@ -73,13 +69,7 @@ impl Progress {
     }
 
     fn instance(&mut self, instance: &InstanceStatus) {
-        let style = match instance.phase {
-            PhaseName::Ready => GREEN,
-            PhaseName::Ended if instance.ready => GREEN,
-            PhaseName::Backoff | PhaseName::GaveUp => RED,
-            PhaseName::Ended => DIM,
-            _ => YELLOW,
-        };
+        let style = super::phase_style(instance);
         let why =
             instance.waiting_on.first().map(|waiting| waiting.message.clone()).or_else(|| instance.detail.clone());
         let why = if instance.phase == PhaseName::Ready { None } else { why };

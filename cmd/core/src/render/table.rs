@@ -1,8 +1,9 @@
-//! Tables: columns as wide as what stands in them, the last one cut to the terminal.
+//! Tables: columns as wide as what stands in them, the last one broken where the terminal ends.
 
 use anstyle::Style;
 
 use super::styled;
+use super::words::wrap;
 
 /// One cell.
 #[derive(Clone, Debug, Default)]
@@ -31,62 +32,152 @@ impl Cell {
     }
 }
 
-/// Puts rows under each other. Columns in which nothing stands are left out, but for their head.
+/// Less room than this is none for texts: they stand beneath their rows then.
+const LEAST_ROOM: usize = 30;
+/// How far in they stand there.
+const INDENT: usize = 4;
+/// Lines that a text in a table may take.
+const MOST_LINES: usize = 3;
+
+/// Puts rows under each other. The last column is of texts, which are broken between words; the others stand as they
+/// are. Columns in which nothing stands are left out.
 pub(crate) fn lay_out(head: &[&str], rows: &[Vec<Cell>], width: usize) -> Vec<String> {
-    let used: Vec<bool> = (0..head.len())
-        .map(|at| rows.iter().any(|row| row.get(at).is_some_and(|cell| !cell.text.is_empty())))
-        .collect();
+    lay_out_within(head, rows, width, &[]).concat()
+}
+
+/// The same; where the terminal is too narrow, these columns are left out, the first of them first. The lines of the
+/// head, then those of each row.
+pub(crate) fn lay_out_within(head: &[&str], rows: &[Vec<Cell>], width: usize, spare: &[usize]) -> Vec<Vec<String>> {
+    let text = head.len().saturating_sub(1);
+    let cells = |at: usize| rows.iter().filter_map(move |row| row.get(at));
+    let mut used: Vec<bool> = (0..head.len()).map(|at| cells(at).any(|cell| !cell.text.is_empty())).collect();
     let widths: Vec<usize> = (0..head.len())
-        .map(|at| {
-            rows.iter()
-                .filter_map(|row| row.get(at))
-                .map(|cell| cell.text.chars().count())
-                .chain([head[at].len()])
-                .max()
-                .unwrap_or(0)
-        })
+        .map(|at| cells(at).map(|cell| cell.text.chars().count()).chain([head[at].len()]).max().unwrap_or(0))
         .collect();
-    let last = used.iter().rposition(|used| *used).unwrap_or(0);
+    let taken = |used: &[bool]| -> usize { (0..text).filter(|at| used[*at]).map(|at| widths[at] + 2).sum() };
+    for at in spare {
+        if taken(&used) > width + 2 {
+            used[*at] = false;
+        }
+    }
+    let before = taken(&used);
+    let room = width.saturating_sub(before);
+    // All of them beside their rows, or all beneath: the eye looks for them in one place.
+    let fits = |cell: &Cell| cell.text.chars().count() <= room && !cell.text.contains('\n');
+    let is_beside = room >= LEAST_ROOM || cells(text).all(fits);
     let head_row: Vec<Cell> = head
         .iter()
         .enumerate()
-        .map(|(at, text)| {
-            let is_number = rows.iter().any(|row| row.get(at).is_some_and(|cell| cell.right));
-            let cell = Cell::new(*text).style(super::DIM);
-            if is_number { cell.right() } else { cell }
-        })
+        .map(|(at, word)| if used[at] && (at != text || is_beside) { *word } else { "" })
+        .enumerate()
+        .map(|(at, word)| Cell { right: cells(at).any(|cell| cell.right), ..Cell::new(word).style(super::DIM) })
         .collect();
     std::iter::once(&head_row)
         .chain(rows)
         .map(|row| {
-            let mut line = String::new();
-            let mut taken = 0;
-            for (at, cell) in row.iter().enumerate().filter(|(at, _)| used[*at]) {
-                if taken > 0 {
-                    line.push_str("  ");
-                    taken += 2;
-                }
-                let room = if at == last { width.saturating_sub(taken).max(8) } else { usize::MAX };
-                let text = cut(&cell.text, room);
-                let length = text.chars().count();
-                let padding = " ".repeat(widths[at].saturating_sub(length));
-                match (at == last, cell.right) {
-                    (_, true) => line.push_str(&format!("{padding}{}", styled(cell.style, &text))),
-                    (true, false) => line.push_str(&styled(cell.style, &text)),
-                    (false, false) => line.push_str(&format!("{}{padding}", styled(cell.style, &text))),
-                }
-                taken += widths[at].max(length);
+            let mut line = Line::default();
+            for (at, cell) in row.iter().enumerate().filter(|(at, _)| used[*at] && *at != text) {
+                line.put(cell, widths[at]);
             }
-            line
+            let Some(cell) = row.get(text).filter(|cell| !cell.text.is_empty()) else { return vec![line.done] };
+            if is_beside {
+                let mut parts = few(&cell.text, room).into_iter();
+                line.put(&Cell { text: parts.next().unwrap_or_default(), ..cell.clone() }, 0);
+                let below = parts.map(|part| format!("{}{}", " ".repeat(before), styled(cell.style, &part)));
+                std::iter::once(line.done).chain(below).collect()
+            } else {
+                let below = few(&cell.text, width.saturating_sub(INDENT));
+                let below = below.iter().map(|part| format!("{}{}", " ".repeat(INDENT), styled(cell.style, part)));
+                std::iter::once(line.done).chain(below).collect()
+            }
         })
         .collect()
 }
 
-/// Text that is too long ends in `…`; only its first line stands in a table.
-fn cut(text: &str, room: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    if line.chars().count() <= room {
-        return line.to_owned();
+/// A line, and the blanks that come before what comes next; so it ends with none.
+#[derive(Default)]
+struct Line {
+    done: String,
+    blanks: usize,
+}
+
+impl Line {
+    fn put(&mut self, cell: &Cell, width: usize) {
+        let padding = width.saturating_sub(cell.text.chars().count());
+        if cell.text.is_empty() {
+            self.blanks += width + 2;
+            return;
+        }
+        let (left, right) = if cell.right { (padding, 0) } else { (0, padding) };
+        self.done.push_str(&" ".repeat(self.blanks + left));
+        self.done.push_str(&styled(cell.style, &cell.text));
+        self.blanks = right + 2;
     }
-    line.chars().take(room.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A text in a few lines; one that is longer ends in `…`.
+fn few(text: &str, width: usize) -> Vec<String> {
+    let mut lines = wrap(text, width);
+    if lines.len() > MOST_LINES {
+        lines.truncate(MOST_LINES);
+        if let Some(last) = lines.last_mut() {
+            let short: String = last.chars().take(width.saturating_sub(2)).collect();
+            *last = format!("{} …", short.trim_end());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(lines: &[String]) -> Vec<String> {
+        lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
+    }
+
+    fn row(words: [&str; 3]) -> Vec<Cell> {
+        let [name, number, text] = words;
+        vec![Cell::new(name), Cell::new(number).right(), Cell::new(text)]
+    }
+
+    #[test]
+    fn texts_are_broken_beside_or_stand_beneath() {
+        let rows = [row(["web", "7", "a text of several words that is too long"]), row(["pocketbase", "", ""])];
+        let head = ["NAME", "NUMBER", "WHY"];
+        let lines = plain(&lay_out(&head, &rows, 50));
+        assert_eq!(
+            lines,
+            [
+                "NAME        NUMBER  WHY",
+                "web              7  a text of several words that",
+                "                    is too long",
+                "pocketbase",
+            ]
+        );
+        let lines = plain(&lay_out(&head, &rows, 40));
+        assert_eq!(
+            lines,
+            [
+                "NAME        NUMBER",
+                "web              7",
+                "    a text of several words that is too",
+                "    long",
+                "pocketbase"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_column_that_can_be_spared_goes_first() {
+        let rows = [row(["web", "7", ""])];
+        let lines = lay_out_within(&["NAME", "NUMBER", "WHY"], &rows, 8, &[1]).concat();
+        assert_eq!(plain(&lines), ["NAME", "web"]);
+    }
+
+    #[test]
+    fn a_long_story_is_cut() {
+        assert_eq!(few("one two three four five six seven", 9), ["one two", "three", "four fi …"]);
+        assert_eq!(few("one two", 9), ["one two"]);
+    }
 }

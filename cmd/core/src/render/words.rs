@@ -37,6 +37,34 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Text in lines of at most so many characters, broken between words; a word that is longer, within.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines: Vec<String> = Vec::new();
+    let chunks = |word: &str| -> Vec<String> {
+        word.chars().collect::<Vec<char>>().chunks(width).map(|chunk| chunk.iter().collect()).collect()
+    };
+    for word in text.split_whitespace().flat_map(chunks) {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
+/// How far something is: `2.0 MiB of 7.0 MiB`; nothing before it has begun.
+pub(crate) fn progress(done: u64, total: Option<u64>) -> String {
+    match (done, total) {
+        (0, _) => String::new(),
+        (done, Some(total)) => format!("{} of {}", bytes(done), bytes(total)),
+        (done, None) => bytes(done),
+    }
+}
+
 /// A span as people type it: `10m`, `2h`, `90s`, `1d`.
 pub(crate) fn parse_span(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.len().checked_sub(1)?);
@@ -53,6 +81,13 @@ pub(crate) fn parse_span(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_broken_between_words() {
+        assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable is", 4), ["unbr", "eaka", "ble", "is"]);
+        assert!(wrap("", 4).is_empty());
+    }
 
     #[test]
     fn numbers_read_well() {

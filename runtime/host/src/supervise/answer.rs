@@ -13,8 +13,8 @@ use super::reading::Purpose;
 use super::{Supervisor, now};
 use crate::api::{Answer, Ask, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
 use crate::logs;
-use crate::probes;
 use crate::metrics::{Tree, Usage};
+use crate::probes;
 
 /// How many lines of what keeps others are shown.
 const LINES: usize = 10;

@@ -1,6 +1,7 @@
 //! The manifests: read beside the loop, in a thread that may block, one reading at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use core_engine::event::{Event, Loaded};
 use core_engine::plan::Plan;
@@ -8,6 +9,7 @@ use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Supervisor;
+use crate::compose;
 use crate::deps::{self, Progress};
 use crate::launch::Launch;
 use crate::load::{self, Locator, Options, Stack, Wanted};
@@ -39,7 +41,8 @@ pub(super) struct Outcome {
 pub(super) struct Reading {
     profile: Option<String>,
     select: Vec<String>,
-    stack: Option<Box<Stack>>,
+    stack: Option<Arc<Stack>>,
+    topology_file: compose::Writer,
     /// At home while nothing is being read.
     locator: Option<Locator>,
     waiting: Vec<Purpose>,
@@ -61,6 +64,7 @@ impl Reading {
             profile,
             select,
             stack: None,
+            topology_file: compose::Writer::default(),
             locator: Some(Locator::default()),
             waiting: Vec::new(),
             failed_sources: BTreeMap::new(),
@@ -234,6 +238,8 @@ impl Supervisor {
             })
             .map(|spec| (spec.name.clone(), spec.log.segment_bytes))
             .collect();
+        let stack: Arc<Stack> = Arc::from(stack);
+        self.reading.topology_file.begin(&self.paths, stack.clone());
         self.reading.stack = Some(stack);
         self.give(&Event::Loaded(loaded));
         for (service, segment_bytes) in cuts {

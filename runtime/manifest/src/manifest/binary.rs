@@ -52,6 +52,48 @@ pub enum Source {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
     },
+    /// A package of the npm registry with what it depends on, installed by npm: that of the service's binary `node`, or
+    /// the one in PATH. Install scripts are not run, so a package that gets its program by one does not work. Where no `node` is in
+    /// PATH, a script of it is run as `"command": "${dep.node}", "args": ["${dep.NAME}"]`.
+    Npm {
+        /// Package.
+        package: String,
+        /// Exact version.
+        version: String,
+        /// The program's path inside the folder. Default: `node_modules/.bin/` and the binary's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
+    /// A program of a Rust crate below the stack's root, built with the cargo in PATH.
+    CargoBuild {
+        /// Folder of the crate, relative to the stack's root.
+        path: String,
+        /// Package to build, where the folder is a workspace. Default: the folder's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        package: Option<String>,
+        /// Program of the package. Default: the binary's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bin: Option<String>,
+        /// Build profile. Default: release.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+    },
+    /// A Go program, built with the go in PATH: of a package below the stack's root (`path`), or of a module that go
+    /// fetches (`module` and `version`).
+    GoBuild {
+        /// Folder of the package, relative to the stack's root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+        /// Module to fetch, as in `go.mod`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        module: Option<String>,
+        /// Exact version of the module, such as "v1.2.3".
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+        /// Package of the module, such as "cmd/tool". Default: that of the module's own folder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        package: Option<String>,
+    },
     /// A Next.js app, built standalone with the stack's node.
     NextBuild {
         /// Folder of the app, relative to the stack's root.
@@ -66,7 +108,24 @@ impl Source {
             Self::Path { .. } => "path",
             Self::Url { .. } => "url",
             Self::Pypi { .. } => "pypi",
+            Self::Npm { .. } => "npm",
+            Self::CargoBuild { .. } => "cargo-build",
+            Self::GoBuild { .. } => "go-build",
             Self::NextBuild { .. } => "next-build",
         }
+    }
+
+    /// Made of files of the stack: named by a hash of them, and not locked.
+    pub fn is_built(&self) -> bool {
+        match self {
+            Self::Path { .. } | Self::Url { .. } | Self::Pypi { .. } | Self::Npm { .. } => false,
+            Self::CargoBuild { .. } | Self::NextBuild { .. } => true,
+            Self::GoBuild { module, .. } => module.is_none(),
+        }
+    }
+
+    /// Made with a program of the same service, where that has it.
+    pub fn is_made_by_node(&self) -> bool {
+        matches!(self, Self::Npm { .. } | Self::NextBuild { .. })
     }
 }

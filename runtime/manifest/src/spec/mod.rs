@@ -42,6 +42,7 @@ pub struct ServiceSpec {
     /// Not started with the stack.
     pub disabled: bool,
     /// Its first process ends with 0 once what it began is up in the background.
+    #[serde(default)]
     pub is_daemon: bool,
     /// How many slots.
     pub replicas: u32,

@@ -85,6 +85,43 @@ pub struct HttpAnswer {
 }
 
 impl Check {
+    /// The question that a URL asks: `http://HOST:PORT/PATH`, or `http+unix://SOCKET:/PATH`.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, and what to write instead.
+    pub fn of_url(url: &Template, answer: HttpAnswer) -> Result<Self, (&'static str, &'static str)> {
+        if let Some(rest) = strip_prefix(url, "http+unix://") {
+            let Some((socket, path)) = split(&rest, ":/") else {
+                return Err((
+                    "the URL of a unix socket has the form `http+unix://SOCKET:/PATH`",
+                    "add `:/` and the path",
+                ));
+            };
+            if socket.is_empty() {
+                return Err(("the URL names no socket", "write `http+unix://SOCKET:/PATH`"));
+            }
+            return Ok(Self::HttpUnix { socket, path: path.prefixed("/"), answer });
+        }
+        let Some(rest) = strip_prefix(url, "http://") else {
+            return Err((
+                "a probe's URL begins with `http://` or `http+unix://`",
+                "probes stay on this host: plain http is enough",
+            ));
+        };
+        let (address, path) =
+            split(&rest, "/").map_or((rest.clone(), Template::literal("/")), |(a, p)| (a, p.prefixed("/")));
+        let text = address.to_string();
+        if text.is_empty() || text.contains('@') {
+            return Err(("the URL names no host", "write `http://127.0.0.1:${port.NAME}/PATH`"));
+        }
+        let address = if text.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.ends_with(']')) {
+            address
+        } else {
+            Template::from_pieces(address.pieces().iter().cloned().chain(Template::literal(":80").pieces().to_vec()))
+        };
+        Ok(Self::Http { address, path, answer })
+    }
+
     /// Whether only the instance that is asked can answer: its own socket, log, or a command.
     pub fn is_of_one_instance(&self) -> bool {
         match self {
@@ -171,55 +208,25 @@ fn http_check(http: &written::HttpGet, fail: &mut dyn FnMut(&[&str], Diagnostic)
     };
     let mut bad = |key: &str, message: &str, help: &str| {
         fail(&["http_get", key], Diagnostic::new("bad-probe", message.to_owned()).help(help));
-        None
     };
     let has_parts = http.host.is_some() || http.port.is_some() || http.path.is_some() || http.scheme.is_some();
     let Some(url) = &http.url else {
         let Some(port) = &http.port else {
-            return bad(
+            bad(
                 "",
                 "`http_get` needs a `url`, or a `port`",
                 "for example \"url\": \"http://127.0.0.1:${port.http}/health\"",
             );
+            return None;
         };
         let path = http.path.clone().unwrap_or_else(|| Template::literal("/"));
         return Some(Check::Http { address: address(http.host.as_ref(), port), path, answer });
     };
     if has_parts {
-        return bad("url", "`http_get` has a `url` and its parts too", "keep `url`, or `host`, `port` and `path`");
+        bad("url", "`http_get` has a `url` and its parts too", "keep `url`, or `host`, `port` and `path`");
+        return None;
     }
-    if let Some(rest) = strip_prefix(url, "http+unix://") {
-        let Some((socket, path)) = split(&rest, ":/") else {
-            return bad(
-                "url",
-                "the URL of a unix socket has the form `http+unix://SOCKET:/PATH`",
-                "add `:/` and the path",
-            );
-        };
-        if socket.is_empty() {
-            return bad("url", "the URL names no socket", "write `http+unix://SOCKET:/PATH`");
-        }
-        return Some(Check::HttpUnix { socket, path: path.prefixed("/"), answer });
-    }
-    let Some(rest) = strip_prefix(url, "http://") else {
-        return bad(
-            "url",
-            "a probe's URL begins with `http://` or `http+unix://`",
-            "probes stay on this host: plain http is enough",
-        );
-    };
-    let (address, path) =
-        split(&rest, "/").map_or((rest.clone(), Template::literal("/")), |(a, p)| (a, p.prefixed("/")));
-    let text = address.to_string();
-    if text.is_empty() || text.contains('@') {
-        return bad("url", "the URL names no host", "write `http://127.0.0.1:${port.NAME}/PATH`");
-    }
-    let address = if text.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.ends_with(']')) {
-        address
-    } else {
-        Template::from_pieces(address.pieces().iter().cloned().chain(Template::literal(":80").pieces().to_vec()))
-    };
-    Some(Check::Http { address, path, answer })
+    Check::of_url(url, answer).map_err(|(message, help)| bad("url", message, help)).ok()
 }
 
 /// Takes `prefix` off, where the template begins with it.

@@ -1,0 +1,49 @@
+//! Signals, to whom they are meant for and to nobody else.
+
+use nix::libc;
+
+use super::Shim;
+use crate::sys;
+use crate::wire::{Life, Report, Scope};
+
+impl Shim {
+    pub(super) fn signal(&mut self, signal: i32, scope: Scope) {
+        let leader = if let Life::Running { pid } = self.life { pid } else { 0 };
+        match (self.life, scope) {
+            (Life::Running { .. }, Scope::Leader | Scope::Group)
+                if self.foreign.is_none() && !self.is_daemon && leader > 1 =>
+            {
+                // Our own child that we have not reaped: its number, and its group's, are nobody else's.
+                let pid = i32::try_from(leader).unwrap_or(0);
+                let target = if scope == Scope::Group { -pid } else { pid };
+                // SAFETY: plain system calls; the target is neither 0 nor 1 nor -1.
+                unsafe {
+                    libc::kill(target, signal);
+                    // A stopped process gets to know of it only when it goes on.
+                    libc::kill(target, libc::SIGCONT);
+                }
+            }
+            (Life::Running { .. } | Life::Exited { leftovers: true, .. }, _) => {
+                let is_meant = |pid: u32| match scope {
+                    Scope::Leader => pid == leader,
+                    // A daemon has left the group that its first process was in.
+                    Scope::Group if self.is_daemon => true,
+                    Scope::Group => sys::Stat::of(pid).is_some_and(|stat| stat.group == leader),
+                    Scope::Tree => true,
+                };
+                let tree = self.tree();
+                tree.signal(signal, is_meant);
+                tree.signal(libc::SIGCONT, is_meant);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn kill(&mut self, number: u32) {
+        match self.life {
+            Life::Running { .. } | Life::Exited { leftovers: true, .. } if number == self.number => self.tree().kill(),
+            // Nothing of it lives.
+            _ => self.tell(&Report::Emptied { number }),
+        }
+    }
+}

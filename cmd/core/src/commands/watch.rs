@@ -1,0 +1,113 @@
+//! `core status --watch`
+
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+
+use core_host::api::Status;
+use core_host::client::{self, ClientError};
+use core_host::last_resort;
+use core_host::paths::Paths;
+use hyper::Method;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{ask_status, status, tell};
+use crate::cli::StatusArgs;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::render::frame::Frame;
+use crate::render::{DIM, YELLOW, styled};
+
+/// How long the supervisor holds its answer back while nothing changes, in seconds.
+const HELD_BACK: f64 = 1.0;
+/// Between two questions, so that a burst of changes does not become one of pictures.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a supervisor that died may take to be back before it is said.
+const ABSENCE: Duration = Duration::from_millis(1500);
+
+pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
+    let paths = match context.paths() {
+        Ok(paths) => paths,
+        Err(exit) => return exit,
+    };
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else { return Exit::Failed };
+    let mut frame = Frame::new();
+    tokio::select! {
+        exit = watch(&paths, args.json, &mut frame) => exit,
+        // It was asked to end, and that is how it ends.
+        _ = interrupt.recv() => Exit::Ok,
+        _ = terminate.recv() => Exit::Ok,
+        _ = hangup.recv() => Exit::Ok,
+    }
+}
+
+async fn watch(paths: &Paths, is_json: bool, frame: &mut Frame) -> Exit {
+    let mut asked = ask_status(paths).await;
+    if let Err(error @ ClientError::NoSupervisor) = &asked {
+        return tell(error);
+    }
+    let mut last = String::new();
+    let mut picture = Vec::new();
+    let mut absent_since: Option<Instant> = None;
+    loop {
+        let drawn = match &asked {
+            Ok(status) => {
+                absent_since = None;
+                let essence = essence(status);
+                let is_change = essence != last;
+                last = essence;
+                picture = status::lines(status);
+                if is_json {
+                    if is_change { tell_json(status) } else { Ok(()) }
+                } else if frame.is_redrawn() {
+                    frame.draw(&picture)
+                } else if is_change {
+                    let time = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
+                    picture.insert(0, styled(DIM, &time));
+                    frame.draw(&picture)
+                } else {
+                    Ok(())
+                }
+            }
+            Err(_) if last_resort::keeper_lives(paths) => {
+                let is_new = absent_since.is_none();
+                let since = *absent_since.get_or_insert_with(Instant::now);
+                // One that died is back in a moment; that is not worth a word.
+                let is_due = since.elapsed() >= ABSENCE && frame.is_redrawn() && !is_json;
+                if is_new || !is_due {
+                    Ok(())
+                } else {
+                    let note = styled(YELLOW, "the supervisor does not answer; the services go on");
+                    frame.draw(&[picture.as_slice(), &[note]].concat())
+                }
+            }
+            Err(_) => return tell(&ClientError::NoSupervisor),
+        };
+        // Nobody looks any more.
+        if drawn.is_err() {
+            return Exit::Ok;
+        }
+        let path = format!("/v1/status?wait={HELD_BACK}");
+        let held: Result<Status, ClientError> = client::call(&paths.socket(), Method::GET, &path, &()).await;
+        tokio::time::sleep(PAUSE).await;
+        // What followed upon the change at once is in the picture, too.
+        asked = if held.is_ok() { ask_status(paths).await } else { held };
+    }
+}
+
+fn tell_json(status: &Status) -> io::Result<()> {
+    writeln!(io::stdout(), "{}", serde_json::to_string(status).unwrap_or_default())
+}
+
+/// What counts as a change: all but what is measured anew each time.
+fn essence(status: &Status) -> String {
+    let mut status = status.clone();
+    for instance in &mut status.instances {
+        instance.cpu_percent = None;
+        instance.memory_bytes = None;
+    }
+    for job in &mut status.jobs {
+        job.done = 0;
+    }
+    serde_json::to_string(&status).unwrap_or_default()
+}

@@ -1,0 +1,108 @@
+//! Lines that are drawn over themselves, again and again, where a terminal is; elsewhere one block after the other.
+
+use std::io::{self, Write as _};
+
+use console::Term;
+
+/// What stands on the terminal now.
+pub(crate) struct Frame {
+    /// `None` on a pipe.
+    terminal: Option<Term>,
+    size: (u16, u16),
+    height: usize,
+    is_first: bool,
+}
+
+impl Frame {
+    pub(crate) fn new() -> Self {
+        let terminal = Some(Term::stdout()).filter(|term| term.features().is_attended());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let terminal = terminal.filter(|_| !is_dumb);
+        Self { terminal, size: (0, 0), height: 0, is_first: true }
+    }
+
+    /// Whether what is drawn takes the place of what stood there.
+    pub(crate) fn is_redrawn(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// Draws; an error means that nobody looks any more.
+    pub(crate) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
+        let text = match &self.terminal {
+            // An empty line says that it is whole.
+            None => format!("{}\n\n", shown(lines).join("\n")),
+            Some(term) => {
+                let size = term.size_checked().unwrap_or((24, 80));
+                let begin = if self.is_first {
+                    // The cursor would jump about at the end of every frame.
+                    "\x1b[?25l".to_owned()
+                } else if size != self.size {
+                    // Lines were broken anew; nobody knows where they stand now.
+                    "\x1b[2J\x1b[H".to_owned()
+                } else {
+                    up(self.height)
+                };
+                self.size = size;
+                let room = usize::from(size.0).saturating_sub(1).max(2);
+                let (text, height) = frame(&shown(lines), room);
+                self.height = height;
+                format!("{begin}{text}")
+            }
+        };
+        self.is_first = false;
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        if self.terminal.is_some() && !self.is_first {
+            let mut out = io::stdout().lock();
+            let _ = out.write_all(b"\x1b[?25h");
+            let _ = out.flush();
+        }
+    }
+}
+
+/// To the beginning of what was drawn.
+fn up(height: usize) -> String {
+    if height == 0 { "\r".to_owned() } else { format!("\r\x1b[{height}A") }
+}
+
+/// Lines for a terminal with so much room, and how many there are. The terminal cuts what is too wide: a line that it
+/// broke in two would be two to go up.
+fn frame(lines: &[String], room: usize) -> (String, usize) {
+    let mut shown = lines.to_vec();
+    if shown.len() > room {
+        let more = shown.len() - (room - 1);
+        shown.truncate(room - 1);
+        shown.push(format!("… and {more} more lines"));
+    }
+    let body: String = shown.iter().map(|line| format!("{line}\x1b[K\n")).collect();
+    (format!("\x1b[?7l{body}\x1b[?7h\x1b[J"), shown.len())
+}
+
+/// With colours where they are wanted. Only the lines: what moves the cursor must stay.
+fn shown(lines: &[String]) -> Vec<String> {
+    let is_plain = anstream::AutoStream::choice(&io::stdout()) == anstream::ColorChoice::Never;
+    let plain = |line: &String| anstream::adapter::strip_str(line).to_string();
+    lines
+        .iter()
+        .flat_map(|line| line.lines().map(str::to_owned).collect::<Vec<_>>())
+        .map(|line| if is_plain { plain(&line) } else { line })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_room_is_counted() {
+        let lines: Vec<String> = (0..5).map(|number| number.to_string()).collect();
+        assert_eq!(frame(&lines, 5), ("\x1b[?7l0\x1b[K\n1\x1b[K\n2\x1b[K\n3\x1b[K\n4\x1b[K\n\x1b[?7h\x1b[J".into(), 5));
+        assert_eq!(frame(&lines, 3), ("\x1b[?7l0\x1b[K\n1\x1b[K\n… and 3 more lines\x1b[K\n\x1b[?7h\x1b[J".into(), 3));
+    }
+}

@@ -1,0 +1,204 @@
+//! The services and what they depend on, as a tree, as Mermaid and as DOT. Pure: from a topology, and the phases where
+//! it runs, to lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anstyle::Style;
+use core_engine::Topology;
+use core_engine::phase::PhaseName;
+use core_host::api::{InstanceStatus, Status};
+use core_manifest::ServiceSpec;
+use core_manifest::spec::Route;
+
+use super::{BOLD, DIM, GREEN, RED, YELLOW, phase_style, styled};
+
+/// The services of a stack and what leads from one to another.
+pub(crate) struct Graph {
+    nodes: BTreeMap<String, Node>,
+    /// The edge, where there is one.
+    edge: Option<String>,
+}
+
+/// One service.
+struct Node {
+    replicas: u32,
+    disabled: bool,
+    /// What it depends on, and until when it waits.
+    depends_on: Vec<(String, &'static str)>,
+    /// What the edge sends to it, in words.
+    routes: Vec<String>,
+    /// How it stands, where it runs.
+    phase: Option<(String, Style)>,
+}
+
+impl Graph {
+    /// Of a topology; with the phases, where it runs.
+    pub(crate) fn of(topology: &Topology, status: Option<&Status>) -> Self {
+        let edge = topology.edge().map(|spec| spec.name.to_string());
+        let node = |spec: &ServiceSpec| Node {
+            replicas: spec.replicas,
+            disabled: spec.disabled,
+            depends_on: spec.depends_on.iter().map(|(name, condition)| (name.to_string(), condition.word())).collect(),
+            routes: spec.route.iter().filter(|_| edge.is_some()).flat_map(routes).collect(),
+            phase: status.and_then(|status| phase(&status.instances, spec.name.as_str())),
+        };
+        let nodes = topology.services.values().map(|spec| (spec.name.to_string(), node(spec))).collect();
+        Self { nodes, edge }
+    }
+
+    /// A tree, for people: first what nothing depends on.
+    pub(crate) fn text(&self) -> Vec<String> {
+        let needed: BTreeSet<&str> =
+            self.nodes.values().flat_map(|node| &node.depends_on).map(|(name, _)| name.as_str()).collect();
+        let is_edge = |name: &str| self.edge.as_deref() == Some(name);
+        let mut roots: Vec<&str> =
+            self.nodes.keys().map(String::as_str).filter(|name| !needed.contains(name)).collect();
+        roots.sort_by_key(|name| (!is_edge(name), *name));
+        let mut lines = Vec::new();
+        let mut shown = BTreeSet::new();
+        for root in roots {
+            self.branch(root, "", "", "", &mut shown, &mut lines);
+        }
+        lines
+    }
+
+    /// A service and what is below it. `first` stands before its own line, `rest` before the others.
+    fn branch<'a>(
+        &'a self,
+        name: &'a str,
+        condition: &str,
+        first: &str,
+        rest: &str,
+        shown: &mut BTreeSet<&'a str>,
+        lines: &mut Vec<String>,
+    ) {
+        let Some(node) = self.nodes.get(name) else { return };
+        let is_first = shown.insert(name);
+        let routes = self.routes_from(name);
+        let shown_name = if is_first { styled(BOLD, name) } else { name.to_owned() };
+        let mut words = vec![std::iter::once(shown_name).chain(node.copies()).collect::<Vec<_>>().join(" ")];
+        words.extend(node.state().map(|(word, style)| styled(style, &word)));
+        let notes: Vec<&str> =
+            [condition, if is_first { "" } else { "see above" }].into_iter().filter(|note| !note.is_empty()).collect();
+        if !notes.is_empty() {
+            words.push(styled(DIM, &format!("({})", notes.join(", "))));
+        }
+        lines.push(format!("{}{}", styled(DIM, first), words.join("  ")));
+        if !is_first {
+            return;
+        }
+        let mut left = routes.len() + node.depends_on.len();
+        let mut fork = |line: &str| {
+            left -= 1;
+            let (mark, below) = if left == 0 { ("└", "   ") } else { ("├", "│  ") };
+            (format!("{rest}{mark}{line} "), format!("{rest}{below}"))
+        };
+        for (to, route) in routes {
+            let (first, _) = fork("╌");
+            lines.push(format!("{}{route} {} {to}", styled(DIM, &first), styled(DIM, "->")));
+        }
+        for (to, condition) in &node.depends_on {
+            let (first, rest) = fork("─");
+            self.branch(to, condition, &first, &rest, shown, lines);
+        }
+    }
+
+    /// What the edge sends to whom; of another service, nothing.
+    fn routes_from(&self, name: &str) -> Vec<(&str, &str)> {
+        let of = self.nodes.iter().filter(|_| self.edge.as_deref() == Some(name));
+        of.flat_map(|(to, node)| node.routes.iter().map(|route| (to.as_str(), route.as_str()))).collect()
+    }
+
+    /// For Markdown that draws Mermaid.
+    pub(crate) fn mermaid(&self) -> Vec<String> {
+        // A name may be a word of the language (`end`), so it only stands in labels.
+        let id = |name: &str| format!("s_{}", name.replace('-', "_"));
+        let label = |text: &str| text.replace('"', "#quot;");
+        let mut lines = vec!["flowchart LR".to_owned()];
+        for (name, node) in &self.nodes {
+            let text = node.label(name).join("<br>");
+            let (open, close) = if self.edge.as_ref() == Some(name) { ("([", "])") } else { ("[", "]") };
+            lines.push(format!("    {}{open}\"{}\"{close}", id(name), label(&text)));
+        }
+        for arrow in self.arrows() {
+            let line = if arrow.is_route { "-.->" } else { "-->" };
+            lines.push(format!("    {} {line}|\"{}\"| {}", id(arrow.from), label(arrow.label), id(arrow.to)));
+        }
+        lines
+    }
+
+    /// For Graphviz.
+    pub(crate) fn dot(&self) -> Vec<String> {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        let mut lines = vec!["digraph stack {".to_owned(), "    rankdir=LR;".into(), "    node [shape=box];".into()];
+        for (name, node) in &self.nodes {
+            let text = quoted(&node.label(name).join("\n")).replace('\n', "\\n");
+            let shape = if self.edge.as_ref() == Some(name) { ", shape=oval" } else { "" };
+            lines.push(format!("    {} [label={text}{shape}];", quoted(name)));
+        }
+        for arrow in self.arrows() {
+            let style = if arrow.is_route { ", style=dashed" } else { "" };
+            let (from, to) = (quoted(arrow.from), quoted(arrow.to));
+            lines.push(format!("    {from} -> {to} [label={}{style}];", quoted(arrow.label)));
+        }
+        lines.push("}".into());
+        lines
+    }
+
+    fn arrows(&self) -> Vec<Arrow<'_>> {
+        let needs = self.nodes.iter().flat_map(|(from, node)| {
+            node.depends_on.iter().map(|(to, label)| Arrow { from, to, label, is_route: false })
+        });
+        let edge = self.edge.as_deref().unwrap_or_default();
+        let routes = self.routes_from(edge).into_iter();
+        needs.chain(routes.map(|(to, label)| Arrow { from: edge, to, label, is_route: true })).collect()
+    }
+}
+
+/// What leads from one service to another.
+struct Arrow<'a> {
+    from: &'a str,
+    to: &'a str,
+    label: &'a str,
+    is_route: bool,
+}
+
+impl Node {
+    /// How it stands, or why it will not be started.
+    fn state(&self) -> Option<(String, Style)> {
+        self.phase.clone().or_else(|| self.disabled.then(|| ("disabled".to_owned(), DIM)))
+    }
+
+    /// How many of it there are to be, where it is not one.
+    fn copies(&self) -> Option<String> {
+        (self.replicas != 1).then(|| format!("x {}", self.replicas))
+    }
+
+    /// Its name and how it stands, without colours.
+    fn label(&self, name: &str) -> Vec<String> {
+        let name = std::iter::once(name.to_owned()).chain(self.copies()).collect::<Vec<_>>().join(" ");
+        std::iter::once(name).chain(self.state().map(|(word, _)| word)).collect()
+    }
+}
+
+/// What a route takes, as people write it: `example.com/api`.
+fn routes(route: &Route) -> Vec<String> {
+    let or = |all: &[String], one: &str| if all.is_empty() { vec![one.to_owned()] } else { all.to_vec() };
+    let (hosts, paths) = (or(&route.hosts, ""), or(&route.paths, "/"));
+    hosts.iter().flat_map(|host| paths.iter().map(move |path| format!("{host}{path}"))).collect()
+}
+
+/// How a service stands: the phase of its instances, and how many are in it where they differ.
+fn phase(instances: &[InstanceStatus], service: &str) -> Option<(String, Style)> {
+    let mut counts: BTreeMap<PhaseName, (usize, Style)> = BTreeMap::new();
+    for instance in instances.iter().filter(|instance| instance.service == service) {
+        counts.entry(instance.phase).or_insert((0, phase_style(instance))).0 += 1;
+    }
+    // The colour is that of what is furthest from well.
+    let worst = [RED, YELLOW, DIM, GREEN].into_iter().find(|style| counts.values().any(|(_, one)| one == style))?;
+    let words: Vec<String> = match counts.iter().next() {
+        Some((phase, (1, _))) if counts.len() == 1 => vec![phase.word().to_owned()],
+        _ => counts.iter().map(|(phase, (count, _))| format!("{count} {}", phase.word())).collect(),
+    };
+    Some((words.join(", "), worst))
+}

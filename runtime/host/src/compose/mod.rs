@@ -1,0 +1,21 @@
+//! `.core-stack/process-compose.yaml`: the stack as a project of process-compose, so that leaving core is one command.
+//!
+//! ```text
+//! stack --load::marked--> specs with marks --project--> values --yaml--> text --write--> the file
+//! ```
+//!
+//! Everything but `write` is pure. The file is written from marked specs, so that what came from the environment,
+//! `.env` or a secret stands as `${VAR}` in it. The generated files that belong to it are those of the drivers; only
+//! Caddy has others, for without core it listens and dials itself.
+
+mod entry;
+mod extra;
+mod probe;
+mod project;
+mod slot;
+mod text;
+mod write;
+mod yaml;
+
+pub use project::{File, Project, project};
+pub use write::{Writer, write};

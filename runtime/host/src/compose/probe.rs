@@ -1,0 +1,140 @@
+//! Probes of the file. Pure.
+//!
+//! What process-compose cannot ask itself (a TCP connection, a unix socket, the text of a body) is asked by `core
+//! probe`, as a command.
+
+use std::time::Duration;
+
+use core_manifest::Template;
+use core_manifest::spec::{Check, HttpAnswer, Probe};
+use core_manifest::tree::Node;
+use serde_json::{Map, Value, json};
+
+use super::slot::Slot;
+use super::text::Text;
+use crate::load::Marks;
+
+/// What a probe is made with.
+pub(super) struct Asker<'a> {
+    /// The program `core`.
+    pub(super) core: &'a str,
+    pub(super) marks: &'a Marks,
+    pub(super) slot: &'a Slot<'a>,
+    /// The probe in the manifest, its texts marked.
+    pub(super) written: Option<&'a Node>,
+}
+
+/// Whole seconds, rounded up.
+pub(super) fn whole(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+impl Asker<'_> {
+    /// A probe as process-compose has it; `None` where it has nothing like it. For a readiness probe `patience` is how
+    /// long a start may take.
+    pub(super) fn probe(&self, probe: &Probe, patience: Option<Duration>) -> Option<Value> {
+        let mut all = Map::new();
+        let (key, check) = self.check(probe)?;
+        all.insert(key.into(), check);
+        let mut delay = whole(probe.initial_delay);
+        let period = whole(probe.period).max(1);
+        let mut failures = u64::from(probe.failure_threshold);
+        if let Some(patience) = patience {
+            // Failures end the process there, even while it is starting.
+            failures = failures.max(whole(patience).div_ceil(period) + 1);
+            // It is not asked more often before it was ready once: at its very start it would be asked in vain, and
+            // then after a whole period only.
+            delay = delay.max(u64::from(period > 1));
+        }
+        all.insert("initial_delay_seconds".into(), json!(delay));
+        all.insert("period_seconds".into(), json!(period));
+        all.insert("timeout_seconds".into(), json!(whole(probe.timeout).max(1)));
+        all.insert("success_threshold".into(), json!(probe.success_threshold));
+        all.insert("failure_threshold".into(), json!(failures));
+        Some(Value::Object(all))
+    }
+
+    fn check(&self, probe: &Probe) -> Option<(&'static str, Value)> {
+        let text = |template: &Template| self.text(template);
+        Some(match &probe.check {
+            Check::Http { address, path, answer } => match (self.url(), self.native(address, path, answer)) {
+                (None, Some(native)) => ("http_get", native),
+                (url, _) => {
+                    let url = url.unwrap_or_else(|| Text::literal("http://").then(text(address)).then(text(path)));
+                    ("exec", self.core_probe_http(&url, answer, probe.timeout))
+                }
+            },
+            Check::HttpUnix { socket, path, answer } => {
+                let url = Text::literal("http+unix://").then(text(socket)).then_literal(":").then(text(path));
+                ("exec", self.core_probe_http(&url, answer, probe.timeout))
+            }
+            Check::Tcp { address } => {
+                let line = self.core_probe("tcp", &text(address), probe.timeout);
+                ("exec", json!({"command": line.template()}))
+            }
+            Check::Exec { command, working_dir } => {
+                let mut exec = json!({"command": text(command).template()});
+                if let Some(folder) = working_dir {
+                    exec["working_dir"] = text(folder).plain();
+                }
+                ("exec", exec)
+            }
+            Check::LogLine { .. } | Check::Notify => return None,
+        })
+    }
+
+    /// The URL as it was written, when part of it came from outside: it must not be taken apart.
+    fn url(&self) -> Option<Text> {
+        let url = self.written?.get("http_get")?.get("url")?.text()?;
+        Some(self.text(&Template::parse(url).ok()?)).filter(Text::has_variables)
+    }
+
+    /// A request as process-compose can make it itself.
+    fn native(&self, address: &Template, path: &Template, answer: &HttpAnswer) -> Option<Value> {
+        let address = address.fill(self.slot);
+        let (host, port) = address.rsplit_once(':')?;
+        // It follows redirects, takes 200 where the status of an error is wanted, and knows no body.
+        let can = answer.status < 300 && answer.body_contains.is_none() && !host.contains(':');
+        if !can {
+            return None;
+        }
+        let mut native = json!({
+            "host": Text::read(self.marks, host).template(),
+            "port": Text::read(self.marks, port).template(),
+            "path": self.text(path).template(),
+            "status_code": answer.status,
+        });
+        if !answer.headers.is_empty() {
+            let headers = answer.headers.iter().map(|(name, value)| (name.clone(), self.text(value).plain()));
+            native["headers"] = Value::Object(headers.collect());
+        }
+        Some(native)
+    }
+
+    fn core_probe_http(&self, url: &Text, answer: &HttpAnswer, timeout: Duration) -> Value {
+        let mut line = self.core_probe("http", url, timeout);
+        if answer.status != 200 {
+            line = line.then_literal(&format!(" --status {}", answer.status));
+        }
+        if let Some(wanted) = &answer.body_contains {
+            let marked = self.written.and_then(|probe| probe.get("http_get")?.get("body_contains")?.text());
+            let wanted = Text::read(self.marks, marked.unwrap_or(wanted));
+            line = line.then_literal(" --contains ").then(wanted.word());
+        }
+        for (name, value) in &answer.headers {
+            let header = Text::literal(format!("{name}: ")).then(self.text(value));
+            line = line.then_literal(" --header ").then(header.word());
+        }
+        json!({"command": line.template()})
+    }
+
+    fn core_probe(&self, what: &str, target: &Text, timeout: Duration) -> Text {
+        let start = Text::literal("exec ").then(Text::literal(self.core).word());
+        let start = start.then_literal(&format!(" probe {what} --timeout {} ", timeout.as_secs_f64()));
+        start.then(target.word())
+    }
+
+    fn text(&self, template: &Template) -> Text {
+        Text::read(self.marks, &template.fill(self.slot))
+    }
+}

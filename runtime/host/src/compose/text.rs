@@ -1,0 +1,101 @@
+//! Texts for process-compose, which expands `${VAR}` in the whole file before it reads it as YAML, takes `$$` for a
+//! plain `$`, and afterwards reads some fields as templates of Go, in which `{{` begins a command.
+
+use serde_json::Value;
+
+use super::yaml;
+use crate::load::{Marks, Piece};
+
+/// Text in which variables stand for the values that came from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Text(Vec<Piece>);
+
+impl Text {
+    /// From a text with marks.
+    pub(super) fn read(marks: &Marks, text: &str) -> Self {
+        Self(marks.split(text))
+    }
+
+    /// Plain text, whatever it holds.
+    pub(super) fn literal(text: impl Into<String>) -> Self {
+        Self(vec![Piece::Literal(text.into())])
+    }
+
+    /// Followed by another.
+    pub(super) fn then(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Followed by plain text.
+    pub(super) fn then_literal(self, text: &str) -> Self {
+        self.then(Self::literal(text))
+    }
+
+    /// Whether a variable stands in it.
+    pub(super) fn has_variables(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Variable(_)))
+    }
+
+    /// A variable that does not survive being put into a file: its value has several lines, or begins a command of a
+    /// template; or what stands around it can only be written in quotes.
+    pub(super) fn unfit<'a>(&'a self, marks: &Marks) -> Option<&'a str> {
+        let odd = |text: &str| text.contains(|c: char| c.is_control() && c != '\n');
+        let last = matches!(self.0.last(), Some(Piece::Literal(text)) if text.ends_with(' '));
+        let in_quotes = last || self.0.iter().any(|piece| matches!(piece, Piece::Literal(text) if odd(text)));
+        self.0.iter().find_map(|piece| {
+            let Piece::Variable(name) = piece else { return None };
+            let value = marks.value(name);
+            (in_quotes || odd(value) || value.contains('\n') || value.contains("{{")).then_some(name.as_str())
+        })
+    }
+
+    /// The text as a word of a shell line.
+    pub(super) fn word(&self) -> Self {
+        if let [Piece::Literal(text)] = self.0.as_slice() {
+            return Self::literal(quoted(text));
+        }
+        let inside = self.0.iter().map(|piece| match piece {
+            Piece::Literal(text) => Piece::Literal(text.replace('\'', r"'\''")),
+            variable @ Piece::Variable(_) => variable.clone(),
+        });
+        Self::literal("'").then(Self(inside.collect())).then_literal("'")
+    }
+
+    /// The text as a word of a shell line in which the shell itself puts in the variables, whatever they hold.
+    pub(super) fn word_by_shell(&self) -> String {
+        let words = self.0.iter().map(|piece| match piece {
+            Piece::Literal(text) => quoted(text),
+            Piece::Variable(name) => format!("\"${{{name}}}\""),
+        });
+        words.collect()
+    }
+
+    /// For a field that is taken as it is.
+    pub(super) fn plain(&self) -> Value {
+        self.written(|text| text.replace('$', "$$"))
+    }
+
+    /// For a field that is a template of Go.
+    pub(super) fn template(&self) -> Value {
+        self.written(|text| text.replace('$', "$$").replace("{{", r#"{{"{{"}}"#))
+    }
+
+    fn written(&self, literal: impl Fn(&str) -> String) -> Value {
+        let parts = self.0.iter().map(|piece| match piece {
+            Piece::Literal(text) => literal(text),
+            Piece::Variable(name) => format!("${{{name}}}"),
+        });
+        let text: String = parts.collect();
+        Value::String(if self.has_variables() { yaml::as_block(&text) } else { text })
+    }
+}
+
+/// Plain text as a word of a shell line.
+pub(super) fn quoted(text: &str) -> String {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    if !text.is_empty() && text.chars().all(is_safe) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

@@ -1,0 +1,66 @@
+//! A program of a crate, built by cargo.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use core_manifest::manifest::Source;
+
+use super::log::Log;
+use super::work::Work;
+use super::{Progress, lock_folder, run};
+use crate::load::Wanted;
+use crate::paths::Paths;
+
+pub(super) async fn build(
+    paths: &Paths,
+    folder: &str,
+    wanted: &Wanted,
+    scratch: &Path,
+    progress: &Progress,
+) -> Result<(), String> {
+    let (Source::CargoBuild { path, package, profile, .. }, Some(bin)) = (&wanted.source, &wanted.program) else {
+        return Err("it is no crate".into());
+    };
+    let Some((cargo, _)) = &wanted.tool else { return Err("there is no `cargo` in PATH".into()) };
+    let profile = profile.as_deref().unwrap_or("release");
+    // Of the last build cargo takes what it depends on; the copy is always new to it. So nothing that is built goes by
+    // the times of the sources, which tell little when they were unpacked or copied here.
+    let cache = paths.dep().join(".cache").join(format!("cargo-{}", wanted.binary));
+    fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
+    let lock = cache.join("lock");
+    progress.say(folder, "waiting for another build");
+    let turn = tokio::task::spawn_blocking(move || lock_folder(&lock)).await.map_err(|error| error.to_string())?;
+    let _turn = turn.map_err(|error| format!("its lock cannot be taken: {error}"))?;
+    progress.say(folder, "copying sources");
+    let work = Work::copy(paths, wanted, cache.join("work"))?;
+    let target = cache.join("target");
+    for old in places(&target, profile, bin) {
+        let _ = fs::remove_file(old);
+    }
+    progress.say(folder, "building");
+    let at = work.folder(path)?;
+    let mut command = run::command(cargo);
+    command.args(["build", "--color=never"]).arg(format!("--bin={bin}")).arg(format!("--profile={profile}"));
+    command.args(package.iter().map(|package| format!("--package={package}")));
+    // A lock file that is there counts; without one, cargo writes its own into the copy.
+    if work.upwards(&at, "Cargo.lock").is_some() {
+        command.arg("--locked");
+    }
+    command.arg("--target-dir").arg(&target).current_dir(&at).env("TMPDIR", super::temporary(scratch)?);
+    Log::begin(paths, folder).await?.run("building", &mut command).await?;
+    let made = places(&target, profile, bin).into_iter().find(|path| path.is_file());
+    let made = made.ok_or_else(|| format!("cargo made no program `{bin}`"))?;
+    fs::copy(made, scratch.join(bin)).map_err(|error| format!("`{bin}` cannot be put in its place: {error}"))?;
+    Ok(())
+}
+
+/// Where cargo may put a program: below the name of the platform, when its settings name one.
+fn places(target: &Path, profile: &str, bin: &str) -> Vec<PathBuf> {
+    let profile = match profile {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        other => other,
+    };
+    let below = fs::read_dir(target).into_iter().flatten().flatten().map(|entry| entry.path());
+    std::iter::once(target.to_owned()).chain(below).map(|folder| folder.join(profile).join(bin)).collect()
+}

@@ -1,0 +1,39 @@
+//! The log of a build: what its programs said, kept until the next build of the same folder.
+
+use std::path::Path;
+
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::run::{self, Spoken};
+use crate::paths::Paths;
+
+pub(super) struct Log {
+    file: File,
+    /// Its path, for people.
+    shown: String,
+}
+
+impl Log {
+    /// Begins the log of a folder of `.dep/` anew.
+    pub(super) async fn begin(paths: &Paths, folder: &str) -> Result<Self, String> {
+        let logs = paths.logs().join("builds");
+        std::fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+        let path = logs.join(format!("{folder}.log"));
+        let file = File::create(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { file, shown: paths.shown(&path) })
+    }
+
+    /// Runs one step of a build. When it fails, its last words are the reason.
+    pub(super) async fn run(&mut self, title: &str, command: &mut Command) -> Result<(), String> {
+        let spoken = run::run(command, Some(&mut self.file)).await;
+        // Whoever is told of a failure may look at once.
+        let _ = self.file.flush().await;
+        match spoken {
+            Ok(Spoken { success: true, .. }) => Ok(()),
+            Ok(Spoken { last, .. }) => Err(format!("{title} failed; see {}\n{last}", self.shown)),
+            Err(error) => Err(format!("{}: {error}", Path::new(command.as_std().get_program()).display())),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Cgroups of version 2: whether we may make one, be born into it, and end all of it at once.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use core_shim::cgroup::{self, Cgroup};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::Finding;
+use super::kernel::child;
+
+const WITHOUT: &str = "the processes of a service are found by descent and by their mark: a stop takes longer where \
+                       they fork all the time";
+const SLOWER: &str = "a service enters its cgroup a moment after its birth instead of with it";
+const ONE_BY_ONE: &str = "a tree is killed process by process, round after round, until nothing is left";
+
+/// How long a killed child may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn all() -> Vec<Finding> {
+    let mut all = Vec::new();
+    match test_group(&mut all) {
+        Some(group) => {
+            all.push(birth(&group));
+            all.push(end(&group));
+            group.remove();
+        }
+        None => {
+            all.push(Finding::missing("clone-into-cgroup", "there is no cgroup to try it with", SLOWER));
+            all.push(Finding::missing("cgroup-kill", "there is no cgroup to try it with", ONE_BY_ONE));
+        }
+    }
+    all
+}
+
+/// A cgroup for the tests that follow, made where the keeper would make those of the services.
+fn test_group(all: &mut Vec<Finding>) -> Option<Cgroup> {
+    let name = "cgroup";
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let is_mounted = mounts.lines().any(|line| line.split(' ').nth(2) == Some("cgroup2"));
+    if !is_mounted {
+        all.push(Finding::missing(name, "cgroup v2 is not mounted", WITHOUT));
+        return None;
+    }
+    let Some(base) = cgroup::base() else {
+        let found = "cgroup v2 is there, but ours may not be written: it was not delegated";
+        all.push(Finding::weaker(name, found, WITHOUT));
+        return None;
+    };
+    match Cgroup::make(&base, &format!("core-doctor-{}", std::process::id())) {
+        Ok(group) => {
+            all.push(Finding::ok(name, format!("v2, writable: {}", base.display())));
+            Some(group)
+        }
+        Err(error) => {
+            let found = format!("v2, but none can be made in {}: {error}", base.display());
+            all.push(Finding::weaker(name, found, WITHOUT));
+            None
+        }
+    }
+}
+
+/// A child that says by its code whether it was born into the cgroup.
+fn birth(group: &Cgroup) -> Finding {
+    let name = "clone-into-cgroup";
+    let code = child(Some(group.fd()), i32::from).and_then(|(pid, _)| waitpid(pid, None));
+    match code {
+        Ok(WaitStatus::Exited(_, 1)) => Finding::ok(name, "a process is born into its cgroup (clone3)"),
+        Ok(_) => Finding::weaker(name, "clone3 does not put a process into a cgroup (Linux 5.7 does)", SLOWER),
+        Err(error) => Finding::weaker(name, format!("could not be tried: {error}"), SLOWER),
+    }
+}
+
+/// A child that waits in the cgroup, which is then killed as a whole.
+fn end(group: &Cgroup) -> Finding {
+    let name = "cgroup-kill";
+    let asleep = |_| {
+        // SAFETY: one system call, which ends with a signal only.
+        unsafe { nix::libc::pause() }
+    };
+    let pid = match child(Some(group.fd()), asleep) {
+        Ok((pid, _)) => pid,
+        Err(error) => return Finding::weaker(name, format!("could not be tried: {error}"), ONE_BY_ONE),
+    };
+    // Where it was not born into it.
+    let _ = fs::write(group.procs(), pid.to_string());
+    let is_killed = group.kill() && ended(pid);
+    if !is_killed {
+        let _ = kill(pid, Signal::SIGKILL);
+        let _ = waitpid(pid, None);
+        return Finding::weaker(name, "a cgroup cannot be killed as a whole (Linux 5.14 can)", ONE_BY_ONE);
+    }
+    Finding::ok(name, "all processes of a service are killed at once")
+}
+
+fn ended(pid: Pid) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(1)),
+            _ => return true,
+        }
+    }
+    false
+}

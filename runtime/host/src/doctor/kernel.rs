@@ -1,0 +1,76 @@
+//! What the kernel can: handles on processes, their exit codes, and who is at the other end of a socket.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use core_shim::sys::{self, Forked};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, geteuid};
+
+use super::Finding;
+
+/// The exit code by which our child is known again.
+const CODE: i32 = 7;
+
+pub(super) fn release() -> Finding {
+    let uname = rustix::system::uname();
+    Finding::ok("kernel", format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()))
+}
+
+pub(super) fn peer_credentials() -> Finding {
+    let name = "peer-credentials";
+    let pair = UnixStream::pair().map_err(|error| error.to_string());
+    let uid = pair.and_then(|(one, _other)| {
+        rustix::net::sockopt::socket_peercred(&one).map(|peer| peer.uid.as_raw()).map_err(|error| error.to_string())
+    });
+    let without = "the control socket answers nobody whose user it cannot tell";
+    match uid {
+        Ok(uid) if uid == geteuid().as_raw() => Finding::ok(name, "a socket tells whose process speaks (SO_PEERCRED)"),
+        Ok(uid) => Finding::missing(name, format!("a socket of ours says user {uid}"), without),
+        Err(error) => Finding::missing(name, format!("SO_PEERCRED: {error}"), without),
+    }
+    .required()
+}
+
+pub(super) fn pidfd() -> Finding {
+    match sys::pidfd(std::process::id()) {
+        Ok(_) => Finding::ok("pidfd", "a process is held by a handle, not by its number"),
+        Err(error) => Finding::missing(
+            "pidfd",
+            format!("pidfd_open: {error} (Linux 5.3 has it)"),
+            "a service whose shim was killed is taken for ended",
+        ),
+    }
+}
+
+pub(super) fn exit_codes() -> Finding {
+    let name = "exit-codes";
+    match code_of_a_child() {
+        Ok(Some(status)) if status == CODE << 8 => Finding::ok(name, "a handle tells how its process ended"),
+        other => Finding::weaker(
+            name,
+            match other {
+                Err(error) => format!("could not be tried: {error}"),
+                Ok(_) => "a handle does not tell how its process ended (Linux 6.15 does)".to_owned(),
+            },
+            "of a service whose shim was killed, the exit code is not known",
+        ),
+    }
+}
+
+/// What a handle on a process of ours says when that has ended and was reaped.
+fn code_of_a_child() -> nix::Result<Option<i32>> {
+    let (pid, handle) = child(None, |_| CODE)?;
+    waitpid(pid, None)?;
+    Ok(handle.and_then(|handle| sys::exit_status(&handle)))
+}
+
+/// Forks a child, into a cgroup where one is given. It does nothing but `work`, and ends with what that returns;
+/// `work` is told whether the kernel put it into the cgroup at birth, and makes nothing but system calls.
+pub(super) fn child(cgroup: Option<i32>, work: fn(bool) -> i32) -> nix::Result<(Pid, Option<OwnedFd>)> {
+    // SAFETY: the child takes no lock and no memory: it makes a few system calls and leaves by `_exit`.
+    match unsafe { sys::fork_into(cgroup) }? {
+        Forked::Child { entered } => sys::exit_now(work(entered)),
+        Forked::Parent(pid) => Ok((Pid::from_raw(i32::try_from(pid).unwrap_or(0)), sys::pidfd(pid).ok())),
+    }
+}

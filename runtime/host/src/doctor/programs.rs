@@ -1,0 +1,120 @@
+//! Programs that core uses: its own second one, and those that fetch and build.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::Finding;
+use crate::load::find_program;
+
+/// How long a program may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The program of keeper and shims, beside `core`.
+pub(super) fn shim() -> Finding {
+    let name = "core-shim";
+    match std::env::current_exe() {
+        Ok(core) => match crate::launch::shim_beside(&core) {
+            shim if shim == core => Finding::weaker(
+                name,
+                format!("none beside {}, which takes its place", core.display()),
+                "keeper and shims are a larger program than they need to be",
+            ),
+            shim => Finding::ok(name, shim.display().to_string()),
+        },
+        Err(error) => Finding::missing(name, error.to_string(), "no service can be started"),
+    }
+    .required()
+}
+
+/// Python with pip, Node.js with npm, Cargo, Go; asked side by side, since some of them take their time.
+pub(super) fn tools() -> Vec<Finding> {
+    let probes: [fn() -> Finding; 5] = [python, node, npm, cargo, go];
+    let asked: Vec<_> = probes.into_iter().map(thread::spawn).collect();
+    asked.into_iter().filter_map(|one| one.join().ok()).collect()
+}
+
+fn python() -> Finding {
+    let without = "binaries of the kind `pypi` cannot be fetched";
+    let Some(python) = on_path("python3").or_else(|| on_path("python")) else {
+        return Finding::missing("python", "not in PATH", without);
+    };
+    let version = version(&python, &["--version"]);
+    match ask(&python, &["-m", "pip", "--version"]) {
+        Some(pip) => {
+            let pip = pip.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+            Finding::ok("python", format!("{version} with {pip}: {}", python.display()))
+        }
+        None => Finding::weaker("python", format!("{version} without pip: {}", python.display()), without),
+    }
+}
+
+fn node() -> Finding {
+    let without = "apps need a node of the kind `pypi`; core fetches it where the manifest names one";
+    tool("node", "node", &["--version"], without)
+}
+
+/// What the builds use: the npm that came with node. One that merely stands in PATH is not taken.
+fn npm() -> Finding {
+    let without = "a node of this machine cannot build an app; one of the kind `pypi` brings its own npm";
+    let Some(node) = on_path("node") else {
+        return Finding::missing("npm", "there is no node in PATH that it could belong to", without);
+    };
+    match crate::deps::npm_cli(&node) {
+        Some(npm) => {
+            let shown = npm.display().to_string();
+            Finding::ok("npm", format!("{}: {shown}", version(&node, &[&shown, "--version"])))
+        }
+        None => Finding::missing("npm", format!("none stands beside {}", node.display()), without),
+    }
+}
+
+fn cargo() -> Finding {
+    tool("cargo", "cargo", &["--version"], "binaries that are built by Cargo cannot be made")
+}
+
+fn go() -> Finding {
+    tool("go", "go", &["version"], "binaries that are built by Go cannot be made")
+}
+
+fn tool(name: &str, program: &str, args: &[&str], without: &str) -> Finding {
+    match on_path(program) {
+        Some(path) => Finding::ok(name, format!("{}: {}", version(&path, args), path.display())),
+        None => Finding::missing(name, "not in PATH", without),
+    }
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    find_program(name, std::env::var("PATH").ok().as_deref())
+}
+
+/// The first word that looks like a version.
+fn version(program: &Path, args: &[&str]) -> String {
+    let said = ask(program, args).unwrap_or_default();
+    let words = said.split_whitespace().map(|word| word.trim_start_matches("go").trim_start_matches('v'));
+    let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+    words.into_iter().find(is_version).map_or_else(|| "it does not say its version".to_owned(), str::to_owned)
+}
+
+/// What a program says; `None` when it fails, or says nothing in time.
+fn ask(program: &Path, args: &[&str]) -> Option<String> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let mut out = child.stdout.take()?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let _ = out.read_to_string(&mut text);
+        let _ = sender.send(text);
+    });
+    let said = receiver.recv_timeout(PATIENCE).ok();
+    if said.is_none() {
+        let _ = child.kill();
+    }
+    let is_well = child.wait().is_ok_and(|status| status.success());
+    said.filter(|_| is_well)
+}

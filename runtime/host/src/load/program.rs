@@ -1,0 +1,146 @@
+//! Programs of the machine: found in PATH as a shell finds them, and asked for their versions.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use core_manifest::spec::BinaryRef;
+use semver::{Version, VersionReq};
+
+use super::Sources;
+
+/// How long a program may take to say its version.
+const VERSION_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Remembers what programs say of their versions.
+#[derive(Debug, Default)]
+pub(super) struct Programs {
+    versions: HashMap<(PathBuf, Option<SystemTime>), Result<String, String>>,
+}
+
+impl Programs {
+    /// A program of the machine, when its version will do.
+    pub(super) fn on_path(
+        &mut self,
+        sources: &Sources,
+        name: &str,
+        wanted: Option<&str>,
+        needs_npm: bool,
+    ) -> Result<BinaryRef, String> {
+        let path = find_program(name, sources.env.get("PATH").map(String::as_str))
+            .ok_or_else(|| format!("there is no `{name}` in PATH"))?;
+        if needs_npm && crate::deps::npm_cli(&path).is_none() {
+            return Err(format!("{} has no npm beside it", path.display()));
+        }
+        let version = match wanted {
+            None => String::new(),
+            Some(wanted) => {
+                let requirement = VersionReq::parse(wanted)
+                    .map_err(|error| format!("`{wanted}` is no version requirement ({error})"))?;
+                let said = self.version_of(&path)?;
+                let version =
+                    first_version(&said).ok_or_else(|| format!("{} does not say its version", path.display()))?;
+                if !requirement.matches(&version) {
+                    return Err(format!("{} is version {version}, {wanted} is wanted", path.display()));
+                }
+                version.to_string()
+            }
+        };
+        Ok(BinaryRef { folder: None, path: path.display().to_string(), version, source: "path".into() })
+    }
+
+    fn version_of(&mut self, path: &Path) -> Result<String, String> {
+        let changed = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        let key = (path.to_owned(), changed);
+        if let Some(known) = self.versions.get(&key) {
+            return known.clone();
+        }
+        let said = ask_version(path);
+        self.versions.insert(key, said.clone());
+        said
+    }
+}
+
+/// What a program prints for `--version`.
+fn ask_version(path: &Path) -> Result<String, String> {
+    let mut child = Command::new(path)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{} cannot be executed: {error}", path.display()))?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    std::thread::spawn(move || {
+        use std::io::Read as _;
+        let mut text = String::new();
+        if let Some(mut stdout) = stdout {
+            let _ = stdout.read_to_string(&mut text);
+        }
+        if let Some(mut stderr) = stderr {
+            let _ = stderr.read_to_string(&mut text);
+        }
+        let _ = sender.send(text);
+    });
+    let said = receiver.recv_timeout(VERSION_PATIENCE);
+    if said.is_err() {
+        let _ = child.kill();
+    }
+    let _ = child.wait();
+    said.map_err(|_| format!("{} --version says nothing for {} s", path.display(), VERSION_PATIENCE.as_secs()))
+}
+
+/// The first thing in a text that looks like a version: `v20.20.2`, `1.2`.
+fn first_version(text: &str) -> Option<Version> {
+    let mut words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | ':'));
+    words.find_map(|word| parse_version(word.trim_start_matches(['v', 'V'])))
+}
+
+fn parse_version(word: &str) -> Option<Version> {
+    if !word.starts_with(|c: char| c.is_ascii_digit()) || !word.contains('.') {
+        return None;
+    }
+    let (numbers, rest) = match word.find(['-', '+']) {
+        Some(at) => word.split_at(at),
+        None => (word, ""),
+    };
+    let mut parts: Vec<&str> = numbers.split('.').collect();
+    parts.truncate(3);
+    while parts.len() < 3 {
+        parts.push("0");
+    }
+    Version::parse(&format!("{}{rest}", parts.join("."))).ok()
+}
+
+/// Looks a program up as a shell does.
+pub fn find_program(name: &str, path: Option<&str>) -> Option<PathBuf> {
+    let is_program = |path: &Path| path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(|path| is_program(path));
+    }
+    let folders = path.unwrap_or("/usr/local/bin:/usr/bin:/bin").split(':').filter(|folder| folder.starts_with('/'));
+    folders.map(|folder| Path::new(folder).join(name)).find(|path| is_program(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_print() {
+        for (text, version) in [
+            ("v20.20.2\n", "20.20.2"),
+            ("nats-server: v2.15.1", "2.15.1"),
+            ("pocketbase version 0.40.6", "0.40.6"),
+            ("v2.11.7 h1:abc=", "2.11.7"),
+            ("Python 3.11", "3.11.0"),
+            ("tool (GNU x) 1.2.3.4", "1.2.3"),
+            ("x 1.0.0-rc.1+b", "1.0.0-rc.1+b"),
+        ] {
+            assert_eq!(first_version(text).map(|v| v.to_string()).as_deref(), Some(version), "{text}");
+        }
+        assert_eq!(first_version("no version here, not 7 even"), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! `--help` of everything, as wide as it gets.
+
+use crate::common::Stack;
+use crate::{expect_fits, same, told};
+
+/// The commands that `core --help` names.
+pub(crate) fn commands(stack: &Stack) -> Vec<String> {
+    let help = told(stack, &["--help"], 100);
+    let list = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a list of commands");
+    let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+}
+
+#[test]
+fn help_of_core_and_of_each_command() {
+    let stack = Stack::new();
+    let main = told(&stack, &["--help"], 100);
+    expect_fits(&main, 100);
+    same!("help", main);
+    let commands = commands(&stack);
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands {
+        let help = told(&stack, &[&command, "--help"], 100);
+        expect_fits(&help, 100);
+        same!(format!("help-{command}"), help);
+    }
+}
+
+/// Every word that is a command is one that no service can have.
+#[test]
+fn commands_are_reserved_words() {
+    let stack = Stack::new();
+    for command in commands(&stack) {
+        assert!(core_manifest::name::RESERVED.contains(&command.as_str()), "`{command}` is not in RESERVED");
+    }
+}
