@@ -10,12 +10,12 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::http::get as http_get;
-use common::{Said, Stack, free_port, http, until};
+use common::{Said, Stack, checkout, free_port, http, until};
 use serde_json::{Value, json};
 
 /// Downloads, `npm ci` and a build are not counted by `--timeout`; this is for what starts then, on a slow machine.
@@ -113,11 +113,6 @@ impl Demo {
         }
         run([&["demo.mjs", self.page.as_str()], words].concat());
     }
-}
-
-/// The folder that this test was built from.
-fn checkout() -> PathBuf {
-    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the checkout")
 }
 
 /// Copies a folder without what is made in it.

@@ -6,15 +6,10 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use common::{CORE, Said, Stack, free_port};
-
-fn checkout() -> PathBuf {
-    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the checkout")
-}
+use common::{CORE, Said, Stack, checkout, free_port, put_program};
 
 /// The shell blocks of a section of the README, in order.
 fn commands(section: &str) -> String {
@@ -68,10 +63,8 @@ fn the_script_builds_only_when_a_source_is_newer() {
     fs::copy(checkout().join("core"), root.join("core")).expect("the script");
     fs::copy(CORE, root.join("target/release/core")).expect("the program");
     fs::copy(env!("CARGO_BIN_EXE_core-shim"), root.join("target/release/core-shim")).expect("the other program");
-    fs::create_dir(root.join("bin")).expect("a folder");
     // A cargo that only says that it was called, and cannot build.
-    fs::write(root.join("bin/cargo"), "#!/bin/sh\necho building >&2\nexit 1\n").expect("a script");
-    fs::set_permissions(root.join("bin/cargo"), fs::Permissions::from_mode(0o755)).expect("its mode");
+    put_program(&root.join("bin/cargo"), "#!/bin/sh\necho building >&2\nexit 1\n");
     let run = || {
         let path = format!("{}:/usr/bin:/bin", root.join("bin").display());
         let mut command = Command::new(root.join("core"));

@@ -3,20 +3,21 @@
 use serde_json::json;
 
 use crate::common::free_port;
+use crate::common::trials::{Test, tests};
 use crate::parcel::{program, sha256, tar_gz, zip};
 use crate::server::{Answer, Server};
 use crate::shelf::{expect_nothing_lands, expect_runs, expect_words, plain, served, service, shelf, stack, with_file};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_wrong_hash_is_told_with_the_right_one", a_wrong_hash_is_told_with_the_right_one),
-    ("a_body_that_breaks_off_leaves_nothing", a_body_that_breaks_off_leaves_nothing),
-    ("not_found_leaves_nothing", not_found_leaves_nothing),
-    ("a_refused_connection_leaves_nothing", a_refused_connection_leaves_nothing),
-    ("a_broken_archive_leaves_nothing", a_broken_archive_leaves_nothing),
-    ("an_archive_without_the_program_leaves_nothing", an_archive_without_the_program_leaves_nothing),
-    ("the_next_try_begins_anew", the_next_try_begins_anew),
-    ("what_runs_keeps_its_process", what_runs_keeps_its_process),
-    ("what_runs_is_kept_when_its_new_program_fails", what_runs_is_kept_when_its_new_program_fails),
+pub(crate) const TESTS: &[Test] = tests![
+    a_wrong_hash_is_told_with_the_right_one,
+    a_body_that_breaks_off_leaves_nothing,
+    not_found_leaves_nothing,
+    a_refused_connection_leaves_nothing,
+    a_broken_archive_leaves_nothing,
+    an_archive_without_the_program_leaves_nothing,
+    the_next_try_begins_anew,
+    what_runs_keeps_its_process,
+    what_runs_is_kept_when_its_new_program_fails,
 ];
 
 fn a_wrong_hash_is_told_with_the_right_one() {

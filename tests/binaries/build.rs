@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::common::{Stack, proc, until};
-use crate::order::put_program;
+use crate::common::trials::{Test, tests};
+use crate::common::{Stack, proc, put_program, until};
 use crate::shared::begin_up;
-use crate::shelf::{expect_says, expect_words, shelf, stack};
+use crate::shelf::{expect_words, shelf, stack};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_build_is_made_once_for_the_same_inputs", a_build_is_made_once_for_the_same_inputs),
-    ("a_build_that_fails_leaves_nothing", a_build_that_fails_leaves_nothing),
-    ("a_build_without_a_server_leaves_nothing", a_build_without_a_server_leaves_nothing),
-    ("down_ends_a_build", down_ends_a_build),
+pub(crate) const TESTS: &[Test] = tests![
+    a_build_is_made_once_for_the_same_inputs,
+    a_build_that_fails_leaves_nothing,
+    a_build_without_a_server_leaves_nothing,
+    down_ends_a_build,
 ];
 
 /// Plays node: notes what it is run for; builds by copying; serves by waiting.
@@ -78,7 +78,7 @@ fn a_build_is_made_once_for_the_same_inputs() {
     let stack = &scene.stack;
     stack.up();
     assert_eq!(scene.notes(), ["npm ci", "build"]);
-    expect_says(stack, "web", "serving one");
+    stack.until_says("web", "serving one");
     let first = scene.builds();
     assert_eq!(first.len(), 1, "{first:?}");
     let built = stack.root.join(".dep").join(&first[0]);
@@ -100,7 +100,7 @@ fn a_build_is_made_once_for_the_same_inputs() {
     stack.write("app/page", "one");
     stack.ok(&["apply"]);
     assert_eq!((scene.notes().len(), scene.builds().len()), (4, 2));
-    expect_says(stack, "web", "serving one");
+    stack.until_says("web", "serving one");
     // A build is of this machine: nobody else is told what came of it.
     assert!(!stack.root.join("manifests/dep.lock.json").exists());
 }

@@ -4,21 +4,22 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Stack, eventually, proc, until};
 use crate::machine::{built, landed, notes, with_only, with_programs};
 use crate::parcel::program;
 use crate::server::Server;
 use crate::shared::begin_up;
-use crate::shelf::{expect_runs, expect_says, expect_words, served, service, stack};
+use crate::shelf::{expect_runs, expect_words, served, service, stack};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_crate_is_built_once_for_the_same_inputs", a_crate_is_built_once_for_the_same_inputs),
-    ("a_crate_of_a_workspace_is_built_of_its_own_inputs", a_crate_of_a_workspace_is_built_of_its_own_inputs),
-    ("a_crate_that_does_not_compile_leaves_nothing", a_crate_that_does_not_compile_leaves_nothing),
-    ("a_crate_without_the_program_leaves_nothing", a_crate_without_the_program_leaves_nothing),
-    ("without_cargo_the_next_source_is_tried", without_cargo_the_next_source_is_tried),
-    ("crates_are_below_the_root", crates_are_below_the_root),
-    ("down_ends_cargo", down_ends_cargo),
+pub(crate) const TESTS: &[Test] = tests![
+    a_crate_is_built_once_for_the_same_inputs,
+    a_crate_of_a_workspace_is_built_of_its_own_inputs,
+    a_crate_that_does_not_compile_leaves_nothing,
+    a_crate_without_the_program_leaves_nothing,
+    without_cargo_the_next_source_is_tried,
+    crates_are_below_the_root,
+    down_ends_cargo,
 ];
 
 /// What fails when it is needed.
@@ -27,7 +28,7 @@ const NO_CARGO: &[(&str, &str)] = &[("cargo", r#"echo "$@" >> "$NOTES"; exit 1"#
 fn a_crate_is_built_once_for_the_same_inputs() {
     let stack = with_crate();
     stack.up();
-    expect_says(&stack, "one", "one");
+    stack.until_says("one", "one");
     let first = built(&stack, "tool");
     assert_eq!(first.len(), 1, "{first:?}");
     expect_runs(&stack, "one", &format!("{}/tool", first[0]));
@@ -39,7 +40,7 @@ fn a_crate_is_built_once_for_the_same_inputs() {
     let main = fs::File::options().write(true).open(stack.root.join("tools/tool/src/main.rs")).expect("the file");
     main.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("its time");
     stack.ok(&["apply"]);
-    expect_says(&stack, "one", "two");
+    stack.until_says("one", "two");
     assert_eq!(built(&stack, "tool").len(), 2);
     stack.ok(&["down"]);
     // The same again are the first; what a build makes by the way is no input, nor is the time; and a cargo that fails
@@ -48,7 +49,7 @@ fn a_crate_is_built_once_for_the_same_inputs() {
     stack.write("tools/tool/target/release/tool", "");
     let stack = with_programs(stack, NO_CARGO);
     stack.up();
-    expect_says(&stack, "one", "one");
+    stack.until_says("one", "one");
     let pid = stack.pid("one");
     stack.ok(&["apply"]);
     assert_eq!((stack.pid("one"), notes(&stack), built(&stack, "tool").len()), (pid, vec![], 2));
@@ -57,7 +58,7 @@ fn a_crate_is_built_once_for_the_same_inputs() {
     let stack = with_only(stack, &[]);
     fs::remove_file(stack.root.join("programs/cargo")).expect("the program");
     stack.up();
-    expect_says(&stack, "one", "one");
+    stack.until_says("one", "one");
 }
 
 fn a_crate_of_a_workspace_is_built_of_its_own_inputs() {
@@ -80,7 +81,7 @@ fn a_crate_of_a_workspace_is_built_of_its_own_inputs() {
         json!([{"source": "cargo-build", "path": "tools/tool", "package": "tool", "bin": "say", "profile": "dev"}]);
     stack.service("one", &service(&source));
     stack.up();
-    expect_says(&stack, "one", "one");
+    stack.until_says("one", "one");
     let first = built(&stack, "tool");
     expect_runs(&stack, "one", &format!("{}/say", first[0]));
     // Of another member, and of the stack, nothing counts.
@@ -91,7 +92,7 @@ fn a_crate_of_a_workspace_is_built_of_its_own_inputs() {
     assert_eq!((stack.pid("one"), built(&stack, "tool")), (pid, first));
     stack.write("lib/src/lib.rs", "pub const WORD: &str = \"two\";");
     stack.ok(&["apply"]);
-    expect_says(&stack, "one", "two");
+    stack.until_says("one", "two");
     assert_eq!(built(&stack, "tool").len(), 2);
     assert!(!stack.root.join("target").exists());
 }
@@ -111,7 +112,7 @@ fn a_crate_that_does_not_compile_leaves_nothing() {
     assert!(texts.iter().any(|text| text.contains("no_such_thing") && text.contains("Compiling tool")), "{texts:?}");
     put_main(&stack, "two");
     stack.ok(&["apply"]);
-    expect_says(&stack, "one", "two");
+    stack.until_says("one", "two");
 }
 
 fn a_crate_without_the_program_leaves_nothing() {

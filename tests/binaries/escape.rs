@@ -7,21 +7,22 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::common::Stack;
+use crate::common::trials::{Test, tests};
 use crate::parcel::{Tar, program, zip};
 use crate::server::Server;
 use crate::shelf::{expect_nothing_lands, expect_runs, served, service, shelf, stack, with_file};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_tar_does_not_climb_out", a_tar_does_not_climb_out),
-    ("a_zip_does_not_climb_out", a_zip_does_not_climb_out),
-    ("a_tar_does_not_write_through_a_link", a_tar_does_not_write_through_a_link),
-    ("a_tar_does_not_link_to_files_outside", a_tar_does_not_link_to_files_outside),
-    ("a_program_that_is_a_link_outside_is_none", a_program_that_is_a_link_outside_is_none),
-    ("a_receipt_that_is_a_link_outside_is_none", a_receipt_that_is_a_link_outside_is_none),
-    ("an_absolute_path_stays_inside", an_absolute_path_stays_inside),
-    ("links_inside_are_kept", links_inside_are_kept),
-    ("nobody_becomes_somebody_else", nobody_becomes_somebody_else),
-    ("folders_that_may_not_be_written_to_are_unpacked", folders_that_may_not_be_written_to_are_unpacked),
+pub(crate) const TESTS: &[Test] = tests![
+    a_tar_does_not_climb_out,
+    a_zip_does_not_climb_out,
+    a_tar_does_not_write_through_a_link,
+    a_tar_does_not_link_to_files_outside,
+    a_program_that_is_a_link_outside_is_none,
+    a_receipt_that_is_a_link_outside_is_none,
+    an_absolute_path_stays_inside,
+    links_inside_are_kept,
+    nobody_becomes_somebody_else,
+    folders_that_may_not_be_written_to_are_unpacked,
 ];
 
 /// A stack beside a folder that is none of its business, which holds a file.

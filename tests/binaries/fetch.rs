@@ -4,18 +4,19 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
+use crate::common::trials::{Test, tests};
 use crate::parcel::{program, sha256, tar_gz, zip};
 use crate::server::{Answer, Gate, Server};
-use crate::shelf::{expect_runs, expect_says, locked, of_its_own, plain, served, service, shelf, stack, with_file};
+use crate::shelf::{expect_runs, locked, of_its_own, plain, served, service, shelf, stack, with_file};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_tar_gz_is_fetched_and_runs", a_tar_gz_is_fetched_and_runs),
-    ("a_zip_is_fetched_and_runs", a_zip_is_fetched_and_runs),
-    ("a_plain_file_is_fetched_and_runs", a_plain_file_is_fetched_and_runs),
-    ("a_second_up_fetches_nothing_and_needs_no_network", a_second_up_fetches_nothing_and_needs_no_network),
-    ("another_version_is_fetched_beside_the_old_one", another_version_is_fetched_beside_the_old_one),
-    ("a_redirect_is_followed", a_redirect_is_followed),
-    ("several_are_fetched_at_once", several_are_fetched_at_once),
+pub(crate) const TESTS: &[Test] = tests![
+    a_tar_gz_is_fetched_and_runs,
+    a_zip_is_fetched_and_runs,
+    a_plain_file_is_fetched_and_runs,
+    a_second_up_fetches_nothing_and_needs_no_network,
+    another_version_is_fetched_beside_the_old_one,
+    a_redirect_is_followed,
+    several_are_fetched_at_once,
 ];
 
 // The modes lack the right to execute: whoever packed it may have forgotten it.
@@ -42,7 +43,7 @@ fn is_fetched_and_runs(path: &str, packed: &[u8], file: Option<&str>) {
     stack.up();
     let program = format!("tool-1.0/{}", file.unwrap_or("tool"));
     expect_runs(&stack, "one", &program);
-    expect_says(&stack, "one", "this is one");
+    stack.until_says("one", "this is one");
     assert_eq!(server.asked(path), 1);
     // Landed whole, with a link for people, and without the archive.
     assert_eq!(shelf(&stack.root), ["tool", "tool-1.0"]);

@@ -4,20 +4,21 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Stack, until};
 use crate::machine::{built, landed, notes, with_only, with_programs};
 use crate::parcel::program;
 use crate::server::Server;
-use crate::shelf::{expect_runs, expect_says, expect_words, locked, served, service, stack};
+use crate::shelf::{expect_runs, expect_words, locked, served, service, stack};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_go_package_is_built_once_for_the_same_inputs", a_go_package_is_built_once_for_the_same_inputs),
-    ("a_go_package_that_does_not_compile_leaves_nothing", a_go_package_that_does_not_compile_leaves_nothing),
-    ("a_go_package_that_is_no_program_leaves_nothing", a_go_package_that_is_no_program_leaves_nothing),
-    ("a_real_module_is_fetched_once", a_real_module_is_fetched_once),
-    ("a_module_that_cannot_be_had_leaves_nothing", a_module_that_cannot_be_had_leaves_nothing),
-    ("without_go_the_next_source_is_tried", without_go_the_next_source_is_tried),
-    ("a_go_build_is_of_a_path_or_of_a_module", a_go_build_is_of_a_path_or_of_a_module),
+pub(crate) const TESTS: &[Test] = tests![
+    a_go_package_is_built_once_for_the_same_inputs,
+    a_go_package_that_does_not_compile_leaves_nothing,
+    a_go_package_that_is_no_program_leaves_nothing,
+    a_real_module_is_fetched_once,
+    a_module_that_cannot_be_had_leaves_nothing,
+    without_go_the_next_source_is_tried,
+    a_go_build_is_of_a_path_or_of_a_module,
 ];
 
 /// Small: a program that greets and ends.
@@ -29,7 +30,7 @@ const SUM: &str = "fa0644da339d8ac718072bb4eb4e94c3c2dd8abd8279c777f55abfdc811ab
 fn a_go_package_is_built_once_for_the_same_inputs() {
     let stack = with_package();
     stack.up();
-    expect_says(&stack, "one", "one");
+    stack.until_says("one", "one");
     let first = built(&stack, "tool");
     assert_eq!(first.len(), 1, "{first:?}");
     expect_runs(&stack, "one", &format!("{}/tool", first[0]));
@@ -41,14 +42,14 @@ fn a_go_package_is_built_once_for_the_same_inputs() {
     assert_eq!((stack.pid("one"), built(&stack, "tool")), (pid, first));
     put_word(&stack, "two");
     stack.ok(&["apply"]);
-    expect_says(&stack, "one", "two");
+    stack.until_says("one", "two");
     assert_eq!(built(&stack, "tool").len(), 2);
     stack.ok(&["down"]);
     // The same again are the first, and a go that fails shows that it is not asked.
     put_word(&stack, "one");
     let stack = with_programs(stack, &[("go", r#"echo "$@" >> "$NOTES"; exit 1"#)]);
     stack.up();
-    expect_says(&stack, "one", "one");
+    stack.until_says("one", "one");
     assert_eq!((notes(&stack), built(&stack, "tool").len()), (vec![], 2));
 }
 
@@ -60,7 +61,7 @@ fn a_go_package_that_does_not_compile_leaves_nothing() {
     expect_words(&said.err, &["building failed", ".core-stack/logs/builds/tool-", "undefined: noSuchThing"]);
     put_word(&stack, "two");
     stack.ok(&["apply"]);
-    expect_says(&stack, "one", "two");
+    stack.until_says("one", "two");
 }
 
 fn a_go_package_that_is_no_program_leaves_nothing() {

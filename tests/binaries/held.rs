@@ -4,18 +4,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::common::trials::{Test, tests};
 use crate::common::{PATIENCE, proc, until};
 use crate::parcel::{program, tar_gz};
 use crate::server::{Answer, Gate, Server};
 use crate::shared::{begin_up, expect_success};
 use crate::shelf::{expect_runs, plain, service, shelf, stack};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_download_does_not_count_for_the_timeout", a_download_does_not_count_for_the_timeout),
-    ("the_timeout_begins_when_the_download_ends", the_timeout_begins_when_the_download_ends),
-    ("status_shows_how_far_a_download_is", status_shows_how_far_a_download_is),
-    ("down_ends_a_download", down_ends_a_download),
-    ("a_killed_supervisor_s_download_begins_anew", a_killed_supervisor_s_download_begins_anew),
+pub(crate) const TESTS: &[Test] = tests![
+    a_download_does_not_count_for_the_timeout,
+    the_timeout_begins_when_the_download_ends,
+    status_shows_how_far_a_download_is,
+    down_ends_a_download,
+    a_killed_supervisor_s_download_begins_anew,
 ];
 
 fn a_download_does_not_count_for_the_timeout() {
@@ -107,10 +108,7 @@ fn a_killed_supervisor_s_download_begins_anew() {
     server.put("/tool.tar.gz", Answer::Whole(packed));
     proc::kill(stack.supervisor());
     // The next one knows nothing of what was half-made, and is not kept from it.
-    until("it runs", || {
-        let said = stack.core(&["status", "--check"]);
-        said.code == 0
-    });
+    stack.until_ready();
     let _ = up.wait();
     expect_runs(&stack, "one", "tool-1.0/tool");
     assert_eq!(stack.pid("other"), other);

@@ -6,20 +6,21 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::common::Stack;
+use crate::common::trials::{Test, tests};
 use crate::parcel::{program, sha256};
 use crate::server::{Answer, Gate, Server};
 use crate::shared::expect_success;
 use crate::shelf::{expect_runs, expect_words, locked, of_its_own, plain, served, service, shelf, stack};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("another_file_than_the_locked_one_is_refused", another_file_than_the_locked_one_is_refused),
-    ("another_version_than_the_locked_one_is_refused", another_version_than_the_locked_one_is_refused),
-    ("what_is_right_all_the_same_is_locked_by_command", what_is_right_all_the_same_is_locked_by_command),
-    ("a_lock_that_cannot_be_updated_stays", a_lock_that_cannot_be_updated_stays),
-    ("a_broken_lock_file_is_named", a_broken_lock_file_is_named),
-    ("other_entries_of_the_lock_file_stay", other_entries_of_the_lock_file_stay),
-    ("a_run_by_hand_locks_as_the_supervisor_does", a_run_by_hand_locks_as_the_supervisor_does),
-    ("runs_by_hand_at_the_same_time_lock_one_after_the_other", runs_by_hand_at_the_same_time_lock_one_after_the_other),
+pub(crate) const TESTS: &[Test] = tests![
+    another_file_than_the_locked_one_is_refused,
+    another_version_than_the_locked_one_is_refused,
+    what_is_right_all_the_same_is_locked_by_command,
+    a_lock_that_cannot_be_updated_stays,
+    a_broken_lock_file_is_named,
+    other_entries_of_the_lock_file_stay,
+    a_run_by_hand_locks_as_the_supervisor_does,
+    runs_by_hand_at_the_same_time_lock_one_after_the_other,
 ];
 
 const FILE: &str = "manifests/dep.lock.json";

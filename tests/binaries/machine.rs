@@ -5,8 +5,7 @@ use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 
-use crate::common::Stack;
-use crate::order::put_program;
+use crate::common::{Stack, put_program};
 use crate::shelf::shelf;
 
 /// What shell scripts of these tests call.

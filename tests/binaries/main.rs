@@ -22,12 +22,10 @@ mod server;
 mod shared;
 mod shelf;
 
-use libtest_mimic::{Arguments, Trial};
+use common::trials;
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = Vec::new();
-    let all = [
+    trials::run(trials::of(&[
         fetch::TESTS,
         shared::TESTS,
         order::TESTS,
@@ -40,12 +38,5 @@ fn main() {
         npm::TESTS,
         cargo::TESTS,
         go::TESTS,
-    ];
-    for (name, run) in all.concat() {
-        trials.push(Trial::test(name, move || {
-            run();
-            Ok(())
-        }));
-    }
-    libtest_mimic::run(&arguments, trials).exit();
+    ]));
 }

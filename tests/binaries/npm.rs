@@ -4,27 +4,25 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::common::{Stack, eventually, proc, until};
+use crate::common::trials::{Test, tests};
+use crate::common::{Stack, eventually, proc, put_program, until};
 use crate::machine::{landed, notes, with_only, with_programs};
-use crate::order::put_program;
 use crate::parcel::{program, sha256};
 use crate::server::Server;
 use crate::shared::begin_up;
-use crate::shelf::{
-    expect_nothing_lands, expect_runs, expect_says, expect_words, locked, served, service, shelf, stack,
-};
+use crate::shelf::{expect_nothing_lands, expect_runs, expect_words, locked, served, service, shelf, stack};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_real_package_is_installed_once", a_real_package_is_installed_once),
-    ("a_package_s_program_runs", a_package_s_program_runs),
-    ("the_service_s_own_node_runs_npm", the_service_s_own_node_runs_npm),
-    ("another_tarball_than_the_locked_one_is_refused", another_tarball_than_the_locked_one_is_refused),
-    ("an_npm_that_fails_leaves_nothing", an_npm_that_fails_leaves_nothing),
-    ("a_package_without_the_program_leaves_nothing", a_package_without_the_program_leaves_nothing),
-    ("without_npm_the_next_source_is_tried", without_npm_the_next_source_is_tried),
-    ("a_folder_of_another_source_is_left_to_it", a_folder_of_another_source_is_left_to_it),
-    ("only_exact_packages_are_installed", only_exact_packages_are_installed),
-    ("down_ends_npm", down_ends_npm),
+pub(crate) const TESTS: &[Test] = tests![
+    a_real_package_is_installed_once,
+    a_package_s_program_runs,
+    the_service_s_own_node_runs_npm,
+    another_tarball_than_the_locked_one_is_refused,
+    an_npm_that_fails_leaves_nothing,
+    a_package_without_the_program_leaves_nothing,
+    without_npm_the_next_source_is_tried,
+    a_folder_of_another_source_is_left_to_it,
+    only_exact_packages_are_installed,
+    down_ends_npm,
 ];
 
 /// Small, holds one program, and depends on another package. It ends well where `CI` is set.
@@ -75,7 +73,7 @@ fn a_package_s_program_runs() {
     stack.service("one", &service(&npm()));
     stack.up();
     expect_runs(&stack, "one", "tool-1.0.0/node_modules/.bin/tool");
-    expect_says(&stack, "one", "this is one");
+    stack.until_says("one", "this is one");
     assert_eq!(shelf(&stack.root), ["tool", "tool-1.0.0"]);
     assert_eq!(locked(&stack, "tool")["sha256"], sha256(&program("one")));
     // The very version, and nothing of it is executed; what is installed is what was hashed.
@@ -104,7 +102,7 @@ fn the_service_s_own_node_runs_npm() {
         .push(json!({"name": "node", "source": "path", "program": program}));
     stack.service("one", &manifest);
     stack.up();
-    expect_says(&stack, "one", "this is one");
+    stack.until_says("one", "this is one");
     let said = notes(&stack);
     assert_eq!(
         said.iter().filter(|line| line.starts_with("node ") && line.ends_with("npm-cli.js")).count(),

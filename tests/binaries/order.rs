@@ -1,28 +1,25 @@
 //! Several sources: the first that gives the program, and why the others did not.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::common::{Stack, proc, until};
+use crate::common::trials::{Test, tests};
+use crate::common::{Stack, proc, put_program, until};
 use crate::parcel::{program, sha256};
 use crate::server::{Answer, Server};
 use crate::shared::{begin_up, expect_success};
 use crate::shelf::{expect_nothing_lands, expect_runs, expect_words, locked, plain, served, service, shelf, stack};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("the_next_source_is_tried", the_next_source_is_tried),
-    ("a_mirror_of_the_same_version_is_tried", a_mirror_of_the_same_version_is_tried),
-    ("what_the_next_source_gave_is_kept", what_the_next_source_gave_is_kept),
-    ("every_source_is_named_with_why_it_failed", every_source_is_named_with_why_it_failed),
-    ("sources_that_were_passed_over_are_named_too", sources_that_were_passed_over_are_named_too),
-    ("sources_that_come_too_late_are_named_too", sources_that_come_too_late_are_named_too),
-    ("apply_begins_with_the_first_source_again", apply_begins_with_the_first_source_again),
-    ("apply_tries_again_when_no_source_was_left", apply_tries_again_when_no_source_was_left),
-    ("a_program_of_the_right_version_is_not_fetched", a_program_of_the_right_version_is_not_fetched),
-    ("a_program_of_the_wrong_version_is_passed_over", a_program_of_the_wrong_version_is_passed_over),
+pub(crate) const TESTS: &[Test] = tests![
+    the_next_source_is_tried,
+    a_mirror_of_the_same_version_is_tried,
+    what_the_next_source_gave_is_kept,
+    every_source_is_named_with_why_it_failed,
+    sources_that_were_passed_over_are_named_too,
+    sources_that_come_too_late_are_named_too,
+    apply_begins_with_the_first_source_again,
+    apply_tries_again_when_no_source_was_left,
+    a_program_of_the_right_version_is_not_fetched,
+    a_program_of_the_wrong_version_is_passed_over,
 ];
 
 fn the_next_source_is_tried() {
@@ -44,7 +41,7 @@ fn a_mirror_of_the_same_version_is_tried() {
     stack.service("one", &service(&json!([first, second])));
     // Asked for by whoever does not wait for ever: a download is not bounded by any timeout.
     let up = begin_up(&stack);
-    until("it is ready", || stack.core(&["status", "--check"]).code == 0);
+    stack.until_ready();
     expect_success(up);
     expect_runs(&stack, "one", "tool-1.0/tool");
     assert_eq!((server.asked("/none"), server.asked("/tool")), (1, 1));
@@ -58,9 +55,7 @@ fn what_the_next_source_gave_is_kept() {
     stack.up();
     let pid = stack.pid("one");
     // The next supervisor does not know that the first source failed.
-    let supervisor = stack.supervisor();
-    proc::kill(supervisor);
-    until("another supervisor runs", || stack.supervisor() != supervisor);
+    stack.kill_supervisor();
     until("it is settled", || {
         let said = stack.core(&["status", "--check"]);
         said.code == 0 && server.asked("/none") == 2
@@ -180,11 +175,4 @@ fn with_program(version: &str) -> Stack {
     put_program(&folder.join("tool"), &script);
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
     stack.env("PATH", &path)
-}
-
-/// Writes a program of the machine's.
-pub(crate) fn put_program(path: &Path, script: &str) {
-    fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-    fs::write(path, script).expect("a file");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("its mode");
 }

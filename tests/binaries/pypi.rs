@@ -4,20 +4,20 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::common::{Stack, eventually, proc, until};
-use crate::order::put_program;
+use crate::common::trials::{Test, tests};
+use crate::common::{Stack, eventually, proc, put_program, until};
 use crate::parcel::{program, sha256, zip};
 use crate::shared::begin_up;
-use crate::shelf::{expect_nothing_lands, expect_runs, expect_says, expect_words, locked, service, shelf, stack};
+use crate::shelf::{expect_nothing_lands, expect_runs, expect_words, locked, service, shelf, stack};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_real_wheel_is_fetched_once", a_real_wheel_is_fetched_once),
-    ("a_wheel_s_script_runs", a_wheel_s_script_runs),
-    ("a_wheel_without_the_program_leaves_nothing", a_wheel_without_the_program_leaves_nothing),
-    ("another_wheel_than_the_locked_one_is_refused", another_wheel_than_the_locked_one_is_refused),
-    ("a_pip_that_fails_leaves_nothing", a_pip_that_fails_leaves_nothing),
-    ("down_ends_pip", down_ends_pip),
-    ("pip_does_not_outlive_a_killed_supervisor", pip_does_not_outlive_a_killed_supervisor),
+pub(crate) const TESTS: &[Test] = tests![
+    a_real_wheel_is_fetched_once,
+    a_wheel_s_script_runs,
+    a_wheel_without_the_program_leaves_nothing,
+    another_wheel_than_the_locked_one_is_refused,
+    a_pip_that_fails_leaves_nothing,
+    down_ends_pip,
+    pip_does_not_outlive_a_killed_supervisor,
 ];
 
 /// Small, and holds one program.
@@ -51,7 +51,7 @@ fn a_wheel_s_script_runs() {
     stack.service("one", &service(&pypi()));
     stack.up();
     expect_runs(&stack, "one", "tool-1.0/bin/tool");
-    expect_says(&stack, "one", "this is one");
+    stack.until_says("one", "this is one");
     assert_eq!(shelf(&stack.root), ["tool", "tool-1.0"]);
     assert_eq!(locked(&stack, "tool")["sha256"], sha256(&wheel("tool", "one")));
     // Wheels of the very version, without what they depend on, and nothing of them is executed.

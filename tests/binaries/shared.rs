@@ -5,16 +5,17 @@ use std::process::{Child, Stdio};
 
 use serde_json::json;
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Stack, until};
 use crate::parcel::program;
 use crate::server::{Answer, Gate, Server};
-use crate::shelf::{expect_runs, expect_says, locked, plain, service, shelf, stack};
+use crate::shelf::{expect_runs, locked, plain, service, shelf, stack};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("two_services_share_one_fetch", two_services_share_one_fetch),
-    ("two_roots_share_one_fetch", two_roots_share_one_fetch),
-    ("two_roots_fetch_two_versions_at_once", two_roots_fetch_two_versions_at_once),
-    ("one_name_is_one_program", one_name_is_one_program),
+pub(crate) const TESTS: &[Test] = tests![
+    two_services_share_one_fetch,
+    two_roots_share_one_fetch,
+    two_roots_fetch_two_versions_at_once,
+    one_name_is_one_program,
 ];
 
 fn two_services_share_one_fetch() {
@@ -69,7 +70,7 @@ fn two_roots_fetch_two_versions_at_once() {
         gate.open();
         expect_success(up);
         expect_runs(stack, "one", &format!("tool-{version}/tool"));
-        expect_says(stack, "one", &format!("this is {version}"));
+        stack.until_says("one", &format!("this is {version}"));
     }
     assert_eq!(shelf(&one.root), ["tool", "tool-1.2.3", "tool-1.2.4"]);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::common::{Said, Stack, proc, until};
+use crate::common::{Said, Stack, proc};
 use crate::parcel;
 use crate::server::{Answer, Server};
 
@@ -84,10 +84,4 @@ pub(crate) fn expect_runs(stack: &Stack, name: &str, program: &str) {
     let path = stack.root.join(".dep").join(program).display().to_string();
     let args = proc::Process::of(pid).expect("the process").args;
     assert!(args.contains(&path), "{args:?} is not {path}");
-}
-
-/// Waits until the last thing a service said is this: it is ready before it has said anything.
-#[track_caller]
-pub(crate) fn expect_says(stack: &Stack, name: &str, line: &str) {
-    until(line, || stack.lines(name).last().is_some_and(|last| last == line));
 }

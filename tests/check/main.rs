@@ -7,9 +7,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../fixture/mod.rs"]
-#[allow(dead_code, reason = "nothing runs here")]
-mod fixture;
 
 mod manifest;
 mod rendering;
@@ -43,9 +40,7 @@ macro_rules! faults {
     ($($name:ident: $($path:expr => $text:expr),+ $(,)?;)+) => {$(
         #[test]
         fn $name() {
-            insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
-                insta::assert_snapshot!(stringify!($name), $crate::check(&[$(($path, $text)),+]));
-            });
+            $crate::common::same!(stringify!($name), $crate::check(&[$(($path, $text)),+]));
         }
     )+};
 }

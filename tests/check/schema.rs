@@ -1,14 +1,12 @@
 //! What is generated from the types is what is in the repository.
 
 use std::fs;
-use std::path::Path;
 
-use crate::common::Stack;
+use crate::common::{Stack, checkout, same};
 
 /// Fails when a schema in the repository is not what the types say.
 fn expect_fresh(which: &str, path: &str) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let there = fs::read_to_string(root.join(path)).expect("the schema");
+    let there = fs::read_to_string(checkout().join(path)).expect("the schema");
     let generated = Stack::new().ok(&["schema", which]).out;
     assert!(there == generated, "{path} is stale: `core schema {which} > {path}` writes it again");
 }
@@ -23,15 +21,13 @@ fn the_schemas_are_fresh() {
 #[test]
 fn the_api_is_as_it_was() {
     let generated = Stack::new().ok(&["schema", "api"]).out;
-    insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!("api", generated);
-    });
+    same!("api", generated);
 }
 
 /// The pure crates stay pure: nothing that they depend on, however far, is asynchronous or watches files.
 #[test]
 fn the_pure_crates_depend_on_nothing_that_waits() {
-    let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock")).expect("the lock");
+    let lock = fs::read_to_string(checkout().join("Cargo.lock")).expect("the lock");
     let packages: Vec<(&str, Vec<&str>)> = lock.split("[[package]]").skip(1).map(package).collect();
     for (root, banned) in [
         ("core-manifest", &["tokio", "mio", "hyper", "notify", "axum", "async-io"][..]),

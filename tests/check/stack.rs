@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::common::Stack;
+use crate::common::{Stack, same};
 use crate::{GOOD, faults, told};
 
 const WEB: &str = "services/web/service.json";
@@ -60,19 +60,12 @@ faults! {
             r#"{"process": {"command": "sleep", "compose": {"depends_on": {"wbe": {}}}}}"#;
 }
 
-/// Snapshots of what needs more than files with text.
-fn expect(name: &str, told: &str) {
-    insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!(name, told);
-    });
-}
-
 #[test]
 fn unreadable_file() {
     // A folder of that name cannot be read by anyone, root included.
     let stack = Stack::new();
     fs::create_dir_all(stack.root.join(WEB)).expect("a folder");
-    expect("unreadable_file", &told(&stack));
+    same!("unreadable_file", &told(&stack));
 }
 
 #[test]
@@ -80,7 +73,7 @@ fn not_text() {
     let stack = Stack::new();
     stack.write(WEB, "");
     fs::write(stack.root.join(WEB), b"{\"process\": {\"command\": \"sl\xff\xfeep\"}}").expect("a file");
-    expect("not_text", &told(&stack));
+    same!("not_text", &told(&stack));
 }
 
 #[test]
@@ -88,7 +81,7 @@ fn misspelt_file() {
     let stack = Stack::new();
     stack.write(API, GOOD);
     stack.write("services/web/sevice.json", GOOD);
-    expect("misspelt_file", &told(&stack));
+    same!("misspelt_file", &told(&stack));
 }
 
 #[test]
@@ -100,7 +93,7 @@ fn secret_that_others_may_read() {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("a mode");
     let told = told(&stack);
     assert!(!told.contains("sk_live"), "{told}");
-    expect("secret_that_others_may_read", &told);
+    same!("secret_that_others_may_read", &told);
 }
 
 #[test]
@@ -110,5 +103,5 @@ fn unknown_profile() {
     stack.write("manifests/production.json", "{}");
     let said = stack.core(&["check", "--profile", "prodction"]);
     assert_eq!(said.code, 2, "{said:?}");
-    expect("unknown_profile", &said.err.replace(&stack.root.display().to_string(), "<root>"));
+    same!("unknown_profile", &said.err.replace(&stack.root.display().to_string(), "<root>"));
 }

@@ -6,14 +6,13 @@ use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::common::Stack;
 
 /// A stack that seems to run: on its control socket stand these answers, by path.
 pub(crate) fn stack(answers: Vec<(&'static str, Value)>) -> Stack {
     let stack = Stack::new();
-    let run = stack.root.join("r").join(hash(&stack));
+    let run = stack.root.join("r").join(stack.hash());
     for folder in [stack.root.join(".core-stack"), stack.root.join("r"), run.clone()] {
         fs::DirBuilder::new().mode(0o700).create(&folder).expect("a folder");
     }
@@ -24,12 +23,6 @@ pub(crate) fn stack(answers: Vec<(&'static str, Value)>) -> Stack {
         listener.incoming().flatten().for_each(|stream| answer(stream, &answers));
     });
     stack
-}
-
-/// What stands for the root in the names of folders.
-pub(crate) fn hash(stack: &Stack) -> String {
-    let digest = Sha256::digest(stack.root.as_os_str().as_encoded_bytes());
-    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn answer(mut stream: UnixStream, answers: &[(&'static str, Value)]) {

@@ -6,8 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use serde_json::{Value, json};
 
-use crate::canned::hash;
-use crate::common::{CORE, Said, Stack};
+use crate::common::{CORE, Said, Stack, put_program};
 use crate::{expect_fits, told};
 
 const CHECKS: [&str; 21] = [
@@ -96,7 +95,7 @@ fn a_shim_that_is_not_there_is_said() {
 fn what_core_cannot_run_without_is_an_error() {
     let stack = Stack::new();
     let shared = tempfile::tempdir_in("/dev/shm").expect("a folder on a tmpfs");
-    let run = shared.path().join("core").join(hash(&stack));
+    let run = shared.path().join("core").join(stack.hash());
     fs::create_dir_all(&run).expect("a folder");
     fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).expect("its mode");
     let doctor = |words: &[&str]| {
@@ -130,10 +129,7 @@ fn ports_that_the_kernel_gives_away_are_said() {
 fn tools_are_looked_for_in_path() {
     let stack = Stack::new();
     let bin = stack.root.join("bin");
-    fs::create_dir(&bin).expect("a folder");
-    fs::write(bin.join("go"), "#!/bin/sh\n[ \"$1\" = version ] && echo go version go1.25.3 linux/amd64\n")
-        .expect("a go");
-    fs::set_permissions(bin.join("go"), fs::Permissions::from_mode(0o755)).expect("its mode");
+    put_program(&bin.join("go"), "#!/bin/sh\n[ \"$1\" = version ] && echo go version go1.25.3 linux/amd64\n");
     symlink("/nowhere", bin.join("cargo")).expect("a link");
     let output = stack.command(&["doctor", "--json"]).env("PATH", &bin).output().expect("core runs");
     let said = Said::of(output);

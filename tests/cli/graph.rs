@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::common::{Stack, free_port, until};
-use crate::{expect_fits, same, told};
+use crate::common::{Stack, free_port, same};
+use crate::{expect_fits, told};
 
 /// An edge, two routes, a chain with a fork that joins again, and one that stands alone.
 fn six() -> Stack {
@@ -57,7 +57,7 @@ fn three_formats_of_what_the_manifests_say() {
 fn phases_stand_beside_what_runs() {
     let stack = six();
     stack.up();
-    until("all is ready", || stack.core(&["status", "--check"]).code == 0);
+    stack.until_ready();
     same!("graph-text-running", told(&stack, &["graph"], 80));
     same!("graph-mermaid-running", told(&stack, &["graph", "--format", "mermaid"], 80));
     // An edit that was not applied is no part of what runs.

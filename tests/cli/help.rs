@@ -1,7 +1,7 @@
 //! `--help` of everything, as wide as it gets.
 
-use crate::common::Stack;
-use crate::{expect_fits, same, told};
+use crate::common::{Stack, same};
+use crate::{expect_fits, told};
 
 /// The commands that `core --help` names.
 pub(crate) fn commands(stack: &Stack) -> Vec<String> {

@@ -27,16 +27,6 @@ fn told(stack: &Stack, words: &[&str], width: usize) -> String {
     text
 }
 
-/// Compares with the snapshot of this name.
-macro_rules! same {
-    ($name:expr, $text:expr) => {
-        insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!($name, $text);
-        })
-    };
-}
-use same;
-
 /// No line is wider than the terminal.
 #[track_caller]
 fn expect_fits(text: &str, width: usize) {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::canned::{self, instance};
-use crate::common::Stack;
-use crate::{expect_fits, same, told};
+use crate::common::{Stack, same};
+use crate::{expect_fits, told};
 
 /// A stack in which everything happens at once.
 fn busy() -> Stack {

@@ -13,7 +13,7 @@ fn running() -> Stack {
     stack.shell("calm", "sleep 1000", json!({}));
     stack.shell("nervous", "sleep 1000", json!({"availability": {"restart": "always", "backoff_seconds": 0.01}}));
     stack.up();
-    until("all is ready", || stack.core(&["status", "--check"]).code == 0);
+    stack.until_ready();
     stack
 }
 
@@ -25,18 +25,13 @@ fn a_change_is_drawn_over_what_stood_there() {
     let screen = terminal.until("both are shown", |screen| screen.contains("nervous-0@1  ready"));
     assert!(screen.contains(&before.to_string()) && screen.contains("calm-0@1"), "{screen}");
     proc::kill(before);
-    until("it is started again", || {
-        stack.instance("nervous")["pid"].as_u64().is_some_and(|pid| pid != u64::from(before))
-    });
-    let after = stack.pid("nervous").to_string();
+    let after = stack.next_pid("nervous", before).to_string();
     let screen =
         terminal.until("the new process is shown", |screen| screen.contains(&after) && screen.contains("ready"));
     assert_eq!(screen.matches("INSTANCE").count(), 1, "one table, not two:\n{screen}");
     assert!(!screen.contains(&before.to_string()), "{screen}");
     // The supervisor may die; what is shown goes on.
-    let supervisor = stack.supervisor();
-    proc::kill(supervisor);
-    until("another one answers", || stack.core(&["status"]).code == 0);
+    stack.kill_supervisor();
     stack.ok(&["stop", "calm"]);
     let screen = terminal.until("the stop is shown", |screen| screen.contains("ended"));
     assert_eq!(screen.matches("INSTANCE").count(), 1, "{screen}");

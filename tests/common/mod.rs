@@ -1,22 +1,28 @@
 //! A stack in a folder of its own, and what the kernel says of it.
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses its own part of this")]
 
 pub(crate) mod http;
+pub(crate) mod ours;
 pub(crate) mod proc;
+pub(crate) mod trials;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// `core` as it was built for these tests.
 pub(crate) const CORE: &str = env!("CARGO_BIN_EXE_core");
 /// How long anything may take that takes a moment: machines are slow at times.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long nobody looks after something was not yet so.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Stacks so far, for names and port ranges of their own.
 static STACKS: AtomicU32 = AtomicU32::new(0);
@@ -66,6 +72,13 @@ impl Stack {
         fs::write(path, text).expect("a file");
     }
 
+    /// Writes a secret that nobody else may read.
+    pub(crate) fn secret(&self, name: &str, text: &str) {
+        let path = format!(".secrets/{name}");
+        self.write(&path, text);
+        fs::set_permissions(self.root.join(path), fs::Permissions::from_mode(0o600)).expect("its mode");
+    }
+
     /// Writes a manifest.
     pub(crate) fn service(&self, name: &str, manifest: &Value) -> &Self {
         self.write(&format!("services/{name}/service.json"), &manifest.to_string());
@@ -106,6 +119,27 @@ impl Stack {
         self.ok(&["up", "-d"])
     }
 
+    /// Brings the stack up in the foreground, and waits until it has said that all is ready: it follows from then on.
+    #[track_caller]
+    pub(crate) fn up_in_front(&self) -> Child {
+        let said = self.root.join("up.said");
+        let file = fs::File::create(&said).expect("a file");
+        let mut up = self.command(&["up"]).stdout(Stdio::null()).stderr(file).spawn().expect("core runs");
+        until("`core up` says that all is ready", || {
+            let text = fs::read_to_string(&said).expect("the file");
+            assert!(up.try_wait().expect("it is ours").is_none(), "it has ended: {text}");
+            text.lines().any(|line| line.starts_with("ready"))
+        });
+        self.until_ready();
+        up
+    }
+
+    /// Waits until a supervisor says that all is ready.
+    #[track_caller]
+    pub(crate) fn until_ready(&self) {
+        until("all is ready", || self.core(&["status", "--check"]).code == 0);
+    }
+
     /// The state as JSON.
     pub(crate) fn status(&self) -> Value {
         let said = self.ok(&["status", "--json"]);
@@ -126,11 +160,26 @@ impl Stack {
         u32::try_from(pid).expect("a process number")
     }
 
+    /// The process of a service, once that is another one than before.
+    #[track_caller]
+    pub(crate) fn next_pid(&self, service: &str, before: u32) -> u32 {
+        eventually("it has another process", || {
+            let pid = u32::try_from(self.instance(service)["pid"].as_u64()?).expect("a process number");
+            (pid != before).then_some(pid)
+        })
+    }
+
     /// The output of a service, as `core logs` prints it, without its prefix.
     pub(crate) fn lines(&self, service: &str) -> Vec<String> {
         let said = self.core(&["logs", "-n", "all", "--json", service]);
         let entries = said.out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         entries.filter_map(|entry| Some(entry["line"].as_str()?.to_owned())).collect()
+    }
+
+    /// Waits until the last thing a service said is this: it is ready before it has said anything.
+    #[track_caller]
+    pub(crate) fn until_says(&self, service: &str, line: &str) {
+        until(line, || self.lines(service).last().is_some_and(|last| last == line));
     }
 
     /// What supervisor and keeper said.
@@ -148,10 +197,10 @@ impl Stack {
         proc::of_stack(&self.root)
     }
 
-    /// The process of the supervisor.
-    pub(crate) fn supervisor(&self) -> u32 {
-        let is_supervisor = |one: &proc::Process| one.args.get(1).is_some_and(|word| word == "supervise");
-        eventually("a supervisor runs", || self.processes().into_iter().find(is_supervisor).map(|one| one.pid))
+    /// What stands for the root in the names of folders.
+    pub(crate) fn hash(&self) -> String {
+        let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
+        digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Expects that nothing of the stack is left: no process, no socket, no folder.
@@ -161,18 +210,33 @@ impl Stack {
         if let Some(run) = run {
             assert!(!run.exists(), "{} is left", run.display());
         }
+        // A shim that was let go takes a moment to go, and with its keeper gone it is none of the processes above.
+        until("its shims are gone", || self.ours().is_empty());
+    }
+
+    /// Whatever there is of this stack.
+    fn pids(&self) -> Vec<u32> {
+        let all = self.processes().into_iter().chain(self.ours().into_iter().map(|(_, one)| one));
+        all.map(|one| one.pid).collect()
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        // What a test that failed has held still would answer nobody.
+        self.pids().into_iter().filter(|pid| proc::is_held(*pid)).for_each(|pid| proc::send(pid, "CONT"));
         if std::thread::panicking() {
             let status = self.core(&["status"]);
             eprintln!("--- status\n{}{}--- core.log\n{}", status.out, status.err, self.own_log());
         }
         let _ = self.command(&["down", "--kill"]).output();
-        for left in self.processes() {
-            proc::kill(left.pid);
+        // Again and again: who is killed may have been replaced a moment before.
+        let until = Instant::now() + PATIENCE;
+        let mut left = self.pids();
+        while !left.is_empty() && Instant::now() < until {
+            proc::kill_all(&left);
+            std::thread::park_timeout(PAUSE);
+            left = self.pids();
         }
         if std::env::var_os("KEEP").is_some()
             && let Some(folder) = self.folder.take()
@@ -209,7 +273,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
             return found;
         }
         assert!(Instant::now() < until, "not within {} s: {what}", PATIENCE.as_secs());
-        std::thread::park_timeout(Duration::from_millis(10));
+        std::thread::park_timeout(PAUSE);
     }
 }
 
@@ -224,3 +288,25 @@ pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
     listener.local_addr().expect("its address").port()
 }
+
+/// The folder that these tests were built from.
+pub(crate) fn checkout() -> PathBuf {
+    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the checkout")
+}
+
+/// Writes a program of the machine's.
+pub(crate) fn put_program(path: &Path, script: &str) {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+    fs::write(path, script).expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("its mode");
+}
+
+/// Compares with the snapshot of this name.
+macro_rules! same {
+    ($name:expr, $text:expr) => {
+        insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!($name, $text);
+        })
+    };
+}
+pub(crate) use same;

@@ -3,6 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::until;
+
 /// One process.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
@@ -100,17 +105,34 @@ pub(crate) fn kill(pid: u32) {
     send(pid, "KILL");
 }
 
-/// Kills processes that a test started, all at once: held still first, so that none of them acts on the end of another.
+/// Kills processes that a test started, held still first; whoever must be sure that none acts on the end of another has
+/// waited for that, with `hold`.
 pub(crate) fn kill_all(pids: &[u32]) {
-    assert!(pids.iter().all(|pid| *pid > 1), "{pids:?}");
-    let all: Vec<String> = pids.iter().map(u32::to_string).collect();
-    let _ = std::process::Command::new("/bin/sh")
-        .args(["-c", &format!("kill -STOP {all}; kill -KILL {all}", all = all.join(" "))])
-        .output();
+    for signal in ["STOP", "KILL"] {
+        for pid in pids {
+            send(*pid, signal);
+        }
+    }
 }
 
-/// Sends a signal to a process that a test started.
+/// Sends a signal to a process that a test started. That it has ended meanwhile is no fault.
 pub(crate) fn send(pid: u32, signal: &str) {
     assert!(pid > 1, "{pid} is none of ours");
-    let _ = std::process::Command::new("/bin/sh").args(["-c", &format!("kill -{signal} {pid}")]).output();
+    let signal: Signal = format!("SIG{signal}").parse().expect("a signal");
+    let _ = nix::sys::signal::kill(Pid::from_raw(i32::try_from(pid).expect("a process number")), signal);
+}
+
+/// Holds a process still, and waits until it is, or has ended: that the signal was sent says nothing of when it stops.
+#[track_caller]
+pub(crate) fn hold(pid: u32) {
+    send(pid, "STOP");
+    until("it is held still", || is_held(pid) || !lives(pid));
+}
+
+/// Whether a process is held still, with every thread of it.
+pub(crate) fn is_held(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let threads = threads.filter_map(|entry| Process::of(entry.file_name().to_str()?.parse().ok()?));
+    let states: Vec<char> = threads.map(|thread| thread.state).collect();
+    !states.is_empty() && states.iter().all(|state| *state == 'T')
 }

@@ -5,13 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
-use crate::common::{CORE, Stack, until};
+use crate::common::trials::{Test, tests};
+use crate::common::{CORE, Stack, same, until};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_stack_with_every_feature_is_written_so", a_stack_with_every_feature_is_written_so),
-    ("what_came_from_outside_is_not_in_the_file", what_came_from_outside_is_not_in_the_file),
-    ("generated_files_are_those_of_a_life_without_core", generated_files_are_those_of_a_life_without_core),
-    ("the_file_follows_what_was_applied", the_file_follows_what_was_applied),
+pub(crate) const TESTS: &[Test] = tests![
+    a_stack_with_every_feature_is_written_so,
+    what_came_from_outside_is_not_in_the_file,
+    generated_files_are_those_of_a_life_without_core,
+    the_file_follows_what_was_applied,
 ];
 
 /// Values that come from outside. Those of one line and those that YAML could not hold.
@@ -33,9 +34,7 @@ pub(crate) fn every_feature() -> Stack {
     }
     stack = stack.env("CERTIFICATE", CERTIFICATE);
     stack.write(".env", &format!("GREETING={IN_DOTENV}\n"));
-    stack.write(".secrets/api-token", &format!("{SECRET}\n"));
-    let secret = stack.root.join(".secrets/api-token");
-    fs::set_permissions(secret, fs::Permissions::from_mode(0o600)).expect("a mode");
+    stack.secret("api-token", &format!("{SECRET}\n"));
     stack.write(
         "manifests/local.json",
         &json!({"ports": {"auto": "25000-25009"}, "env": {"SITE": "https://${env.DOMAIN}/"}}).to_string(),
@@ -110,9 +109,7 @@ fn a_stack_with_every_feature_is_written_so() {
     stack.ok(&["check"]);
     let written = yaml(&stack);
     let yaml = written.replace(&stack.root.display().to_string(), "<root>").replace(CORE, "<core>");
-    insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!("every-feature", yaml);
-    });
+    same!("every-feature", yaml);
     // The same stack is the same file.
     stack.ok(&["check"]);
     assert_eq!(self::yaml(&stack), written);

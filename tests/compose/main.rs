@@ -1,6 +1,6 @@
 //! Leaving core: the stack as a project of process-compose, and `core probe`, which asks there what it cannot ask.
 //!
-//! The real program is looked for on PATH only. Where it is not, the tests that need it say so and assert nothing.
+//! The real program is looked for on PATH only. Where it is not, the tests that need it are ignored, and it is said why.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
 
@@ -13,21 +13,17 @@ mod file;
 mod probe;
 mod real;
 
-use libtest_mimic::{Arguments, Trial};
+use common::trials;
 
 fn main() {
-    let words: Vec<String> = std::env::args().collect();
-    if words.get(1).is_some_and(|word| word == "fixture") {
-        fixture::run(&words[2..]);
+    if fixture::ran() {
         return;
     }
-    let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = Vec::new();
-    for (name, run) in [file::TESTS, probe::TESTS, real::TESTS].concat() {
-        trials.push(Trial::test(name, move || {
-            run();
-            Ok(())
-        }));
+    let mut all = trials::of(&[file::TESTS, probe::TESTS]);
+    let is_here = real::is_here();
+    if !is_here {
+        eprintln!("process-compose was looked for on PATH and is not there: what it makes of the file is not tested");
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    all.extend(trials::of(&[real::TESTS]).into_iter().map(|trial| trial.with_ignored_flag(!is_here)));
+    trials::run(all);
 }

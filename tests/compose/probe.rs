@@ -4,13 +4,11 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::thread;
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Said, Stack, free_port};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_good_answer_is_zero_and_a_bad_one_is_told", a_good_answer_is_zero_and_a_bad_one_is_told),
-    ("a_unix_socket_is_asked", a_unix_socket_is_asked),
-    ("what_cannot_be_asked_is_wrong_usage", what_cannot_be_asked_is_wrong_usage),
-];
+pub(crate) const TESTS: &[Test] =
+    tests![a_good_answer_is_zero_and_a_bad_one_is_told, a_unix_socket_is_asked, what_cannot_be_asked_is_wrong_usage];
 
 /// Answers one request after the other: 204 to who says `X-Name: core`, else 200; `/slow` never.
 fn answer(mut stream: impl std::io::Read + std::io::Write) {

@@ -5,28 +5,18 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Said, Stack, eventually, free_port, http, until};
 use crate::file;
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("the_real_program_accepts_the_file", the_real_program_accepts_the_file),
-    ("the_stack_runs_there", the_stack_runs_there),
-];
+pub(crate) const TESTS: &[Test] = tests![the_real_program_accepts_the_file, the_stack_runs_there];
 
-/// Whether the program is there. Whoever reads the output of the tests is told when it is not.
-fn is_here() -> bool {
-    let here =
-        Command::new("process-compose").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !here {
-        println!("process-compose is not on PATH: what it makes of the file was not looked at");
-    }
-    here
+/// Whether the program is there.
+pub(crate) fn is_here() -> bool {
+    Command::new("process-compose").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 fn the_real_program_accepts_the_file() {
-    if !is_here() {
-        return;
-    }
     let stack = file::every_feature();
     stack.ok(&["check"]);
     let mut command = Command::new("process-compose");
@@ -78,14 +68,9 @@ impl Drop for Project<'_> {
 }
 
 fn the_stack_runs_there() {
-    if !is_here() {
-        return;
-    }
     let token = "it's \"q\": #1";
     let stack = Stack::new().env("PLACE", "here: 'and' there # now").env("PEM", "two\n\"lines\" $x");
-    stack.write(".secrets/token", token);
-    let secret = stack.root.join(".secrets/token");
-    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
+    stack.secret("token", token);
     let fixed = free_port();
     stack.service(
         "server",

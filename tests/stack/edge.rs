@@ -4,12 +4,14 @@ use std::fs;
 
 use serde_json::json;
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Stack, eventually, free_port, proc, until};
 use crate::fixture;
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_held_port_outlives_a_crash_and_a_supervisor", a_held_port_outlives_a_crash_and_a_supervisor),
-    ("pointers_follow_what_is_ready", pointers_follow_what_is_ready),
+pub(crate) const TESTS: &[Test] = tests![
+    a_held_port_outlives_a_crash_and_a_supervisor,
+    an_end_while_a_supervisor_asks_is_heard,
+    pointers_follow_what_is_ready
 ];
 
 fn a_held_port_outlives_a_crash_and_a_supervisor() {
@@ -44,24 +46,45 @@ while True:
     until("it has died", || !proc::lives(pid));
     // Nobody accepts for a while; nobody is refused either.
     assert_eq!(greets().as_deref(), Some("hello"));
-    until("a supervisor runs", || stack.core(&["status", "--check"]).code == 0);
+    stack.until_ready();
     // Its shim dies, and then the supervisor: the new shim has got copies, and a third supervisor asks it for them.
-    let is_shim = |one: &proc::Process| one.args.first().is_some_and(|word| word == "core-shim held-0@1");
-    let shim = || stack.processes().into_iter().find(is_shim).map(|one| one.pid);
-    let before = eventually("its shim", shim);
-    proc::kill(before);
-    eventually("another shim", || shim().filter(|now| *now != before));
+    stack.kill_shim("held-0@1");
     until("it is taken over", || stack.own_log().contains("held-0@1 was taken over"));
-    let supervisor = stack.supervisor();
-    proc::kill(supervisor);
-    until("another supervisor runs", || stack.supervisor() != supervisor);
-    until("it answers", || stack.core(&["status", "--check"]).code == 0);
+    stack.kill_supervisor();
+    stack.until_ready();
     let pid = stack.pid("held");
     proc::kill(pid);
     until("it has died", || !proc::lives(pid));
     assert_eq!(greets().as_deref(), Some("hello"));
     stack.ok(&["down"]);
     assert!(greets().is_none(), "the port is open after the stack has ended");
+}
+
+/// A service dies between two answers of its shim to a new supervisor: who it is, and what it holds.
+fn an_end_while_a_supervisor_asks_is_heard() {
+    let stack = Stack::new();
+    stack.service(
+        "held",
+        &json!({"process": {"command": "sleep", "args": ["1000"],
+            "compose": {"availability": {"restart": "always", "backoff_seconds": 0}}},
+            "ports": {"tcp": {"port": free_port(), "hold": true}}}),
+    );
+    stack.up();
+    let (pid, shim) = (stack.pid("held"), stack.shim("held-0@1"));
+    let socket = stack.run_folder().expect("a run folder").join("held-0@1/.core/shim").display().to_string();
+    let lines = || fs::read_to_string("/proc/net/unix").expect("sockets").matches(&socket).count();
+    let before = lines();
+    // The shim is held still, so that it has said nothing yet when its service ends.
+    proc::hold(shim);
+    let supervisor = stack.supervisor();
+    proc::kill(supervisor);
+    until("the next one has called it", || !proc::lives(supervisor) && lines() > before);
+    proc::kill(pid);
+    until("it has died", || !proc::lives(pid));
+    proc::send(shim, "CONT");
+    assert!(stack.next_pid("held", pid) != pid);
+    stack.until_ready();
+    assert_eq!(stack.instance("held")["restarts"], 1);
 }
 
 fn pointers_follow_what_is_ready() {

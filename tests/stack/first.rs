@@ -4,10 +4,10 @@ use std::process::Stdio;
 
 use serde_json::json;
 
+use crate::common::trials::{Test, tests};
 use crate::common::{CORE, Stack, eventually, proc, until};
 
-pub(crate) const TESTS: &[(&str, fn())] =
-    &[("process_1_reaps_and_ends_with_the_code", process_1_reaps_and_ends_with_the_code)];
+pub(crate) const TESTS: &[Test] = tests![process_1_reaps_and_ends_with_the_code];
 
 fn process_1_reaps_and_ends_with_the_code() {
     let stack = Stack::new();
@@ -20,7 +20,7 @@ fn process_1_reaps_and_ends_with_the_code() {
         .stdout(Stdio::null())
         .spawn()
         .expect("unshare, of util-linux");
-    until("it runs", || stack.core(&["status", "--check"]).code == 0);
+    stack.until_ready();
     let children = |of: u32| proc::all().into_iter().filter(move |one| one.parent == of);
     let first = eventually("process 1", || children(outside.id()).map(|one| one.pid).next());
     assert!(proc::status_line(first, "NSpid").ends_with("\t1"), "{}", proc::status_line(first, "NSpid"));
@@ -31,7 +31,7 @@ fn process_1_reaps_and_ends_with_the_code() {
     proc::kill(keeper);
     until("another keeper runs", || children(first).any(|one| is_keeper(&one) && one.pid != keeper));
     until("nobody is left unreaped", || !children(first).any(|one| one.state == 'Z'));
-    until("all is well", || stack.core(&["status", "--check"]).code == 0);
+    stack.until_ready();
     assert!(proc::lives(service));
     stack.write("go", "");
     assert_eq!(outside.wait().expect("it ends").code(), Some(9));

@@ -2,21 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::common::ours::Part;
+use crate::common::trials::{Test, tests};
 use crate::common::{Stack, eventually, proc, until};
 use crate::fixture;
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("the_supervisor_is_killed_fifty_times", the_supervisor_is_killed_fifty_times),
-    ("what_dies_without_a_supervisor_is_restarted_once", what_dies_without_a_supervisor_is_restarted_once),
-    ("a_killed_keeper_is_replaced", a_killed_keeper_is_replaced),
-    ("a_killed_shim_is_replaced", a_killed_shim_is_replaced),
-    ("everything_of_ours_is_killed", everything_of_ours_is_killed),
-    ("down_works_without_a_supervisor", down_works_without_a_supervisor),
-    ("a_killed_up_leaves_the_stack_running", a_killed_up_leaves_the_stack_running),
+pub(crate) const TESTS: &[Test] = tests![
+    the_supervisor_is_killed_fifty_times,
+    what_dies_without_a_supervisor_is_restarted_once,
+    a_killed_keeper_is_replaced,
+    a_killed_shim_is_replaced,
+    everything_of_ours_is_killed,
+    what_nobody_stands_over_is_not_ready,
+    down_works_without_a_supervisor,
+    a_killed_up_leaves_the_stack_running,
 ];
 
 /// A service that says numbers until it is stopped.
@@ -66,7 +70,7 @@ fn the_supervisor_is_killed_fifty_times() {
         eventually("status answers", || (stack.core(&["status"]).code == 0).then_some(()));
         slowest = slowest.max(began.elapsed());
         assert_eq!((stack.pid("chatty"), stack.pid("probed")), pids, "round {round}");
-        until("both are ready", || stack.core(&["status", "--check"]).code == 0);
+        stack.until_ready();
     }
     println!("slowest answer after a kill: {} ms", slowest.as_millis());
     // Within a second on a machine that does nothing else; a noisy one gets its time.
@@ -85,16 +89,15 @@ fn what_dies_without_a_supervisor_is_restarted_once() {
     stack.up();
     for round in 1..=5_u64 {
         let pid = stack.pid("mortal");
-        let supervisor = stack.supervisor();
-        let keeper = proc::Process::of(supervisor).expect("it").parent;
+        let (supervisor, keeper) = (stack.supervisor(), stack.keeper());
         // The keeper is held still, so that no supervisor is there when it dies.
-        proc::send(keeper, "STOP");
+        proc::hold(keeper);
         proc::kill(supervisor);
-        until("no supervisor runs", || proc::Process::of(supervisor).is_none_or(|one| one.state == 'Z'));
+        until("no supervisor runs", || !proc::lives(supervisor));
         stack.write("die", "");
         until("it has died", || !proc::lives(pid));
         proc::send(keeper, "CONT");
-        until("it runs again", || stack.core(&["status", "--check"]).code == 0);
+        stack.until_ready();
         let instance = stack.instance("mortal");
         assert_eq!(
             (instance["exit_code"].as_u64(), instance["restarts"].as_u64()),
@@ -111,16 +114,13 @@ fn a_killed_keeper_is_replaced() {
     stack.up();
     let pids = (stack.pid("chatty"), stack.pid("probed"));
     for _ in 0..3 {
-        let supervisor = stack.supervisor();
-        let keeper = proc::Process::of(supervisor).expect("it").parent;
+        let (supervisor, keeper) = (stack.supervisor(), stack.keeper());
         proc::kill(keeper);
+        until("those of before are gone", || !proc::lives(supervisor) && !proc::lives(keeper));
         until("another supervisor runs under another keeper", || {
-            let mut ours = stack.processes().into_iter();
-            ours.any(|one| {
-                one.args.get(1).is_some_and(|word| word == "supervise") && one.pid != supervisor && one.parent != keeper
-            })
+            proc::Process::of(stack.supervisor()).is_some_and(|one| one.parent == stack.keeper())
         });
-        until("all are ready", || stack.core(&["status", "--check"]).code == 0);
+        stack.until_ready();
         assert_eq!((stack.pid("chatty"), stack.pid("probed")), pids);
     }
     stack.ok(&["stop", "chatty"]);
@@ -135,21 +135,10 @@ fn a_killed_shim_is_replaced() {
     stack.up();
     let pids = (stack.pid("chatty"), stack.pid("probed"));
     for _ in 0..5 {
-        for pid in [pids.0, pids.1] {
-            let name = if pid == pids.0 { "core-shim chatty-0@1" } else { "core-shim probed-0@1" };
-            let shim = || {
-                stack
-                    .processes()
-                    .into_iter()
-                    .find(|one| one.args.first().is_some_and(|word| word == name))
-                    .map(|one| one.pid)
-            };
-            let before = eventually("its shim", shim);
-            proc::kill(before);
-            eventually("another shim", || shim().filter(|now| *now != before));
-        }
+        stack.kill_shim("chatty-0@1");
+        stack.kill_shim("probed-0@1");
     }
-    until("all are ready", || stack.core(&["status", "--check"]).code == 0);
+    stack.until_ready();
     assert_eq!((stack.pid("chatty"), stack.pid("probed")), pids);
     // It is still measured; its end is still seen, and what it had said is all there.
     assert!(stack.instance("probed")["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 0));
@@ -173,30 +162,46 @@ fn everything_of_ours_is_killed() {
     stack.up();
     let all: Vec<&str> = quiet.iter().map(String::as_str).chain(["chatty", "probed"]).collect();
     let pids: Vec<u32> = all.iter().map(|name| stack.pid(name)).collect();
-    let is_ours = |one: &proc::Process| {
-        let first = one.args.first().map_or("", String::as_str);
-        first.ends_with("core-shim")
-            || first.starts_with("core-shim ")
-            || one.args.get(1).is_some_and(|w| w == "supervise")
-    };
+    let sleepers = || stack.processes().into_iter().filter(|one| one.args == ["sleep", "1000"]).count();
+    until("all of them sleep", || sleepers() == quiet.len());
     for _ in 0..3 {
-        let ours: Vec<u32> = stack.processes().into_iter().filter(is_ours).map(|one| one.pid).collect();
+        let ours = stack.kill_all_of_ours();
         assert_eq!(ours.len(), all.len() + 2, "a keeper, a supervisor, and a shim for each");
-        // In one command: none of them gets to put another in its place.
-        proc::kill_all(&ours);
-        until("ours are gone", || ours.iter().all(|pid| !proc::lives(*pid)));
-        assert!(!stack.processes().iter().any(is_ours), "somebody put another in its place");
+        assert!(stack.ours().is_empty(), "somebody put another in its place");
         assert!(pids.iter().all(|pid| proc::lives(*pid)), "a service has gone with us");
         stack.up();
         until("all are known", || all.iter().zip(&pids).all(|(name, pid)| stack.instance(name)["pid"] == *pid));
     }
-    let sleepers = stack.processes().into_iter().filter(|one| one.args == ["sleep", "1000"]).count();
-    assert_eq!(sleepers, quiet.len(), "somebody was started twice");
+    assert_eq!(sleepers(), quiet.len(), "somebody was started twice");
     stack.ok(&["stop", "chatty"]);
     expect_every_number(&stack, "chatty");
     let run = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run.as_deref());
+}
+
+/// `core up` says nothing of what lives on before a shim has seen it.
+fn what_nobody_stands_over_is_not_ready() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.up();
+    let pid = stack.pid("one");
+    loop {
+        stack.kill_all_of_ours();
+        let mut up = stack.command(&["up", "-d", "--timeout", "2"]).stderr(Stdio::null()).spawn().expect("core runs");
+        stack.supervisor();
+        // The keeper is held still before it has forked the shim; else once more.
+        let keeper = stack.keeper();
+        proc::hold(keeper);
+        let is_seen = stack.ours().iter().any(|(part, _)| matches!(part, Part::Shim | Part::Unborn));
+        let code = up.wait().expect("it ends").code();
+        proc::send(keeper, "CONT");
+        until("it is taken over", || stack.instance("one")["pid"].as_u64() == Some(u64::from(pid)));
+        if !is_seen {
+            assert_eq!(code, Some(1));
+            break;
+        }
+    }
 }
 
 fn down_works_without_a_supervisor() {
@@ -206,10 +211,10 @@ fn down_works_without_a_supervisor() {
     stack.up();
     let run = stack.run_folder();
     let supervisor = stack.supervisor();
-    let keeper = proc::Process::of(supervisor).expect("it").parent;
     // Neither answers.
-    proc::send(keeper, "STOP");
+    proc::hold(stack.keeper());
     proc::kill(supervisor);
+    until("no supervisor runs", || !proc::lives(supervisor));
     stack.ok(&["down", "--kill"]);
     stack.expect_nothing_left(run.as_deref());
 }
@@ -217,13 +222,7 @@ fn down_works_without_a_supervisor() {
 fn a_killed_up_leaves_the_stack_running() {
     let stack = Stack::new();
     stack.shell("one", "exec sleep 1000", json!({}));
-    let mut up = stack
-        .command(&["up"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("core runs");
-    until("it runs", || stack.core(&["status", "--check"]).code == 0);
+    let mut up = stack.up_in_front();
     let pid = stack.pid("one");
     let _ = up.kill();
     let _ = up.wait();

@@ -4,29 +4,30 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::common::{PATIENCE, Stack, eventually, proc, until};
+use crate::common::trials::{Test, tests};
+use crate::common::{PATIENCE, Stack, proc, until};
 use crate::fixture;
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("up_and_down_leave_nothing", up_and_down_leave_nothing),
-    ("down_may_be_repeated_and_needs_no_stack", down_may_be_repeated_and_needs_no_stack),
-    ("a_second_up_is_a_client_of_the_first", a_second_up_is_a_client_of_the_first),
-    ("up_of_one_service_brings_what_it_depends_on", up_of_one_service_brings_what_it_depends_on),
-    ("stop_start_and_restart", stop_start_and_restart),
-    ("a_crash_is_restarted_and_counted", a_crash_is_restarted_and_counted),
-    ("up_says_why_a_service_fails", up_says_why_a_service_fails),
-    ("one_copied_file_is_an_installation", one_copied_file_is_an_installation),
-    ("what_was_edited_while_down_is_what_starts", what_was_edited_while_down_is_what_starts),
-    ("up_gives_a_slow_service_no_more_than_its_timeout", up_gives_a_slow_service_no_more_than_its_timeout),
-    ("a_missing_program_is_named", a_missing_program_is_named),
-    ("a_taken_port_is_named_with_its_owner", a_taken_port_is_named_with_its_owner),
-    ("a_liveness_probe_restarts", a_liveness_probe_restarts),
-    ("signals_end_the_stack_in_the_foreground", signals_end_the_stack_in_the_foreground),
-    ("signals_to_the_keeper_end_the_stack", signals_to_the_keeper_end_the_stack),
-    ("without_a_supervisor_commands_say_so", without_a_supervisor_commands_say_so),
-    ("an_edit_is_planned_and_applied", an_edit_is_planned_and_applied),
-    ("a_root_of_200_characters_works", a_root_of_200_characters_works),
-    ("secrets_are_not_shown", secrets_are_not_shown),
+pub(crate) const TESTS: &[Test] = tests![
+    up_and_down_leave_nothing,
+    down_may_be_repeated_and_needs_no_stack,
+    a_second_up_is_a_client_of_the_first,
+    up_of_one_service_brings_what_it_depends_on,
+    stop_start_and_restart,
+    a_crash_is_restarted_and_counted,
+    up_says_why_a_service_fails,
+    one_copied_file_is_an_installation,
+    what_was_edited_while_down_is_what_starts,
+    up_gives_a_slow_service_no_more_than_its_timeout,
+    a_missing_program_is_named,
+    a_taken_port_is_named_with_its_owner,
+    a_liveness_probe_restarts,
+    signals_end_the_stack_in_the_foreground,
+    signals_to_the_keeper_end_the_stack,
+    without_a_supervisor_commands_say_so,
+    an_edit_is_planned_and_applied,
+    a_root_of_200_characters_works,
+    secrets_are_not_shown,
 ];
 
 fn up_and_down_leave_nothing() {
@@ -40,7 +41,8 @@ fn up_and_down_leave_nothing() {
     assert_eq!(status["instances"].as_array().map(Vec::len), Some(2));
     let run = stack.run_folder();
     assert!(run.as_ref().is_some_and(|run| run.exists()));
-    assert!(stack.processes().len() >= 7, "{:#?}", stack.processes());
+    // The shell is there before what it starts.
+    until("all of it runs", || stack.processes().len() >= 7);
     stack.ok(&["down"]);
     stack.expect_nothing_left(run.as_deref());
 }
@@ -115,10 +117,7 @@ fn a_crash_is_restarted_and_counted() {
     stack.up();
     let first = stack.pid("one");
     proc::send(first, "SEGV");
-    let second = eventually("it runs again", || {
-        let pid = u32::try_from(stack.instance("one")["pid"].as_u64()?).ok()?;
-        (pid != first).then_some(pid)
-    });
+    let second = stack.next_pid("one", first);
     let instance = stack.instance("one");
     assert_eq!((instance["restarts"].as_u64(), instance["exit_code"].as_i64()), (Some(1), Some(139)), "{instance}");
     assert!(proc::lives(second));
@@ -137,8 +136,7 @@ fn one_copied_file_is_an_installation() {
     let said = run("up");
     assert_eq!(said.code, 0, "{said:?}");
     assert!(proc::lives(stack.pid("web")));
-    let supervisor = proc::Process::of(stack.supervisor()).expect("the supervisor");
-    assert_eq!(std::fs::read_link(format!("/proc/{}/exe", supervisor.parent)).expect("its program"), core);
+    assert_eq!(std::fs::read_link(format!("/proc/{}/exe", stack.keeper())).expect("its program"), core);
     let folder = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(folder.as_deref());
@@ -147,6 +145,7 @@ fn one_copied_file_is_an_installation() {
 /// What was written down before `down` is not started once more before the manifests have been read.
 fn what_was_edited_while_down_is_what_starts() {
     let stack = Stack::new();
+    let read = |name: &str| std::fs::read_to_string(stack.root.join(name)).unwrap_or_default();
     for version in ["one", "two", "three"] {
         stack.shell("web", &format!("echo {version} >> said; exec sleep 1000"), json!({}));
         stack.shell("once", &format!("echo {version} >> done"), json!({}));
@@ -154,9 +153,11 @@ fn what_was_edited_while_down_is_what_starts() {
             std::fs::remove_dir_all(stack.root.join("services/once")).expect("a folder");
         }
         stack.up();
+        // Ready is what was executed: it takes a moment to write.
+        let last = |name: &str| read(name).lines().last() == Some(version);
+        until("it has written", || last("said") && (version == "three" || last("done")));
         stack.ok(&["down"]);
     }
-    let read = |name: &str| std::fs::read_to_string(stack.root.join(name)).expect("the file");
     assert_eq!((read("said").as_str(), read("done").as_str()), ("one\ntwo\nthree\n", "one\ntwo\n"));
 }
 
@@ -242,13 +243,7 @@ fn signals_end_the_stack_in_the_foreground() {
     for signal in ["INT", "TERM", "HUP"] {
         let stack = Stack::new();
         stack.shell("one", "exec sleep 1000", json!({}));
-        let mut up = stack
-            .command(&["up"])
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("core runs");
-        until("it runs", || stack.core(&["status", "--check"]).code == 0);
+        let mut up = stack.up_in_front();
         let run = stack.run_folder();
         proc::send(up.id(), signal);
         let status = up.wait().expect("it ends");
@@ -262,8 +257,7 @@ fn signals_to_the_keeper_end_the_stack() {
     stack.shell("one", "exec sleep 1000", json!({}));
     stack.up();
     let run = stack.run_folder();
-    let supervisor = proc::Process::of(stack.supervisor()).expect("the supervisor");
-    proc::send(supervisor.parent, "TERM");
+    proc::send(stack.keeper(), "TERM");
     until("nothing is left", || stack.processes().is_empty());
     until("the run folder is gone", || !run.as_ref().is_some_and(|run| run.join("core.sock").exists()));
 }
@@ -339,9 +333,7 @@ fn a_root_of_200_characters_works() {
 
 fn secrets_are_not_shown() {
     let stack = Stack::new();
-    stack.write(".secrets/db", "open-sesame\n");
-    let path = stack.root.join(".secrets/db");
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+    stack.secret("db", "open-sesame\n");
     stack.service(
         "one",
         &json!({"process": {"command": "sh", "args": ["-c", "test \"$SECRET\" = open-sesame && exec sleep 1000"],

@@ -5,16 +5,17 @@ use std::process::Stdio;
 
 use serde_json::json;
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Stack, until};
 use crate::fixture;
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("lines_are_merged_in_the_order_of_time", lines_are_merged_in_the_order_of_time),
-    ("the_last_lines_are_the_last_lines", the_last_lines_are_the_last_lines),
-    ("lines_over_segments_are_whole", lines_over_segments_are_whole),
-    ("following_shows_what_comes", following_shows_what_comes),
-    ("logs_outlive_the_stack", logs_outlive_the_stack),
-    ("old_segments_go", old_segments_go),
+pub(crate) const TESTS: &[Test] = tests![
+    lines_are_merged_in_the_order_of_time,
+    the_last_lines_are_the_last_lines,
+    lines_over_segments_are_whole,
+    following_shows_what_comes,
+    logs_outlive_the_stack,
+    old_segments_go,
 ];
 
 fn lines_are_merged_in_the_order_of_time() {
@@ -100,9 +101,9 @@ fn following_shows_what_comes() {
 fn logs_outlive_the_stack() {
     let stack = Stack::new();
     stack.shell("one", "echo round; exec sleep 1000", json!({}));
-    for _ in 0..2 {
+    for round in 1..=2 {
         stack.up();
-        until("it has spoken", || !stack.lines("one").is_empty());
+        until("it has spoken", || stack.lines("one").len() >= round);
         stack.ok(&["down"]);
     }
     let said = stack.ok(&["logs"]);
@@ -119,7 +120,7 @@ fn old_segments_go() {
     stack.up();
     until("it has ended", || stack.instance("count")["phase"] == "ended");
     // A supervisor looks when it begins.
-    proc_kill_supervisor(&stack);
+    stack.kill_supervisor();
     let size = || -> u64 {
         let folder = stack.root.join(".core-stack/logs/count/count-0");
         std::fs::read_dir(folder)
@@ -132,10 +133,4 @@ fn old_segments_go() {
     until("old segments are gone", || size() < 4 << 20);
     let lines = stack.lines("count");
     assert_eq!(lines.last().map(String::as_str), Some("line 0399999"));
-}
-
-fn proc_kill_supervisor(stack: &Stack) {
-    let supervisor = stack.supervisor();
-    crate::common::proc::kill(supervisor);
-    until("another one runs", || stack.supervisor() != supervisor && stack.core(&["status"]).code == 0);
 }

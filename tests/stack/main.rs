@@ -19,17 +19,13 @@ mod notify;
 mod order;
 mod truth;
 
-use libtest_mimic::{Arguments, Trial};
+use common::trials;
 
 fn main() {
-    let words: Vec<String> = std::env::args().collect();
-    if words.get(1).is_some_and(|word| word == "fixture") {
-        fixture::run(&words[2..]);
+    if fixture::ran() {
         return;
     }
-    let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = Vec::new();
-    for (name, run) in [
+    trials::run(trials::of(&[
         lifecycle::TESTS,
         order::TESTS,
         truth::TESTS,
@@ -38,13 +34,5 @@ fn main() {
         edge::TESTS,
         notify::TESTS,
         first::TESTS,
-    ]
-    .concat()
-    {
-        trials.push(Trial::test(name, move || {
-            run();
-            Ok(())
-        }));
-    }
-    libtest_mimic::run(&arguments, trials).exit();
+    ]));
 }

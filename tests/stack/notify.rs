@@ -2,16 +2,17 @@
 
 use serde_json::json;
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Stack, eventually, proc, until};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_service_says_when_it_is_ready", a_service_says_when_it_is_ready),
-    ("what_was_said_outlives_supervisor_and_shim", what_was_said_outlives_supervisor_and_shim),
-    ("nobody_else_says_that_it_is_ready", nobody_else_says_that_it_is_ready),
-    ("a_silent_watchdog_restarts", a_silent_watchdog_restarts),
-    ("a_barrier_is_passed", a_barrier_is_passed),
-    ("a_daemon_is_followed", a_daemon_is_followed),
-    ("exit_on_failure_and_exit_on_end_end_the_stack", exit_on_failure_and_exit_on_end_end_the_stack),
+pub(crate) const TESTS: &[Test] = tests![
+    a_service_says_when_it_is_ready,
+    what_was_said_outlives_supervisor_and_shim,
+    nobody_else_says_that_it_is_ready,
+    a_silent_watchdog_restarts,
+    a_barrier_is_passed,
+    a_daemon_is_followed,
+    exit_on_failure_and_exit_on_end_end_the_stack,
 ];
 
 /// `say(TEXT)` sends a datagram to `NOTIFY_SOCKET`.
@@ -66,15 +67,9 @@ time.sleep(1000)",
     );
     stack.up();
     let pid = stack.pid("one");
-    let is_shim = |one: &proc::Process| one.args.first().is_some_and(|word| word == "core-shim one-0@1");
-    let shim = || stack.processes().into_iter().find(is_shim).map(|one| one.pid);
-    let before = eventually("its shim", shim);
-    proc::kill(before);
-    eventually("another shim", || shim().filter(|now| *now != before));
-    let supervisor = stack.supervisor();
-    proc::kill(supervisor);
-    until("another supervisor runs", || stack.supervisor() != supervisor);
-    until("all is ready", || stack.core(&["status", "--check"]).code == 0);
+    stack.kill_shim("one-0@1");
+    stack.kill_supervisor();
+    stack.until_ready();
     assert_eq!((stack.pid("one"), stack.instance("one")["restarts"].as_u64()), (pid, Some(0)));
     stack.write("go", "");
     until("the new shim hears it", || stack.instance("one")["status"] == "still heard");
@@ -125,7 +120,7 @@ time.sleep(1000)",
     let pid = stack.pid("one");
     stack.write("silence", "");
     until("it was restarted", || stack.instance("one")["restarts"] == 1);
-    until("it is ready again", || stack.core(&["status", "--check"]).code == 0);
+    stack.until_ready();
     assert!(stack.pid("one") != pid);
 }
 
@@ -195,9 +190,7 @@ fn exit_on_failure_and_exit_on_end_end_the_stack() {
         let stack = Stack::new();
         stack.shell("other", "exec sleep 1000", json!({}));
         stack.shell("one", "while ! test -e go; do sleep 0.05; done; exit 7", json!({"availability": availability}));
-        let up = stack.command(&["up"]).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
-        let mut up = up.expect("core runs");
-        until("it runs", || stack.core(&["status", "--check"]).code == 0);
+        let mut up = stack.up_in_front();
         let run = stack.run_folder();
         stack.write("go", "");
         let ended = up.wait().expect("it ends");

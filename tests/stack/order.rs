@@ -4,23 +4,24 @@ use std::fs;
 
 use serde_json::json;
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Stack, until};
 use crate::fixture;
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_dependent_starts_after_what_it_depends_on_is_ready", a_dependent_starts_after_what_it_depends_on_is_ready),
-    ("the_stack_ends_in_reverse", the_stack_ends_in_reverse),
-    ("each_condition_holds_when_it_should", each_condition_holds_when_it_should),
-    ("a_failed_one_shot_skips_its_dependent", a_failed_one_shot_skips_its_dependent),
-    ("every_probe_tells_ready_from_not_ready", every_probe_tells_ready_from_not_ready),
-    ("why_follows_a_chain_to_its_root", why_follows_a_chain_to_its_root),
-    ("readiness_lost_is_seen_and_does_not_restart", readiness_lost_is_seen_and_does_not_restart),
-    ("a_stranger_on_an_auto_port_is_no_good_answer", a_stranger_on_an_auto_port_is_no_good_answer),
+pub(crate) const TESTS: &[Test] = tests![
+    a_dependent_starts_after_what_it_depends_on_is_ready,
+    the_stack_ends_in_reverse,
+    each_condition_holds_when_it_should,
+    a_failed_one_shot_skips_its_dependent,
+    every_probe_tells_ready_from_not_ready,
+    why_follows_a_chain_to_its_root,
+    readiness_lost_is_seen_and_does_not_restart,
+    a_stranger_on_an_auto_port_is_no_good_answer,
 ];
 
 /// Appends its name to a file when it begins, and when it is asked to end.
 fn recorder(name: &str) -> String {
-    format!("echo begin {name} >> order; trap 'echo end {name} >> order; exit 0' TERM; while true; do sleep 0.05; done")
+    format!("trap 'echo end {name} >> order; exit 0' TERM; echo begin {name} >> order; while true; do sleep 0.05; done")
 }
 
 fn order(stack: &Stack) -> Vec<String> {

@@ -6,25 +6,26 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::common::trials::{Test, tests};
 use crate::common::{Stack, proc, until};
 use crate::fixture;
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("nothing_that_forks_escapes_a_stop", nothing_that_forks_escapes_a_stop),
-    ("without_a_cgroup_nothing_escapes_either", without_a_cgroup_nothing_escapes_either),
-    ("a_fork_storm_is_ended", a_fork_storm_is_ended),
-    ("term_ignored_is_followed_by_kill", term_ignored_is_followed_by_kill),
-    ("a_stopped_process_ends", a_stopped_process_ends),
-    ("leftovers_end_before_the_next_start", leftovers_end_before_the_next_start),
-    ("a_service_sees_only_its_own_descriptors", a_service_sees_only_its_own_descriptors),
-    ("a_service_has_a_clean_signal_state", a_service_has_a_clean_signal_state),
-    ("identity_limits_and_folder_are_set", identity_limits_and_folder_are_set),
-    ("a_hundred_megabytes_without_a_newline_are_kept", a_hundred_megabytes_without_a_newline_are_kept),
-    ("every_byte_of_binary_output_is_kept", every_byte_of_binary_output_is_kept),
-    ("five_hundred_ends_at_once_are_all_told", five_hundred_ends_at_once_are_all_told),
-    ("a_reused_folder_is_empty", a_reused_folder_is_empty),
-    ("what_ends_says_its_last_words", what_ends_says_its_last_words),
-    ("a_copy_that_lives_is_left_alone", a_copy_that_lives_is_left_alone),
+pub(crate) const TESTS: &[Test] = tests![
+    nothing_that_forks_escapes_a_stop,
+    without_a_cgroup_nothing_escapes_either,
+    a_fork_storm_is_ended,
+    term_ignored_is_followed_by_kill,
+    a_stopped_process_ends,
+    leftovers_end_before_the_next_start,
+    a_service_sees_only_its_own_descriptors,
+    a_service_has_a_clean_signal_state,
+    identity_limits_and_folder_are_set,
+    a_hundred_megabytes_without_a_newline_are_kept,
+    every_byte_of_binary_output_is_kept,
+    five_hundred_ends_at_once_are_all_told,
+    a_reused_folder_is_empty,
+    what_ends_says_its_last_words,
+    a_copy_that_lives_is_left_alone,
 ];
 
 /// Processes whose command line holds a word.
@@ -98,10 +99,11 @@ fn term_ignored_is_followed_by_kill() {
     let stack = Stack::new();
     stack.shell(
         "stubborn",
-        "trap '' TERM; while true; do sleep 0.1; done",
+        "trap '' TERM; echo armed; while true; do sleep 0.1; done",
         json!({"shutdown": {"timeout_seconds": 1}}),
     );
     stack.up();
+    stack.until_says("stubborn", "armed");
     let pid = stack.pid("stubborn");
     let began = Instant::now();
     stack.ok(&["stop", "stubborn"]);
@@ -115,13 +117,13 @@ fn a_stopped_process_ends() {
     let stack = Stack::new();
     stack.shell(
         "frozen",
-        "trap 'exit 5' TERM; while true; do sleep 0.05; done",
+        "trap 'exit 5' TERM; echo armed; while true; do sleep 0.05; done",
         json!({"shutdown": {"timeout_seconds": 30}}),
     );
     stack.up();
+    stack.until_says("frozen", "armed");
     let pid = stack.pid("frozen");
-    proc::send(pid, "STOP");
-    until("it is stopped", || proc::Process::of(pid).is_some_and(|one| one.state == 'T'));
+    proc::hold(pid);
     stack.ok(&["stop", "frozen"]);
     assert!(!proc::lives(pid));
     // It went on and ended by itself: it was not killed.
@@ -234,7 +236,7 @@ fn a_hundred_megabytes_without_a_newline_are_kept() {
     assert_eq!(bytes.len(), count);
     assert!(bytes.iter().all(|byte| *byte == b'x'));
     // It was never in our hands.
-    let shim = proc::Process::of(stack.pid("flood")).expect("the process").parent;
+    let shim = stack.shim("flood-0@1");
     let peak: u64 = proc::status_line(shim, "VmHWM").trim_end_matches(" kB").trim().parse().expect("a size");
     assert!(peak < 8 << 10, "the shim grew to {peak} KiB");
     assert_eq!(stack.status()["state"], "running");
@@ -308,10 +310,11 @@ fn what_ends_says_its_last_words() {
     let stack = Stack::new();
     stack.shell(
         "one",
-        "trap 'for i in $(seq 10000); do echo bye $i; done; exit 0' TERM; while true; do sleep 0.05; done",
+        "trap 'for i in $(seq 10000); do echo bye $i; done; exit 0' TERM; echo armed; while true; do sleep 0.05; done",
         json!({}),
     );
     stack.up();
+    stack.until_says("one", "armed");
     stack.ok(&["stop", "one"]);
     // The shell may say that its own child was ended, too.
     let lines: Vec<String> = stack.lines("one").into_iter().filter(|line| line.starts_with("bye")).collect();
@@ -325,25 +328,18 @@ fn a_copy_that_lives_is_left_alone() {
     stack.up();
     let pid = stack.pid("one");
     let run = stack.run_folder().expect("a run folder");
-    let kill_all_of_ours = || {
-        let is_shim = |one: &proc::Process| one.args.first().is_some_and(|word| word == "core-shim one-0@1");
-        let shim = stack.processes().into_iter().find(is_shim).expect("its shim").pid;
-        let supervisor = proc::Process::of(stack.supervisor()).expect("the supervisor");
-        for ours in [supervisor.parent, supervisor.pid, shim] {
-            proc::kill(ours);
-        }
-        until("ours are gone", || [supervisor.parent, supervisor.pid, shim].iter().all(|ours| !proc::lives(*ours)));
-    };
     let copies = || {
         let stands_here = |one: &u32| fs::read_link(format!("/proc/{one}/cwd")).is_ok_and(|cwd| cwd == stack.root);
         with_word("1000").into_iter().filter(stands_here).collect::<Vec<u32>>()
     };
-    kill_all_of_ours();
+    // The shell becomes it.
+    until("it sleeps", || copies() == [pid]);
+    stack.kill_all_of_ours();
     stack.up();
     until("it is taken over", || stack.instance("one")["pid"].as_u64() == Some(u64::from(pid)));
     assert_eq!(copies(), [pid]);
 
-    kill_all_of_ours();
+    stack.kill_all_of_ours();
     // What is left to speak of it is the lock that it holds.
     fs::remove_file(run.join("one-0@1/.core/invocation")).expect("its record");
     let said = stack.core(&["up", "-d", "--timeout", "2"]);
@@ -352,6 +348,7 @@ fn a_copy_that_lives_is_left_alone() {
 
     // When it has ended by itself, nothing is in the way any more.
     proc::kill(pid);
-    until("it runs again", || stack.core(&["status", "--check"]).code == 0);
+    stack.until_ready();
+    until("it sleeps", || !copies().is_empty());
     assert_eq!(copies().len(), 1);
 }

@@ -10,8 +10,7 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 use core_host::load;
-use core_host::paths::Paths;
-use core_manifest::ServiceName;
+use core_host::paths::{self, Paths};
 
 use crate::cli::Cli;
 use crate::exit::Exit;
@@ -71,13 +70,9 @@ pub(crate) fn profiles() -> Vec<CompletionCandidate> {
     load::profiles(&root.join("manifests")).into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// The folders of services that could be ones. Their manifests are not read: a fault in them must not hinder.
+/// Services of the stack that is meant, by the names of their folders.
 fn service_names() -> Vec<String> {
-    let entries = root().and_then(|root| std::fs::read_dir(root.join("services")).ok());
-    let names = entries.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| ServiceName::new(name).is_ok()).collect();
-    names.sort();
-    names
+    root().map(|root| paths::service_names(&root)).unwrap_or_default()
 }
 
 /// The root that was typed, else that of the environment, else the nearest one upwards.

@@ -5,6 +5,7 @@ mod commands;
 mod completion;
 mod context;
 mod exit;
+mod interrupt;
 mod reaper;
 mod render;
 

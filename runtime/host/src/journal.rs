@@ -25,6 +25,8 @@ struct Contents {
 #[derive(Clone, Debug)]
 pub struct Journal {
     path: PathBuf,
+    /// The checksum of what was written last.
+    last: String,
 }
 
 /// What was written down.
@@ -39,21 +41,25 @@ pub struct Remembered {
 impl Journal {
     /// Of a stack.
     pub fn new(paths: &Paths) -> Self {
-        Self { path: paths.state().join("state.json") }
+        Self { path: paths.state().join("state.json"), last: String::new() }
     }
 
-    /// Writes the state down.
+    /// Writes the state down, where it is another than the last one: what is synced is waited for.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn write(&self, profile: &str, saved: Saved) -> io::Result<()> {
+    pub fn write(&mut self, profile: &str, saved: Saved) -> io::Result<()> {
         let contents = Contents { version: 1, profile: profile.to_owned(), saved };
         let text = serde_json::to_string(&contents).map_err(io::Error::other)?;
+        let sum = crate::hex(&Sha256::digest(text.as_bytes()));
+        if sum == self.last && self.path.exists() {
+            return Ok(());
+        }
         let beside = self.path.with_extension("json.new");
         // It holds the environment of services, so it is readable by nobody else.
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         // The checksum first, so that a torn file is told by its first line.
-        writeln!(file, "{}", crate::hex(&Sha256::digest(text.as_bytes())))?;
+        writeln!(file, "{sum}")?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         let before = self.path.with_extension("json.before");
@@ -63,6 +69,7 @@ impl Journal {
         if let Some(folder) = self.path.parent() {
             File::open(folder)?.sync_all()?;
         }
+        self.last = sum;
         Ok(())
     }
 
@@ -97,11 +104,13 @@ mod tests {
     #[test]
     fn a_torn_state_is_refused_and_the_one_before_is_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal { path: folder.path().join("state.json") };
+        let mut journal = Journal { path: folder.path().join("state.json"), last: String::new() };
         assert!(journal.read().is_none());
         journal.write("local", Saved::default()).unwrap();
         journal.write("production", Saved::default()).unwrap();
         assert_eq!(journal.read().unwrap().profile, "production");
+        // The same once more is not written once more: the one before it is still the other one.
+        journal.write("production", Saved::default()).unwrap();
         let whole = fs::read(&journal.path).unwrap();
         for length in (0..whole.len()).step_by(7) {
             fs::write(&journal.path, &whole[..length]).unwrap();

@@ -13,12 +13,15 @@ use core_shim::wire::{FrameBuffer, Life, Report, Request, Scope};
 use core_shim::{guard, sys, tree};
 use nix::libc;
 
+use crate::ended;
 use crate::paths::Paths;
 
 /// How long services are given before they are killed. Their manifests may be gone; this is the common default.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a killed tree may take to vanish.
 const KILLED: Duration = Duration::from_secs(10);
+/// How long until one looks again for what was forked meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How that went.
 #[derive(Debug, Default)]
@@ -142,12 +145,13 @@ fn kill_unattended(place: &Place) -> bool {
             return true;
         }
         let still = guard::marked(&record.mark);
-        for (pid, handle) in handles {
-            if still.contains(&pid) {
-                tree::send(&handle, libc::SIGKILL);
+        for (pid, handle) in &handles {
+            if still.contains(pid) {
+                tree::send(handle, libc::SIGKILL);
             }
         }
-        std::thread::sleep(Duration::from_millis(50));
+        // What has ended shows itself by its descriptor; what can be told by its record alone, by the next look.
+        ended::any_within(&handles.iter().map(|(_, handle)| handle).collect::<Vec<_>>(), LOOK_AGAIN);
     }
     false
 }

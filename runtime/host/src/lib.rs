@@ -6,6 +6,7 @@ pub mod compose;
 pub mod deps;
 pub mod doctor;
 pub mod edge;
+mod ended;
 pub mod journal;
 pub mod last_resort;
 pub mod launch;
@@ -15,9 +16,9 @@ pub mod metrics;
 mod net;
 pub mod paths;
 pub mod probes;
+pub mod shell;
 pub mod shims;
 mod supervise;
-
 mod users;
 
 pub use supervise::supervise;

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
+use core_manifest::ServiceName;
 use sha2::{Digest, Sha256};
 
 /// What `statfs` calls a tmpfs.
@@ -61,6 +62,11 @@ impl Paths {
         let linked = linked.filter(|target| target.ends_with(&hash) && is_private(target).is_ok());
         let run = linked.unwrap_or_else(|| base().join(&hash));
         Ok(Self { root, hash, run })
+    }
+
+    /// Names of the folders in `services` that could be services, in order. Their manifests are not read.
+    pub fn service_names(&self) -> Vec<String> {
+        service_names(&self.root)
     }
 
     /// `.core-stack`.
@@ -122,6 +128,16 @@ impl Paths {
     pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
+}
+
+/// Names of the folders below a root's `services` that could be services, in order. Their manifests are not read: a
+/// fault in them must not hinder whoever only wants to know what there is.
+pub fn service_names(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root.join("services")).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| ServiceName::new(name).is_ok()).collect();
+    names.sort();
+    names
 }
 
 /// The folder in which run folders are made: on a tmpfs that is ours, where there is one.

@@ -1,7 +1,9 @@
 //! `core graph`
 
-use core_host::client::ClientError;
-use core_host::journal::Journal;
+use core_host::api;
+use core_host::client::{self, ClientError};
+use core_host::paths::Paths;
+use hyper::Method;
 
 use super::{ask_status, tell};
 use crate::cli::{GraphArgs, GraphFormat};
@@ -15,22 +17,13 @@ pub(crate) async fn run(context: &Context, args: &GraphArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    // Of a stack that runs, what it runs by; an edit that was not applied is no part of it yet.
-    let graph = match ask_status(&paths).await {
-        Ok(status) => Journal::new(&paths)
-            .read()
-            .map(|remembered| remembered.saved.topology())
-            .filter(|topology| !topology.services.is_empty())
-            .map(|topology| Graph::of(&topology, Some(&status))),
-        Err(ClientError::NoSupervisor) => None,
-        Err(error) => return tell(&error),
-    };
-    let graph = match graph {
-        Some(graph) => graph,
-        None => match context.load(&paths) {
-            Ok(stack) => Graph::of(&stack.topology, None),
+    let graph = match running(&paths).await {
+        Ok(Some(graph)) => graph,
+        Ok(None) => match context.load(&paths) {
+            Ok(stack) => Graph::of(api::Graph::of(&stack.topology), None),
             Err(exit) => return exit,
         },
+        Err(error) => return tell(&error),
     };
     let lines = match args.format {
         GraphFormat::Text => graph.text(),
@@ -39,4 +32,15 @@ pub(crate) async fn run(context: &Context, args: &GraphArgs) -> Exit {
     };
     render::lines(&lines);
     Exit::Ok
+}
+
+/// That of a stack that runs.
+async fn running(paths: &Paths) -> Result<Option<Graph>, ClientError> {
+    let status = match ask_status(paths).await {
+        Ok(status) => status,
+        Err(ClientError::NoSupervisor) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let graph: api::Graph = client::call(&paths.socket(), Method::GET, "/v1/graph", &()).await?;
+    Ok(Some(graph).filter(|graph| !graph.services.is_empty()).map(|graph| Graph::of(graph, Some(&status))))
 }

@@ -1,7 +1,7 @@
 //! `core lock`
 
 use core_host::deps::{self, LockFile, Progress};
-use core_host::load::{Wanted, lands_in_dep};
+use core_host::load::Wanted;
 use core_manifest::name;
 
 use crate::cli::LockArgs;
@@ -16,8 +16,8 @@ pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
         Err(exit) => return exit,
     };
     // Builds are named by their inputs; there is nothing to lock.
-    let is_fetched = |wanted: &Wanted| lands_in_dep(&wanted.source) && !wanted.source.is_built();
-    let fetched: Vec<(&String, &Wanted)> = stack.wanted.iter().filter(|(_, wanted)| is_fetched(wanted)).collect();
+    let fetched: Vec<(&String, &Wanted)> =
+        stack.wanted.iter().filter(|(_, wanted)| !wanted.source.is_built()).collect();
     let known: Vec<&str> = fetched.iter().map(|(_, wanted)| wanted.binary.as_str()).collect();
     if let Some(unknown) = args.names.iter().find(|name| !known.contains(&name.as_str())) {
         render::error(&format!("no binary `{unknown}` is fetched here"));

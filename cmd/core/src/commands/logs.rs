@@ -61,11 +61,7 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
 fn check_services(paths: &Paths, selection: &Selection) -> Result<(), Exit> {
     let is_known = |name: &str| paths.logs().join(name).is_dir() || paths.root.join("services").join(name).is_dir();
     match selection.services.iter().find(|name| !is_known(name)) {
-        Some(unknown) => {
-            let known = std::fs::read_dir(paths.root.join("services")).into_iter().flatten().flatten();
-            let known: Vec<String> = known.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-            Err(tell_unknown(unknown, known.iter().map(String::as_str)))
-        }
+        Some(unknown) => Err(tell_unknown(unknown, paths.service_names().iter().map(String::as_str))),
         None => Ok(()),
     }
 }

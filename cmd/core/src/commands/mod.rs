@@ -74,6 +74,12 @@ pub(crate) fn tell_unknown<'a>(unknown: &str, known: impl Iterator<Item = &'a st
     Exit::Usage
 }
 
+/// That nobody could ask this command to end.
+pub(crate) fn tell_no_signals(error: &std::io::Error) -> Exit {
+    render::error(&format!("signals cannot be waited for: {error}"));
+    Exit::Failed
+}
+
 /// What went wrong with the line to the supervisor.
 pub(crate) fn tell(error: &ClientError) -> Exit {
     match error {

@@ -9,6 +9,7 @@ use core_engine::ids::Generation;
 use core_host::deps::{self, Progress};
 use core_host::load::Stack;
 use core_host::paths::Paths;
+use core_host::shell::quoted;
 use core_host::shims::{Environment, InstanceFill, fill_of};
 use core_manifest::{Identifier, ServiceSpec, name};
 
@@ -54,14 +55,7 @@ pub(crate) async fn run(context: &Context, words: &[OsString]) -> Exit {
 /// Neither a command nor a service: says what was probably meant.
 fn unknown(context: &Context, first: &str, verb: &str) -> Exit {
     use clap::CommandFactory;
-    let services: Vec<String> = context
-        .paths()
-        .ok()
-        .and_then(|paths| std::fs::read_dir(paths.root.join("services")).ok())
-        .into_iter()
-        .flat_map(Iterator::flatten)
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let services = context.paths().map(|paths| paths.service_names()).unwrap_or_default();
     if services.iter().any(|service| service == first) {
         render::error(&match verb {
             "" => format!("`core {first}` wants one more word"),
@@ -126,15 +120,6 @@ fn command_line(spec: &ServiceSpec, fill: &InstanceFill) -> String {
     }
     words.extend(spec.args.iter().map(|arg| arg.fill(fill)));
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 /// Runs the service here, in the foreground, with its environment and its folder, and without the rest of the stack.

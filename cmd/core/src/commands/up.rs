@@ -9,13 +9,13 @@ use core_host::launch::{self, Launch};
 use core_host::logs::Selection;
 use core_host::paths::Paths;
 use core_manifest::ServiceName;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logs::{Printer, follow};
-use super::{ask_operation, ask_status, begin, down, tell, tell_failure, tell_unknown};
+use super::{ask_operation, ask_status, begin, down, tell, tell_failure, tell_no_signals, tell_unknown};
 use crate::cli::UpArgs;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::reaper::Reaper;
 use crate::render::progress::Progress;
 use crate::render::{self, BOLD, DIM, GREEN, styled};
@@ -31,10 +31,7 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
     let began = Instant::now();
     let (mut interrupt, keeper) = match (Interrupt::new(), start(context, &paths, args).await) {
         (Ok(interrupt), Ok(keeper)) => (interrupt, keeper),
-        (Err(error), _) => {
-            render::error(&format!("signals cannot be waited for: {error}"));
-            return Exit::Failed;
-        }
+        (Err(error), _) => return tell_no_signals(&error),
         (_, Err(exit)) => return exit,
     };
     tokio::select! {
@@ -156,23 +153,5 @@ async fn leave(paths: &Paths, ours: bool, interrupt: &mut Interrupt) -> Exit {
     tokio::select! {
         exit = down::end(paths, false) => exit,
         () = interrupt.next() => down::end(paths, true).await,
-    }
-}
-
-/// The signals that mean: enough.
-struct Interrupt([Signal; 3]);
-
-impl Interrupt {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
-    }
-
-    async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
     }
 }

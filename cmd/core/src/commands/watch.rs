@@ -8,12 +8,12 @@ use core_host::client::{self, ClientError};
 use core_host::last_resort;
 use core_host::paths::Paths;
 use hyper::Method;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ask_status, status, tell};
+use super::{ask_status, status, tell, tell_no_signals};
 use crate::cli::StatusArgs;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::render::frame::Frame;
 use crate::render::{DIM, YELLOW, styled};
 
@@ -29,15 +29,15 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else { return Exit::Failed };
+    let mut interrupt = match Interrupt::new() {
+        Ok(interrupt) => interrupt,
+        Err(error) => return tell_no_signals(&error),
+    };
     let mut frame = Frame::new();
     tokio::select! {
         exit = watch(&paths, args.json, &mut frame) => exit,
         // It was asked to end, and that is how it ends.
-        _ = interrupt.recv() => Exit::Ok,
-        _ = terminate.recv() => Exit::Ok,
-        _ = hangup.recv() => Exit::Ok,
+        () = interrupt.next() => Exit::Ok,
     }
 }
 

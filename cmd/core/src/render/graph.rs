@@ -1,14 +1,11 @@
-//! The services and what they depend on, as a tree, as Mermaid and as DOT. Pure: from a topology, and the phases where
-//! it runs, to lines.
+//! The services and what they depend on, as a tree, as Mermaid and as DOT. Pure: from what
+//! the supervisor or the manifests say, and the phases where it runs, to lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anstyle::Style;
-use core_engine::Topology;
 use core_engine::phase::PhaseName;
-use core_host::api::{InstanceStatus, Status};
-use core_manifest::ServiceSpec;
-use core_manifest::spec::Route;
+use core_host::api::{self, GraphService, InstanceStatus, Status};
 
 use super::{BOLD, DIM, GREEN, RED, YELLOW, phase_style, styled};
 
@@ -24,7 +21,7 @@ struct Node {
     replicas: u32,
     disabled: bool,
     /// What it depends on, and until when it waits.
-    depends_on: Vec<(String, &'static str)>,
+    depends_on: Vec<(String, String)>,
     /// What the edge sends to it, in words.
     routes: Vec<String>,
     /// How it stands, where it runs.
@@ -32,17 +29,17 @@ struct Node {
 }
 
 impl Graph {
-    /// Of a topology; with the phases, where it runs.
-    pub(crate) fn of(topology: &Topology, status: Option<&Status>) -> Self {
-        let edge = topology.edge().map(|spec| spec.name.to_string());
-        let node = |spec: &ServiceSpec| Node {
-            replicas: spec.replicas,
-            disabled: spec.disabled,
-            depends_on: spec.depends_on.iter().map(|(name, condition)| (name.to_string(), condition.word())).collect(),
-            routes: spec.route.iter().filter(|_| edge.is_some()).flat_map(routes).collect(),
-            phase: status.and_then(|status| phase(&status.instances, spec.name.as_str())),
+    /// With the phases, where it runs.
+    pub(crate) fn of(graph: api::Graph, status: Option<&Status>) -> Self {
+        let edge = graph.services.iter().find(|one| one.is_edge).map(|one| one.service.clone());
+        let node = |one: GraphService| Node {
+            replicas: one.replicas,
+            disabled: one.disabled,
+            depends_on: one.depends_on.into_iter().map(|on| (on.service, on.condition)).collect(),
+            routes: one.routes,
+            phase: status.and_then(|status| phase(&status.instances, &one.service)),
         };
-        let nodes = topology.services.values().map(|spec| (spec.name.to_string(), node(spec))).collect();
+        let nodes = graph.services.into_iter().map(|one| (one.service.clone(), node(one))).collect();
         Self { nodes, edge }
     }
 
@@ -179,13 +176,6 @@ impl Node {
         let name = std::iter::once(name.to_owned()).chain(self.copies()).collect::<Vec<_>>().join(" ");
         std::iter::once(name).chain(self.state().map(|(word, _)| word)).collect()
     }
-}
-
-/// What a route takes, as people write it: `example.com/api`.
-fn routes(route: &Route) -> Vec<String> {
-    let or = |all: &[String], one: &str| if all.is_empty() { vec![one.to_owned()] } else { all.to_vec() };
-    let (hosts, paths) = (or(&route.hosts, ""), or(&route.paths, "/"));
-    hosts.iter().flat_map(|host| paths.iter().map(move |path| format!("{host}{path}"))).collect()
 }
 
 /// How a service stands: the phase of its instances, and how many are in it where they differ.

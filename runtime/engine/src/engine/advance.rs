@@ -60,10 +60,10 @@ impl Engine {
     }
 
     fn try_start(&mut self, id: &InstanceId) {
-        let instance = &self.instances[id];
-        if !self.informed || !(self.heard || mutated!(self, StartUnheard)) {
+        if !self.may_start() {
             return;
         }
+        let instance = &self.instances[id];
         let needed: Vec<(String, bool)> = self
             .missing_binaries(instance)
             .into_iter()

@@ -7,7 +7,7 @@ use core_manifest::ServiceName;
 
 use super::operation::{Goal, Operation};
 use super::service::Operator;
-use super::{Down, Engine};
+use super::{Basis, Down, Engine};
 use crate::event::Command;
 use crate::ids::InstanceId;
 use crate::phase::{EndReason, Phase};
@@ -44,7 +44,7 @@ impl Engine {
     }
 
     fn up(&mut self, services: &[ServiceName], timeout: Option<Duration>) -> Operation {
-        if !self.informed {
+        if self.basis == Basis::Nothing {
             return Operation::failed("the manifests are broken".into());
         }
         if let Some(unknown) = self.unknown(services) {
@@ -189,7 +189,8 @@ impl Engine {
         format!("there is no service `{name}`{guess}")
     }
 
-    fn topology(&self) -> Topology {
+    /// The services as they are wanted now.
+    pub fn topology(&self) -> Topology {
         Topology {
             services: self.services.iter().map(|(name, service)| (name.clone(), service.spec.clone())).collect(),
         }

@@ -7,7 +7,7 @@ use core_manifest::{Problem, ServiceName, ServiceSpec};
 
 use super::instance::Instance;
 use super::service::{Service, Stage};
-use super::{Binary, Engine, mutated};
+use super::{Basis, Binary, Engine, mutated};
 use crate::event::Loaded;
 use crate::ids::InstanceId;
 use crate::plan::{Change, Plan, plan};
@@ -16,9 +16,7 @@ use crate::topology::Topology;
 impl Engine {
     pub(super) fn loaded(&mut self, loaded: &Loaded) {
         let topology = &loaded.topology;
-        let first = !self.informed;
-        self.informed = true;
-        self.heard = true;
+        let first = std::mem::replace(&mut self.basis, Basis::Manifests) == Basis::Nothing;
         self.given_ports.clone_from(&loaded.ports);
         self.range = loaded.range.clone();
         self.problems.clear();
@@ -72,8 +70,8 @@ impl Engine {
     /// Broken manifests: what was wanted before is still wanted.
     pub(super) fn rejected(&mut self, problems: &[Problem]) {
         self.problems = problems.to_vec();
-        if !self.heard {
-            self.heard = true;
+        if self.basis == Basis::Memory {
+            self.basis = Basis::Manifests;
             self.dirty.extend(self.instances.keys().cloned());
         }
     }

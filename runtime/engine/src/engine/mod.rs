@@ -64,16 +64,25 @@ struct Down {
     kill: bool,
 }
 
+/// Where it is known from what is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Basis {
+    /// It is not known: what runs is left alone.
+    #[default]
+    Nothing,
+    /// It was written down by an engine before this one, and may not be wanted any more: what runs is kept, and nothing
+    /// is started.
+    Memory,
+    /// The manifests were read, or found broken: then what was written down counts.
+    Manifests,
+}
+
 /// The state of everything.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     now: Time,
     generation: Generation,
-    /// What is wanted is known: from what was written down, or from the manifests.
-    informed: bool,
-    /// The manifests were read, or found broken, since this engine began. Until then what runs is kept, and nothing is
-    /// started: what was written down may not be wanted any more.
-    heard: bool,
+    basis: Basis,
     services: BTreeMap<ServiceName, Service>,
     instances: BTreeMap<InstanceId, Instance>,
     /// Who waits for whom, of any spec that counts. May name more than is true now.
@@ -128,6 +137,11 @@ impl Engine {
             actions.insert(0, Action::Save);
         }
         actions
+    }
+
+    /// Whether anything may be started by what is known.
+    fn may_start(&self) -> bool {
+        self.basis == Basis::Manifests || (self.basis == Basis::Memory && mutated!(self, StartUnheard))
     }
 
     /// When `step` is to be called with a `Tick` at the latest.

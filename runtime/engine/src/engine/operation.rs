@@ -7,7 +7,7 @@ use core_manifest::ServiceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::instance::Instance;
+use super::instance::{Instance, Shim};
 use super::waiting::WaitingOn;
 use super::{Binary, Engine};
 use crate::ids::InvocationId;
@@ -197,6 +197,8 @@ impl Engine {
             let good_end =
                 instance.last_exit.is_some_and(|exit| exit.code().is_some_and(|code| instance.spec.is_success(code)));
             match &instance.phase {
+                // Nobody has seen it yet: whether it lives is what its next shim says.
+                Phase::Ready { .. } if instance.shim == Shim::Lost => all_there = false,
                 Phase::Ready { .. } | Phase::Ended(EndReason::Disabled) => {}
                 Phase::Ended(EndReason::Exit) if good_end => {}
                 Phase::Ended(EndReason::Exit) => {

@@ -7,7 +7,7 @@ use core_manifest::{ServiceName, ServiceSpec};
 
 use super::instance::{Instance, Shim};
 use super::service::{Rollout, Service, Stage};
-use super::{Down, Engine, mutated};
+use super::{Basis, Down, Engine, mutated};
 use crate::action::Action;
 use crate::event::{Found, Life};
 use crate::ids::InstanceId;
@@ -39,13 +39,13 @@ impl Engine {
                 }
             }
         }
-        if self.informed {
+        if self.basis != Basis::Nothing {
             self.ensure_slots();
         }
     }
 
     fn remember(&mut self, saved: &Saved) {
-        self.informed = true;
+        self.basis = Basis::Memory;
         self.generation = self.generation.max(saved.generation);
         self.selected.clone_from(&saved.selected);
         self.given_ports = saved.ports();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use core_manifest::{Identifier, Problem, ServiceName};
 
-use super::instance::Instance;
+use super::instance::{Instance, Shim};
 use super::waiting::WaitingOn;
 use super::want::Want;
 use super::{Binary, Engine};
@@ -191,6 +191,8 @@ impl Engine {
         let mut state = ServiceState::Good;
         for instance in self.instances_of(name).filter(|instance| instance.id.generation == serving) {
             state = state.max(match &instance.phase {
+                // Whether it lives is what its next shim says.
+                Phase::Ready { .. } if instance.shim == Shim::Lost => ServiceState::OnTheWay,
                 Phase::Ready { .. } => ServiceState::Good,
                 Phase::Ended(EndReason::Exit) if instance.ended_well() => ServiceState::Good,
                 Phase::Ended(_) | Phase::GaveUp | Phase::Backoff { .. } => ServiceState::Bad,

@@ -57,7 +57,7 @@ enum Holds {
 impl Engine {
     /// Everything that keeps an instance from starting.
     pub(super) fn waiting_on(&self, instance: &Instance) -> Vec<WaitingOn> {
-        if !self.informed || !(self.heard || mutated!(self, StartUnheard)) {
+        if !self.may_start() {
             return vec![WaitingOn::Manifests];
         }
         let mut all = Vec::new();

@@ -5,7 +5,7 @@ use core_manifest::spec::Kind;
 
 use super::instance::Instance;
 use super::service::{Operator, Service};
-use super::{Engine, mutated};
+use super::{Basis, Engine, mutated};
 use crate::ids::InstanceId;
 use crate::phase::StopReason;
 
@@ -27,7 +27,7 @@ impl Engine {
         }
         let Some(service) = self.services.get(instance.id.service()) else {
             // Without manifests, what runs is left alone.
-            return if self.informed { Want::Stop(StopReason::Removed) } else { Want::Keep };
+            return if self.basis == Basis::Nothing { Want::Keep } else { Want::Stop(StopReason::Removed) };
         };
         let generation = instance.id.generation;
         let serves_on = service.rollout.as_ref().is_some_and(|rollout| rollout.born == generation);

@@ -42,23 +42,19 @@ impl Engine {
         let Some(instance) = self.instances.get(id) else { return };
         let view = self.view_of(instance);
         let others: BTreeSet<ServiceName> = view.waiting_on.iter().filter_map(|one| one.service.clone()).collect();
-        // Of a service that is waited for, those replicas that are as they should be are not the reason.
+        // Where it is an end that is waited for, whoever has not ended is the reason; else whoever is not ready.
+        let ends = |other: &InstanceId| {
+            view.waiting_on.iter().any(|one| one.condition.is_none() && one.service.as_ref() == Some(other.service()))
+        };
         let causes: Vec<InstanceId> = others
             .iter()
             .flat_map(|other| self.instances_of(other))
-            .filter(|other| other.id != *id && (!other.is_ready() || self.holds_back(&view, &other.id)))
+            .filter(|other| other.id != *id && (!other.is_ready() || ends(&other.id)))
             .map(|other| other.id.clone())
             .collect();
         steps.push(WhyStep { depth, instance: view, is_root: causes.is_empty() });
         for cause in causes {
             self.follow(&cause, depth + 1, seen, steps);
         }
-    }
-
-    /// Whether a ready instance is what another waits for: that it ends.
-    fn holds_back(&self, view: &InstanceView, other: &InstanceId) -> bool {
-        let ends =
-            view.waiting_on.iter().any(|one| one.condition.is_none() && one.service.as_ref() == Some(other.service()));
-        ends && self.instances.contains_key(other)
     }
 }

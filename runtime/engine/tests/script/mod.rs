@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use core_engine::action::Action;
+use core_engine::engine::OperationState;
 use core_engine::event::{Command, Event, Found, Life, Loaded, ProbeKind};
 use core_engine::exit::{Exit, Failure};
 use core_engine::{Engine, InvocationId, Saved, Time, Topology};
@@ -168,6 +169,10 @@ impl Run {
             "prepared" => Event::Prepared { folder: rest[0].into(), result: Ok(()) },
             "unprepared" => Event::Prepared { folder: rest[0].into(), result: Err(text()) },
             "advance" => return self.advance(rest[0]),
+            "outcome" => {
+                self.outcome();
+                return Ok(());
+            }
             "show" => {
                 self.show();
                 return Ok(());
@@ -220,6 +225,17 @@ impl Run {
             let line = format!("problem: {problem}");
             self.say(&line);
         }
+    }
+
+    /// How the last command stands.
+    fn outcome(&mut self) {
+        let line = match self.engine.operation(self.operations).map(|operation| &operation.state) {
+            None => "no command".to_owned(),
+            Some(OperationState::Running) => "under way".to_owned(),
+            Some(OperationState::Done) => "done".to_owned(),
+            Some(OperationState::Failed { message, .. }) => format!("failed: {message}"),
+        };
+        self.say(&line);
     }
 
     fn plan(&mut self) {

@@ -1,6 +1,7 @@
 //! Control: HTTP/1.1 with JSON on a unix socket that only we may open. The types are what is promised; a snapshot of
 //! their schema pins them.
 
+mod graph;
 mod server;
 mod types;
 
@@ -10,6 +11,7 @@ use core_engine::plan::Plan;
 use core_manifest::{Problem, ServiceName};
 use tokio::sync::oneshot;
 
+pub use graph::{Graph, GraphDependency, GraphService};
 pub use server::{Server, schema};
 pub use types::{
     Accepted, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status,
@@ -22,6 +24,8 @@ pub enum Ask {
     Status(oneshot::Sender<Box<Answer>>),
     /// What keeps a service from being ready; or that there is no such service.
     Why(ServiceName, oneshot::Sender<Result<Vec<WhyStep>, String>>),
+    /// The services and what leads from one to another.
+    Graph(oneshot::Sender<Graph>),
     /// Carry out a command; the answer is the number of the operation.
     Command(Command, oneshot::Sender<u64>),
     /// How an operation stands.

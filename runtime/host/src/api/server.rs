@@ -25,6 +25,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Ask;
+use super::graph::Graph;
 use super::types::{
     Accepted, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
@@ -86,6 +87,7 @@ impl Server {
         let app = Router::new()
             .route("/v1/status", get(status))
             .route("/v1/why/{service}", get(why))
+            .route("/v1/graph", get(graph))
             .route("/v1/plan", get(plan))
             .route("/v1/logs", get(lines))
             .route("/v1/up", post(up))
@@ -153,6 +155,10 @@ async fn why(State(server): State<Server>, Path(service): Path<String>) -> Answe
         Ok(steps) => Ok(Json(Why { service, steps })),
         Err(message) => Err(failure(StatusCode::NOT_FOUND, "unknown-service", &message)),
     }
+}
+
+async fn graph(State(server): State<Server>) -> Answered<Json<Graph>> {
+    Ok(Json(server.ask(Ask::Graph).await?))
 }
 
 async fn plan(State(server): State<Server>) -> Answered<Json<PlanAnswer>> {
@@ -339,6 +345,7 @@ pub fn schema() -> serde_json::Value {
         accepted: Accepted,
         operation: OperationStatus,
         why: Why,
+        graph: Graph,
         plan: PlanAnswer,
         failure: Failure,
         problem: Problem,

@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 use super::extra;
 use super::probe::{Asker, whole};
 use super::slot::Slot;
-use super::text::{Text, quoted};
+use super::text::Text;
 use crate::load::Marks;
+use crate::shell::quoted;
 
 /// What a process is made of.
 pub(super) struct Making<'a> {

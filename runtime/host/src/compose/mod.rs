@@ -18,4 +18,5 @@ mod write;
 mod yaml;
 
 pub use project::{File, Project, project};
-pub use write::{Writer, write};
+pub(crate) use write::Writer;
+pub use write::write;

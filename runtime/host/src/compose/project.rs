@@ -12,9 +12,10 @@ use serde_json::{Map, Value, json};
 
 use super::entry::{self, Making};
 use super::slot::{self, Ports, Slot};
-use super::text::{Text, quoted};
+use super::text::Text;
 use super::yaml;
 use crate::load::{self, Marked, Stack};
+use crate::shell::quoted;
 
 /// The stack as a project of process-compose.
 #[derive(Clone, Debug)]

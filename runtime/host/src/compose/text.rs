@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::yaml;
 use crate::load::{Marks, Piece};
+use crate::shell::quoted;
 
 /// Text in which variables stand for the values that came from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,13 +90,4 @@ impl Text {
         let text: String = parts.collect();
         Value::String(if self.has_variables() { yaml::as_block(&text) } else { text })
     }
-}
-
-/// Plain text as a word of a shell line.
-pub(super) fn quoted(text: &str) -> String {
-    let is_safe = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
-    if !text.is_empty() && text.chars().all(is_safe) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

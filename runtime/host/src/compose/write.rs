@@ -4,44 +4,43 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 
 use super::{Project, project};
 use crate::load::Stack;
 use crate::paths::Paths;
 
-/// Writes the file of a stack beside the loop; of several that are under way only the newest is written.
-#[derive(Clone, Debug, Default)]
-pub struct Writer(Arc<Turns>);
-
-#[derive(Debug, Default)]
-struct Turns {
-    newest: AtomicU64,
-    writing: Mutex<()>,
-}
+/// Writes the file beside the loop, from a thread of its own that ends with this value.
+#[derive(Debug)]
+pub(crate) struct Writer(Sender<Arc<Stack>>);
 
 impl Writer {
-    /// Begins to write the file.
-    pub fn begin(&self, paths: &Paths, stack: Arc<Stack>) {
-        let (turns, paths) = (self.0.clone(), paths.clone());
-        let number = turns.newest.fetch_add(1, Ordering::Relaxed) + 1;
-        let is_newest = move |turns: &Turns| turns.newest.load(Ordering::Relaxed) == number;
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has none.
+    pub(crate) fn new(paths: &Paths) -> io::Result<Self> {
+        let (sender, stacks) = mpsc::channel::<Arc<Stack>>();
+        let paths = paths.clone();
         let work = move || {
             // Nobody waits for the file; what is started meanwhile comes first. (This is of this thread alone.)
             let _ = rustix::process::nice(19);
-            let project = make(&paths, &stack);
-            let writing = turns.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            if is_newest(&turns)
-                && let Err(message) = project.and_then(|project| put(&paths, &project))
-            {
-                crate::say(&message);
+            while let Ok(stack) = stacks.recv() {
+                // Of several that wait, the newest is all that matters.
+                let newest = stacks.try_iter().last().unwrap_or(stack);
+                if let Err(message) = write(&paths, &newest) {
+                    crate::say(&message);
+                }
             }
-            drop(writing);
         };
-        if let Err(error) = std::thread::Builder::new().name("topology".into()).spawn(work) {
-            crate::say(&format!("process-compose.yaml is not written: {error}"));
-        }
+        std::thread::Builder::new().name("topology".into()).spawn(work)?;
+        Ok(Self(sender))
+    }
+
+    /// Has the file of a stack written.
+    pub(crate) fn begin(&self, stack: Arc<Stack>) {
+        let _ = self.0.send(stack);
     }
 }
 

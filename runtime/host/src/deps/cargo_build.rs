@@ -7,17 +7,10 @@ use core_manifest::manifest::Source;
 
 use super::log::Log;
 use super::work::Work;
-use super::{Progress, lock_folder, run};
-use crate::load::Wanted;
-use crate::paths::Paths;
+use super::{Landing, lock_folder, run};
 
-pub(super) async fn build(
-    paths: &Paths,
-    folder: &str,
-    wanted: &Wanted,
-    scratch: &Path,
-    progress: &Progress,
-) -> Result<(), String> {
+pub(super) async fn build(landing: &Landing<'_>) -> Result<(), String> {
+    let Landing { paths, wanted, scratch, .. } = landing;
     let (Source::CargoBuild { path, package, profile, .. }, Some(bin)) = (&wanted.source, &wanted.program) else {
         return Err("it is no crate".into());
     };
@@ -28,16 +21,16 @@ pub(super) async fn build(
     let cache = paths.dep().join(".cache").join(format!("cargo-{}", wanted.binary));
     fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
     let lock = cache.join("lock");
-    progress.say(folder, "waiting for another build");
+    landing.say("waiting for another build");
     let turn = tokio::task::spawn_blocking(move || lock_folder(&lock)).await.map_err(|error| error.to_string())?;
     let _turn = turn.map_err(|error| format!("its lock cannot be taken: {error}"))?;
-    progress.say(folder, "copying sources");
+    landing.say("copying sources");
     let work = Work::copy(paths, wanted, cache.join("work"))?;
     let target = cache.join("target");
     for old in places(&target, profile, bin) {
         let _ = fs::remove_file(old);
     }
-    progress.say(folder, "building");
+    landing.say("building");
     let at = work.folder(path)?;
     let mut command = run::command(cargo);
     command.args(["build", "--color=never"]).arg(format!("--bin={bin}")).arg(format!("--profile={profile}"));
@@ -46,8 +39,8 @@ pub(super) async fn build(
     if work.upwards(&at, "Cargo.lock").is_some() {
         command.arg("--locked");
     }
-    command.arg("--target-dir").arg(&target).current_dir(&at).env("TMPDIR", super::temporary(scratch)?);
-    Log::begin(paths, folder).await?.run("building", &mut command).await?;
+    command.arg("--target-dir").arg(&target).current_dir(&at).env("TMPDIR", landing.temporary()?);
+    Log::begin(paths, landing.folder).await?.run("building", &mut command).await?;
     let made = places(&target, profile, bin).into_iter().find(|path| path.is_file());
     let made = made.ok_or_else(|| format!("cargo made no program `{bin}`"))?;
     fs::copy(made, scratch.join(bin)).map_err(|error| format!("`{bin}` cannot be put in its place: {error}"))?;

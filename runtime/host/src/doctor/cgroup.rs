@@ -1,12 +1,12 @@
 //! Cgroups of version 2: whether we may make one, be born into it, and end all of it at once.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use core_shim::cgroup::{self, Cgroup};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::sys::wait::{WaitStatus, waitpid};
 
 use super::Finding;
 use super::kernel::child;
@@ -80,28 +80,25 @@ fn end(group: &Cgroup) -> Finding {
         // SAFETY: one system call, which ends with a signal only.
         unsafe { nix::libc::pause() }
     };
-    let pid = match child(Some(group.fd()), asleep) {
-        Ok((pid, _)) => pid,
+    let (pid, handle) = match child(Some(group.fd()), asleep) {
+        Ok(born) => born,
         Err(error) => return Finding::weaker(name, format!("could not be tried: {error}"), ONE_BY_ONE),
     };
     // Where it was not born into it.
     let _ = fs::write(group.procs(), pid.to_string());
-    let is_killed = group.kill() && ended(pid);
+    let is_killed = group.kill() && ended(handle.as_ref());
     if !is_killed {
         let _ = kill(pid, Signal::SIGKILL);
-        let _ = waitpid(pid, None);
-        return Finding::weaker(name, "a cgroup cannot be killed as a whole (Linux 5.14 can)", ONE_BY_ONE);
     }
-    Finding::ok(name, "all processes of a service are killed at once")
+    let _ = waitpid(pid, None);
+    if is_killed {
+        Finding::ok(name, "all processes of a service are killed at once")
+    } else {
+        Finding::weaker(name, "a cgroup cannot be killed as a whole (Linux 5.14 can)", ONE_BY_ONE)
+    }
 }
 
-fn ended(pid: Pid) -> bool {
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
-        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(1)),
-            _ => return true,
-        }
-    }
-    false
+/// Whether a process ends in time. A kernel that can kill a cgroup can hold a process by a descriptor, too.
+fn ended(handle: Option<&OwnedFd>) -> bool {
+    handle.is_some_and(|handle| crate::ended::any_within(&[handle], PATIENCE))
 }

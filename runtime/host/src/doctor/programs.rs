@@ -1,17 +1,10 @@
 //! Programs that core uses: its own second one, and those that fetch and build.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use super::Finding;
-use crate::load::find_program;
-
-/// How long a program may take to say its version.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::load::{ask, find_program, first_version};
 
 /// The program of keeper and shims, beside `core`.
 pub(super) fn shim() -> Finding {
@@ -44,11 +37,11 @@ fn python() -> Finding {
     };
     let version = version(&python, &["--version"]);
     match ask(&python, &["-m", "pip", "--version"]) {
-        Some(pip) => {
-            let pip = pip.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        Ok(pip) if pip.is_well => {
+            let pip = pip.text.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
             Finding::ok("python", format!("{version} with {pip}: {}", python.display()))
         }
-        None => Finding::weaker("python", format!("{version} without pip: {}", python.display()), without),
+        _ => Finding::weaker("python", format!("{version} without pip: {}", python.display()), without),
     }
 }
 
@@ -91,30 +84,8 @@ fn on_path(name: &str) -> Option<PathBuf> {
     find_program(name, std::env::var("PATH").ok().as_deref())
 }
 
-/// The first word that looks like a version.
+/// The version that a program says.
 fn version(program: &Path, args: &[&str]) -> String {
-    let said = ask(program, args).unwrap_or_default();
-    let words = said.split_whitespace().map(|word| word.trim_start_matches("go").trim_start_matches('v'));
-    let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
-    words.into_iter().find(is_version).map_or_else(|| "it does not say its version".to_owned(), str::to_owned)
-}
-
-/// What a program says; `None` when it fails, or says nothing in time.
-fn ask(program: &Path, args: &[&str]) -> Option<String> {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().ok()?;
-    let mut out = child.stdout.take()?;
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut text = String::new();
-        let _ = out.read_to_string(&mut text);
-        let _ = sender.send(text);
-    });
-    let said = receiver.recv_timeout(PATIENCE).ok();
-    if said.is_none() {
-        let _ = child.kill();
-    }
-    let is_well = child.wait().is_ok_and(|status| status.success());
-    said.filter(|_| is_well)
+    let version = ask(program, args).ok().filter(|said| said.is_well).and_then(|said| first_version(&said.text));
+    version.map_or_else(|| "it does not say its version".to_owned(), |version| version.to_string())
 }

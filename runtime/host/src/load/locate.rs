@@ -48,6 +48,8 @@ pub struct Wanted {
 #[derive(Debug, Default)]
 pub struct Locator {
     programs: Programs,
+    /// Binaries that no source gave when they were last looked for, and why.
+    refused: BTreeMap<String, String>,
 }
 
 impl Located {
@@ -68,6 +70,11 @@ pub fn platform() -> String {
 }
 
 impl Locator {
+    /// Why no source gave a binary when it was last looked for; `None` when one did.
+    pub fn refused(&self, binary: &str) -> Option<&str> {
+        self.refused.get(binary).map(String::as_str)
+    }
+
     /// Chooses a source for each binary of each service.
     pub(super) fn locate(
         &mut self,
@@ -77,6 +84,7 @@ impl Locator {
         failed: &BTreeMap<(String, usize), String>,
         out: &mut Vec<Diagnostic>,
     ) -> Located {
+        self.refused.clear();
         let mut located = Located::default();
         let mut defined: BTreeMap<String, (&ServiceName, &Binary)> = BTreeMap::new();
         for (service, draft) in &drafts.services {
@@ -135,15 +143,14 @@ impl Locator {
                     source: String::new(),
                 };
                 let chosen = chosen.unwrap_or_else(|| {
+                    let why = reasons.join("; ");
                     out.push(
-                        Diagnostic::new(
-                            "no-binary",
-                            format!("binary `{name}` of `{service}` cannot be had: {}", reasons.join("; ")),
-                        )
-                        .at(at)
-                        .service(service.as_str())
-                        .help("install it, or add another source"),
+                        Diagnostic::new("no-binary", format!("binary `{name}` of `{service}` cannot be had: {why}"))
+                            .at(at)
+                            .service(service.as_str())
+                            .help("install it, or add another source"),
                     );
+                    self.refused.insert(binary.name.clone(), why);
                     (placeholder(), None)
                 });
                 let (reference, wanted) = chosen;

@@ -23,7 +23,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::Topology;
 use core_engine::topology::PortRange;
-use core_manifest::manifest::Source;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
 
 use crate::paths::Paths;
@@ -35,6 +34,7 @@ pub use marks::{Marks, Piece};
 pub use origins::origins;
 pub(crate) use parts::{Parts, below};
 pub use program::find_program;
+pub(crate) use program::{ask, first_version};
 pub use secrets::mask;
 pub use sources::{Sources, is_reserved, profiles};
 
@@ -83,11 +83,6 @@ pub struct Options {
     pub make_secrets: bool,
     /// Sources that could not give their binary, by binary and number of the source; and why.
     pub failed_sources: BTreeMap<(String, usize), String>,
-}
-
-/// The kinds of sources that fetch or build something.
-pub fn lands_in_dep(source: &Source) -> bool {
-    !matches!(source, Source::Path { .. })
 }
 
 /// Reads the stack.

@@ -10,8 +10,8 @@ use semver::{Version, VersionReq};
 
 use super::Sources;
 
-/// How long a program may take to say its version.
-const VERSION_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a program may take to say what it is asked.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Remembers what programs say of their versions.
 #[derive(Debug, Default)]
@@ -64,13 +64,30 @@ impl Programs {
 
 /// What a program prints for `--version`.
 fn ask_version(path: &Path) -> Result<String, String> {
-    let mut child = Command::new(path)
-        .arg("--version")
+    ask(path, &["--version"]).map(|said| said.text)
+}
+
+/// What a program said when it was asked.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// Its standard output, then its standard error.
+    pub(crate) text: String,
+    /// Whether it ended with code 0.
+    pub(crate) is_well: bool,
+}
+
+/// Runs a program for what it says.
+///
+/// # Errors
+/// It cannot be executed, or is silent for too long and was killed; told with its name.
+pub(crate) fn ask(program: &Path, args: &[&str]) -> Result<Said, String> {
+    let mut child = Command::new(program)
+        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("{} cannot be executed: {error}", path.display()))?;
+        .map_err(|error| format!("{} cannot be executed: {error}", program.display()))?;
     let (sender, receiver) = std::sync::mpsc::channel();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     std::thread::spawn(move || {
@@ -84,18 +101,19 @@ fn ask_version(path: &Path) -> Result<String, String> {
         }
         let _ = sender.send(text);
     });
-    let said = receiver.recv_timeout(VERSION_PATIENCE);
+    let said = receiver.recv_timeout(PATIENCE);
     if said.is_err() {
         let _ = child.kill();
     }
-    let _ = child.wait();
-    said.map_err(|_| format!("{} --version says nothing for {} s", path.display(), VERSION_PATIENCE.as_secs()))
+    let is_well = child.wait().is_ok_and(|status| status.success());
+    said.map(|text| Said { text, is_well })
+        .map_err(|_| format!("{} {} says nothing for {} s", program.display(), args.join(" "), PATIENCE.as_secs()))
 }
 
-/// The first thing in a text that looks like a version: `v20.20.2`, `1.2`.
-fn first_version(text: &str) -> Option<Version> {
+/// The first thing in a text that looks like a version: `v20.20.2`, `go1.26.0`, `1.2`.
+pub(crate) fn first_version(text: &str) -> Option<Version> {
     let mut words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | ':'));
-    words.find_map(|word| parse_version(word.trim_start_matches(['v', 'V'])))
+    words.find_map(|word| parse_version(word.trim_start_matches("go").trim_start_matches(['v', 'V'])))
 }
 
 fn parse_version(word: &str) -> Option<Version> {
@@ -136,6 +154,7 @@ mod tests {
             ("pocketbase version 0.40.6", "0.40.6"),
             ("v2.11.7 h1:abc=", "2.11.7"),
             ("Python 3.11", "3.11.0"),
+            ("go version go1.26.0 linux/amd64", "1.26.0"),
             ("tool (GNU x) 1.2.3.4", "1.2.3"),
             ("x 1.0.0-rc.1+b", "1.0.0-rc.1+b"),
         ] {

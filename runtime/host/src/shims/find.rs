@@ -28,6 +28,8 @@ struct Answer {
     note: String,
     life: Life,
     sockets: Vec<(String, OwnedFd)>,
+    /// What it said before it had handed them out.
+    early: Vec<Report>,
 }
 
 /// Looks at every run folder of the stack, and takes in the lines to shims that live.
@@ -51,7 +53,7 @@ pub async fn find(paths: &Paths, shims: &mut Shims) -> Vec<Found> {
             Some(answer) => {
                 let note: Note = serde_json::from_str(&answer.note).unwrap_or_default();
                 all.push(found(&instance, answer.number, note, answer.life));
-                shims.attach(instance, answer.line, answer.sockets);
+                shims.attach(instance, answer.line, answer.sockets, answer.early);
             }
             None => all.extend(recorded(paths, &instance)),
         }
@@ -63,14 +65,19 @@ async fn ask(place: &Place) -> Option<Answer> {
     let line = Line::connect(&place.socket()).ok()?;
     let mut fds = VecDeque::new();
     let Ok(Report::Hello { number, note, life, sockets: names, .. }) = line.next(&mut fds).await else { return None };
-    let mut sockets = Vec::new();
+    let (mut sockets, mut early) = (Vec::new(), Vec::new());
     if !names.is_empty() {
         line.send(Request::Sockets.encode(), Vec::new());
-        if let Ok(Report::Sockets { names }) = line.next(&mut fds).await {
-            sockets = names.into_iter().zip(fds).collect();
+        // Its service may end just now; that is said first, and told once only.
+        while let Ok(report) = line.next(&mut fds).await {
+            if let Report::Sockets { names } = report {
+                sockets = names.into_iter().zip(fds).collect();
+                break;
+            }
+            early.push(report);
         }
     }
-    Some(Answer { line, number, note, life: life_of(life, number), sockets })
+    Some(Answer { line, number, note, life: life_of(life, number), sockets, early })
 }
 
 fn found(instance: &InstanceId, invocation: u32, note: Note, life: Life) -> Found {

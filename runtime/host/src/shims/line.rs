@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use core_engine::InstanceId;
@@ -16,6 +17,19 @@ use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// Whether a shim was told to go.
+#[derive(Default)]
+enum Released {
+    /// The end of its line is a loss.
+    #[default]
+    No,
+    /// It was: the end of its line says that it has gone.
+    Told {
+        /// What it leaves behind and nobody needs.
+        leaves: Option<PathBuf>,
+    },
+}
+
 /// A line to a shim.
 pub(crate) struct Line {
     stream: UnixStream,
@@ -23,8 +37,7 @@ pub(crate) struct Line {
     /// There is something unsent.
     pending: Notify,
     incoming: RefCell<FrameBuffer>,
-    /// The shim was told to go: the end of the line is no loss.
-    released: Cell<bool>,
+    released: RefCell<Released>,
     shim: Cell<Option<u32>>,
 }
 
@@ -36,7 +49,7 @@ impl Line {
             unsent: RefCell::default(),
             pending: Notify::new(),
             incoming: RefCell::default(),
-            released: Cell::new(false),
+            released: RefCell::default(),
             shim: Cell::new(None),
         }))
     }
@@ -57,9 +70,9 @@ impl Line {
         self.shim.get()
     }
 
-    /// From now on its end is expected.
-    pub(super) fn release(&self) {
-        self.released.set(true);
+    /// From now on its end is expected, and takes with it what the shim leaves behind.
+    pub(super) fn release(&self, leaves: Option<PathBuf>) {
+        *self.released.borrow_mut() = Released::Told { leaves };
     }
 
     /// Sends at once what can be sent at once; the rest by the line's own task.
@@ -154,8 +167,9 @@ impl Line {
                     let _ = inbox.send(event);
                 }
             }
-            if !self.released.get() {
-                let _ = inbox.send(Event::ShimLost { instance });
+            match self.released.take() {
+                Released::No => drop(inbox.send(Event::ShimLost { instance })),
+                Released::Told { leaves } => drop(leaves.map(std::fs::remove_dir_all)),
             }
         });
     }

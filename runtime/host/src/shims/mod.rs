@@ -9,6 +9,7 @@ mod order;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use core_engine::action::{Scope, StartOrder};
@@ -62,9 +63,12 @@ impl Shims {
         self.lines.get(instance).and_then(|line| line.shim_pid())
     }
 
-    /// Takes in a line that was found, with what its shim holds.
-    fn attach(&mut self, instance: InstanceId, line: Rc<Line>, sockets: Vec<(String, OwnedFd)>) {
+    /// Takes in a line that was found, with what its shim holds and has said.
+    fn attach(&mut self, instance: InstanceId, line: Rc<Line>, sockets: Vec<(String, OwnedFd)>, early: Vec<Report>) {
         self.held.keep(instance.service(), sockets);
+        for event in early.into_iter().filter_map(|report| event_of(&instance, report)) {
+            let _ = self.inbox.send(event);
+        }
         line.clone().listen(instance.clone(), self.inbox.clone());
         self.lines.insert(instance, line);
     }
@@ -154,11 +158,15 @@ impl Shims {
         self.request(&invocation.instance, &Request::Kill { number: invocation.number });
     }
 
-    /// Lets a shim go.
-    pub fn release(&mut self, instance: &InstanceId) {
-        if let Some(line) = self.lines.remove(instance) {
-            line.release();
-            line.send(Request::Release.encode(), Vec::new());
+    /// Lets a shim go. `leaves` is what it leaves behind and nobody needs.
+    pub fn release(&mut self, instance: &InstanceId, leaves: Option<PathBuf>) {
+        match (self.lines.remove(instance), leaves) {
+            (Some(line), leaves) => {
+                line.release(leaves);
+                line.send(Request::Release.encode(), Vec::new());
+            }
+            (None, Some(leaves)) => drop(std::fs::remove_dir_all(leaves)),
+            (None, None) => {}
         }
     }
 

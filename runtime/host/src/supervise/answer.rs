@@ -11,7 +11,7 @@ use core_shim::sys;
 
 use super::reading::Purpose;
 use super::{Supervisor, now};
-use crate::api::{Answer, Ask, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
+use crate::api::{Answer, Ask, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
 use crate::logs;
 use crate::metrics::{Tree, Usage};
 use crate::probes;
@@ -29,6 +29,9 @@ impl Supervisor {
             }
             Ask::Why(service, answer) => {
                 let _ = answer.send(self.why(&service));
+            }
+            Ask::Graph(answer) => {
+                let _ = answer.send(Graph::of(&self.engine.topology()));
             }
             Ask::Command(command, answer) => {
                 // What is asked of a stack that was never read can only be said when it was.

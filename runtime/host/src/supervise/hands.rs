@@ -59,22 +59,10 @@ impl Supervisor {
     }
 
     fn release(&mut self, instance: &InstanceId) {
-        self.shims.release(instance);
+        // What the engine has forgotten nobody will ask after: its records go with its shim.
+        let leaves = self.engine.phase(instance).is_none().then(|| self.paths.run.join(instance.to_string()));
+        self.shims.release(instance, leaves);
         self.prober.forget(instance);
-        // What the engine has forgotten nobody will ask after; its records go when its shim has left.
-        if self.engine.phase(instance).is_none() {
-            let folder = self.paths.run.join(instance.to_string());
-            tokio::task::spawn_local(async move {
-                // The shim takes its socket away last but one; with that the folder is nobody's.
-                for _ in 0..100 {
-                    if !folder.join(".core/lock").exists() {
-                        break;
-                    }
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-                }
-                let _ = std::fs::remove_dir_all(folder);
-            });
-        }
     }
 
     /// The shell line that asks a service to end, with its environment. What it says stands in the supervisor's log;

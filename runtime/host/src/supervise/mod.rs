@@ -22,6 +22,7 @@ use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{Ask, Server};
+use crate::compose;
 use crate::deps::Progress;
 use crate::edge;
 use crate::journal::Journal;
@@ -87,7 +88,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let environment = Environment::inherited();
     let mut supervisor = Supervisor {
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
-        reading: Reading::new(profile, launch.services.clone(), reads_in),
+        reading: Reading::new(profile, launch.services.clone(), compose::Writer::new(&paths)?, reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
         prober: Prober::default(),
         metrics: Metrics::default(),

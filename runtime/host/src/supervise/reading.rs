@@ -59,12 +59,17 @@ pub(super) struct Job {
 }
 
 impl Reading {
-    pub(super) fn new(profile: Option<String>, select: Vec<String>, outcomes: mpsc::UnboundedSender<Outcome>) -> Self {
+    pub(super) fn new(
+        profile: Option<String>,
+        select: Vec<String>,
+        topology_file: compose::Writer,
+        outcomes: mpsc::UnboundedSender<Outcome>,
+    ) -> Self {
         Self {
             profile,
             select,
             stack: None,
-            topology_file: compose::Writer::default(),
+            topology_file,
             locator: Some(Locator::default()),
             waiting: Vec::new(),
             failed_sources: BTreeMap::new(),
@@ -194,15 +199,11 @@ impl Supervisor {
                     None => self.give(&Event::Prepared { folder, result: Err(reason) }),
                 }
             }
-            (Purpose::OtherSource { folder, reason }, Err(faults)) => {
+            (Purpose::OtherSource { folder, reason }, Err(_)) => {
                 // No source is left: now it is told, with what is wrong with those that are never fetched from.
-                let binary = self.reading.stack().and_then(|stack| stack.wanted.get(&folder)).map(|one| &one.binary);
-                let of_it = binary.map(|binary| format!("binary `{binary}` of "));
-                let told = faults
-                    .iter()
-                    .filter(|fault| fault.code == "no-binary")
-                    .find_map(|fault| fault.message.strip_prefix(of_it.as_deref()?)?.split_once(" cannot be had: "));
-                let reason = told.map_or(reason, |(_, reasons)| reasons.to_owned());
+                let wanted = self.reading.stack().and_then(|stack| stack.wanted.get(&folder));
+                let refused = wanted.and_then(|wanted| self.reading.locator.as_ref()?.refused(&wanted.binary));
+                let reason = refused.map_or(reason, str::to_owned);
                 self.give(&Event::Prepared { folder, result: Err(reason) });
             }
         }
@@ -239,7 +240,7 @@ impl Supervisor {
             .map(|spec| (spec.name.clone(), spec.log.segment_bytes))
             .collect();
         let stack: Arc<Stack> = Arc::from(stack);
-        self.reading.topology_file.begin(&self.paths, stack.clone());
+        self.reading.topology_file.begin(stack.clone());
         self.reading.stack = Some(stack);
         self.give(&Event::Loaded(loaded));
         for (service, segment_bytes) in cuts {

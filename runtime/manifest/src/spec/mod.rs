@@ -1,8 +1,12 @@
 //! A service as it is carried out: every default filled in, every placeholder replaced but those of one instance.
 
+mod faults;
+mod ports;
 mod probe;
 mod resolve;
+mod route;
 mod seconds;
+mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +18,8 @@ pub use crate::manifest::{Kind, Protocol, Strategy};
 use crate::name::{Identifier, ServiceName};
 use crate::template::Template;
 pub use probe::{Check, HttpAnswer, Probe};
-pub use resolve::{Context, default_strategy, resolve};
+pub use resolve::{Context, resolve};
+pub use update::default_strategy;
 
 /// One service, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -175,7 +175,7 @@ impl Probe {
             return None;
         }
         let mut seconds = |key: &str, value: Option<f64>, default: f64| {
-            super::resolve::duration(value.unwrap_or(default)).unwrap_or_else(|message| {
+            super::faults::duration(value.unwrap_or(default)).unwrap_or_else(|message| {
                 fail(&[key], Diagnostic::new("wrong-value", format!("`{key}` {message}")));
                 Duration::ZERO
             })

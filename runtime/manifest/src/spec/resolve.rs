@@ -1,12 +1,12 @@
 //! From a manifest as written to a spec: defaults, and the rules that no schema can say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use super::{Availability, BinaryRef, Identity, LogLimits, PortSpec, Probe, Route, ServiceSpec, Shutdown, Update};
+use super::faults::Faults;
+use super::{Availability, BinaryRef, Identity, LogLimits, Probe, ServiceSpec, Shutdown, ports, route, update};
 use crate::diagnostic::Diagnostic;
-use crate::manifest::{self, Limit, Manifest, PortNumber, Protocol, Strategy};
-use crate::name::{Identifier, ServiceName, nearest};
+use crate::manifest::{self, Limit, Manifest};
+use crate::name::{Identifier, ServiceName};
 use crate::template::Template;
 use crate::tree::Node;
 
@@ -37,15 +37,15 @@ pub fn resolve(
     let before = out.len();
     let mut faults = Faults { name, node, out };
     let compose = &manifest.process.compose;
-    let ports = ports(manifest, &mut faults);
+    let ports = ports::resolve(manifest, &mut faults);
     let readiness = readiness(manifest, &mut faults);
     let liveness = compose.liveness_probe.as_ref().and_then(|probe| {
         Probe::resolve(probe, &mut |path, fault| {
             faults.add(&[&["process", "compose", "liveness_probe"], path].concat(), fault);
         })
     });
-    let route = manifest.route.as_ref().and_then(|route| resolve_route(route, &ports, &mut faults));
-    let update = resolve_update(manifest, &ports, readiness.as_ref(), &mut faults);
+    let route = manifest.route.as_ref().and_then(|route| route::resolve(route, &ports, &mut faults));
+    let update = update::resolve(manifest, &ports, readiness.as_ref(), &mut faults);
     let spec = ServiceSpec {
         name: name.clone(),
         kind: manifest.kind,
@@ -99,35 +99,6 @@ pub fn resolve(
     };
     check_texts(&spec, &mut faults);
     (out.len() == before).then_some(spec)
-}
-
-/// Where faults of one service go.
-struct Faults<'a> {
-    name: &'a ServiceName,
-    node: &'a Node,
-    out: &'a mut Vec<Diagnostic>,
-}
-
-impl Faults<'_> {
-    fn add(&mut self, path: &[&str], fault: Diagnostic) {
-        self.out.push(fault.at(self.node.span_at(path)).service(self.name.as_str()));
-    }
-
-    fn seconds(&mut self, path: &[&str], value: Option<f64>, default: f64) -> Duration {
-        duration(value.unwrap_or(default)).unwrap_or_else(|message| {
-            let key = path.last().copied().unwrap_or_default();
-            self.add(path, Diagnostic::new("wrong-value", format!("`{key}` {message}")));
-            Duration::ZERO
-        })
-    }
-}
-
-/// Seconds as a duration; at most a hundred years.
-pub(super) fn duration(seconds: f64) -> Result<Duration, String> {
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if duration.as_secs() < 3_200_000_000 => Ok(duration),
-        _ => Err(format!("is {seconds} seconds, which is no span of time that can be waited for")),
-    }
 }
 
 fn absolute(path: Option<&Template>, root: &str) -> Template {
@@ -253,59 +224,6 @@ fn dependencies(
     all
 }
 
-fn ports(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<Identifier, PortSpec> {
-    let mut all = BTreeMap::new();
-    for (name, port) in &manifest.ports {
-        let path = ["ports", name.as_str()];
-        let identifier = match Identifier::new(name) {
-            Ok(identifier) => identifier,
-            Err(rule) => {
-                faults.add(&path, Diagnostic::new("bad-name", format!("the name of port `{name}` {rule}")));
-                continue;
-            }
-        };
-        if port.hold && matches!(port.port, PortNumber::Word(_)) {
-            faults.add(
-                &["ports", name, "port"],
-                Diagnostic::new("wrong-value", "a held port is kept open for whoever comes next, so it needs a number")
-                    .help("give it a number, or take `hold` away"),
-            );
-        }
-        if port.hold && port.protocol == Protocol::Udp {
-            faults.add(
-                &["ports", name, "hold"],
-                Diagnostic::new(
-                    "wrong-value",
-                    "a UDP port cannot be held: a datagram socket does not queue connections",
-                )
-                .help("take `hold` away"),
-            );
-        }
-        let address = port.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
-        if address.parse::<std::net::IpAddr>().is_err() {
-            faults.add(
-                &["ports", name, "address"],
-                Diagnostic::new("wrong-value", format!("`address` is \"{address}\", expected an IP address"))
-                    .help("for example \"127.0.0.1\" (this host only), or \"0.0.0.0\" or \"::\" (everybody)"),
-            );
-        }
-        let number = match port.port {
-            PortNumber::Fixed(number) => Some(number),
-            PortNumber::Word(_) => None,
-        };
-        let replicas = manifest.process.compose.replicas.unwrap_or(1);
-        if let (Some(number), false, 2..) = (number, port.hold, replicas) {
-            faults.add(
-                &["ports", name, "port"],
-                Diagnostic::new("duplicate-port", format!("{replicas} replicas cannot all listen on port {number}"))
-                    .help("use \"auto\", or hold the port (`\"hold\": true`)"),
-            );
-        }
-        all.insert(identifier, PortSpec { number, protocol: port.protocol, address, hold: port.hold });
-    }
-    all
-}
-
 fn readiness(manifest: &Manifest, faults: &mut Faults<'_>) -> Option<Probe> {
     let compose = &manifest.process.compose;
     let path: &[&str] = &["process", "compose", "readiness_probe"];
@@ -328,110 +246,6 @@ fn readiness(manifest: &Manifest, faults: &mut Faults<'_>) -> Option<Probe> {
         }
         (None, Some(line)) => Some(Probe::log_line(line.clone())),
         (None, None) => None,
-    }
-}
-
-fn resolve_route(
-    route: &manifest::Route,
-    ports: &BTreeMap<Identifier, PortSpec>,
-    faults: &mut Faults<'_>,
-) -> Option<Route> {
-    let paths = route.paths.clone().unwrap_or_else(|| vec!["/".to_owned()]);
-    for (index, path) in paths.iter().enumerate() {
-        if !path.starts_with('/') || path.contains(['*', '?', '#', ' ']) {
-            faults.add(
-                &["route", "paths", &index.to_string()],
-                Diagnostic::new("bad-route", format!("`{path}` is no path prefix"))
-                    .help("a prefix begins with `/` and is plain text: \"/api\""),
-            );
-        }
-    }
-    for (index, host) in route.hosts.iter().enumerate() {
-        let plain = host.strip_prefix("*.").unwrap_or(host);
-        if plain.is_empty() || !plain.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
-            faults.add(
-                &["route", "hosts", &index.to_string()],
-                Diagnostic::new("bad-route", format!("`{host}` is no host name"))
-                    .help("write the name alone, without scheme, port or path: \"www.example.org\""),
-            );
-        }
-    }
-    let Some((port, spec)) = ports.iter().find(|(name, _)| name.as_str() == route.port) else {
-        let help = nearest(&route.port, ports.keys().map(Identifier::as_str))
-            .map_or_else(|| "add it to `ports`".to_owned(), |guess| format!("did you mean `{guess}`?"));
-        faults.add(
-            &["route", "port"],
-            Diagnostic::new("unknown-port", format!("the service has no port `{}`", route.port)).help(help),
-        );
-        return None;
-    };
-    if spec.protocol == Protocol::Udp {
-        faults.add(&["route", "port"], Diagnostic::new("bad-route", "the edge speaks HTTP; this port is UDP"));
-    }
-    Some(Route { hosts: route.hosts.clone(), paths, strip_prefix: route.strip_prefix, port: port.clone() })
-}
-
-/// The strategy of a service that asks for none, and why.
-pub fn default_strategy(
-    has_route: bool,
-    ports: impl Iterator<Item = (Option<u16>, bool)> + Clone,
-    has_own_probe: bool,
-) -> (Strategy, Option<String>) {
-    if !has_route {
-        return (Strategy::Restart, Some("it has no route: two copies side by side must be asked for".into()));
-    }
-    if let Some(number) = ports.clone().find_map(|(number, hold)| number.filter(|_| !hold)) {
-        return (
-            Strategy::Restart,
-            Some(format!("port {number} is neither auto nor held: two copies could not both listen")),
-        );
-    }
-    if ports.clone().any(|(_, hold)| hold) && !has_own_probe {
-        return (Strategy::Restart, Some(NO_OWN_PROBE.to_owned()));
-    }
-    (Strategy::Swap, None)
-}
-
-const NO_OWN_PROBE: &str = "a held port answers for old and new alike; only a probe of one instance (exec, a unix socket in ${run}) could tell them apart";
-
-fn resolve_update(
-    manifest: &Manifest,
-    ports: &BTreeMap<Identifier, PortSpec>,
-    readiness: Option<&Probe>,
-    faults: &mut Faults<'_>,
-) -> Update {
-    let update = &manifest.update;
-    let numbers = ports.values().map(|port| (port.number, port.hold));
-    let own_probe = readiness.is_some_and(|probe| probe.check.is_of_one_instance());
-    let (default, reason) = default_strategy(manifest.route.is_some(), numbers.clone(), own_probe);
-    let (strategy, strategy_reason) = match update.strategy {
-        None => (default, reason),
-        Some(asked @ (Strategy::Swap | Strategy::Rolling)) => {
-            if let Some(number) = numbers.clone().find_map(|(number, hold)| number.filter(|_| !hold)) {
-                faults.add(
-                    &["update", "strategy"],
-                    Diagnostic::new(
-                        "bad-strategy",
-                        format!("two copies side by side cannot both listen on port {number}, which is neither auto nor held"),
-                    )
-                    .help("make the port \"auto\", hold it (`\"hold\": true`), or use `\"strategy\": \"restart\"`"),
-                );
-            }
-            if numbers.clone().any(|(_, hold)| hold) && !own_probe {
-                (Strategy::Restart, Some(NO_OWN_PROBE.to_owned()))
-            } else {
-                (asked, None)
-            }
-        }
-        Some(Strategy::Restart) => (Strategy::Restart, None),
-    };
-    Update {
-        strategy,
-        strategy_reason,
-        successes: update.successes.unwrap_or(3),
-        ready: faults.seconds(&["update", "ready_seconds"], update.ready_seconds, 60.0),
-        observe: faults.seconds(&["update", "observe_seconds"], update.observe_seconds, 5.0),
-        drain: faults.seconds(&["update", "drain_seconds"], update.drain_seconds, 30.0),
     }
 }
 

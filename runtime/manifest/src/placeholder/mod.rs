@@ -3,13 +3,16 @@
 //! What is inserted is not looked at again. What is unknown or unset is an error with its place, the text, and the
 //! nearest known name; it never becomes an empty string.
 
+mod fault;
+
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Span};
-use crate::name::{Identifier, nearest};
+use crate::name::Identifier;
 use crate::schema::Candidates;
 use crate::template::{Piece, Template};
 use crate::tree::{Node, Value};
+use fault::{Fault, fault, guess, unknown};
 
 /// What placeholders may name, with its value.
 #[derive(Clone, Debug, Default)]
@@ -53,11 +56,6 @@ pub enum OtherPort {
     /// An auto port of a service with several replicas: which one?
     Replicated,
 }
-
-/// Words that may stand before a dot.
-const SPACES: &[&str] = &["dep", "env", "fd", "port", "secret"];
-/// Words that stand alone.
-const WORDS: &[&str] = &["root", "data", "run", "edge", "replica", "instance", "release"];
 
 impl Scope {
     /// Resolves every string of `node`, in place. `at` is what the schema says may stand there.
@@ -276,33 +274,6 @@ impl Scope {
             guess(name, self.ports.keys().map(Identifier::as_str)).or_else(|| Some("add it to `ports`".into())),
         )
     }
-}
-
-type Fault = (&'static str, String, Option<String>);
-
-fn fault<T>(code: &'static str, message: impl Into<String>, help: Option<String>) -> Result<T, Fault> {
-    Err((code, message.into(), help))
-}
-
-fn unknown(name: &str) -> Fault {
-    let known = WORDS.iter().copied().chain(SPACES.iter().copied());
-    let (head, tail) = name.split_once('.').map_or((name, None), |(head, tail)| (head, Some(tail)));
-    let help = match nearest(head, known) {
-        Some(word) if SPACES.contains(&word) => {
-            format!("did you mean `${{{word}.{}}}`?", tail.unwrap_or("NAME"))
-        }
-        Some(word) => format!("did you mean `${{{word}}}`?"),
-        None => format!(
-            "known: {}, {}; for a literal `$` write `$$`",
-            WORDS.join(", "),
-            SPACES.iter().map(|space| format!("{space}.NAME")).collect::<Vec<_>>().join(", ")
-        ),
-    };
-    ("unknown-placeholder", "no such placeholder".into(), Some(help))
-}
-
-fn guess<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    nearest(name, known).map(|word| format!("did you mean `{word}`?"))
 }
 
 /// The place of `part` inside a string's place; exact when the string is written without escapes.

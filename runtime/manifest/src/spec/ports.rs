@@ -1,0 +1,63 @@
+//! The ports of a service.
+
+use std::collections::BTreeMap;
+
+use super::PortSpec;
+use super::faults::Faults;
+use crate::diagnostic::Diagnostic;
+use crate::manifest::{Manifest, PortNumber, Protocol};
+use crate::name::Identifier;
+
+/// With numbers where they are fixed.
+pub(super) fn resolve(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<Identifier, PortSpec> {
+    let mut all = BTreeMap::new();
+    for (name, port) in &manifest.ports {
+        let path = ["ports", name.as_str()];
+        let identifier = match Identifier::new(name) {
+            Ok(identifier) => identifier,
+            Err(rule) => {
+                faults.add(&path, Diagnostic::new("bad-name", format!("the name of port `{name}` {rule}")));
+                continue;
+            }
+        };
+        if port.hold && matches!(port.port, PortNumber::Word(_)) {
+            faults.add(
+                &["ports", name, "port"],
+                Diagnostic::new("wrong-value", "a held port is kept open for whoever comes next, so it needs a number")
+                    .help("give it a number, or take `hold` away"),
+            );
+        }
+        if port.hold && port.protocol == Protocol::Udp {
+            faults.add(
+                &["ports", name, "hold"],
+                Diagnostic::new(
+                    "wrong-value",
+                    "a UDP port cannot be held: a datagram socket does not queue connections",
+                )
+                .help("take `hold` away"),
+            );
+        }
+        let address = port.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
+        if address.parse::<std::net::IpAddr>().is_err() {
+            faults.add(
+                &["ports", name, "address"],
+                Diagnostic::new("wrong-value", format!("`address` is \"{address}\", expected an IP address"))
+                    .help("for example \"127.0.0.1\" (this host only), or \"0.0.0.0\" or \"::\" (everybody)"),
+            );
+        }
+        let number = match port.port {
+            PortNumber::Fixed(number) => Some(number),
+            PortNumber::Word(_) => None,
+        };
+        let replicas = manifest.process.compose.replicas.unwrap_or(1);
+        if let (Some(number), false, 2..) = (number, port.hold, replicas) {
+            faults.add(
+                &["ports", name, "port"],
+                Diagnostic::new("duplicate-port", format!("{replicas} replicas cannot all listen on port {number}"))
+                    .help("use \"auto\", or hold the port (`\"hold\": true`)"),
+            );
+        }
+        all.insert(identifier, PortSpec { number, protocol: port.protocol, address, hold: port.hold });
+    }
+    all
+}

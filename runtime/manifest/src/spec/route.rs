@@ -1,0 +1,50 @@
+//! What the edge sends to a service.
+
+use std::collections::BTreeMap;
+
+use super::faults::Faults;
+use super::{PortSpec, Route};
+use crate::diagnostic::Diagnostic;
+use crate::manifest::{self, Protocol};
+use crate::name::{Identifier, nearest};
+
+/// `None` when its port is not one of the service's.
+pub(super) fn resolve(
+    route: &manifest::Route,
+    ports: &BTreeMap<Identifier, PortSpec>,
+    faults: &mut Faults<'_>,
+) -> Option<Route> {
+    let paths = route.paths.clone().unwrap_or_else(|| vec!["/".to_owned()]);
+    for (index, path) in paths.iter().enumerate() {
+        if !path.starts_with('/') || path.contains(['*', '?', '#', ' ']) {
+            faults.add(
+                &["route", "paths", &index.to_string()],
+                Diagnostic::new("bad-route", format!("`{path}` is no path prefix"))
+                    .help("a prefix begins with `/` and is plain text: \"/api\""),
+            );
+        }
+    }
+    for (index, host) in route.hosts.iter().enumerate() {
+        let plain = host.strip_prefix("*.").unwrap_or(host);
+        if plain.is_empty() || !plain.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
+            faults.add(
+                &["route", "hosts", &index.to_string()],
+                Diagnostic::new("bad-route", format!("`{host}` is no host name"))
+                    .help("write the name alone, without scheme, port or path: \"www.example.org\""),
+            );
+        }
+    }
+    let Some((port, spec)) = ports.iter().find(|(name, _)| name.as_str() == route.port) else {
+        let help = nearest(&route.port, ports.keys().map(Identifier::as_str))
+            .map_or_else(|| "add it to `ports`".to_owned(), |guess| format!("did you mean `{guess}`?"));
+        faults.add(
+            &["route", "port"],
+            Diagnostic::new("unknown-port", format!("the service has no port `{}`", route.port)).help(help),
+        );
+        return None;
+    };
+    if spec.protocol == Protocol::Udp {
+        faults.add(&["route", "port"], Diagnostic::new("bad-route", "the edge speaks HTTP; this port is UDP"));
+    }
+    Some(Route { hosts: route.hosts.clone(), paths, strip_prefix: route.strip_prefix, port: port.clone() })
+}

@@ -1,0 +1,74 @@
+//! How a service is replaced when it changes.
+
+use std::collections::BTreeMap;
+
+use super::faults::Faults;
+use super::{PortSpec, Probe, Update};
+use crate::diagnostic::Diagnostic;
+use crate::manifest::{Manifest, Strategy};
+use crate::name::Identifier;
+
+const NO_OWN_PROBE: &str = "a held port answers for old and new alike; only a probe of one instance (exec, a unix socket in ${run}) could tell them apart";
+
+/// The strategy of a service that asks for none, and why.
+pub fn default_strategy(
+    has_route: bool,
+    ports: impl Iterator<Item = (Option<u16>, bool)> + Clone,
+    has_own_probe: bool,
+) -> (Strategy, Option<String>) {
+    if !has_route {
+        return (Strategy::Restart, Some("it has no route: two copies side by side must be asked for".into()));
+    }
+    if let Some(number) = ports.clone().find_map(|(number, hold)| number.filter(|_| !hold)) {
+        return (
+            Strategy::Restart,
+            Some(format!("port {number} is neither auto nor held: two copies could not both listen")),
+        );
+    }
+    if ports.clone().any(|(_, hold)| hold) && !has_own_probe {
+        return (Strategy::Restart, Some(NO_OWN_PROBE.to_owned()));
+    }
+    (Strategy::Swap, None)
+}
+
+/// With its defaults, and why it is the strategy that it is.
+pub(super) fn resolve(
+    manifest: &Manifest,
+    ports: &BTreeMap<Identifier, PortSpec>,
+    readiness: Option<&Probe>,
+    faults: &mut Faults<'_>,
+) -> Update {
+    let update = &manifest.update;
+    let numbers = ports.values().map(|port| (port.number, port.hold));
+    let own_probe = readiness.is_some_and(|probe| probe.check.is_of_one_instance());
+    let (default, reason) = default_strategy(manifest.route.is_some(), numbers.clone(), own_probe);
+    let (strategy, strategy_reason) = match update.strategy {
+        None => (default, reason),
+        Some(asked @ (Strategy::Swap | Strategy::Rolling)) => {
+            if let Some(number) = numbers.clone().find_map(|(number, hold)| number.filter(|_| !hold)) {
+                faults.add(
+                    &["update", "strategy"],
+                    Diagnostic::new(
+                        "bad-strategy",
+                        format!("two copies side by side cannot both listen on port {number}, which is neither auto nor held"),
+                    )
+                    .help("make the port \"auto\", hold it (`\"hold\": true`), or use `\"strategy\": \"restart\"`"),
+                );
+            }
+            if numbers.clone().any(|(_, hold)| hold) && !own_probe {
+                (Strategy::Restart, Some(NO_OWN_PROBE.to_owned()))
+            } else {
+                (asked, None)
+            }
+        }
+        Some(Strategy::Restart) => (Strategy::Restart, None),
+    };
+    Update {
+        strategy,
+        strategy_reason,
+        successes: update.successes.unwrap_or(3),
+        ready: faults.seconds(&["update", "ready_seconds"], update.ready_seconds, 60.0),
+        observe: faults.seconds(&["update", "observe_seconds"], update.observe_seconds, 5.0),
+        drain: faults.seconds(&["update", "drain_seconds"], update.drain_seconds, 30.0),
+    }
+}
