@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = tests![
     leftovers_end_before_the_next_start,
     a_service_sees_only_its_own_descriptors,
     a_service_has_a_clean_signal_state,
+    a_service_has_the_environment_of_who_began,
     identity_limits_and_folder_are_set,
     a_hundred_megabytes_without_a_newline_are_kept,
     every_byte_of_binary_output_is_kept,
@@ -192,6 +193,24 @@ fn a_service_has_a_clean_signal_state() {
     let fields: Vec<&str> = stat[stat.rfind(')').expect("a name") + 2..].split(' ').collect();
     let own = process.pid.to_string();
     assert_eq!((fields[2], fields[3]), (own.as_str(), own.as_str()), "a group and a session of its own");
+}
+
+/// What our own programs are told by the environment is no service's, and what was set for those it is.
+fn a_service_has_the_environment_of_who_began() {
+    let stack = Stack::new();
+    stack.service("plain", &json!({"process": {"command": "sleep", "args": ["1000"]}}));
+    let tunables = || {
+        let text = fs::read(format!("/proc/{}/environ", stack.pid("plain"))).expect("its environment");
+        let all = text.split(|byte| *byte == 0).map(|one| String::from_utf8_lossy(one).into_owned());
+        all.filter(|one| one.contains("GLIBC")).collect::<Vec<String>>()
+    };
+    stack.up();
+    assert_eq!(tunables(), Vec::<String>::new());
+    stack.ok(&["down"]);
+    let set = "glibc.malloc.arena_max=1";
+    let up = stack.command(&["up", "-d"]).env("GLIBC_TUNABLES", set).status().expect("core runs");
+    assert!(up.success());
+    assert_eq!(tunables(), [format!("GLIBC_TUNABLES={set}")]);
 }
 
 fn identity_limits_and_folder_are_set() {

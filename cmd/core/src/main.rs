@@ -23,6 +23,10 @@ fn main() -> std::process::ExitCode {
         return exit.into();
     }
     let cli = Cli::parse();
+    if matches!(cli.command, Command::Supervise(_)) {
+        // SAFETY: no other thread was started yet.
+        unsafe { core_host::launch::restore_environment() };
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -19,6 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::cgroup::Cgroup;
+use crate::memory;
 use crate::place::{Place, Stream};
 use crate::pump::{Moved, Pump};
 use crate::record::{Ended, Invocation};
@@ -32,6 +33,8 @@ pub use notify::address as notify_address;
 
 /// Pause between two attempts to write output that could not be written, in milliseconds.
 const TRY_AGAIN_MS: u16 = 100;
+/// How long nothing may happen until memory is given back, in milliseconds.
+const QUIET_MS: u16 = 1000;
 
 /// What a shim is given at its birth.
 #[derive(Clone, Debug)]
@@ -72,6 +75,8 @@ pub(crate) struct Shim {
     notifier: Option<Notifier>,
     /// The first process of the invocation is to end when what it began is up.
     is_daemon: bool,
+    /// Something has happened since memory was given back.
+    is_untidy: bool,
 }
 
 /// Runs a shim on the line `fd` to its supervisor until it is released. Called in a process forked for it.
@@ -116,6 +121,7 @@ impl Shim {
             foreign: None,
             notifier: None,
             is_daemon: false,
+            is_untidy: true,
         }
     }
 
@@ -162,8 +168,16 @@ impl Shim {
         }
         // Of what is not our child, nobody tells us when the last of it has gone.
         let looks = matches!((&self.foreign, self.life), (Some(_), Life::Exited { leftovers: true, .. }));
-        let timeout = if stuck || looks { PollTimeout::from(TRY_AGAIN_MS) } else { PollTimeout::NONE };
-        let _ = poll(&mut fds, timeout);
+        let timeout = match (stuck || looks, self.is_untidy) {
+            (true, _) => PollTimeout::from(TRY_AGAIN_MS),
+            (false, true) => PollTimeout::from(QUIET_MS),
+            (false, false) => PollTimeout::NONE,
+        };
+        let is_quiet = poll(&mut fds, timeout) == Ok(0) && !stuck && !looks;
+        if is_quiet && self.is_untidy {
+            memory::give_back();
+        }
+        self.is_untidy = !is_quiet;
         let ready: Vec<bool> = fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
         let mut at = 0;
         let mut next = |present: bool| {
