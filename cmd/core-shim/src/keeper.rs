@@ -32,6 +32,8 @@ const FIRST_PAUSE_NS: u64 = 100_000_000;
 const LONGEST_PAUSE_NS: u64 = 30_000_000_000;
 /// The longest pause after a supervisor that had answered, however briefly: one that can serve is back within a second.
 const LONGEST_PAUSE_AFTER_AN_ANSWER_NS: u64 = 500_000_000;
+/// The longest message of a supervisor, in bytes.
+const LONGEST_MESSAGE: usize = 128 << 10;
 /// Signals that mean: end the stack.
 const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
@@ -58,6 +60,9 @@ struct Keeper {
     farewell: Option<i32>,
     /// A signal that ends the stack and came while no supervisor ran.
     untold: Option<i32>,
+    /// What the supervisor says, one message at a time. Made once: whatever the keeper writes to between two forks is
+    /// copied for each shim.
+    message: Vec<u8>,
 }
 
 struct Supervisor {
@@ -107,6 +112,7 @@ pub fn run(settings: Settings) -> Result<i32, String> {
         start_at: Some(0),
         farewell: None,
         untold: None,
+        message: vec![0; LONGEST_MESSAGE],
     };
     let code = keeper.keep(&signals);
     if let Some(cgroups) = &keeper.cgroups {
@@ -182,10 +188,10 @@ impl Keeper {
 
     fn read_supervisor(&mut self) {
         let Some(supervisor) = &mut self.supervisor else { return };
-        let mut buffer = vec![0; 128 << 10];
+        let buffer = &mut self.message;
         loop {
             let mut fds = VecDeque::new();
-            match receive(supervisor.line.as_fd(), &mut buffer, &mut fds) {
+            match receive(supervisor.line.as_fd(), buffer, &mut fds) {
                 // Its end is told by its death, not by its line.
                 Ok(0) | Err(_) => return,
                 Ok(count) => match KeeperRequest::decode(&buffer[..count]) {

@@ -15,7 +15,7 @@ pub mod cgroup;
 mod exec;
 pub mod guard;
 pub mod keeper;
-mod memory;
+pub mod memory;
 pub mod place;
 pub mod pump;
 pub mod record;

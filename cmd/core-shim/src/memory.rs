@@ -6,17 +6,22 @@ use nix::libc;
 /// kernel keeps a megabyte below every stack free of anything else.
 const DEPTH: usize = 120 << 10;
 /// What stays below the present frame, in bytes: the red zone and the calls made here.
-const MARGIN: usize = 4 << 10;
+const MARGIN: usize = 1 << 10;
 const PAGE: usize = 4 << 10;
 
-/// Gives back the free parts of the heap, and the stack below the caller. What is used again is zero until then, as
-/// with any fresh page; nobody reads below his own frame.
-pub(crate) fn give_back() {
+/// Gives back the free parts of the heap.
+pub fn trim_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it takes and needs nothing.
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Gives back the free parts of the heap, and the stack below the caller. What is used again is zero until then, as
+/// with any fresh page; nobody reads below his own frame.
+pub(crate) fn give_back() {
+    trim_heap();
     let here = 0_u8;
     let top = (std::ptr::from_ref(&here).addr() - MARGIN) / PAGE * PAGE;
     let bottom = std::ptr::with_exposed_provenance_mut::<libc::c_void>(top - DEPTH);

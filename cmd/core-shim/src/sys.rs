@@ -99,22 +99,32 @@ pub unsafe fn fork_into(cgroup: Option<RawFd>) -> Result<Forked, Errno> {
         cgroup: u64,
     }
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-    if let Some(fd) = cgroup {
+    let clone = |flags: u64, cgroup: RawFd| {
         let args = CloneArgs {
-            flags: CLONE_INTO_CGROUP,
+            flags,
             exit_signal: u64::try_from(libc::SIGCHLD).unwrap_or(17),
-            cgroup: u64::try_from(fd).unwrap_or(0),
+            cgroup: u64::try_from(cgroup).unwrap_or(0),
             ..CloneArgs::default()
         };
         // SAFETY: without CLONE_VM and without a stack this is a fork; the structure lives through the call.
-        let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-        match pid {
-            -1 if matches!(Errno::last(), Errno::EAGAIN | Errno::ENOMEM) => return Err(Errno::last()),
-            // An old kernel, a filter, a cgroup that will not have it: without then.
-            -1 => {}
-            0 => return Ok(Forked::Child { entered: true }),
-            pid => return Ok(Forked::Parent(u32::try_from(pid).unwrap_or(0))),
-        }
+        unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) }
+    };
+    let born = |pid: libc::c_long, entered: bool| match u32::try_from(pid) {
+        Ok(0) => Ok(Some(Forked::Child { entered })),
+        Ok(pid) => Ok(Some(Forked::Parent(pid))),
+        Err(_) if matches!(Errno::last(), Errno::EAGAIN | Errno::ENOMEM) => Err(Errno::last()),
+        // An old kernel, a filter, a cgroup that will not have it: without then.
+        Err(_) => Ok(None),
+    };
+    if let Some(fd) = cgroup
+        && let Some(forked) = born(clone(CLONE_INTO_CGROUP, fd), true)?
+    {
+        return Ok(forked);
+    }
+    // The C library's own fork writes to pages of that library, in the child too, for the sake of threads and handlers
+    // that are not here; a shim would keep a copy of each. What it does beyond the system call is for those alone.
+    if let Some(forked) = born(clone(0, 0), false)? {
+        return Ok(forked);
     }
     // SAFETY: the caller has one thread.
     match unsafe { libc::fork() } {

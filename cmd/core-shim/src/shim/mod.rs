@@ -174,11 +174,13 @@ impl Shim {
             (false, false) => PollTimeout::NONE,
         };
         let is_quiet = poll(&mut fds, timeout) == Ok(0) && !stuck && !looks;
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
+        drop(fds);
         if is_quiet && self.is_untidy {
+            self.line.iter_mut().for_each(Line::shrink);
             memory::give_back();
         }
         self.is_untidy = !is_quiet;
-        let ready: Vec<bool> = fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
         let mut at = 0;
         let mut next = |present: bool| {
             let is_ready = present && ready.get(at).copied().unwrap_or(false);

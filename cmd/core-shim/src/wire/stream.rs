@@ -61,6 +61,12 @@ pub struct FrameBuffer {
 }
 
 impl FrameBuffer {
+    /// Gives back what was needed for frames that were taken.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.fds.shrink_to_fit();
+    }
+
     /// Adds received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

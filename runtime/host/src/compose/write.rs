@@ -4,16 +4,15 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
 use super::{Project, project};
 use crate::load::Stack;
 use crate::paths::Paths;
 
-/// Writes the file beside the loop, from a thread of its own that ends with this value.
+/// Writes the file beside the loop, from a thread of its own that ends with this value. What was read ends there, too.
 #[derive(Debug)]
-pub(crate) struct Writer(Sender<Arc<Stack>>);
+pub(crate) struct Writer(Sender<Box<Stack>>);
 
 impl Writer {
     /// Starts the thread.
@@ -21,7 +20,7 @@ impl Writer {
     /// # Errors
     /// The system has none.
     pub(crate) fn new(paths: &Paths) -> io::Result<Self> {
-        let (sender, stacks) = mpsc::channel::<Arc<Stack>>();
+        let (sender, stacks) = mpsc::channel::<Box<Stack>>();
         let paths = paths.clone();
         let work = move || {
             // Nobody waits for the file; what is started meanwhile comes first. (This is of this thread alone.)
@@ -32,6 +31,9 @@ impl Writer {
                 if let Err(message) = write(&paths, &newest) {
                     crate::say(&message);
                 }
+                drop(newest);
+                // A reading takes many times as much as what is kept of it.
+                core_shim::memory::trim_heap();
             }
         };
         std::thread::Builder::new().name("topology".into()).spawn(work)?;
@@ -39,7 +41,7 @@ impl Writer {
     }
 
     /// Has the file of a stack written.
-    pub(crate) fn begin(&self, stack: Arc<Stack>) {
+    pub(crate) fn begin(&self, stack: Box<Stack>) {
         let _ = self.0.send(stack);
     }
 }

@@ -117,8 +117,8 @@ impl Supervisor {
 
     /// Where a browser on this host finds the edge.
     fn url(&self) -> Option<String> {
-        let stack = self.reading.stack()?;
-        let edge = stack.topology.services.values().find(|spec| spec.kind == Kind::Caddy)?;
+        let known = self.reading.known()?;
+        let edge = known.topology.services.values().find(|spec| spec.kind == Kind::Caddy)?;
         let (_, port) = edge.held_ports().next()?;
         let number = port.number?;
         let is_default = number == 80;

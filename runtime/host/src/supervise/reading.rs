@@ -1,8 +1,8 @@
 //! The manifests: read beside the loop, in a thread that may block, one reading at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
+use core_engine::Topology;
 use core_engine::event::{Event, Loaded};
 use core_engine::plan::Plan;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
@@ -41,13 +41,20 @@ pub(super) struct Outcome {
 pub(super) struct Reading {
     profile: Option<String>,
     select: Vec<String>,
-    stack: Option<Arc<Stack>>,
+    known: Option<Known>,
     topology_file: compose::Writer,
     /// At home while nothing is being read.
     locator: Option<Locator>,
     waiting: Vec<Purpose>,
     failed_sources: BTreeMap<(String, usize), String>,
     outcomes: mpsc::UnboundedSender<Outcome>,
+}
+
+/// What is kept of the manifests that are carried out. The rest of what was read is many times as large.
+pub(super) struct Known {
+    pub(super) topology: Topology,
+    wanted: BTreeMap<String, Wanted>,
+    ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
 }
 
 /// One binary to be fetched or built.
@@ -68,7 +75,7 @@ impl Reading {
         Self {
             profile,
             select,
-            stack: None,
+            known: None,
             topology_file,
             locator: Some(Locator::default()),
             waiting: Vec::new(),
@@ -88,20 +95,20 @@ impl Reading {
 
     /// Whether the manifests have never been good, and are being read now.
     pub(super) fn is_first(&self) -> bool {
-        self.stack.is_none() && self.locator.is_none()
+        self.known.is_none() && self.locator.is_none()
     }
 
-    pub(super) fn stack(&self) -> Option<&Stack> {
-        self.stack.as_deref()
+    pub(super) fn known(&self) -> Option<&Known> {
+        self.known.as_ref()
     }
 
     pub(super) fn retention(&self) -> Retention {
-        let specs = self.stack.iter().flat_map(|stack| stack.topology.services.values());
+        let specs = self.known.iter().flat_map(|known| known.topology.services.values());
         Retention { limits: specs.map(|spec| (spec.name.to_string(), spec.log.clone())).collect() }
     }
 
     pub(super) fn job(&self, folder: &str) -> Option<Job> {
-        let all = &self.stack.as_ref()?.wanted;
+        let all = &self.known.as_ref()?.wanted;
         let wanted = all.get(folder)?.clone();
         let tool = wanted.tool.as_ref().and_then(|(_, folder)| folder.clone());
         let tool = tool.and_then(|folder| Some((folder.clone(), all.get(&folder)?.clone())));
@@ -141,8 +148,8 @@ impl Supervisor {
             return;
         };
         let mut ports: BTreeMap<(ServiceName, u32, Identifier), u16> = self.engine.saved().ports();
-        if let Some(stack) = self.reading.stack() {
-            ports.extend(stack.ports.clone());
+        if let Some(known) = self.reading.known() {
+            ports.extend(known.ports.clone());
         }
         // Who asks for it begins with the first source again.
         if matches!(purpose, Purpose::Apply { answer: Some(_) }) {
@@ -201,7 +208,7 @@ impl Supervisor {
             }
             (Purpose::OtherSource { folder, reason }, Err(_)) => {
                 // No source is left: now it is told, with what is wrong with those that are never fetched from.
-                let wanted = self.reading.stack().and_then(|stack| stack.wanted.get(&folder));
+                let wanted = self.reading.known().and_then(|known| known.wanted.get(&folder));
                 let refused = wanted.and_then(|wanted| self.reading.locator.as_ref()?.refused(&wanted.binary));
                 let reason = refused.map_or(reason, str::to_owned);
                 self.give(&Event::Prepared { folder, result: Err(reason) });
@@ -234,14 +241,14 @@ impl Supervisor {
             .services
             .values()
             .filter(|spec| {
-                let before = self.reading.stack().and_then(|stack| stack.topology.services.get(&spec.name));
+                let before = self.reading.known().and_then(|known| known.topology.services.get(&spec.name));
                 before.is_some_and(|before| before.log.segment_bytes != spec.log.segment_bytes)
             })
             .map(|spec| (spec.name.clone(), spec.log.segment_bytes))
             .collect();
-        let stack: Arc<Stack> = Arc::from(stack);
-        self.reading.topology_file.begin(stack.clone());
-        self.reading.stack = Some(stack);
+        let (topology, wanted, ports) = (stack.topology.clone(), stack.wanted.clone(), stack.ports.clone());
+        self.reading.known = Some(Known { topology, wanted, ports });
+        self.reading.topology_file.begin(stack);
         self.give(&Event::Loaded(loaded));
         for (service, segment_bytes) in cuts {
             self.shims.limit_log(&service, segment_bytes);
@@ -259,7 +266,7 @@ impl Supervisor {
 
     /// Why a binary could not be had, from all of its sources that were looked at.
     pub(super) fn all_reasons(&self, folder: &str, reason: &str) -> String {
-        let Some(wanted) = self.reading.stack().and_then(|stack| stack.wanted.get(folder)) else {
+        let Some(wanted) = self.reading.known().and_then(|known| known.wanted.get(folder)) else {
             return reason.to_owned();
         };
         let last = format!("{}: {reason}", wanted.source.word());
@@ -268,7 +275,7 @@ impl Supervisor {
 
     /// A binary could not be had: another source is tried, where there is one.
     pub(super) fn try_other_source(&mut self, folder: &str, reason: &str) -> bool {
-        let Some(wanted) = self.reading.stack().and_then(|stack| stack.wanted.get(folder)) else { return false };
+        let Some(wanted) = self.reading.known().and_then(|known| known.wanted.get(folder)) else { return false };
         if wanted.index + 1 >= wanted.sources {
             return false;
         }
