@@ -106,8 +106,11 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     // What lives is found before anything else is thought of.
     let found = shims::find(&supervisor.paths, &mut supervisor.shims).await;
     let saved = remembered.map(|remembered| Box::new(remembered.saved));
-    supervisor.give(&Event::Restored { saved, found });
+    let restored = Event::Restored { saved, found };
+    let actions = supervisor.engine.step(now(), &restored);
+    // The manifests are read while what that came to is written down.
     supervisor.read();
+    supervisor.begin_all(&restored, actions);
     let open = Arc::new(AtomicUsize::new(0));
     let server = Server { asks: asks_in, steps: steps_seen, paths: supervisor.paths.clone(), open: open.clone() };
     let listener = server.open()?;
@@ -207,9 +210,14 @@ impl Supervisor {
         self.give(&event);
     }
 
-    /// One event: step, write down, begin the effects.
+    /// One event: a step, and what it came to.
     fn give(&mut self, event: &Event) {
         let actions = self.engine.step(now(), event);
+        self.begin_all(event, actions);
+    }
+
+    /// Begins what an event came to.
+    fn begin_all(&mut self, event: &Event, actions: Vec<Action>) {
         for action in actions {
             self.begin(action);
         }
