@@ -53,7 +53,8 @@ impl Stack {
         if !stack.root.join("manifests/local.json").exists() {
             stack.write(
                 "manifests/local.json",
-                &json!({"ports": {"auto": format!("{first}-{}", first + 59)}}).to_string(),
+                // What a test edits is carried out when it says so.
+                &json!({"ports": {"auto": format!("{first}-{}", first + 59)}, "watch": false}).to_string(),
             );
         }
         stack

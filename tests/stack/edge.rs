@@ -82,6 +82,7 @@ fn an_end_while_a_supervisor_asks_is_heard() {
     proc::kill(pid);
     until("it has died", || !proc::lives(pid));
     proc::send(shim, "CONT");
+    until("the next one answers", || stack.core(&["status"]).code == 0);
     assert!(stack.next_pid("held", pid) != pid);
     stack.until_ready();
     assert_eq!(stack.instance("held")["restarts"], 1);

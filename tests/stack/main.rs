@@ -18,6 +18,7 @@ mod logs;
 mod notify;
 mod order;
 mod truth;
+mod watch;
 
 use common::trials;
 
@@ -29,6 +30,7 @@ fn main() {
         lifecycle::TESTS,
         order::TESTS,
         truth::TESTS,
+        watch::TESTS,
         kill::TESTS,
         logs::TESTS,
         edge::TESTS,

@@ -97,6 +97,9 @@ pub(crate) struct UpArgs {
     /// Seconds until all must be ready; downloads and builds are not counted.
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
     pub(crate) timeout: f64,
+    /// Do not follow edits of the manifests; `core apply` carries them out.
+    #[arg(long)]
+    pub(crate) no_watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -264,6 +267,8 @@ pub(crate) enum ProbeQuestion {
 pub(crate) struct SuperviseArgs {
     #[arg(long = "service")]
     pub(crate) services: Vec<String>,
+    #[arg(long)]
+    pub(crate) no_watch: bool,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,8 @@ pub struct Launch {
     pub profile: Option<String>,
     /// The services that were asked for by name.
     pub services: Vec<String>,
+    /// Edits wait for `core apply`, whatever the profile says.
+    pub no_watch: bool,
 }
 
 /// Starts the keeper of a stack; it outlives us. Whoever stays may wait for it: it ends with the code of the stack.
@@ -73,6 +75,9 @@ fn supervisor_args(paths: &Paths, launch: &Launch) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["supervise".into(), "--root".into(), paths.root.clone().into()];
     if let Some(profile) = &launch.profile {
         args.extend(["--profile".into(), profile.into()]);
+    }
+    if launch.no_watch {
+        args.push("--no-watch".into());
     }
     for service in &launch.services {
         args.extend(["--service".into(), service.into()]);

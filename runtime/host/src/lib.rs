@@ -20,6 +20,7 @@ pub mod shell;
 pub mod shims;
 mod supervise;
 mod users;
+mod watch;
 
 pub use supervise::supervise;
 

@@ -95,7 +95,7 @@ impl Shim {
             number: order.number,
             mark: order.mark.clone(),
             note: order.note.clone(),
-            boot: sys::boot_id(),
+            boot: sys::boot_id().to_owned(),
             pid: 0,
             start_ticks: 0,
             pidfd_inode: 0,

@@ -19,7 +19,7 @@ pub(crate) async fn run(context: &Context, args: SuperviseArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    let launch = Launch { profile: context.asked_profile(), services: args.services };
+    let launch = Launch { profile: context.asked_profile(), services: args.services, no_watch: args.no_watch };
     match core_host::supervise(paths, launch).await {
         Ok(code) => Exit::Code(u8::try_from(code).unwrap_or(1)),
         Err(error) => {

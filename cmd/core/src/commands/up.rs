@@ -66,6 +66,9 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
 /// Sees to it that a supervisor answers. Returns its keeper when it was we who started it.
 async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option<Child>, Exit> {
     if ask_status(paths).await.is_ok() {
+        if args.no_watch {
+            render::note("the stack runs already: `--no-watch` counts when it begins");
+        }
         return Ok(None);
     }
     // What is wrong is said here, with the lines it is about, and nothing is started.
@@ -80,7 +83,7 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
     let opened = Paths::open(&paths.root).map_err(failed)?;
     let mut keeper = None;
     if !core_host::last_resort::keeper_lives(&opened) {
-        let launch = Launch { profile: Some(stack.profile), services: args.services.clone() };
+        let launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
         keeper = Some(launch::start_keeper(&opened, &launch).map_err(failed)?);
     }
     let until = Instant::now() + START_PATIENCE;

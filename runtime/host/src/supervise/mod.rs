@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::paths::Paths;
 use crate::probes::Prober;
 use crate::shims::{self, Environment, Keeper, Shims};
+use crate::watch::Fingerprint;
 use reading::Reading;
 
 /// How long answers that are under way get when everything has ended.
@@ -66,6 +67,7 @@ enum Input {
     Event(Event),
     Ask(Ask),
     Read(Box<reading::Outcome>),
+    Edited(Fingerprint),
     Signal,
     Sweep,
     KeeperGone,
@@ -81,6 +83,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let (inbox, mut events) = mpsc::unbounded_channel();
     let (asks_in, mut asks) = mpsc::channel(64);
     let (reads_in, mut reads) = mpsc::unbounded_channel();
+    let (edits_in, mut edits) = mpsc::unbounded_channel();
     let (steps, steps_seen) = watch::channel(0);
     let journal = Journal::new(&paths);
     let remembered = journal.read();
@@ -88,7 +91,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let environment = Environment::inherited();
     let mut supervisor = Supervisor {
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
-        reading: Reading::new(profile, launch.services.clone(), compose::Writer::new(&paths)?, reads_in),
+        reading: Reading::new(profile, &launch, compose::Writer::new(&paths)?, reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
         prober: Prober::default(),
         metrics: Metrics::default(),
@@ -111,6 +114,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     // The manifests are read while what that came to is written down.
     supervisor.read();
     supervisor.begin_all(&restored, actions);
+    crate::watch::begin(supervisor.paths.root.clone(), edits_in)?;
     let open = Arc::new(AtomicUsize::new(0));
     let server = Server { asks: asks_in, steps: steps_seen, paths: supervisor.paths.clone(), open: open.clone() };
     let listener = server.open()?;
@@ -124,6 +128,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             () = next_signal(&mut signals) => Input::Signal,
             Some(event) = events.recv() => Input::Event(event),
             Some(outcome) = reads.recv() => Input::Read(Box::new(outcome)),
+            Some(fingerprint) = edits.recv() => Input::Edited(fingerprint),
             Some(ask) = asks.recv() => Input::Ask(ask),
             () = until(deadline) => Input::Event(Event::Tick),
             () = keeper_gone(supervisor.keeper.clone()) => Input::KeeperGone,
@@ -139,6 +144,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             }
             Input::Ask(ask) => supervisor.answer(ask),
             Input::Read(outcome) => supervisor.take_reading(*outcome),
+            Input::Edited(fingerprint) => supervisor.edited(fingerprint),
             Input::Signal => supervisor.signalled(),
             Input::Sweep => supervisor.sweep(),
             Input::KeeperGone => {

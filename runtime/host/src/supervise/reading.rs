@@ -16,6 +16,7 @@ use crate::load::{self, Locator, Options, Stack, Wanted};
 use crate::logs::Retention;
 use crate::net::Listening;
 use crate::paths::Paths;
+use crate::watch::Fingerprint;
 
 /// Why the manifests are read.
 pub(super) enum Purpose {
@@ -35,12 +36,20 @@ pub(super) struct Outcome {
     purpose: Purpose,
     result: Result<Box<Stack>, Vec<Diagnostic>>,
     locator: Locator,
+    /// What was read.
+    fingerprint: Fingerprint,
 }
 
 /// What is known of the manifests.
 pub(super) struct Reading {
     profile: Option<String>,
     select: Vec<String>,
+    /// Edits wait for whoever asks for them, whatever the manifests say.
+    no_watch: bool,
+    /// What was read last to be carried out.
+    read: Option<Fingerprint>,
+    /// What is in the files now, where nobody has looked at that yet.
+    edited: Option<Fingerprint>,
     known: Option<Known>,
     topology_file: compose::Writer,
     /// At home while nothing is being read.
@@ -55,6 +64,7 @@ pub(super) struct Known {
     pub(super) topology: Topology,
     wanted: BTreeMap<String, Wanted>,
     ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
+    watch: bool,
 }
 
 /// One binary to be fetched or built.
@@ -68,13 +78,16 @@ pub(super) struct Job {
 impl Reading {
     pub(super) fn new(
         profile: Option<String>,
-        select: Vec<String>,
+        launch: &Launch,
         topology_file: compose::Writer,
         outcomes: mpsc::UnboundedSender<Outcome>,
     ) -> Self {
         Self {
             profile,
-            select,
+            select: launch.services.clone(),
+            no_watch: launch.no_watch,
+            read: None,
+            edited: None,
             known: None,
             topology_file,
             locator: Some(Locator::default()),
@@ -100,6 +113,11 @@ impl Reading {
 
     pub(super) fn known(&self) -> Option<&Known> {
         self.known.as_ref()
+    }
+
+    /// Whether edits are carried out as they are saved. While no manifests were ever good, every edit may mend them.
+    fn watches(&self) -> bool {
+        !self.no_watch && self.known.as_ref().is_none_or(|known| known.watch)
     }
 
     pub(super) fn retention(&self) -> Retention {
@@ -165,14 +183,19 @@ impl Supervisor {
         let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
         tokio::task::spawn_blocking(move || {
             let options = Options { busy: Listening::read().ports(), ..options };
+            // Before they are read: an edit meanwhile makes a difference to this.
+            let fingerprint = Fingerprint::of(&paths.root);
             let result = load::load(&paths, &options, &mut locator).map(Box::new);
-            let _ = outcomes.send(Outcome { purpose, result, locator });
+            let _ = outcomes.send(Outcome { purpose, result, locator, fingerprint });
         });
     }
 
     pub(super) fn take_reading(&mut self, outcome: Outcome) {
-        let Outcome { purpose, result, locator } = outcome;
+        let Outcome { purpose, result, locator, fingerprint } = outcome;
         self.reading.locator = Some(locator);
+        if !matches!(purpose, Purpose::Plan(_)) {
+            self.reading.read = Some(fingerprint);
+        }
         let problems = |faults: &[Diagnostic]| faults.iter().map(Diagnostic::problem).collect::<Vec<_>>();
         match (purpose, result) {
             (Purpose::Apply { answer }, Ok(stack)) => {
@@ -218,6 +241,26 @@ impl Supervisor {
             let purpose = self.reading.waiting.remove(0);
             self.begin_reading(purpose);
         }
+        self.follow_edits();
+    }
+
+    /// This is in the files now.
+    pub(super) fn edited(&mut self, fingerprint: Fingerprint) {
+        self.reading.edited = Some(fingerprint);
+        self.follow_edits();
+    }
+
+    /// Reads the manifests where what is in them was never read. One reading at a time: what was edited during one is
+    /// looked at when it is over.
+    fn follow_edits(&mut self) {
+        if self.reading.locator.is_none() || !self.reading.watches() {
+            return;
+        }
+        let Some(edited) = self.reading.edited.take() else { return };
+        if self.reading.read != Some(edited) {
+            crate::say("the manifests were edited");
+            self.begin_reading(Purpose::Apply { answer: None });
+        }
     }
 
     fn apply(&mut self, mut stack: Box<Stack>, again: bool) {
@@ -247,7 +290,7 @@ impl Supervisor {
             .map(|spec| (spec.name.clone(), spec.log.segment_bytes))
             .collect();
         let (topology, wanted, ports) = (stack.topology.clone(), stack.wanted.clone(), stack.ports.clone());
-        self.reading.known = Some(Known { topology, wanted, ports });
+        self.reading.known = Some(Known { topology, wanted, ports, watch: stack.watch });
         self.reading.topology_file.begin(stack);
         self.give(&Event::Loaded(loaded));
         for (service, segment_bytes) in cuts {
