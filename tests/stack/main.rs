@@ -17,6 +17,7 @@ mod lifecycle;
 mod logs;
 mod notify;
 mod order;
+mod socket;
 mod truth;
 mod watch;
 
@@ -34,6 +35,7 @@ fn main() {
         kill::TESTS,
         logs::TESTS,
         edge::TESTS,
+        socket::TESTS,
         notify::TESTS,
         first::TESTS,
     ]));

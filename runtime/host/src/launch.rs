@@ -1,8 +1,9 @@
 //! The start of a stack: a keeper of its own session, which starts the supervisor.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,7 +36,7 @@ pub struct Launch {
 /// # Errors
 /// When one of our own programs is missing, or cannot be executed.
 pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<Child> {
-    let core = std::env::current_exe()?;
+    let core = own_program()?;
     let shim = shim_beside(&core);
     let log = paths.own_log();
     if fs::metadata(&log).is_ok_and(|meta| meta.len() > LONGEST_LOG) {
@@ -85,9 +86,33 @@ fn supervisor_args(paths: &Paths, launch: &Launch) -> Vec<OsString> {
     args
 }
 
+/// The program that we are, or what was put in its place: after an upgrade the kernel says that ours is deleted.
+///
+/// # Errors
+/// When the kernel does not say.
+pub(crate) fn own_program() -> io::Result<PathBuf> {
+    std::env::current_exe().map(|program| in_place_of(&program))
+}
+
+fn in_place_of(program: &Path) -> PathBuf {
+    let name = program.as_os_str().as_bytes();
+    name.strip_suffix(b" (deleted)").map_or(program, |name| Path::new(OsStr::from_bytes(name))).to_owned()
+}
+
 /// The program that is keeper and shim: the small one beside `core`, else `core` itself, which is the same when it is
 /// called by that name. So one copied file is an installation.
 pub(crate) fn shim_beside(core: &Path) -> PathBuf {
     let shim = core.with_file_name(core_shim::NAME);
     if shim.is_file() { shim } else { core.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_replaced_is_started_from_its_place() {
+        assert_eq!(in_place_of(Path::new("/usr/lib/core/core (deleted)")), Path::new("/usr/lib/core/core"));
+        assert_eq!(in_place_of(Path::new("/usr/lib/core/core")), Path::new("/usr/lib/core/core"));
+    }
 }

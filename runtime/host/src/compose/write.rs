@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 
 use super::{Project, project};
+use crate::launch;
 use crate::load::Stack;
 use crate::paths::Paths;
 
@@ -55,10 +56,7 @@ pub fn write(paths: &Paths, stack: &Stack) -> Result<(), String> {
 }
 
 fn make(paths: &Paths, stack: &Stack) -> Result<Project, String> {
-    let core = std::env::current_exe().map_err(|error| format!("core does not know where it is: {error}"))?;
-    // A program that was replaced while it runs is said to be deleted; the new one stands in its place.
-    let shown = core.display().to_string();
-    let core = shown.strip_suffix(" (deleted)").map_or(core, |core| Path::new(core).to_owned());
+    let core = launch::own_program().map_err(|error| format!("core does not know where it is: {error}"))?;
     project(stack, &paths.root, &core).map_err(|error| failed(&paths.topology_file(), &error))
 }
 
