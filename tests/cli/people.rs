@@ -98,14 +98,54 @@ fn busy() -> Stack {
             "by restart: port `http` has a number, and two instances cannot both listen on it"]),
         "worker": planned("refresh", &["replicas: 1 -> 2"]),
     }}, "problems": []});
-    canned::stack(vec![("/v1/status", status), ("/v1/why/web", why), ("/v1/plan", plan)])
+    canned::stack(vec![("/v1/status", status), ("/v1/why/web", why), ("/v1/plan", plan), ("/v1/history", history())])
+        .env("TZ", "UTC0")
+}
+
+/// Generations and acts, one of each kind.
+fn history() -> Value {
+    let planned = |change: &str, reason: &str| json!({"change": change, "reasons": [reason]});
+    let root = json!({"kind": "user", "uid": 0, "user": "root"});
+    let nobody = |kind: &str| json!({"kind": kind});
+    let entry = |number: u32, verb: &str, by: Value, outcome: Value, more: Value| {
+        let mut all = json!({
+            "id": format!("a.{number}"), "time": format!("2020-01-31T12:{number:02}:00.000Z"),
+            "ended": format!("2020-01-31T12:{number:02}:02.300Z"), "verb": verb, "services": [], "by": by,
+            "from": number, "changes": {}, "outcome": outcome,
+        });
+        for (key, value) in more.as_object().expect("an object") {
+            all[key] = value.clone();
+        }
+        all
+    };
+    let done = || json!({"state": "done"});
+    let new = || planned("start", "it is new");
+    let failed = json!({"state": "failed", "culprit": "mail-0@3.5",
+        "message": "mail-0@3 failed 5 times in a row: it exited with 3"});
+    let broken = json!({"state": "failed", "culprit": null,
+        "message": "the manifests are broken, nothing was changed: services/web/service.json:7 (unknown-key)"});
+    let swap = json!({"generation": 6, "changes": {"web": planned("swap", "env: LEVEL changed"),
+        "mail": planned("refresh", "restart policy changed"), "old": planned("stop", "its manifest is gone")}});
+    json!({"entries": [
+        entry(1, "apply", nobody("start"), done(),
+            json!({"generation": 2, "changes": {"mail": new(), "old": new(), "web": new()}})),
+        entry(2, "up", root.clone(), failed, json!({"ended": "2020-01-31T12:04:10.000Z"})),
+        entry(3, "scale", root.clone(), json!({"state": "replaced", "by": 4}), json!({"generation": 3,
+            "services": ["web"], "replicas": 3, "changes": {"web": planned("refresh", "replicas: 1 → 3")}})),
+        entry(4, "restart", json!({"kind": "user", "uid": 1234}), json!({"state": "cut_short"}), json!({"ended": null,
+            "generation": 4, "services": ["mail", "old", "web", "caddy"], "changes": {
+            "web": planned("swap", "it was asked for"), "mail": planned("restart", "it was asked for")}})),
+        entry(5, "apply", root.clone(), broken, json!({})),
+        entry(6, "apply", root, done(), swap),
+        entry(7, "down", nobody("signal"), json!({"state": "under_way"}), json!({"ended": null})),
+    ]})
 }
 
 #[test]
 fn tables_fit_the_terminal() {
     let stack = busy();
     for width in [80, 160] {
-        for words in [&["status"][..], &["plan"]] {
+        for words in [&["status"][..], &["plan"], &["history"]] {
             let text = told(&stack, words, width);
             // A word that was typed, such as a name, is never cut; a very long one may stand out.
             same!(format!("{}-{width}", words.join("-")), text);

@@ -12,6 +12,7 @@ mod fixture;
 
 mod edge;
 mod first;
+mod history;
 mod kill;
 mod lifecycle;
 mod logs;
@@ -38,5 +39,6 @@ fn main() {
         socket::TESTS,
         notify::TESTS,
         first::TESTS,
+        history::TESTS,
     ]));
 }

@@ -63,6 +63,13 @@ fn an_edit_is_carried_out_when_it_is_saved() {
         let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         env.split(|byte| *byte == 0).any(|one| one == b"GREETING=hello")
     });
+    // Who did that, for whoever wonders later.
+    let history = stack.ok(&["history", "--json"]).out;
+    let entries: Value = serde_json::from_str(&history).expect("JSON");
+    let entries = entries["entries"].as_array().expect("entries");
+    let edits: Vec<&Value> = entries.iter().filter(|entry| entry["by"]["kind"] == "edit").collect();
+    assert_eq!(edits.len(), 3, "{history}");
+    assert!(edits[0]["changes"]["one"].is_object() && edits[0]["changes"]["two"].is_null(), "{history}");
     let run = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run.as_deref());

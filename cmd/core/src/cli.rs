@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show what keeps a service from being ready, followed to its root
     Why(WhyArgs),
+    /// Show what was changed, by whom, and how it ended
+    History(HistoryArgs),
     /// Show output, in the order of time
     Logs(LogsArgs),
     /// Start services, with what they depend on
@@ -127,6 +129,19 @@ pub(crate) struct WhyArgs {
     /// The service.
     #[arg(add = ArgValueCandidates::new(completion::services))]
     pub(crate) service: String,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Services. Default: all.
+    #[arg(add = ArgValueCandidates::new(completion::services))]
+    pub(crate) services: Vec<String>,
+    /// The last entries.
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20)]
+    pub(crate) entries: usize,
     /// As JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,

@@ -49,6 +49,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Status(args) if args.watch => commands::watch::run(&context, &args).await,
         Command::Status(args) => commands::status::run(&context, &args).await,
         Command::Why(args) => commands::why::run(&context, &args).await,
+        Command::History(args) => commands::history::run(&context, &args).await,
         Command::Logs(args) => commands::logs::run(&context, &args).await,
         Command::Start(args) => commands::control::run(&context, "start", &args.services).await,
         Command::Stop(args) => commands::control::run(&context, "stop", &args.services).await,

@@ -7,6 +7,7 @@ use core_manifest::{Identifier, ServiceName, ServiceSpec};
 
 use crate::event::ProbeKind;
 use crate::ids::{InstanceId, InvocationId};
+use crate::record::Record;
 
 /// One effect.
 #[derive(Clone, Debug)]
@@ -75,6 +76,8 @@ pub enum Action {
     },
     /// Write the edge's pointers of a service. Answer: `Routed`.
     Route(RouteTable),
+    /// Write down, for people, what was begun, and how it ended. Nothing follows from it.
+    Record(Record),
     /// Nothing is left: the supervisor is done.
     Exit {
         /// Exit code of the stack.

@@ -73,15 +73,10 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
     note("kind", Class::Replace, *kind != new.kind, changed("kind"));
     note("process.compose.description", Class::None, *description != new.description, changed("description"));
     note("process.compose.namespace", Class::None, *namespace != new.namespace, changed("namespace"));
-    note("process.command", Class::Replace, *command != new.command, format!("command is now {}", new.command));
+    note("process.command", Class::Replace, *command != new.command, changed("command"));
     note("process.args", Class::Replace, *args != new.args, changed("args"));
     note("process.env", Class::Replace, *env != new.env, keys_changed("env", env, &new.env));
-    note(
-        "process.working_dir",
-        Class::Replace,
-        *working_dir != new.working_dir,
-        format!("working_dir is now {}", new.working_dir),
-    );
+    note("process.working_dir", Class::Replace, *working_dir != new.working_dir, changed("working_dir"));
     note("process.shell", Class::Replace, *shell != new.shell, changed("shell"));
     note(
         "process.user, group, umask, limits, nice, oom_score_adj",

@@ -6,6 +6,7 @@ use core_manifest::{Identifier, Problem, ServiceName};
 
 use crate::exit::{Exit, Failure};
 use crate::ids::{InstanceId, InvocationId};
+use crate::record::Cause;
 use crate::saved::Saved;
 use crate::topology::{PortRange, Topology};
 
@@ -29,6 +30,8 @@ pub enum Event {
         operation: u64,
         /// What.
         command: Command,
+        /// Who.
+        by: Cause,
     },
     /// A binary has landed, or could not be had.
     Prepared {
@@ -209,7 +212,7 @@ pub enum Command {
         /// How many.
         replicas: u32,
     },
-    /// Nothing; but say when all that is on its way has come true.
+    /// Nothing; but say when all that is on its way has come true. Follows what a reading of the manifests brought.
     Settle,
     /// End the stack.
     Down,

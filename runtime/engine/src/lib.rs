@@ -22,6 +22,7 @@ pub mod ids;
 pub mod mutation;
 pub mod phase;
 pub mod plan;
+pub mod record;
 pub mod saved;
 pub mod time;
 pub mod topology;

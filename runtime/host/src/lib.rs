@@ -7,6 +7,7 @@ pub mod deps;
 pub mod doctor;
 pub mod edge;
 mod ended;
+pub mod history;
 pub mod journal;
 pub mod last_resort;
 pub mod launch;

@@ -104,6 +104,11 @@ impl Paths {
         self.root.join(".core-stack/process-compose.yaml")
     }
 
+    /// What was done: generations, and acts of operators.
+    pub fn history(&self) -> PathBuf {
+        self.root.join(".core-stack/history.jsonl")
+    }
+
     /// The lock file of binaries.
     pub fn dep_lock(&self) -> PathBuf {
         self.root.join("manifests/dep.lock.json")

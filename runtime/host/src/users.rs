@@ -17,6 +17,11 @@ pub(crate) fn user(name: &str) -> Result<User, String> {
     found.ok().flatten().ok_or_else(|| format!("there is no user `{name}`"))
 }
 
+/// The name of the user of this number.
+pub(crate) fn name(uid: u32) -> Option<String> {
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
+}
+
 /// The number of the group of this name or number.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ pub(crate) mod control;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod graph;
+pub(crate) mod history;
 pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod man;

@@ -212,10 +212,13 @@ impl Engine {
         }
     }
 
-    /// Stopping: KILL when the time is over, and again while anything is left.
+    /// Stopping: KILL when the time is over or nobody wants to wait for it, and again while anything is left.
     fn insist(&mut self, id: &InstanceId, stage: Stop) {
         let due = match stage {
-            Stop::Asked { kill_at } => kill_at <= self.now && !mutated!(self, ForgetKill),
+            Stop::Asked { kill_at } => {
+                let has_waited = kill_at <= self.now || self.down.is_some_and(|down| down.kill);
+                has_waited && !mutated!(self, ForgetKill)
+            }
             Stop::Killed { again_at } => again_at <= self.now,
         };
         if due && let Some(Phase::Stopping { why, .. }) = self.instances.get(id).map(|instance| instance.phase.clone())

@@ -11,25 +11,34 @@ use super::{Basis, Down, Engine};
 use crate::event::Command;
 use crate::ids::InstanceId;
 use crate::phase::{EndReason, Phase};
+use crate::plan::Change;
+use crate::record::Cause;
 use crate::topology::Topology;
 
 impl Engine {
-    pub(super) fn command(&mut self, id: u64, command: &Command) {
-        let operation = match command {
+    pub(super) fn command(&mut self, id: u64, command: &Command, by: Cause) {
+        let mut operation = match command {
             Command::Up { services, timeout } => self.up(services, *timeout),
             Command::Start { services } => self.start_services(services),
             Command::Stop { services } => self.stop_services(services),
             Command::Restart { services } => self.restart_services(services),
             Command::Scale { service, replicas } => self.scale(service, *replicas),
-            Command::Settle => {
-                let all = self.services.iter().filter(|(name, service)| self.held_back(name, service).is_none());
-                let all = all.map(|(name, _)| name.clone()).collect();
-                Operation::new(Goal::Ready, all, self.now, None)
-            }
+            Command::Settle => self.settle_all(),
             Command::Down => self.begin_down(0, false),
             Command::Kill => self.begin_down(0, true),
         };
+        self.tell_begun(id, command, by, &mut operation);
+        Self::tell_ended(&mut self.actions, id, &mut operation);
         self.add_operation(id, operation);
+    }
+
+    fn settle_all(&self) -> Operation {
+        if let Some(broken) = self.broken_manifests() {
+            return Operation::failed(broken);
+        }
+        let all = self.services.iter().filter(|(name, service)| self.held_back(name, service).is_none());
+        let all = all.map(|(name, _)| name.clone()).collect();
+        Operation::new(Goal::Ready, all, self.now, None)
     }
 
     /// Ends the stack. A second time it can only get harsher.
@@ -115,8 +124,10 @@ impl Engine {
         if let Some(unknown) = self.unknown(services) {
             return unknown;
         }
-        self.generation = self.generation.next();
+        let from = self.generation;
+        self.generation = from.next();
         for name in services {
+            self.note_change(from, name, self.replacement(name), "it was asked for".into());
             let Some(service) = self.services.get_mut(name) else { continue };
             if service.operator == Operator::Stopped {
                 service.operator = Operator::Started;
@@ -143,8 +154,11 @@ impl Engine {
         if replicas == 0 {
             return Operation::failed(format!("{name} cannot have 0 replicas; to stop it: core stop {name}"));
         }
+        let before = service.replicas();
         service.scale = (replicas != service.spec.replicas).then_some(replicas);
-        self.generation = self.generation.next();
+        let from = self.generation;
+        self.generation = from.next();
+        self.note_change(from, name, Change::Refresh, format!("replicas: {before} → {replicas}"));
         self.ensure_slots();
         self.wanted_otherwise();
         Operation::new(Goal::Ready, BTreeSet::from([name.clone()]), self.now, None)

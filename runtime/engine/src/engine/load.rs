@@ -35,6 +35,7 @@ impl Engine {
         if !plan.is_empty() {
             self.generation = plan.to;
             self.save = true;
+            self.note_changes(plan.from, plan.services.clone());
         }
         for (name, planned) in &plan.services {
             let new = topology.services.get(name);

@@ -7,6 +7,7 @@
 //! crash of the supervisor, and a command.
 
 mod advance;
+mod chronicle;
 mod command;
 mod instance;
 mod lifecycle;
@@ -37,6 +38,7 @@ use crate::phase::Phase;
 use crate::saved::{Saved, SavedRollout, SavedService};
 use crate::time::Time;
 use crate::topology::PortRange;
+use chronicle::Untold;
 use instance::Instance;
 pub use operation::{Operation, OperationState};
 use routing::Routing;
@@ -96,6 +98,7 @@ pub struct Engine {
     range: PortRange,
     next_port: u16,
     operations: BTreeMap<u64, Operation>,
+    untold: Untold,
     problems: Vec<Problem>,
     down: Option<Down>,
     finished: bool,
@@ -230,7 +233,7 @@ impl Engine {
             Event::Restored { saved, found } => self.restored(saved.as_deref(), found),
             Event::Loaded(loaded) => self.loaded(loaded),
             Event::Rejected(problems) => self.rejected(problems),
-            Event::Command { operation, command } => self.command(*operation, command),
+            Event::Command { operation, command, by } => self.command(*operation, command, *by),
             Event::Prepared { folder, result } => self.prepared(folder, result),
             Event::Started { invocation, pid } => self.started(invocation, *pid),
             Event::StartFailed { invocation, failure } => self.start_failed(invocation, failure),

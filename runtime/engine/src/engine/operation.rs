@@ -7,6 +7,7 @@ use core_manifest::ServiceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::chronicle::Telling;
 use super::instance::{Instance, Shim};
 use super::waiting::WaitingOn;
 use super::{Binary, Engine};
@@ -41,6 +42,8 @@ pub struct Operation {
     /// Something was being fetched or built when it was last looked at.
     pub(super) preparing: bool,
     pub(super) timeout: Option<Duration>,
+    /// Nothing: all of it has been told, or none ever is.
+    pub(super) telling: Option<Telling>,
     /// How it stands.
     pub state: OperationState,
 }
@@ -65,7 +68,8 @@ pub enum OperationState {
 
 impl Operation {
     pub(super) fn new(goal: Goal, pending: BTreeSet<ServiceName>, now: Time, timeout: Option<Duration>) -> Self {
-        Self { goal, pending, counted_from: now, preparing: false, timeout, state: OperationState::Running }
+        let state = OperationState::Running;
+        Self { goal, pending, counted_from: now, preparing: false, timeout, telling: None, state }
     }
 
     pub(super) fn failed(message: String) -> Self {
@@ -76,6 +80,7 @@ impl Operation {
             counted_from: Time(0),
             preparing: false,
             timeout: None,
+            telling: None,
             state,
         }
     }
@@ -117,6 +122,7 @@ impl Engine {
         for id in running {
             let Some(mut operation) = self.operations.remove(&id) else { continue };
             self.settle_operation(&mut operation);
+            Self::tell_ended(&mut self.actions, id, &mut operation);
             self.operations.insert(id, operation);
         }
     }
@@ -229,7 +235,7 @@ impl Engine {
     }
 
     pub(super) fn finish_operations_of_down(&mut self) {
-        for operation in self.operations.values_mut() {
+        for (id, operation) in &mut self.operations {
             if operation.state == OperationState::Running {
                 operation.state = match operation.goal {
                     Goal::Down | Goal::Stopped => OperationState::Done,
@@ -237,6 +243,7 @@ impl Engine {
                         OperationState::Failed { message: "the stack was ended meanwhile".into(), culprit: None }
                     }
                 };
+                Self::tell_ended(&mut self.actions, *id, operation);
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::action::Action;
 use crate::event::{Found, Life};
 use crate::ids::InstanceId;
 use crate::phase::{Phase, Process, Stop, StopReason};
+use crate::plan::Change;
 use crate::saved::Saved;
 
 impl Engine {
@@ -30,9 +31,13 @@ impl Engine {
             self.services.keys().filter(|name| self.instances_of(name).next().is_none()).cloned().collect();
         // One that is not to run has nothing to be found of.
         if absent.iter().any(|name| self.held_back(name, &self.services[name]).is_none()) {
-            self.generation = self.generation.next();
+            let from = self.generation;
+            self.generation = from.next();
             self.save = true;
             for name in absent {
+                if self.services.get(&name).is_some_and(|service| self.held_back(&name, service).is_none()) {
+                    self.note_change(from, &name, Change::Start, "nothing of it was running".into());
+                }
                 if let Some(service) = self.services.get_mut(&name) {
                     service.born = self.generation;
                     service.rollout = None;

@@ -10,6 +10,7 @@ use core_engine::action::Action;
 use core_engine::engine::OperationState;
 use core_engine::event::{Command, Event, Found, Life, Loaded, ProbeKind};
 use core_engine::exit::{Exit, Failure};
+use core_engine::record::{Cause, Outcome, Record};
 use core_engine::{Engine, InvocationId, Saved, Time, Topology};
 use core_manifest::{Problem, ServiceName};
 
@@ -21,6 +22,8 @@ struct Run {
     topology: Topology,
     saved: Option<Saved>,
     operations: u64,
+    /// What the history is told is said, too.
+    records: bool,
     out: String,
 }
 
@@ -32,6 +35,7 @@ pub(crate) fn run(text: &str) -> Result<String, String> {
         topology: Topology::default(),
         saved: None,
         operations: 0,
+        records: false,
         out: String::new(),
     };
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("> ") && *line != ">").collect();
@@ -74,8 +78,10 @@ impl Run {
             if matches!(action, Action::Save) {
                 self.saved = Some(self.engine.saved());
             }
-            let text = words(action);
-            self.say(&text);
+            if !matches!(action, Action::Record(_)) || self.records {
+                let text = words(action);
+                self.say(&text);
+            }
         }
     }
 
@@ -124,11 +130,13 @@ impl Run {
             }),
             "down" => Some(Command::Down),
             "kill" => Some(Command::Kill),
+            "settle" => Some(Command::Settle),
             _ => None,
         };
         if let Some(command) = command {
             self.operations += 1;
-            self.give(&Event::Command { operation: self.operations, command });
+            let by = if rest.first() == Some(&"unasked") { Cause::Start } else { Cause::User(None) };
+            self.give(&Event::Command { operation: self.operations, command, by });
             return Ok(());
         }
         let probed =
@@ -169,6 +177,10 @@ impl Run {
             "prepared" => Event::Prepared { folder: rest[0].into(), result: Ok(()) },
             "unprepared" => Event::Prepared { folder: rest[0].into(), result: Err(text()) },
             "advance" => return self.advance(rest[0]),
+            "records" => {
+                self.records = true;
+                return Ok(());
+            }
             "outcome" => {
                 self.outcome();
                 return Ok(());
@@ -281,6 +293,24 @@ fn words(action: &Action) -> String {
             let targets = if targets.is_empty() { "nobody".to_owned() } else { targets.join(", ") };
             format!("route {} (version {}) to {targets}", table.service, table.version)
         }
+        Action::Record(Record::Begun(begun)) => {
+            let mut line = format!("record {} begun: {:?} by {:?}", begun.operation, begun.command, begun.by);
+            if begun.to != begun.from {
+                let _ = write!(line, ", {} -> {}", begun.from, begun.to);
+            }
+            for (name, planned) in &begun.changes {
+                let _ = write!(line, "; {name}: {:?} {}", planned.change, planned.reasons.join(", "));
+            }
+            line
+        }
+        Action::Record(Record::Ended { operation, outcome }) => match outcome {
+            Outcome::Done => format!("record {operation} done"),
+            Outcome::Failed { message, culprit } => {
+                let culprit = culprit.as_ref().map_or_else(String::new, |culprit| format!(" ({culprit})"));
+                format!("record {operation} failed: {message}{culprit}")
+            }
+            Outcome::Replaced { by } => format!("record {operation} replaced by {by}"),
+        },
         Action::Exit { code } => format!("exit {code}"),
     }
 }

@@ -67,6 +67,8 @@ impl World {
                 let life = self.life;
                 self.at(pause, Later::Write(life, table.service, table.version, table.targets));
             }
+            // For people alone.
+            Action::Record(_) => {}
             Action::Exit { .. } => {
                 self.exited = true;
                 self.awake = false;

@@ -20,6 +20,7 @@ use core_engine::event::{Command, Event, Found, Loaded};
 use core_engine::exit::Exit;
 use core_engine::mutation::Mutation;
 use core_engine::phase::PhaseName;
+use core_engine::record::Cause;
 use core_engine::{Engine, InstanceId, InvocationId, Saved, Time, Topology};
 use core_manifest::{Problem, ServiceName};
 
@@ -143,7 +144,7 @@ impl World {
         }
         self.operations += 1;
         let operation = self.operations;
-        self.give(Event::Command { operation, command })
+        self.give(Event::Command { operation, command, by: Cause::User(None) })
     }
 
     fn awake(&mut self) -> Result<(), String> {

@@ -2,16 +2,19 @@
 //! their schema pins them.
 
 mod graph;
+mod history;
 mod server;
 mod types;
 
 use core_engine::engine::{OperationState, View};
 use core_engine::event::Command;
 use core_engine::plan::Plan;
+use core_engine::record::Cause;
 use core_manifest::{Problem, ServiceName};
 use tokio::sync::oneshot;
 
 pub use graph::{Graph, GraphDependency, GraphService};
+pub use history::{History, HistoryCause, HistoryEntry, HistoryOutcome};
 pub use server::{Server, schema};
 pub use types::{
     Accepted, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status,
@@ -26,14 +29,14 @@ pub enum Ask {
     Why(ServiceName, oneshot::Sender<Result<Vec<WhyStep>, String>>),
     /// The services and what leads from one to another.
     Graph(oneshot::Sender<Graph>),
-    /// Carry out a command; the answer is the number of the operation.
-    Command(Command, oneshot::Sender<u64>),
+    /// Carry out a command, for somebody; the answer is the number of the operation.
+    Command(Command, Cause, oneshot::Sender<u64>),
     /// How an operation stands.
     Operation(u64, oneshot::Sender<Option<(OperationState, Vec<String>)>>),
     /// Read the manifests now, and say what would be done.
     Plan(oneshot::Sender<Result<Plan, Vec<Problem>>>),
-    /// Read the manifests now, and do it.
-    Apply(oneshot::Sender<Result<u64, Vec<Problem>>>),
+    /// Read the manifests now, and do it, for somebody.
+    Apply(Cause, oneshot::Sender<Result<u64, Vec<Problem>>>),
 }
 
 /// The state, with what only the host knows.

@@ -19,6 +19,7 @@ use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use core_engine::engine::OperationState;
 use core_engine::event::Command;
+use core_engine::record::Cause;
 use core_manifest::{Problem, ServiceName};
 use serde::Deserialize;
 use tokio::net::UnixListener;
@@ -26,9 +27,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Ask;
 use super::graph::Graph;
+use super::history::History;
 use super::types::{
     Accepted, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
+use crate::history;
 use crate::logs::{self, Follower, Selection};
 use crate::paths::Paths;
 
@@ -48,6 +51,8 @@ pub struct Server {
     pub paths: Paths,
     /// Requests that are being answered.
     pub open: Arc<AtomicUsize>,
+    /// Whose entries of the history may be under way.
+    pub supervisor: String,
 }
 
 /// Who is at the other end.
@@ -61,6 +66,8 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 }
 
 type Answered<T> = Result<T, (StatusCode, Json<Failure>)>;
+/// Something that takes time was begun.
+type Begun = Answered<(StatusCode, Json<Accepted>)>;
 
 impl Server {
     /// Opens the control socket. What stood in its place is of a supervisor that is gone: the keeper starts one at a
@@ -89,6 +96,7 @@ impl Server {
             .route("/v1/why/{service}", get(why))
             .route("/v1/graph", get(graph))
             .route("/v1/plan", get(plan))
+            .route("/v1/history", get(entries))
             .route("/v1/logs", get(lines))
             .route("/v1/up", post(up))
             .route("/v1/start", post(start))
@@ -112,8 +120,8 @@ impl Server {
         receiver.await.map_err(|_| gone())
     }
 
-    async fn command(&self, command: Command) -> Answered<(StatusCode, Json<Accepted>)> {
-        let operation = self.ask(|sender| Ask::Command(command, sender)).await?;
+    async fn command(&self, peer: Peer, command: Command) -> Begun {
+        let operation = self.ask(|sender| Ask::Command(command, Cause::User(peer.0), sender)).await?;
         Ok((StatusCode::ACCEPTED, Json(Accepted { operation })))
     }
 }
@@ -168,34 +176,34 @@ async fn plan(State(server): State<Server>) -> Answered<Json<PlanAnswer>> {
     }))
 }
 
-async fn up(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
+async fn up(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
     let request: UpRequest = read(&body)?;
     let timeout = request.timeout_seconds.map(Duration::try_from_secs_f64).transpose();
     let timeout =
         timeout.map_err(|_| failure(StatusCode::BAD_REQUEST, "bad-request", "the timeout is no span of time"))?;
-    server.command(Command::Up { services: names(&request.services)?, timeout }).await
+    server.command(peer, Command::Up { services: names(&request.services)?, timeout }).await
 }
 
-async fn start(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
-    server.command(Command::Start { services: services(&body)? }).await
+async fn start(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    server.command(peer, Command::Start { services: services(&body)? }).await
 }
 
-async fn stop(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
-    server.command(Command::Stop { services: services(&body)? }).await
+async fn stop(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    server.command(peer, Command::Stop { services: services(&body)? }).await
 }
 
-async fn restart(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
-    server.command(Command::Restart { services: services(&body)? }).await
+async fn restart(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    server.command(peer, Command::Restart { services: services(&body)? }).await
 }
 
-async fn scale(State(server): State<Server>, body: Bytes) -> Answered<(StatusCode, Json<Accepted>)> {
+async fn scale(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
     let request: ScaleRequest = read(&body)?;
     let service = names(&[request.service])?.remove(0);
-    server.command(Command::Scale { service, replicas: request.replicas }).await
+    server.command(peer, Command::Scale { service, replicas: request.replicas }).await
 }
 
-async fn apply(State(server): State<Server>) -> Answered<(StatusCode, Json<Accepted>)> {
-    match server.ask(Ask::Apply).await? {
+async fn apply(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
+    match server.ask(|sender| Ask::Apply(Cause::User(peer.0), sender)).await? {
         Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation }))),
         Err(problems) => {
             let message = "the manifests are broken; nothing was changed".to_owned();
@@ -205,12 +213,12 @@ async fn apply(State(server): State<Server>) -> Answered<(StatusCode, Json<Accep
     }
 }
 
-async fn down(State(server): State<Server>) -> Answered<(StatusCode, Json<Accepted>)> {
-    server.command(Command::Down).await
+async fn down(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
+    server.command(peer, Command::Down).await
 }
 
-async fn kill(State(server): State<Server>) -> Answered<(StatusCode, Json<Accepted>)> {
-    server.command(Command::Kill).await
+async fn kill(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
+    server.command(peer, Command::Kill).await
 }
 
 #[derive(Deserialize)]
@@ -245,6 +253,27 @@ async fn operation(
 }
 
 #[derive(Deserialize)]
+struct HistoryQuery {
+    /// Services, with commas between them.
+    #[serde(default)]
+    services: String,
+    /// The last entries; absent for all.
+    n: Option<usize>,
+}
+
+async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>) -> Answered<Json<History>> {
+    let services = listed(&query.services);
+    let read = move || history::select(history::read(&server.paths, Some(&server.supervisor)), &services, query.n);
+    let entries = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+    Ok(Json(History { entries }))
+}
+
+/// Names with commas between them.
+fn listed(names: &str) -> Vec<String> {
+    names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[derive(Deserialize)]
 struct LogsQuery {
     /// Services, with commas between them.
     #[serde(default)]
@@ -260,8 +289,7 @@ struct LogsQuery {
 
 /// JSON lines, one [`logs::Entry`] each.
 async fn lines(State(server): State<Server>, Query(query): Query<LogsQuery>) -> Response {
-    let services = query.services.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    let selection = Selection { services, last: query.n, since_ns: query.since_ns };
+    let selection = Selection { services: listed(&query.services), last: query.n, since_ns: query.since_ns };
     let (sender, receiver) = mpsc::channel::<Bytes>(16);
     let paths = server.paths.clone();
     tokio::task::spawn_blocking(move || {
@@ -350,6 +378,7 @@ pub fn schema() -> serde_json::Value {
         failure: Failure,
         problem: Problem,
         line: logs::Entry,
+        history: History,
     }
     schemars::schema_for!(Everything).to_value()
 }

@@ -36,6 +36,7 @@ pub(crate) use parts::{Parts, below};
 pub use program::find_program;
 pub(crate) use program::{ask, first_version};
 pub use secrets::mask;
+pub(crate) use secrets::{covered, is_secret_name};
 pub use sources::{Sources, is_reserved, profiles};
 
 /// A stack that was read and is good.

@@ -85,7 +85,7 @@ fn random_text() -> io::Result<String> {
 }
 
 /// Whether the value of a variable of this name is never printed.
-fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     ["_KEY", "_TOKEN", "_SECRET", "_PASSWORD"].iter().any(|ending| name.to_uppercase().ends_with(ending))
 }
 
@@ -106,11 +106,14 @@ pub fn mask(value: &mut serde_json::Value, secrets: &[String]) {
         }
         serde_json::Value::Array(elements) => elements.iter_mut().for_each(|value| mask(value, secrets)),
         serde_json::Value::String(text) => {
-            // What is very short would cover half of every text.
-            for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-                *text = text.replace(secret.as_str(), COVER);
-            }
+            *text = covered(text, secrets.iter().map(String::as_str));
         }
         _ => {}
     }
+}
+
+/// A text in which secrets are covered.
+pub(crate) fn covered<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
+    // What is very short would cover half of every text.
+    secrets.filter(|secret| secret.len() >= 4).fold(text.to_owned(), |text, secret| text.replace(secret, COVER))
 }

@@ -33,13 +33,13 @@ impl Supervisor {
             Ask::Graph(answer) => {
                 let _ = answer.send(Graph::of(&self.engine.topology()));
             }
-            Ask::Command(command, answer) => {
+            Ask::Command(command, by, answer) => {
                 // What is asked of a stack that was never read can only be said when it was.
                 if self.reading.is_first() {
-                    self.early.push_back((command, answer));
+                    self.early.push_back((command, by, answer));
                     return;
                 }
-                let operation = self.operate(command);
+                let operation = self.operate(command, by);
                 let _ = answer.send(operation);
             }
             Ask::Operation(operation, answer) => {
@@ -52,7 +52,7 @@ impl Supervisor {
                 }
             }
             Ask::Plan(answer) => self.begin_reading(Purpose::Plan(answer)),
-            Ask::Apply(answer) => self.begin_reading(Purpose::Apply { answer: Some(answer) }),
+            Ask::Apply(by, answer) => self.begin_reading(Purpose::Apply { by, answer: Some(answer) }),
         }
     }
 

@@ -17,7 +17,7 @@ impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
             // Carried out by the loop itself.
-            Action::Save | Action::Exit { .. } => {}
+            Action::Save | Action::Record(_) | Action::Exit { .. } => {}
             Action::Prepare { folder, .. } => self.prepare(&folder),
             Action::Start(order) => {
                 self.prober.forget(&order.invocation.instance);

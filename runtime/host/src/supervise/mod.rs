@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use core_engine::event::{Command, Event};
+use core_engine::record::Cause;
 use core_engine::{Action, Engine, Time};
 use core_shim::sys;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -25,6 +26,7 @@ use crate::api::{Ask, Server};
 use crate::compose;
 use crate::deps::Progress;
 use crate::edge;
+use crate::history::History;
 use crate::journal::Journal;
 use crate::launch::{self, Launch};
 use crate::metrics::Metrics;
@@ -47,6 +49,7 @@ pub(crate) struct Supervisor {
     prober: Prober,
     metrics: Metrics,
     journal: Journal,
+    history: History,
     progress: Progress,
     reading: Reading,
     inbox: mpsc::UnboundedSender<Event>,
@@ -54,7 +57,7 @@ pub(crate) struct Supervisor {
     /// Number of the next operation.
     operations: u64,
     /// Commands that came before the manifests were read.
-    early: VecDeque<(Command, oneshot::Sender<u64>)>,
+    early: VecDeque<(Command, Cause, oneshot::Sender<u64>)>,
     /// What is to be said, once.
     announcements: Vec<String>,
     /// Exit code of the stack, once it has ended.
@@ -100,6 +103,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         early: VecDeque::new(),
         announcements: Vec::new(),
         ended: None,
+        history: History::new(&paths),
         journal,
         inbox,
         keeper,
@@ -109,14 +113,22 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     // What lives is found before anything else is thought of.
     let found = shims::find(&supervisor.paths, &mut supervisor.shims).await;
     let saved = remembered.map(|remembered| Box::new(remembered.saved));
+    let by = if found.is_empty() { Cause::Start } else { Cause::Supervisor };
     let restored = Event::Restored { saved, found };
     let actions = supervisor.engine.step(now(), &restored);
     // The manifests are read while what that came to is written down.
-    supervisor.read();
+    supervisor.read(by);
+    supervisor.history.cover(&[], &supervisor.engine.topology());
     supervisor.begin_all(&restored, actions);
     crate::watch::begin(supervisor.paths.root.clone(), edits_in)?;
     let open = Arc::new(AtomicUsize::new(0));
-    let server = Server { asks: asks_in, steps: steps_seen, paths: supervisor.paths.clone(), open: open.clone() };
+    let server = Server {
+        asks: asks_in,
+        steps: steps_seen,
+        paths: supervisor.paths.clone(),
+        open: open.clone(),
+        supervisor: supervisor.history.supervisor().to_owned(),
+    };
     let listener = server.open()?;
     tokio::task::spawn_local(server.serve(listener));
     supervisor.keeper.answering();
@@ -234,13 +246,13 @@ impl Supervisor {
 
     fn signalled(&mut self) {
         let command = if self.engine.is_stopping() { Command::Kill } else { Command::Down };
-        self.operate(command);
+        self.operate(command, Cause::Signal);
     }
 
-    fn operate(&mut self, command: Command) -> u64 {
+    fn operate(&mut self, command: Command, by: Cause) -> u64 {
         self.operations += 1;
         let operation = self.operations;
-        self.give(&Event::Command { operation, command });
+        self.give(&Event::Command { operation, command, by });
         operation
     }
 
@@ -275,6 +287,7 @@ impl Supervisor {
     fn begin(&mut self, action: Action) {
         match action {
             Action::Save => self.save(),
+            Action::Record(record) => self.history.write(&record),
             Action::Exit { code } => self.ended = Some(code),
             other => self.carry_out(other),
         }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::Topology;
-use core_engine::event::{Event, Loaded};
+use core_engine::event::{Command, Event, Loaded};
 use core_engine::plan::Plan;
+use core_engine::record::Cause;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,6 +23,8 @@ use crate::watch::Fingerprint;
 pub(super) enum Purpose {
     /// To carry out what they say.
     Apply {
+        /// Who wants it.
+        by: Cause,
         /// Who waits for the number of the operation.
         answer: Option<oneshot::Sender<Result<u64, Vec<Problem>>>>,
     },
@@ -156,8 +159,8 @@ impl Job {
 
 impl Supervisor {
     /// Reads the manifests for the first time.
-    pub(super) fn read(&mut self) {
-        self.begin_reading(Purpose::Apply { answer: None });
+    pub(super) fn read(&mut self, by: Cause) {
+        self.begin_reading(Purpose::Apply { by, answer: None });
     }
 
     pub(super) fn begin_reading(&mut self, purpose: Purpose) {
@@ -170,7 +173,7 @@ impl Supervisor {
             ports.extend(known.ports.clone());
         }
         // Who asks for it begins with the first source again.
-        if matches!(purpose, Purpose::Apply { answer: Some(_) }) {
+        if matches!(purpose, Purpose::Apply { answer: Some(_), .. }) {
             self.reading.failed_sources.clear();
         }
         let options = Options {
@@ -198,17 +201,18 @@ impl Supervisor {
         }
         let problems = |faults: &[Diagnostic]| faults.iter().map(Diagnostic::problem).collect::<Vec<_>>();
         match (purpose, result) {
-            (Purpose::Apply { answer }, Ok(stack)) => {
+            (Purpose::Apply { by, answer }, Ok(stack)) => {
                 self.apply(stack, answer.is_some());
+                let operation = self.operate(Command::Settle, by);
                 if let Some(answer) = answer {
-                    let operation = self.operate(core_engine::event::Command::Settle);
                     let _ = answer.send(Ok(operation));
                 }
                 self.after_first_reading();
             }
-            (Purpose::Apply { answer }, Err(faults)) => {
+            (Purpose::Apply { by, answer }, Err(faults)) => {
                 let problems = problems(&faults);
                 self.give(&Event::Rejected(problems.clone()));
+                self.operate(Command::Settle, by);
                 if let Some(answer) = answer {
                     let _ = answer.send(Err(problems));
                 }
@@ -222,6 +226,7 @@ impl Supervisor {
             }
             (Purpose::OtherSource { folder, reason }, Ok(stack)) => {
                 self.apply(stack, false);
+                self.operate(Command::Settle, Cause::Source);
                 match self.reading.job(&folder) {
                     // The other source lands in the same folder, which the engine has asked for already.
                     Some(job) => job.begin(&self.paths, &self.progress, &self.inbox),
@@ -259,7 +264,7 @@ impl Supervisor {
         let Some(edited) = self.reading.edited.take() else { return };
         if self.reading.read != Some(edited) {
             crate::say("the manifests were edited");
-            self.begin_reading(Purpose::Apply { answer: None });
+            self.begin_reading(Purpose::Apply { by: Cause::Edit, answer: None });
         }
     }
 
@@ -291,6 +296,7 @@ impl Supervisor {
             .collect();
         let (topology, wanted, ports) = (stack.topology.clone(), stack.wanted.clone(), stack.ports.clone());
         self.reading.known = Some(Known { topology, wanted, ports, watch: stack.watch });
+        self.history.cover(&stack.secrets, &stack.topology);
         self.reading.topology_file.begin(stack);
         self.give(&Event::Loaded(loaded));
         for (service, segment_bytes) in cuts {
@@ -301,8 +307,8 @@ impl Supervisor {
     }
 
     fn after_first_reading(&mut self) {
-        while let Some((command, answer)) = self.early.pop_front() {
-            let operation = self.operate(command);
+        while let Some((command, by, answer)) = self.early.pop_front() {
+            let operation = self.operate(command, by);
             let _ = answer.send(operation);
         }
     }

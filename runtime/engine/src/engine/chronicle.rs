@@ -1,0 +1,115 @@
+//! What is told of operations to those who look back: once when they begin, once when they are over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use core_manifest::spec::Strategy;
+use core_manifest::{Problem, ServiceName};
+
+use super::operation::{Operation, OperationState};
+use super::{Basis, Engine};
+use crate::action::Action;
+use crate::event::Command;
+use crate::ids::Generation;
+use crate::plan::{Change, Planned};
+use crate::record::{Begun, Cause, Outcome, Record};
+
+/// What was changed and was not told yet: the next command is the one that tells it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Untold {
+    /// The generation before the first change.
+    from: Option<Generation>,
+    changes: BTreeMap<ServiceName, Planned>,
+}
+
+/// What is still to be told of an operation that runs.
+#[derive(Clone, Debug)]
+pub(super) struct Telling {
+    /// The services that it changed. None: what it is about is no generation.
+    changed: BTreeSet<ServiceName>,
+}
+
+impl Engine {
+    /// A new generation, after `from`, changes these. What an older one wanted of them will not come true any more.
+    pub(super) fn note_changes(&mut self, from: Generation, changes: impl IntoIterator<Item = (ServiceName, Planned)>) {
+        let changes: BTreeMap<ServiceName, Planned> =
+            changes.into_iter().filter(|(_, planned)| planned.change != Change::Keep).collect();
+        let by = self.generation;
+        let mut replaced = Vec::new();
+        for (id, operation) in &mut self.operations {
+            let is_over = operation.state != OperationState::Running;
+            let touches = |telling: &mut Telling| {
+                operation.pending.iter().any(|name| telling.changed.contains(name) && changes.contains_key(name))
+            };
+            if !is_over && operation.telling.take_if(touches).is_some() {
+                replaced.push(*id);
+            }
+        }
+        for operation in replaced {
+            self.actions.push(Action::Record(Record::Ended { operation, outcome: Outcome::Replaced { by } }));
+        }
+        self.untold.from.get_or_insert(from);
+        self.untold.changes.extend(changes);
+    }
+
+    /// A change of one service that a command asks for.
+    pub(super) fn note_change(&mut self, from: Generation, name: &ServiceName, change: Change, reason: String) {
+        self.note_changes(from, [(name.clone(), Planned { change, reasons: vec![reason] })]);
+    }
+
+    /// By which strategy a service is replaced.
+    pub(super) fn replacement(&self, name: &ServiceName) -> Change {
+        let strategy = self.services.get(name).map(|service| service.spec.update.strategy);
+        if strategy == Some(Strategy::Restart) { Change::Restart } else { Change::Swap }
+    }
+
+    /// An operation begins. A reading that nobody asked for and that changed nothing is not worth telling.
+    pub(super) fn tell_begun(&mut self, id: u64, command: &Command, by: Cause, operation: &mut Operation) {
+        // What was read, or came back, before anybody could be told waits for what follows its reading.
+        let makes_one = matches!(command, Command::Settle | Command::Restart { .. } | Command::Scale { .. });
+        let Untold { from, changes } = if makes_one { std::mem::take(&mut self.untold) } else { Untold::default() };
+        let is_asked = matches!(by, Cause::User(_)) || *command != Command::Settle;
+        if !is_asked && from.is_none() {
+            return;
+        }
+        operation.telling = Some(Telling { changed: changes.keys().cloned().collect() });
+        let begun = Begun {
+            operation: id,
+            command: command.clone(),
+            by,
+            from: from.unwrap_or(self.generation),
+            to: self.generation,
+            changes,
+        };
+        self.actions.push(Action::Record(Record::Begun(Box::new(begun))));
+    }
+
+    /// An operation that is over is told, once.
+    pub(super) fn tell_ended(actions: &mut Vec<Action>, id: u64, operation: &mut Operation) {
+        let outcome = match &operation.state {
+            OperationState::Running => return,
+            OperationState::Done => Outcome::Done,
+            OperationState::Failed { message, culprit } => {
+                Outcome::Failed { message: message.clone(), culprit: culprit.clone() }
+            }
+        };
+        if operation.telling.take().is_some() {
+            actions.push(Action::Record(Record::Ended { operation: id, outcome }));
+        }
+    }
+
+    /// That what was read is broken; where, but not what stands there.
+    pub(super) fn broken_manifests(&self) -> Option<String> {
+        let place = |problem: &Problem| {
+            let place = problem.file.as_ref().or(problem.service.as_ref());
+            let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
+            place.map_or_else(|| problem.code.clone(), |place| format!("{place}{line} ({})", problem.code))
+        };
+        let first = self.problems.first()?;
+        let more = match self.problems.len() - 1 {
+            0 => String::new(),
+            number => format!(", and {number} more"),
+        };
+        let what = if self.basis == Basis::Nothing { "nothing was started" } else { "nothing was changed" };
+        Some(format!("the manifests are broken, {what}: {}{more}", place(first)))
+    }
+}

@@ -1,0 +1,345 @@
+//! `history.jsonl`: the last generations and what operators did, for people. A line is added when something begins and
+//! another when it is over, each by one write. Nothing is read back from it by core itself, so it is never synced, and
+//! what cannot be written is said and forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use core_engine::Topology;
+use core_engine::event::Command;
+use core_engine::record::{Begun, Cause, Outcome, Record};
+use core_shim::sys;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{HistoryCause, HistoryEntry, HistoryOutcome};
+use crate::load;
+use crate::paths::Paths;
+use crate::users;
+
+/// How many entries are kept.
+const LIMIT: usize = 1000;
+/// Characters of a reason; the rest stands in the logs.
+const LONGEST: usize = 500;
+
+/// One line of the file.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+enum Line {
+    Begun(HistoryEntry),
+    Ended { id: String, time: String, outcome: HistoryOutcome },
+}
+
+impl Line {
+    fn id(&self) -> &str {
+        match self {
+            Self::Begun(HistoryEntry { id, .. }) | Self::Ended { id, .. } => id,
+        }
+    }
+}
+
+/// The end of the file to which a supervisor writes.
+pub(crate) struct History {
+    path: PathBuf,
+    /// What the entries of this supervisor begin with.
+    supervisor: String,
+    /// How many there are.
+    entries: usize,
+    /// What is covered wherever it stands.
+    secrets: BTreeSet<String>,
+    users: BTreeMap<u32, Option<String>>,
+}
+
+impl History {
+    /// Of a stack, for a new supervisor. What is too much is cut off.
+    pub(crate) fn new(paths: &Paths) -> Self {
+        let supervisor = format!("{:x}-{}", sys::wall_ns(), std::process::id());
+        let mut history =
+            Self { path: paths.history(), supervisor, entries: 0, secrets: BTreeSet::new(), users: BTreeMap::new() };
+        history.entries = entries(&history.path, None).len();
+        if history.entries > LIMIT {
+            history.cut();
+        }
+        history
+    }
+
+    /// Whose entries may still be under way.
+    pub(crate) fn supervisor(&self) -> &str {
+        &self.supervisor
+    }
+
+    /// Learns what must not be written: secrets, and variables that are called like one.
+    pub(crate) fn cover(&mut self, secrets: &[String], topology: &Topology) {
+        self.secrets.extend(secrets.iter().cloned());
+        let variables = topology.services.values().flat_map(|spec| &spec.env);
+        let hidden = variables.filter(|(name, _)| load::is_secret_name(name));
+        self.secrets.extend(hidden.map(|(_, value)| value.to_string()));
+    }
+
+    /// Writes down what the engine says of an operation.
+    pub(crate) fn write(&mut self, record: &Record) {
+        let time = format!("{:.3}", jiff::Timestamp::now());
+        let line = match record {
+            Record::Begun(begun) => {
+                self.entries += 1;
+                Line::Begun(self.entry(begun, time))
+            }
+            Record::Ended { operation, outcome } => {
+                Line::Ended { id: self.id(*operation), time, outcome: self.outcome(outcome) }
+            }
+        };
+        let text = serde_json::to_string(&line).map_err(io::Error::other);
+        let written = text.and_then(|text| append(&self.path, &text));
+        if let Err(error) = written {
+            crate::say(&format!("history.jsonl cannot be written: {error}"));
+        }
+        if self.entries > 2 * LIMIT {
+            self.cut();
+        }
+    }
+
+    fn id(&self, operation: u64) -> String {
+        format!("{}.{operation}", self.supervisor)
+    }
+
+    fn entry(&mut self, begun: &Begun, time: String) -> HistoryEntry {
+        let (verb, services, replicas) = words(&begun.command);
+        HistoryEntry {
+            id: self.id(begun.operation),
+            time,
+            ended: None,
+            verb: verb.into(),
+            services,
+            replicas,
+            by: self.cause(begun.by),
+            from: begun.from,
+            generation: (begun.to != begun.from).then_some(begun.to),
+            changes: begun.changes.iter().map(|(name, planned)| (name.to_string(), planned.clone())).collect(),
+            outcome: HistoryOutcome::UnderWay,
+        }
+    }
+
+    fn cause(&mut self, by: Cause) -> HistoryCause {
+        let (kind, uid) = match by {
+            Cause::User(uid) => ("user", uid),
+            Cause::Start => ("start", None),
+            Cause::Supervisor => ("supervisor", None),
+            Cause::Source => ("source", None),
+            Cause::Edit => ("edit", None),
+            Cause::Signal => ("signal", None),
+        };
+        let user = uid.and_then(|uid| self.users.entry(uid).or_insert_with(|| users::name(uid)).clone());
+        HistoryCause { kind: kind.into(), uid, user }
+    }
+
+    fn outcome(&self, outcome: &Outcome) -> HistoryOutcome {
+        match outcome {
+            Outcome::Done => HistoryOutcome::Done,
+            Outcome::Failed { message, culprit } => {
+                // What a probe was answered may hold anything.
+                let message = load::covered(message, self.secrets.iter().map(String::as_str));
+                let message = message.chars().take(LONGEST).collect();
+                HistoryOutcome::Failed { message, culprit: culprit.as_ref().map(ToString::to_string) }
+            }
+            Outcome::Replaced { by } => HistoryOutcome::Replaced { by: *by },
+        }
+    }
+
+    /// Leaves the last entries, and nothing that is none.
+    fn cut(&mut self) {
+        match cut(&self.path, LIMIT) {
+            Ok(left) => self.entries = left,
+            Err(error) => {
+                crate::say(&format!("history.jsonl cannot be cut: {error}"));
+                // Tried again when as much has come as would have been left.
+                self.entries = LIMIT;
+            }
+        }
+    }
+}
+
+/// What was done, the oldest first. Only what the supervisor of this name began may still be under way.
+pub fn read(paths: &Paths, living: Option<&str>) -> Vec<HistoryEntry> {
+    select(entries(&paths.history(), living), &[], Some(LIMIT))
+}
+
+/// The last entries about any of these services; of all, where none is named.
+pub fn select(mut entries: Vec<HistoryEntry>, services: &[String], last: Option<usize>) -> Vec<HistoryEntry> {
+    entries.retain(|entry| services.is_empty() || services.iter().any(|service| entry.concerns(service)));
+    let spare = entries.len().saturating_sub(last.unwrap_or(usize::MAX));
+    entries.split_off(spare)
+}
+
+fn entries(path: &Path, living: Option<&str>) -> Vec<HistoryEntry> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let mut all: Vec<HistoryEntry> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for (line, _) in lines(&bytes) {
+        match line {
+            Line::Begun(mut entry) => {
+                let is_open = entry.id.split_once('.').is_some_and(|(supervisor, _)| living == Some(supervisor));
+                entry.outcome = if is_open { HistoryOutcome::UnderWay } else { HistoryOutcome::CutShort };
+                places.insert(entry.id.clone(), all.len());
+                all.push(entry);
+            }
+            Line::Ended { id, time, outcome } => {
+                if let Some(entry) = places.remove(&id).and_then(|at| all.get_mut(at)) {
+                    entry.outcome = outcome;
+                    entry.ended = Some(time);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Lines that can be read, each with its bytes. What is torn, or not ours, is passed over.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (Line, &[u8])> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| Some((serde_json::from_slice(line).ok()?, line)))
+}
+
+fn append(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    // A line that was torn ends here: the next one is not to be lost with it.
+    let mut last = [b'\n'];
+    if file.seek(SeekFrom::End(0))? > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    let text = if last == [b'\n'] { format!("{line}\n") } else { format!("\n{line}\n") };
+    let written = file.write(text.as_bytes())?;
+    if written < text.len() { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
+}
+
+fn cut(path: &Path, limit: usize) -> io::Result<usize> {
+    let bytes = fs::read(path)?;
+    let begun = |(line, _): (Line, &[u8])| matches!(line, Line::Begun(_)).then(|| line.id().to_owned());
+    let ids: Vec<String> = lines(&bytes).filter_map(begun).collect();
+    let kept: BTreeSet<&str> = ids[ids.len().saturating_sub(limit)..].iter().map(String::as_str).collect();
+    let mut text = Vec::new();
+    for (_, raw) in lines(&bytes).filter(|(line, _)| kept.contains(line.id())) {
+        text.extend_from_slice(raw);
+        text.push(b'\n');
+    }
+    let beside = path.with_extension("jsonl.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(&text)?;
+    fs::rename(&beside, path)?;
+    Ok(kept.len())
+}
+
+/// A command as it is typed.
+fn words(command: &Command) -> (&'static str, Vec<String>, Option<u32>) {
+    let names = |services: &[core_manifest::ServiceName]| services.iter().map(ToString::to_string).collect();
+    match command {
+        Command::Up { services, .. } => ("up", names(services), None),
+        Command::Start { services } => ("start", names(services), None),
+        Command::Stop { services } => ("stop", names(services), None),
+        Command::Restart { services } => ("restart", names(services), None),
+        Command::Scale { service, replicas } => ("scale", vec![service.to_string()], Some(*replicas)),
+        Command::Settle => ("apply", Vec::new(), None),
+        Command::Down => ("down", Vec::new(), None),
+        Command::Kill => ("kill", Vec::new(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core_engine::Generation;
+
+    use super::*;
+
+    fn begun(history: &mut History, operation: u64) {
+        let begun = Begun {
+            operation,
+            command: Command::Down,
+            by: Cause::User(Some(0)),
+            from: Generation(operation),
+            to: Generation(operation),
+            changes: BTreeMap::new(),
+        };
+        history.write(&Record::Begun(Box::new(begun)));
+    }
+
+    fn done(history: &mut History, operation: u64) {
+        history.write(&Record::Ended { operation, outcome: Outcome::Done });
+    }
+
+    fn stack() -> (tempfile::TempDir, Paths) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join(".core-stack")).unwrap();
+        let paths = Paths::look(folder.path()).unwrap();
+        (folder, paths)
+    }
+
+    #[test]
+    fn what_is_too_much_is_cut_from_the_beginning() {
+        let (_folder, paths) = stack();
+        let mut history = History::new(&paths);
+        let count = || fs::read_to_string(paths.history()).unwrap().lines().count();
+        for operation in 1..=2 * LIMIT as u64 {
+            begun(&mut history, operation);
+            done(&mut history, operation);
+        }
+        assert_eq!(count(), 4 * LIMIT);
+        assert_eq!(read(&paths, None).len(), LIMIT);
+        begun(&mut history, 5000);
+        assert_eq!(count(), 2 * LIMIT - 1);
+        let all = read(&paths, Some(history.supervisor()));
+        assert_eq!(all.len(), LIMIT);
+        assert_eq!((all[0].from, all[0].outcome.clone()), (Generation(LIMIT as u64 + 2), HistoryOutcome::Done));
+        assert_eq!(all[LIMIT - 1].outcome, HistoryOutcome::UnderWay);
+        // The next supervisor cuts when it begins.
+        for operation in 6000..6010 {
+            begun(&mut history, operation);
+        }
+        History::new(&paths);
+        assert_eq!(read(&paths, None)[0].from, Generation(LIMIT as u64 + 12));
+        assert_eq!(count(), 2 * LIMIT - 11);
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(paths.history()).unwrap());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn torn_and_foreign_lines_are_passed_over() {
+        let (_folder, paths) = stack();
+        let mut history = History::new(&paths);
+        begun(&mut history, 1);
+        done(&mut history, 1);
+        let whole = fs::read(paths.history()).unwrap();
+        for length in 0..whole.len() {
+            fs::write(paths.history(), &whole[..length]).unwrap();
+            let mut history = History::new(&paths);
+            begun(&mut history, 2);
+            let all = read(&paths, Some(history.supervisor()));
+            assert_eq!(all.last().unwrap().outcome, HistoryOutcome::UnderWay, "{length}");
+            assert!(all[..all.len() - 1].iter().all(|entry| entry.id.ends_with(".1")), "{length}");
+        }
+        fs::write(paths.history(), [b"\xff\xfe\n{}\n[1]\n".as_slice(), &whole].concat()).unwrap();
+        assert_eq!(read(&paths, None)[0].outcome, HistoryOutcome::Done);
+    }
+
+    #[test]
+    fn what_cannot_be_written_harms_nothing() {
+        let (_folder, paths) = stack();
+        fs::create_dir(paths.history()).unwrap();
+        let mut history = History::new(&paths);
+        begun(&mut history, 1);
+        assert!(read(&paths, None).is_empty());
+    }
+
+    #[test]
+    fn a_secret_is_covered_wherever_it_stands() {
+        let (_folder, paths) = stack();
+        let mut history = History::new(&paths);
+        history.cover(&["hush-hush".into()], &Topology::default());
+        let message = format!("said hush-hush, and more: {}", "x".repeat(2 * LONGEST));
+        begun(&mut history, 1);
+        history.write(&Record::Ended { operation: 1, outcome: Outcome::Failed { message, culprit: None } });
+        let text = fs::read_to_string(paths.history()).unwrap();
+        assert!(!text.contains("hush") && text.contains("said ********"), "{text}");
+        assert!(text.len() < 3 * LONGEST, "{}", text.len());
+    }
+}
