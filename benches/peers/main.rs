@@ -1,119 +1,104 @@
-//! `core` beside its peers, in one run: `cargo bench --bench peers [-- FILTER…]`.
+//! `core` beside its peers, in one run: `cargo bench --bench peers [-- TOOL…]`.
 //!
-//! The same shell line is run by each tool, so many times; rounds are interleaved, medians are printed with their ratio
-//! to a bare loop of fork and exec. A peer that is not on PATH is named, not silently left out. `ROUNDS=n` (5) and
-//! `SIZES=1,50,200,1000` change how much is done. A machine that does something else at the same time measures that.
+//! Every tool runs the same programs. Rounds are interleaved, and medians are printed as a table in Markdown, with their
+//! ratio to a bare loop of fork and exec where that has a number. A peer that is not on PATH is named; what a tool
+//! cannot do, or was not told how, is `n/a`; what did not happen in time is `timeout`. A machine that does something
+//! else at the same time measures that.
+//!
+//! | variable | default | |
+//! |---|---|---|
+//! | `TOOLS=core,s6` | all | parts of names of tools (`tools/`); the same as words behind `--` |
+//! | `ROWS=start,kill` | all | names of rows: start, restart, stop, memory, idle, probes, chain, logs, kill, change |
+//! | `ROUNDS=n` | 5 | rounds of start, restart, stop, memory, chain and change |
+//! | `LONG_ROUNDS=n` | 1 | how many of these also take idle, probes, logs and kill |
+//! | `SIZES=1,50` | 1,50,200,1000 | how many services, for start, restart (1), stop, memory and idle (from 50 on) |
+//! | `MANY=n` | 200 | how many services, for probes and change |
+//! | `IDLE=seconds` | 60 | how long processor time is watched |
+//! | `LOG_MB=n` | 500 | how much is logged, in each size of block |
+//! | `PATIENCE=seconds` | 60 | how long anything may take |
+//! | `SHOW=1` | | lets the tools be heard |
+//!
+//! The program is four things: what watches that nothing is left behind (`guard.rs`), what measures (below), a service
+//! (`acting.rs`), and the bare loop (`tools/bare.rs`). All of it is loopback only.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
 
-mod measure;
+mod acting;
+mod children;
+mod guard;
+mod lines;
 mod place;
-mod tool;
+mod processes;
+mod rows;
+mod run;
+mod service;
+mod settings;
+mod sheet;
+mod tools;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::io;
+use std::process::ExitCode;
 
-use measure::{crash_to_restarted, memory, start};
-use place::Place;
-use tool::Tool;
+use settings::Settings;
+use sheet::Sheet;
+use tools::Tool;
 
-/// What is measured, and in which unit it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Row {
-    /// From the command to the last of so many processes having run its first line.
-    FanOut(usize),
-    /// From the death of one to its next first line.
-    Restart,
-    /// From the request to the last process being gone, of so many.
-    Stop(usize),
-    /// Proportional set size of the tool's own processes, with so many services that do nothing.
-    Memory(usize),
-}
-
-impl Row {
-    fn words(self) -> String {
-        match self {
-            Self::FanOut(count) => format!("start of {count}, ms"),
-            Self::Restart => "crash to restarted, ms".into(),
-            Self::Stop(count) => format!("stop of {count}, ms"),
-            Self::Memory(count) => format!("own memory at {count}, MiB"),
+fn main() -> io::Result<ExitCode> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        Some("--service") => acting::act(&words[1..]).map(|()| ExitCode::SUCCESS),
+        Some("--inner") => {
+            guard::inner()?;
+            measure();
+            Ok(ExitCode::SUCCESS)
         }
+        _ => guard::watch(),
     }
 }
 
-type Samples = BTreeMap<(Row, Tool), Vec<f64>>;
-
-fn main() {
-    let filters: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let wanted = |tool: &Tool| filters.is_empty() || filters.iter().any(|filter| tool.name().contains(filter.as_str()));
-    let number =
-        |name: &str, default: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let sizes = std::env::var("SIZES").unwrap_or_else(|_| "1,50,200,1000".into());
-    let sizes: Vec<usize> = sizes.split(',').filter_map(|size| size.trim().parse().ok()).collect();
-    let (here, missing): (Vec<Tool>, Vec<Tool>) = Tool::ALL.into_iter().filter(wanted).partition(|tool| tool.is_here());
+/// All rounds of all rows with all tools, and the table.
+fn measure() {
+    let settings = Settings::read();
+    for word in settings.strangers() {
+        println!("no such row: {word}");
+    }
+    let (here, missing): (Vec<_>, Vec<_>) = settings.tools().into_iter().partition(|tool| tools::is_here(*tool));
     for tool in &missing {
         println!("not on PATH: {}", tool.name());
     }
-    let mut samples = Samples::new();
-    for round in 0..number("ROUNDS", 5) {
-        for size in &sizes {
-            for tool in &here {
-                eprintln!("round {}: {} with {size}", round + 1, tool.name());
-                take(*tool, *size, &mut samples);
+    let mut sheet = Sheet::default();
+    for round in 0..settings.rounds {
+        eprintln!("round {} of {}", round + 1, settings.rounds);
+        take(&settings, &here, round < settings.long_rounds, &mut sheet);
+    }
+    let names: Vec<&str> = here.iter().map(|tool| tool.name()).collect();
+    sheet.print(&names);
+}
+
+/// Takes one row, or several that belong together, with one tool.
+type Take = fn(&Settings, &'static dyn Tool, &mut Sheet);
+
+/// One round.
+fn take(settings: &Settings, tools: &[&'static dyn Tool], long: bool, sheet: &mut Sheet) {
+    if ["start", "restart", "stop", "memory", "idle"].iter().any(|row| settings.wants(row)) {
+        for size in &settings.sizes {
+            for tool in tools {
+                rows::sizes::take(settings, *tool, *size, long, sheet);
             }
         }
     }
-    print(&here, &samples);
-}
-
-/// One round of one tool with so many services.
-fn take(tool: Tool, size: usize, samples: &mut Samples) {
-    let mut note = |row, value: f64| samples.entry((row, tool)).or_default().push(value);
-    let place = Place::new(size);
-    let (mut running, took) = start(tool, &place);
-    note(Row::FanOut(size), millis(took));
-    if size == 1 && tool.restarts() {
-        note(Row::Restart, millis(crash_to_restarted(&place)));
-    }
-    if size >= 50 {
-        note(Row::Memory(size), memory(&running));
-    }
-    let took = running.stop(&place);
-    if size >= 50 {
-        note(Row::Stop(size), millis(took));
-    }
-}
-
-fn millis(span: Duration) -> f64 {
-    span.as_secs_f64() * 1000.0
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// A table in Markdown: a row for each thing that is measured, a column for each tool, with the ratio to bare.
-fn print(tools: &[Tool], samples: &Samples) {
-    let mut rows: Vec<Row> = samples.keys().map(|(row, _)| *row).collect();
-    rows.dedup();
-    let names: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
-    println!("\n| | {} |", names.join(" | "));
-    println!("|---|{}", "---|".repeat(tools.len()));
-    for row in rows {
-        let bare = samples.get(&(row, Tool::Bare)).map(|values| median(values));
-        let cells: Vec<String> = tools
-            .iter()
-            .map(|tool| match (samples.get(&(row, *tool)), bare) {
-                (None, _) => String::new(),
-                (Some(values), Some(bare)) if *tool != Tool::Bare && bare > 0.0 => {
-                    let value = median(values);
-                    format!("{value:.1} ({:.1} ×)", value / bare)
-                }
-                (Some(values), _) => format!("{:.1}", median(values)),
-            })
-            .collect();
-        println!("| {} | {} |", row.words(), cells.join(" | "));
+    let kinds: [(&str, bool, Take); 5] = [
+        ("chain", true, rows::chain::take),
+        ("change", true, rows::change::take),
+        ("probes", long, rows::probes::take),
+        ("logs", long, rows::logs::take),
+        ("kill", long, rows::kill::take),
+    ];
+    for (row, now, take) in kinds {
+        if now && settings.wants(row) {
+            for tool in tools {
+                take(settings, *tool, sheet);
+            }
+        }
     }
 }
