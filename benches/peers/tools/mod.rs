@@ -109,3 +109,8 @@ fn files_of(folder: &Path, end: &str) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// The files of a logger after the manner of multilog, the oldest first.
+fn rotated(folder: &Path) -> Vec<PathBuf> {
+    [".s", ".u", "current"].iter().flat_map(|end| files_of(folder, end)).collect()
+}

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use super::{Ability, Tool, files_of, terminate};
+use super::{Ability, Tool, rotated, terminate};
 use crate::children;
 use crate::place::Place;
 use crate::service::Service;
@@ -53,10 +53,6 @@ impl Tool for Runit {
     }
 
     fn log_files(&self, place: &Place, service: &str) -> Vec<PathBuf> {
-        let folder = place.path(&format!("logs/{service}"));
-        let mut files = files_of(&folder, ".s");
-        files.extend(files_of(&folder, ".u"));
-        files.extend(files_of(&folder, "current"));
-        files
+        rotated(&place.path(&format!("logs/{service}")))
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Ability, Tool, files_of};
+use super::{Ability, Tool, rotated};
 use crate::children;
 use crate::place::Place;
 use crate::service::{Ready, Service};
@@ -56,10 +56,6 @@ impl Tool for S6 {
     }
 
     fn log_files(&self, place: &Place, service: &str) -> Vec<PathBuf> {
-        let folder = place.path(&format!("logs/{service}"));
-        let mut files = files_of(&folder, ".s");
-        files.extend(files_of(&folder, ".u"));
-        files.extend(files_of(&folder, "current"));
-        files
+        rotated(&place.path(&format!("logs/{service}")))
     }
 }

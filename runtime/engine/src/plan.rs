@@ -29,6 +29,20 @@ pub enum Change {
     Restart,
 }
 
+impl Change {
+    /// As it is written and shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Refresh => "refresh",
+            Self::Swap => "swap",
+            Self::Restart => "restart",
+        }
+    }
+}
+
 /// What happens to one service, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {

@@ -69,6 +69,11 @@ impl Paths {
         service_names(&self.root)
     }
 
+    /// Whether there is a service of this name, or was one: its logs are there.
+    pub fn knows_service(&self, name: &str) -> bool {
+        self.root.join("services").join(name).is_dir() || self.logs().join(name).is_dir()
+    }
+
     /// `.core-stack`.
     pub fn state(&self) -> PathBuf {
         self.root.join(".core-stack")

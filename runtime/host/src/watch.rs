@@ -5,16 +5,17 @@
 //! a link are all the same; and events that got lost cost nothing but a look.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -42,12 +43,12 @@ impl Fingerprint {
 }
 
 /// Says what is in the files, at first and then whenever it is something else; from a thread of its own, until nobody
-/// listens.
-///
-/// # Errors
-/// The system has no thread.
-pub(crate) fn begin(root: PathBuf, sender: UnboundedSender<Fingerprint>) -> io::Result<()> {
-    std::thread::Builder::new().name("watch".into()).spawn(move || run(&root, &sender)).map(drop)
+/// listens. Where the system has none, edits wait for `core apply`.
+pub(crate) fn begin(root: PathBuf, sender: UnboundedSender<Fingerprint>) {
+    let thread = std::thread::Builder::new().name("watch".into()).spawn(move || run(&root, &sender));
+    if let Err(error) = thread {
+        crate::say(&format!("edits are not followed: {error}"));
+    }
 }
 
 fn run(root: &Path, sender: &UnboundedSender<Fingerprint>) {
@@ -68,6 +69,9 @@ fn run(root: &Path, sender: &UnboundedSender<Fingerprint>) {
 /// The folders in which something that matters may change, watched.
 struct Watch {
     events: Option<OwnedFd>,
+    /// What matters is called one of these, besides folders and whatever ends in `.json`. Services work in these
+    /// folders, too, and what they write there is no reason to read all manifests.
+    names: BTreeSet<OsString>,
     /// All of them are.
     is_complete: bool,
 }
@@ -75,8 +79,9 @@ struct Watch {
 impl Watch {
     fn of(root: &Path) -> Self {
         let Ok(events) = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) else {
-            return Self { events: None, is_complete: false };
+            return Self { events: None, names: BTreeSet::new(), is_complete: false };
         };
+        let files = files(root);
         let flags = WatchFlags::CLOSE_WRITE
             | WatchFlags::MOVE
             | WatchFlags::CREATE
@@ -87,14 +92,17 @@ impl Watch {
             | WatchFlags::ATTRIB
             | WatchFlags::ONLYDIR;
         let mut is_complete = true;
-        for folder in folders(root) {
+        for folder in folders(root, &files) {
             match inotify::add_watch(&events, &folder, flags) {
                 // One that is not there comes into being in one that is.
                 Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                 Err(_) => is_complete = false,
             }
         }
-        Self { events: Some(events), is_complete }
+        let leads_to = |file: &PathBuf| fs::canonicalize(file).ok()?.file_name().map(OsStr::to_owned);
+        let links = files.iter().filter(|file| file.is_symlink()).filter_map(leads_to);
+        let names = ["manifests", "services", ".env"].map(OsString::from).into_iter().chain(links).collect();
+        Self { events: Some(events), names, is_complete }
     }
 
     /// Returns when there is a reason to look.
@@ -103,17 +111,43 @@ impl Watch {
             std::thread::sleep(RESCAN);
             return;
         };
-        if !has_more(events, (!self.is_complete).then_some(RESCAN)) {
-            return;
+        let until = (!self.is_complete).then(|| Instant::now() + RESCAN);
+        let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
+        while has_more(events, left()) {
+            if self.take_all(events) {
+                self.until_quiet(events);
+                return;
+            }
         }
+    }
+
+    /// An edit is under way: the rest of it is waited for.
+    fn until_quiet(&self, events: &OwnedFd) {
         let until = Instant::now() + LONGEST;
         loop {
-            forget_all(events);
             let left = until.saturating_duration_since(Instant::now()).min(QUIET);
             if left.is_zero() || !has_more(events, Some(left)) {
                 return;
             }
+            self.take_all(events);
         }
+    }
+
+    /// Takes all events that are there. Returns whether one of them matters.
+    fn take_all(&self, events: &OwnedFd) -> bool {
+        let mut buffer = [const { MaybeUninit::uninit() }; 4 << 10];
+        let mut reader = inotify::Reader::new(events, &mut buffer);
+        let mut matters = false;
+        while let Ok(event) = reader.next() {
+            // Without a name it is about the folder itself, or says that others were lost.
+            matters |= event.events().contains(ReadFlags::ISDIR)
+                || event.file_name().is_none_or(|name| self.is_meant(OsStr::from_bytes(name.to_bytes())));
+        }
+        matters
+    }
+
+    fn is_meant(&self, name: &OsStr) -> bool {
+        self.names.contains(name) || Path::new(name).extension().is_some_and(|ending| ending == "json")
     }
 }
 
@@ -132,12 +166,6 @@ fn has_more(events: &OwnedFd, patience: Option<Duration>) -> bool {
     }
 }
 
-fn forget_all(events: &OwnedFd) {
-    let mut buffer = [const { MaybeUninit::uninit() }; 4 << 10];
-    let mut reader = inotify::Reader::new(events, &mut buffer);
-    while reader.next().is_ok() {}
-}
-
 /// The files that a topology is made of, in order: `.env`, the profiles with the lock file, and the manifests.
 fn files(root: &Path) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::from([root.join(".env")]);
@@ -148,12 +176,12 @@ fn files(root: &Path) -> BTreeSet<PathBuf> {
 
 /// The folders that these files are in, and those above where a folder may be put in the place of another. Of a file
 /// that is a link, the folder of what it leads to as well.
-fn folders(root: &Path) -> BTreeSet<PathBuf> {
+fn folders(root: &Path, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::from([root.to_owned(), root.join("manifests"), root.join("services")]);
-    for file in files(root) {
+    for file in files {
         all.extend(file.parent().map(Path::to_owned));
         if file.is_symlink() {
-            all.extend(fs::canonicalize(&file).ok().and_then(|target| target.parent().map(Path::to_owned)));
+            all.extend(fs::canonicalize(file).ok().and_then(|target| target.parent().map(Path::to_owned)));
         }
     }
     all
@@ -185,7 +213,7 @@ mod tests {
             }
             fs::write(folder.path().join("services/web/service.json"), "1").unwrap();
             let (sender, seen) = unbounded_channel();
-            begin(folder.path().to_owned(), sender).unwrap();
+            begin(folder.path().to_owned(), sender);
             let mut watched = Self { folder, seen, last: None };
             watched.sees("the beginning");
             watched
@@ -259,6 +287,26 @@ mod tests {
         assert!(watched.seen.is_empty());
     }
 
+    #[test]
+    fn what_services_write_beside_is_no_reason_to_look() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("elsewhere")).unwrap();
+        fs::write(folder.path().join("elsewhere/settings"), "A=1").unwrap();
+        symlink("elsewhere/settings", folder.path().join(".env")).unwrap();
+        let watch = Watch::of(folder.path());
+        let events = watch.events.as_ref().unwrap();
+        for name in ["out.log", "elsewhere/other"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+            assert!(has_more(events, Some(Duration::ZERO)) && !watch.take_all(events), "{name}");
+        }
+        for name in ["elsewhere/settings", "new.json"] {
+            fs::write(folder.path().join(name), "A=2").unwrap();
+            assert!(watch.take_all(events), "{name}");
+        }
+        fs::create_dir(folder.path().join("services")).unwrap();
+        assert!(watch.take_all(events));
+    }
+
     /// More happens than the kernel keeps events of.
     #[test]
     fn a_flood_of_events_ends_in_a_look() {
@@ -276,7 +324,7 @@ mod tests {
 
     #[test]
     fn without_watches_one_looks_again() {
-        let watch = Watch { events: None, is_complete: false };
+        let watch = Watch { events: None, names: BTreeSet::new(), is_complete: false };
         let began = Instant::now();
         watch.wait();
         assert!(began.elapsed() >= RESCAN);

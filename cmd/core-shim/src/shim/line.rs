@@ -70,12 +70,6 @@ impl Line {
         self.flush();
     }
 
-    /// Gives back what was needed for messages that are through.
-    pub(super) fn shrink(&mut self) {
-        self.incoming.shrink();
-        self.unsent.shrink_to_fit();
-    }
-
     pub(super) fn flush(&mut self) {
         while let Some((bytes, fds)) = self.unsent.front_mut() {
             match send(self.fd.as_fd(), bytes, fds) {

@@ -75,8 +75,6 @@ pub(crate) struct Shim {
     notifier: Option<Notifier>,
     /// The first process of the invocation is to end when what it began is up.
     is_daemon: bool,
-    /// Something has happened since memory was given back.
-    is_untidy: bool,
 }
 
 /// Runs a shim on the line `fd` to its supervisor until it is released. Called in a process forked for it.
@@ -121,7 +119,6 @@ impl Shim {
             foreign: None,
             notifier: None,
             is_daemon: false,
-            is_untidy: true,
         }
     }
 
@@ -168,19 +165,13 @@ impl Shim {
         }
         // Of what is not our child, nobody tells us when the last of it has gone.
         let looks = matches!((&self.foreign, self.life), (Some(_), Life::Exited { leftovers: true, .. }));
-        let timeout = match (stuck || looks, self.is_untidy) {
-            (true, _) => PollTimeout::from(TRY_AGAIN_MS),
-            (false, true) => PollTimeout::from(QUIET_MS),
-            (false, false) => PollTimeout::NONE,
-        };
-        let is_quiet = poll(&mut fds, timeout) == Ok(0) && !stuck && !looks;
-        let ready: Vec<bool> = fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
-        drop(fds);
-        if is_quiet && self.is_untidy {
-            self.line.iter_mut().for_each(Line::shrink);
+        if stuck || looks {
+            let _ = poll(&mut fds, PollTimeout::from(TRY_AGAIN_MS));
+        } else if poll(&mut fds, PollTimeout::from(QUIET_MS)) == Ok(0) {
             memory::give_back();
+            let _ = poll(&mut fds, PollTimeout::NONE);
         }
-        self.is_untidy = !is_quiet;
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
         let mut at = 0;
         let mut next = |present: bool| {
             let is_ready = present && ready.get(at).copied().unwrap_or(false);

@@ -61,12 +61,6 @@ pub struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    /// Gives back what was needed for frames that were taken.
-    pub fn shrink(&mut self) {
-        self.bytes.shrink_to_fit();
-        self.fds.shrink_to_fit();
-    }
-
     /// Adds received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -89,7 +83,7 @@ impl FrameBuffer {
         let fields = self.bytes[6..4 + length].to_vec();
         self.bytes.drain(..4 + length);
         // A long message should not be paid for ever after.
-        if self.bytes.is_empty() && self.bytes.capacity() > 1 << 16 {
+        if self.bytes.is_empty() && self.bytes.capacity() > 1 << 10 {
             self.bytes = Vec::new();
         }
         Ok(Some((kind, fields)))

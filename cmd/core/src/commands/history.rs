@@ -1,6 +1,6 @@
 //! `core history`
 
-use core_engine::plan::{Change, Planned};
+use core_engine::plan::Planned;
 use core_host::api::{History, HistoryEntry, HistoryOutcome};
 use core_host::client::{self, ClientError};
 use core_host::history;
@@ -52,8 +52,7 @@ async fn ask(paths: &Paths, args: &HistoryArgs) -> Result<History, ClientError> 
 
 /// A service that is there, or that was.
 fn is_known(paths: &Paths, entries: &[HistoryEntry], name: &str) -> bool {
-    let is_there = paths.logs().join(name).is_dir() || paths.root.join("services").join(name).is_dir();
-    is_there || entries.iter().any(|entry| entry.changes.contains_key(name))
+    paths.knows_service(name) || entries.iter().any(|entry| entry.changes.contains_key(name))
 }
 
 fn lines(entries: &[HistoryEntry]) -> Vec<String> {
@@ -147,13 +146,6 @@ fn story(entry: &HistoryEntry) -> String {
 }
 
 fn change(planned: &Planned) -> String {
-    let word = match planned.change {
-        Change::Keep => "keep",
-        Change::Start => "start",
-        Change::Stop => "stop",
-        Change::Refresh => "refresh",
-        Change::Swap => "swap",
-        Change::Restart => "restart",
-    };
+    let word = planned.change.word();
     if planned.reasons.is_empty() { word.to_owned() } else { format!("{word} ({})", planned.reasons.join(", ")) }
 }

@@ -59,8 +59,7 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
 }
 
 fn check_services(paths: &Paths, selection: &Selection) -> Result<(), Exit> {
-    let is_known = |name: &str| paths.logs().join(name).is_dir() || paths.root.join("services").join(name).is_dir();
-    match selection.services.iter().find(|name| !is_known(name)) {
+    match selection.services.iter().find(|name| !paths.knows_service(name)) {
         Some(unknown) => Err(tell_unknown(unknown, paths.service_names().iter().map(String::as_str))),
         None => Ok(()),
     }

@@ -55,14 +55,13 @@ fn print(plan: &Plan) {
         .services
         .iter()
         .map(|(service, planned)| {
-            let (word, style) = match planned.change {
-                Change::Keep => ("keep", DIM),
-                Change::Start => ("start", GREEN),
-                Change::Stop => ("stop", RED),
-                Change::Refresh => ("refresh", GREEN),
-                Change::Swap => ("swap", YELLOW),
-                Change::Restart => ("restart", YELLOW),
+            let style = match planned.change {
+                Change::Keep => DIM,
+                Change::Start | Change::Refresh => GREEN,
+                Change::Stop => RED,
+                Change::Swap | Change::Restart => YELLOW,
             };
+            let word = planned.change.word();
             vec![Cell::new(service.as_str()), Cell::new(word).style(style), Cell::new(planned.reasons.join("; "))]
         })
         .collect();

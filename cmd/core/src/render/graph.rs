@@ -18,12 +18,7 @@ pub(crate) struct Graph {
 
 /// One service.
 struct Node {
-    replicas: u32,
-    disabled: bool,
-    /// What it depends on, and until when it waits.
-    depends_on: Vec<(String, String)>,
-    /// What the edge sends to it, in words.
-    routes: Vec<String>,
+    service: GraphService,
     /// How it stands, where it runs.
     phase: Option<(String, Style)>,
 }
@@ -32,21 +27,18 @@ impl Graph {
     /// With the phases, where it runs.
     pub(crate) fn of(graph: api::Graph, status: Option<&Status>) -> Self {
         let edge = graph.services.iter().find(|one| one.is_edge).map(|one| one.service.clone());
-        let node = |one: GraphService| Node {
-            replicas: one.replicas,
-            disabled: one.disabled,
-            depends_on: one.depends_on.into_iter().map(|on| (on.service, on.condition)).collect(),
-            routes: one.routes,
-            phase: status.and_then(|status| phase(&status.instances, &one.service)),
+        let node = |service: GraphService| {
+            let phase = status.and_then(|status| phase(&status.instances, &service.service));
+            (service.service.clone(), Node { service, phase })
         };
-        let nodes = graph.services.into_iter().map(|one| (one.service.clone(), node(one))).collect();
+        let nodes = graph.services.into_iter().map(node).collect();
         Self { nodes, edge }
     }
 
     /// A tree, for people: first what nothing depends on.
     pub(crate) fn text(&self) -> Vec<String> {
         let needed: BTreeSet<&str> =
-            self.nodes.values().flat_map(|node| &node.depends_on).map(|(name, _)| name.as_str()).collect();
+            self.nodes.values().flat_map(|node| &node.service.depends_on).map(|on| on.service.as_str()).collect();
         let is_edge = |name: &str| self.edge.as_deref() == Some(name);
         let mut roots: Vec<&str> =
             self.nodes.keys().map(String::as_str).filter(|name| !needed.contains(name)).collect();
@@ -84,7 +76,7 @@ impl Graph {
         if !is_first {
             return;
         }
-        let mut left = routes.len() + node.depends_on.len();
+        let mut left = routes.len() + node.service.depends_on.len();
         let mut fork = |line: &str| {
             left -= 1;
             let (mark, below) = if left == 0 { ("└", "   ") } else { ("├", "│  ") };
@@ -94,16 +86,16 @@ impl Graph {
             let (first, _) = fork("╌");
             lines.push(format!("{}{route} {} {to}", styled(DIM, &first), styled(DIM, "->")));
         }
-        for (to, condition) in &node.depends_on {
+        for on in &node.service.depends_on {
             let (first, rest) = fork("─");
-            self.branch(to, condition, &first, &rest, shown, lines);
+            self.branch(&on.service, &on.condition, &first, &rest, shown, lines);
         }
     }
 
     /// What the edge sends to whom; of another service, nothing.
     fn routes_from(&self, name: &str) -> Vec<(&str, &str)> {
         let of = self.nodes.iter().filter(|_| self.edge.as_deref() == Some(name));
-        of.flat_map(|(to, node)| node.routes.iter().map(|route| (to.as_str(), route.as_str()))).collect()
+        of.flat_map(|(to, node)| node.service.routes.iter().map(|route| (to.as_str(), route.as_str()))).collect()
     }
 
     /// For Markdown that draws Mermaid.
@@ -144,7 +136,12 @@ impl Graph {
 
     fn arrows(&self) -> Vec<Arrow<'_>> {
         let needs = self.nodes.iter().flat_map(|(from, node)| {
-            node.depends_on.iter().map(|(to, label)| Arrow { from, to, label, is_route: false })
+            node.service.depends_on.iter().map(|on| Arrow {
+                from,
+                to: &on.service,
+                label: &on.condition,
+                is_route: false,
+            })
         });
         let edge = self.edge.as_deref().unwrap_or_default();
         let routes = self.routes_from(edge).into_iter();
@@ -163,12 +160,12 @@ struct Arrow<'a> {
 impl Node {
     /// How it stands, or why it will not be started.
     fn state(&self) -> Option<(String, Style)> {
-        self.phase.clone().or_else(|| self.disabled.then(|| ("disabled".to_owned(), DIM)))
+        self.phase.clone().or_else(|| self.service.disabled.then(|| ("disabled".to_owned(), DIM)))
     }
 
     /// How many of it there are to be, where it is not one.
     fn copies(&self) -> Option<String> {
-        (self.replicas != 1).then(|| format!("x {}", self.replicas))
+        (self.service.replicas != 1).then(|| format!("x {}", self.service.replicas))
     }
 
     /// Its name and how it stands, without colours.

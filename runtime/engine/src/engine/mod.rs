@@ -35,7 +35,6 @@ use crate::ids::{Generation, InstanceId};
 #[cfg(feature = "mutations")]
 use crate::mutation::Mutation;
 use crate::phase::Phase;
-use crate::saved::{Saved, SavedRollout, SavedService};
 use crate::time::Time;
 use crate::topology::PortRange;
 use chronicle::Untold;
@@ -193,39 +192,6 @@ impl Engine {
     /// The newest generation.
     pub fn generation(&self) -> Generation {
         self.generation
-    }
-
-    /// What is to be written down.
-    pub fn saved(&self) -> Saved {
-        let services = self.services.iter().map(|(name, service)| {
-            let saved = SavedService {
-                spec: service.spec.clone(),
-                born: service.born,
-                rollout: service.rollout.as_ref().map(|rollout| SavedRollout {
-                    spec: rollout.spec.clone(),
-                    born: rollout.born,
-                    switched: rollout.stage.is_switched(),
-                }),
-                operator: service.operator,
-                scale: service.scale,
-                rejected: service.rejected.clone(),
-            };
-            (name.clone(), saved)
-        });
-        let others = self.instances.values().filter(|instance| instance.phase.is_live() && !self.is_born(&instance.id));
-        Saved {
-            generation: self.generation,
-            down: self.down.is_some() && !self.finished,
-            selected: self.selected.clone(),
-            services: services.collect(),
-            others: others.map(|instance| (instance.id.clone(), instance.spec.clone())).collect(),
-            ports: self
-                .given_ports
-                .iter()
-                .map(|((service, replica, name), number)| (service.clone(), *replica, name.clone(), *number))
-                .collect(),
-            range: self.range.clone(),
-        }
     }
 
     fn take(&mut self, event: &Event) {

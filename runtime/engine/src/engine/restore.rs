@@ -1,4 +1,5 @@
-//! The first event: what an engine before this one wrote down, and what is alive.
+//! What an engine writes down for the next one; and the first event of that one: what was written down, and what is
+//! alive.
 
 use std::sync::Arc;
 
@@ -13,9 +14,42 @@ use crate::event::{Found, Life};
 use crate::ids::InstanceId;
 use crate::phase::{Phase, Process, Stop, StopReason};
 use crate::plan::Change;
-use crate::saved::Saved;
+use crate::saved::{Saved, SavedRollout, SavedService};
 
 impl Engine {
+    /// What is to be written down.
+    pub fn saved(&self) -> Saved {
+        let services = self.services.iter().map(|(name, service)| {
+            let saved = SavedService {
+                spec: service.spec.clone(),
+                born: service.born,
+                rollout: service.rollout.as_ref().map(|rollout| SavedRollout {
+                    spec: rollout.spec.clone(),
+                    born: rollout.born,
+                    switched: rollout.stage.is_switched(),
+                }),
+                operator: service.operator,
+                scale: service.scale,
+                rejected: service.rejected.clone(),
+            };
+            (name.clone(), saved)
+        });
+        let others = self.instances.values().filter(|instance| instance.phase.is_live() && !self.is_born(&instance.id));
+        Saved {
+            generation: self.generation,
+            down: self.down.is_some() && !self.finished,
+            selected: self.selected.clone(),
+            services: services.collect(),
+            others: others.map(|instance| (instance.id.clone(), instance.spec.clone())).collect(),
+            ports: self
+                .given_ports
+                .iter()
+                .map(|((service, replica, name), number)| (service.clone(), *replica, name.clone(), *number))
+                .collect(),
+            range: self.range.clone(),
+        }
+    }
+
     pub(super) fn restored(&mut self, saved: Option<&Saved>, found: &[Found]) {
         if let Some(saved) = saved {
             self.remember(saved);

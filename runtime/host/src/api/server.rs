@@ -51,8 +51,8 @@ pub struct Server {
     pub paths: Paths,
     /// Requests that are being answered.
     pub open: Arc<AtomicUsize>,
-    /// Whose entries of the history may be under way.
-    pub supervisor: String,
+    /// Writes what was done.
+    pub history: history::Writer,
 }
 
 /// Who is at the other end.
@@ -263,7 +263,10 @@ struct HistoryQuery {
 
 async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>) -> Answered<Json<History>> {
     let services = listed(&query.services);
-    let read = move || history::select(history::read(&server.paths, Some(&server.supervisor)), &services, query.n);
+    // What has been answered is in it.
+    server.history.flush().await;
+    let read =
+        move || history::select(history::read(&server.paths, Some(server.history.supervisor())), &services, query.n);
     let entries = tokio::task::spawn_blocking(read).await.unwrap_or_default();
     Ok(Json(History { entries }))
 }

@@ -16,11 +16,8 @@ use crate::paths::Paths;
 pub(crate) struct Writer(Sender<Box<Stack>>);
 
 impl Writer {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// The system has none.
-    pub(crate) fn new(paths: &Paths) -> io::Result<Self> {
+    /// Starts the thread. Where the system has none, there is no file: nothing that runs needs it.
+    pub(crate) fn new(paths: &Paths) -> Self {
         let (sender, stacks) = mpsc::channel::<Box<Stack>>();
         let paths = paths.clone();
         let work = move || {
@@ -37,8 +34,10 @@ impl Writer {
                 core_shim::memory::trim_heap();
             }
         };
-        std::thread::Builder::new().name("topology".into()).spawn(work)?;
-        Ok(Self(sender))
+        if let Err(error) = std::thread::Builder::new().name("topology".into()).spawn(work) {
+            crate::say(&format!("process-compose.yaml is not written: {error}"));
+        }
+        Self(sender)
     }
 
     /// Has the file of a stack written.

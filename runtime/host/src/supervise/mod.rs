@@ -26,7 +26,7 @@ use crate::api::{Ask, Server};
 use crate::compose;
 use crate::deps::Progress;
 use crate::edge;
-use crate::history::History;
+use crate::history;
 use crate::journal::Journal;
 use crate::launch::{self, Launch};
 use crate::metrics::Metrics;
@@ -49,7 +49,7 @@ pub(crate) struct Supervisor {
     prober: Prober,
     metrics: Metrics,
     journal: Journal,
-    history: History,
+    history: history::Writer,
     progress: Progress,
     reading: Reading,
     inbox: mpsc::UnboundedSender<Event>,
@@ -94,7 +94,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let environment = Environment::inherited();
     let mut supervisor = Supervisor {
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
-        reading: Reading::new(profile, &launch, compose::Writer::new(&paths)?, reads_in),
+        reading: Reading::new(profile, &launch, compose::Writer::new(&paths), reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
         prober: Prober::default(),
         metrics: Metrics::default(),
@@ -103,7 +103,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         early: VecDeque::new(),
         announcements: Vec::new(),
         ended: None,
-        history: History::new(&paths),
+        history: history::Writer::new(&paths),
         journal,
         inbox,
         keeper,
@@ -120,14 +120,14 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     supervisor.read(by);
     supervisor.history.cover(&[], &supervisor.engine.topology());
     supervisor.begin_all(&restored, actions);
-    crate::watch::begin(supervisor.paths.root.clone(), edits_in)?;
+    crate::watch::begin(supervisor.paths.root.clone(), edits_in);
     let open = Arc::new(AtomicUsize::new(0));
     let server = Server {
         asks: asks_in,
         steps: steps_seen,
         paths: supervisor.paths.clone(),
         open: open.clone(),
-        supervisor: supervisor.history.supervisor().to_owned(),
+        history: supervisor.history.clone(),
     };
     let listener = server.open()?;
     tokio::task::spawn_local(server.serve(listener));
@@ -163,6 +163,8 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
                 // Without a keeper nothing new can be started. Another one begins with another supervisor, which finds
                 // every shim where it is.
                 crate::say("the keeper is gone; another one takes over");
+                // A disk that does not answer holds nobody up.
+                let _ = tokio::time::timeout(LAST_ANSWERS, supervisor.history.flush()).await;
                 launch::start_keeper(&supervisor.paths, &supervisor.reading.launch(&launch))?;
                 return Ok(0);
             }
@@ -179,6 +181,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     }
     // The answers are on their way; their connections get a moment to carry them.
     tokio::task::yield_now().await;
+    let _ = tokio::time::timeout(LAST_ANSWERS, supervisor.history.flush()).await;
     supervisor.keeper.farewell(code);
     supervisor.leave();
     Ok(code)
@@ -287,7 +290,7 @@ impl Supervisor {
     fn begin(&mut self, action: Action) {
         match action {
             Action::Save => self.save(),
-            Action::Record(record) => self.history.write(&record),
+            Action::Record(record) => self.history.write(record),
             Action::Exit { code } => self.ended = Some(code),
             other => self.carry_out(other),
         }

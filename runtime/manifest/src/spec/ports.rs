@@ -38,7 +38,7 @@ pub(super) fn resolve(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<
             );
         }
         let address = port.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
-        if address.parse::<std::net::IpAddr>().is_err() {
+        if address.parse::<core::net::IpAddr>().is_err() {
             faults.add(
                 &["ports", name, "address"],
                 Diagnostic::new("wrong-value", format!("`address` is \"{address}\", expected an IP address"))

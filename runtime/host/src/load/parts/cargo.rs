@@ -68,13 +68,8 @@ fn value_in(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::put;
     use super::*;
-
-    fn put(root: &Path, path: &str, text: &str) {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
 
     #[test]
     fn a_crate_of_a_workspace_is_made_of_what_it_depends_on() {

@@ -110,6 +110,14 @@ fn resolve(from: &Path, path: &str) -> Option<PathBuf> {
     Some(resolved)
 }
 
+/// Writes a file of a tree that a test looks at.
+#[cfg(test)]
+fn put(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,8 @@
 //! another when it is over, each by one write. Nothing is read back from it by core itself, so it is never synced, and
 //! what cannot be written is said and forgotten.
 
+mod writer;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -18,6 +20,7 @@ use crate::api::{HistoryCause, HistoryEntry, HistoryOutcome};
 use crate::load;
 use crate::paths::Paths;
 use crate::users;
+pub use writer::Writer;
 
 /// How many entries are kept.
 const LIMIT: usize = 1000;
@@ -41,7 +44,7 @@ impl Line {
 }
 
 /// The end of the file to which a supervisor writes.
-pub(crate) struct History {
+struct History {
     path: PathBuf,
     /// What the entries of this supervisor begin with.
     supervisor: String,
@@ -54,8 +57,7 @@ pub(crate) struct History {
 
 impl History {
     /// Of a stack, for a new supervisor. What is too much is cut off.
-    pub(crate) fn new(paths: &Paths) -> Self {
-        let supervisor = format!("{:x}-{}", sys::wall_ns(), std::process::id());
+    fn new(paths: &Paths, supervisor: String) -> Self {
         let mut history =
             Self { path: paths.history(), supervisor, entries: 0, secrets: BTreeSet::new(), users: BTreeMap::new() };
         history.entries = entries(&history.path, None).len();
@@ -65,13 +67,8 @@ impl History {
         history
     }
 
-    /// Whose entries may still be under way.
-    pub(crate) fn supervisor(&self) -> &str {
-        &self.supervisor
-    }
-
     /// Learns what must not be written: secrets, and variables that are called like one.
-    pub(crate) fn cover(&mut self, secrets: &[String], topology: &Topology) {
+    fn cover(&mut self, secrets: &[String], topology: &Topology) {
         self.secrets.extend(secrets.iter().cloned());
         let variables = topology.services.values().flat_map(|spec| &spec.env);
         let hidden = variables.filter(|(name, _)| load::is_secret_name(name));
@@ -79,7 +76,7 @@ impl History {
     }
 
     /// Writes down what the engine says of an operation.
-    pub(crate) fn write(&mut self, record: &Record) {
+    fn write(&mut self, record: &Record) {
         let time = format!("{:.3}", jiff::Timestamp::now());
         let line = match record {
             Record::Begun(begun) => {
@@ -158,6 +155,11 @@ impl History {
             }
         }
     }
+}
+
+/// A name that no supervisor of this stack has had.
+fn supervisor() -> String {
+    format!("{:x}-{}", sys::wall_ns(), std::process::id())
 }
 
 /// What was done, the oldest first. Only what the supervisor of this name began may still be under way.
@@ -277,7 +279,7 @@ mod tests {
     #[test]
     fn what_is_too_much_is_cut_from_the_beginning() {
         let (_folder, paths) = stack();
-        let mut history = History::new(&paths);
+        let mut history = History::new(&paths, supervisor());
         let count = || fs::read_to_string(paths.history()).unwrap().lines().count();
         for operation in 1..=2 * LIMIT as u64 {
             begun(&mut history, operation);
@@ -287,7 +289,7 @@ mod tests {
         assert_eq!(read(&paths, None).len(), LIMIT);
         begun(&mut history, 5000);
         assert_eq!(count(), 2 * LIMIT - 1);
-        let all = read(&paths, Some(history.supervisor()));
+        let all = read(&paths, Some(&history.supervisor));
         assert_eq!(all.len(), LIMIT);
         assert_eq!((all[0].from, all[0].outcome.clone()), (Generation(LIMIT as u64 + 2), HistoryOutcome::Done));
         assert_eq!(all[LIMIT - 1].outcome, HistoryOutcome::UnderWay);
@@ -295,7 +297,7 @@ mod tests {
         for operation in 6000..6010 {
             begun(&mut history, operation);
         }
-        History::new(&paths);
+        History::new(&paths, supervisor());
         assert_eq!(read(&paths, None)[0].from, Generation(LIMIT as u64 + 12));
         assert_eq!(count(), 2 * LIMIT - 11);
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(paths.history()).unwrap());
@@ -305,15 +307,15 @@ mod tests {
     #[test]
     fn torn_and_foreign_lines_are_passed_over() {
         let (_folder, paths) = stack();
-        let mut history = History::new(&paths);
+        let mut history = History::new(&paths, supervisor());
         begun(&mut history, 1);
         done(&mut history, 1);
         let whole = fs::read(paths.history()).unwrap();
         for length in 0..whole.len() {
             fs::write(paths.history(), &whole[..length]).unwrap();
-            let mut history = History::new(&paths);
+            let mut history = History::new(&paths, supervisor());
             begun(&mut history, 2);
-            let all = read(&paths, Some(history.supervisor()));
+            let all = read(&paths, Some(&history.supervisor));
             assert_eq!(all.last().unwrap().outcome, HistoryOutcome::UnderWay, "{length}");
             assert!(all[..all.len() - 1].iter().all(|entry| entry.id.ends_with(".1")), "{length}");
         }
@@ -325,7 +327,7 @@ mod tests {
     fn what_cannot_be_written_harms_nothing() {
         let (_folder, paths) = stack();
         fs::create_dir(paths.history()).unwrap();
-        let mut history = History::new(&paths);
+        let mut history = History::new(&paths, supervisor());
         begun(&mut history, 1);
         assert!(read(&paths, None).is_empty());
     }
@@ -333,7 +335,7 @@ mod tests {
     #[test]
     fn a_secret_is_covered_wherever_it_stands() {
         let (_folder, paths) = stack();
-        let mut history = History::new(&paths);
+        let mut history = History::new(&paths, supervisor());
         history.cover(&["hush-hush".into()], &Topology::default());
         let message = format!("said hush-hush, and more: {}", "x".repeat(2 * LONGEST));
         begun(&mut history, 1);
