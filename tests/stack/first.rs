@@ -25,7 +25,10 @@ fn process_1_reaps_and_ends_with_the_code() {
     let first = eventually("process 1", || children(outside.id()).map(|one| one.pid).next());
     assert!(proc::status_line(first, "NSpid").ends_with("\t1"), "{}", proc::status_line(first, "NSpid"));
     // Whoever's parent dies becomes its child, and is reaped by it.
-    let service = stack.pid("one");
+    // What the stack says is a number within; a process of that number outside is a stranger.
+    let within = format!("\t{}", stack.pid("one"));
+    let is_service = |one: &proc::Process| proc::status_line(one.pid, "NSpid").ends_with(&within);
+    let service = eventually("the service", || stack.processes().into_iter().find(is_service)).pid;
     let is_keeper = |one: &proc::Process| one.args.first().is_some_and(|word| word.ends_with("core-shim"));
     let keeper = eventually("the keeper", || children(first).find(is_keeper)).pid;
     proc::kill(keeper);
