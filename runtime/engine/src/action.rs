@@ -6,7 +6,7 @@ use std::sync::Arc;
 use core_manifest::{Identifier, ServiceName, ServiceSpec};
 
 use crate::event::ProbeKind;
-use crate::ids::{InstanceId, InvocationId};
+use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::record::Record;
 
 /// One effect.
@@ -76,6 +76,8 @@ pub enum Action {
     },
     /// Write the edge's pointers of a service. Answer: `Routed`.
     Route(RouteTable),
+    /// Ask the edge whether it reaches what the pointers of a service name. Answer: `Verified`.
+    Verify(Verification),
     /// Write down, for people, what was begun, and how it ended. Nothing follows from it.
     Record(Record),
     /// Nothing is left: the supervisor is done.
@@ -131,6 +133,21 @@ pub struct Target {
     pub instance: InstanceId,
     /// Its port.
     pub port: u16,
+}
+
+/// A question to the edge: does each pointer lead to the instance that it names?
+#[derive(Clone, Debug)]
+pub struct Verification {
+    /// The service.
+    pub service: ServiceName,
+    /// Generation of its new instances; comes back in the answer.
+    pub born: Generation,
+    /// What they are made from: the readiness probe says what to ask.
+    pub spec: Arc<ServiceSpec>,
+    /// The edge that is asked.
+    pub edge: InstanceId,
+    /// The new instances, in the order of the pointers.
+    pub targets: Vec<Target>,
 }
 
 /// The least number of pointer files of a service.

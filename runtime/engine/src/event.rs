@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use core_manifest::{Identifier, Problem, ServiceName};
 
 use crate::exit::{Exit, Failure};
-use crate::ids::{InstanceId, InvocationId};
+use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::record::Cause;
 use crate::saved::Saved;
 use crate::topology::{PortRange, Topology};
@@ -105,6 +105,15 @@ pub enum Event {
         /// Version of the table.
         version: u64,
         /// Why not.
+        result: Result<(), String>,
+    },
+    /// The edge was asked whether it reaches the new instances of a service.
+    Verified {
+        /// The service.
+        service: ServiceName,
+        /// Their generation.
+        born: Generation,
+        /// Why it does not.
         result: Result<(), String>,
     },
     /// A deadline has come.

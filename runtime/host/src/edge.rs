@@ -1,11 +1,19 @@
 //! The edge's pointers: which instances take the requests of a service. Each is a file that Caddy reads at every
-//! request, written beside and renamed, so that none is ever missing or half there.
+//! request, written beside and renamed, so that none is ever missing or half there. And whether they lead to where they
+//! should, asked of Caddy itself.
 
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
-use core_engine::action::RouteTable;
+use core_engine::action::{RouteTable, Target, Verification};
+use core_manifest::spec::Check;
+use tokio::net::UnixStream;
+
+use crate::paths::Paths;
+use crate::probes;
+use crate::shims::fill_of;
 
 /// What a pointer holds while nobody takes requests: an address that refuses at once.
 const NOBODY: &str = "127.0.0.1:0";
@@ -31,6 +39,38 @@ pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
         let beside = folder.join(format!(".{number}.new"));
         fs::write(&beside, &address)?;
         fs::rename(&beside, &path)?;
+    }
+    Ok(())
+}
+
+/// How long the edge may take to answer for one pointer: it may be at its limit.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks the edge for each of the targets by the pointer that names it. A good answer is one that the service's readiness
+/// probe would take for one, and that came from the target's own port.
+///
+/// # Errors
+/// Which pointer leads where else, or nowhere.
+pub async fn verify(paths: &Paths, asked: &Verification) -> Result<(), String> {
+    let socket = paths.run.join(asked.edge.to_string()).join(core_caddy::VERIFY);
+    // Without such a probe nobody can say what a good answer is.
+    let Some(Check::Http { path, answer, .. }) = asked.spec.readiness.as_ref().map(|probe| &probe.check) else {
+        return Ok(());
+    };
+    // One that died, or has no such server, says nothing of who is behind it.
+    if UnixStream::connect(&socket).await.is_err() {
+        return Ok(());
+    }
+    for (number, Target { instance, port }) in asked.targets.iter().enumerate() {
+        let fill = fill_of(paths, instance, &[].into());
+        let path = format!("{}{}", core_caddy::verify_path(asked.service.as_str(), number), path.fill(&fill));
+        let answered = tokio::time::timeout(PATIENCE, probes::get_from(&socket, &path, answer, &fill)).await;
+        let headers = answered.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
+        let headers = headers.map_err(|message| format!("pointer {number}: {message}"))?;
+        let reached = headers.get(core_caddy::REACHED).and_then(|value| value.to_str().ok()).unwrap_or("nobody");
+        if reached != format!("127.0.0.1:{port}") {
+            return Err(format!("pointer {number} leads to {reached}, and {instance} listens on port {port}"));
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use core_manifest::ServiceSpec;
 use core_manifest::spec::PortSpec;
 use serde_json::{Value, json};
 
-use crate::{ADMIN, Wiring};
+use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, verify_path};
 
 /// What a client is told while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -18,7 +18,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         Wiring::Held => (3..).zip(edge.held_ports()).map(|(fd, _)| format!("fd/{fd}")).collect(),
         Wiring::Direct(_) => edge.held_ports().filter_map(|(_, port)| address_of(port)).collect(),
     };
-    let config = json!({
+    let mut config = json!({
         "admin": {
             "listen": format!("unix/@RUN@/{ADMIN}|0600"),
             // The configuration is core's; Caddy must not come back with one of its own.
@@ -26,6 +26,8 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         },
         "logging": {"logs": {"default": {"level": "WARN"}}},
         "apps": {"http": {
+            // By this it is asked whether it still has this configuration.
+            "@id": ID,
             "grace_period": "30s",
             "servers": {"edge": {
                 "listen": listen,
@@ -44,6 +46,9 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
             }},
         }},
     });
+    if matches!(wiring, Wiring::Held) {
+        config["apps"]["http"]["servers"]["verify"] = verification(around);
+    }
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     // A template doubles what is a plain `$`; the run folder is known to the instance only.
     text.replace('$', "$$").replace("@RUN@", "${run}")
@@ -82,6 +87,40 @@ fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
     all.into_iter().map(|(.., value)| value).collect()
 }
 
+/// A server for core alone, by which each pointer can be asked for: is the edge able to reach who it names?
+fn verification(around: Surroundings<'_>) -> Value {
+    let mut routes = Vec::new();
+    for spec in around.services.values().filter(|spec| spec.route.is_some()) {
+        for pointer in 0..pointers(spec.replicas) {
+            let path = verify_path(spec.name.as_str(), pointer as usize);
+            routes.push(json!({
+                "match": [{"path": [format!("{path}/*")]}],
+                "handle": [
+                    {"handler": "rewrite", "strip_path_prefix": path},
+                    {
+                        "handler": "reverse_proxy",
+                        "upstreams": [{"dial": pointer_file(around.edge, spec, pointer)}],
+                        // Nothing is kept open: connections are counted before an instance is asked to end.
+                        "transport": {"protocol": "http", "keep_alive": {"enabled": false}},
+                        "headers": {"response": {"set": {REACHED: ["{http.reverse_proxy.upstream.hostport}"]}}},
+                    },
+                ],
+                "terminal": true,
+            }));
+        }
+    }
+    json!({
+        "listen": [format!("unix/@RUN@/{VERIFY}|0600")],
+        "automatic_https": {"disable": true},
+        "routes": routes,
+    })
+}
+
+/// What a pointer is to Caddy: read at each request.
+fn pointer_file(edge: &str, spec: &ServiceSpec, number: u32) -> String {
+    format!("{{file.{edge}/{}/{number}.addr}}", spec.name)
+}
+
 /// The address a port is bound to, as Caddy writes it.
 fn address_of(port: &PortSpec) -> Option<String> {
     let number = port.number?;
@@ -94,9 +133,9 @@ fn address_of(port: &PortSpec) -> Option<String> {
 
 fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
     let upstreams: Vec<Value> = match wiring {
-        Wiring::Held => (0..pointers(spec.replicas))
-            .map(|number| json!({"dial": format!("{{file.{edge}/{}/{number}.addr}}", spec.name)}))
-            .collect(),
+        Wiring::Held => {
+            (0..pointers(spec.replicas)).map(|number| json!({"dial": pointer_file(edge, spec, number)})).collect()
+        }
         Wiring::Direct(addresses) => {
             addresses.get(&spec.name).into_iter().flatten().map(|address| json!({"dial": address})).collect()
         }
@@ -154,7 +193,12 @@ mod tests {
         let services: BTreeMap<_, _> = all.into_iter().map(|spec| (spec.name.clone(), spec)).collect();
         let around = Surroundings { services: &services, edge: "/run/edge", data: "/data" };
         let spec = crate::expand(edge(), around).unwrap().remove(0);
-        insta::assert_snapshot!(spec.files[0].contents.to_string());
+        let mut config: Value = serde_json::from_str(&spec.files[0].contents.to_string()).unwrap();
+        // All pointers are asked for in the same way.
+        let verify = config.pointer_mut("/apps/http/servers/verify/routes").unwrap().as_array_mut().unwrap();
+        assert_eq!(verify.len(), 3 * 16);
+        verify.truncate(1);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&config).unwrap());
     }
 
     #[test]

@@ -8,15 +8,30 @@
 mod config;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use core_engine::driver::{Expansion, Surroundings};
-use core_manifest::spec::{GeneratedFile, ServiceSpec};
+use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec};
+use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
 
 /// Name of the configuration in the run folder.
 pub const CONFIG: &str = "caddy.json";
 /// Name of the admin API's socket in the run folder.
 pub const ADMIN: &str = "admin.sock";
+
+/// Name of the socket by which each pointer is asked for, in the run folder.
+pub const VERIFY: &str = "verify.sock";
+/// Header of its answers: the address that the request was sent to.
+pub const REACHED: &str = "x-core-reached";
+
+/// Where requests for a service by one of its pointers begin, on [`VERIFY`].
+pub fn verify_path(service: &str, pointer: usize) -> String {
+    format!("/{service}/{pointer}")
+}
+
+/// What the configuration is called in the admin API: `/id/core`.
+const ID: &str = "core";
 
 /// What Caddy is connected to on both of its sides.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +56,25 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     };
     let file = config_file(&spec, around, Wiring::Held)?;
     spec.files.push(file);
+    spec.liveness.get_or_insert_with(has_its_configuration);
     Ok(vec![spec])
+}
+
+/// A Caddy that lost its configuration is restarted, and so gets it back. Being slow for a while is no reason: it may be
+/// at its limit.
+fn has_its_configuration() -> Probe {
+    Probe {
+        check: Check::HttpUnix {
+            socket: Template::from_pieces([Piece::Run, Piece::Text(format!("/{ADMIN}"))]),
+            path: Template::literal(format!("/id/{ID}")),
+            answer: HttpAnswer { headers: BTreeMap::new(), status: 200, body_contains: None },
+        },
+        initial_delay: Duration::ZERO,
+        period: Duration::from_secs(2),
+        timeout: Duration::from_secs(10),
+        success_threshold: 1,
+        failure_threshold: 3,
+    }
 }
 
 /// The configuration of the edge as a file of its run folder.

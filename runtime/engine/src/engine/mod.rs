@@ -41,7 +41,7 @@ use chronicle::Untold;
 use instance::Instance;
 pub use operation::{Operation, OperationState};
 use routing::Routing;
-use service::{Service, Stage};
+use service::Service;
 pub use view::{InstanceView, ServiceState, StackState, View, WaitingView};
 pub use waiting::WaitingOn;
 pub use why::WhyStep;
@@ -150,10 +150,7 @@ impl Engine {
     pub fn deadline(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let routing = self.routings.values().filter_map(Routing::deadline).min();
-        let rollout = self.services.values().filter_map(|service| match service.rollout.as_ref()?.stage {
-            Stage::Observing { until } => Some(until),
-            _ => None,
-        });
+        let rollout = self.services.values().filter_map(|service| service.rollout.as_ref()?.stage.deadline());
         let operation = self.operations.values().filter_map(Operation::deadline).min();
         [timer, routing, rollout.min(), operation].into_iter().flatten().min()
     }
@@ -210,6 +207,7 @@ impl Engine {
             Event::Probed { invocation, probe, result } => self.probed(invocation, *probe, result),
             Event::Counted { instance, established } => self.counted(instance, *established),
             Event::Routed { service, version, result } => self.routed(service, *version, result),
+            Event::Verified { service, born, result } => self.verified(service, *born, result),
             Event::Tick => {}
         }
     }
@@ -234,15 +232,12 @@ impl Engine {
             .map(|(name, _)| name.clone())
             .collect();
         self.changed.extend(due);
-        let observed: Vec<ServiceName> = self
-            .services
-            .iter()
-            .filter(|(_, service)| {
-                matches!(service.rollout.as_ref().map(|rollout| rollout.stage), Some(Stage::Observing { until }) if until <= self.now)
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        self.changed.extend(observed);
+        let is_due = |service: &Service| {
+            service.rollout.as_ref().and_then(|rollout| rollout.stage.deadline()).is_some_and(|at| at <= self.now)
+        };
+        let rollouts: Vec<ServiceName> =
+            self.services.iter().filter(|(_, service)| is_due(service)).map(|(name, _)| name.clone()).collect();
+        self.changed.extend(rollouts);
     }
 
     /// Looks at whatever may have been touched until nothing changes any more.

@@ -2,15 +2,23 @@
 //! then watched; put back when the new ones fail. One after the other: what the new ones need is fetched first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use core_manifest::ServiceName;
+use core_manifest::spec::Kind;
 
 use super::instance::Instance;
 use super::service::{Rollout, Service, Stage};
 use super::{Engine, mutated};
+use crate::action::{Action, Verification};
 use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
 use crate::phase::{EndReason, Phase};
+
+/// How long the edge may fail to reach what it was switched to. It reads the pointers anew for each request.
+const VERIFY: Duration = Duration::from_secs(5);
+/// Pause before it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 impl Engine {
     /// Moves the replacement of a service on, where one is under way.
@@ -27,9 +35,16 @@ impl Engine {
             {
                 Some(Stage::Switching)
             }
-            Stage::Switching if !has_route || self.is_switched_to(name, born) => {
-                Some(Stage::Observing { until: self.now + observe })
+            Stage::Switching if !has_route => Some(Stage::Observing { until: self.now + observe }),
+            Stage::Switching if self.is_switched_to(name, born) => {
+                Some(Stage::Verifying { until: self.now + VERIFY, next: Some(self.now) })
             }
+            Stage::Verifying { until, next: Some(next) } if next <= self.now => Some(if self.ask_edge(name, born) {
+                Stage::Verifying { until, next: None }
+            } else {
+                // An edge that is down says nothing about the new ones.
+                Stage::Observing { until: self.now + observe }
+            }),
             Stage::Observing { until } if until <= self.now => None,
             _ => return,
         };
@@ -45,6 +60,40 @@ impl Engine {
             None => self.finish_rollout(name),
         }
         self.save = true;
+        self.changed.insert(name.clone());
+    }
+
+    /// Asks an edge that is ready whether it reaches the new instances. Whether there was one to ask.
+    fn ask_edge(&mut self, name: &ServiceName, born: Generation) -> bool {
+        let is_edge = |instance: &&Instance| instance.spec.kind == Kind::Caddy && instance.is_ready();
+        // The newest: it is the one that stays.
+        let edge = self.instances.values().filter(is_edge).max_by_key(|instance| instance.id.generation);
+        let (Some(edge), Some(service)) = (edge.map(|edge| edge.id.clone()), self.services.get(name)) else {
+            return false;
+        };
+        let Some(targets) = self.targets(name) else { return false };
+        let spec = service.spec.clone();
+        self.actions.push(Action::Verify(Verification { service: name.clone(), born, spec, edge, targets }));
+        true
+    }
+
+    /// What the edge answered: it reaches the new instances, or the old ones serve again.
+    pub(super) fn verified(&mut self, name: &ServiceName, born: Generation, result: &Result<(), String>) {
+        let Some(service) = self.services.get(name).filter(|service| service.born == born) else { return };
+        let Some(Rollout { born: old, stage: Stage::Verifying { until, next: None }, .. }) = service.rollout else {
+            return;
+        };
+        let stage = match result {
+            Err(_) if self.now < until => Stage::Verifying { until, next: Some(self.now + ASK_AGAIN) },
+            Err(message) if self.any_ready(name, old) => {
+                return self.put_back(name, format!("the edge does not reach {name}@{born}: {message}"));
+            }
+            // When the old ones are gone, nothing better is left.
+            Ok(()) | Err(_) => Stage::Observing { until: self.now + service.spec.update.observe },
+        };
+        if let Some(rollout) = self.services.get_mut(name).and_then(|service| service.rollout.as_mut()) {
+            rollout.stage = stage;
+        }
         self.changed.insert(name.clone());
     }
 
@@ -108,7 +157,7 @@ impl Engine {
     pub(super) fn put_back_if_observed(&mut self, id: &InstanceId, failure: &Failure) -> bool {
         let name = id.service().clone();
         let Some(service) = self.services.get(&name) else { return false };
-        let Some(Rollout { stage: Stage::Switching | Stage::Observing { .. }, born, .. }) = &service.rollout else {
+        let Some(Rollout { born, .. }) = service.rollout.as_ref().filter(|rollout| rollout.stage.is_switched()) else {
             return false;
         };
         if id.generation != service.born || !self.any_ready(&name, *born) {
@@ -124,7 +173,7 @@ impl Engine {
         let answer = self.instances.get(id).and_then(|instance| instance.readiness.last_failure.clone());
         let name = id.service().clone();
         let Some(service) = self.services.get(&name) else { return };
-        let Some(Rollout { stage: Stage::Switching | Stage::Observing { .. }, born, .. }) = &service.rollout else {
+        let Some(Rollout { born, .. }) = service.rollout.as_ref().filter(|rollout| rollout.stage.is_switched()) else {
             return;
         };
         if id.generation == service.born && self.any_ready(&name, *born) {

@@ -64,6 +64,11 @@ impl Engine {
         })
     }
 
+    /// What the pointers of a service name, where that is known.
+    pub(super) fn targets(&self, service: &ServiceName) -> Option<Vec<Target>> {
+        self.routings.get(service)?.written.clone()
+    }
+
     /// Compares the table of a service with what it should be.
     pub(super) fn settle_route(&mut self, name: &ServiceName) {
         let Some(replicas) = self.route_spec(name) else {

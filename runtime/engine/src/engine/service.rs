@@ -54,6 +54,13 @@ pub(super) enum Stage {
     Bringing,
     /// The edge has been told; its answer is outstanding.
     Switching,
+    /// The edge is asked whether it reaches the new ones, again and again while it does not.
+    Verifying {
+        /// Until then.
+        until: Time,
+        /// When to ask; `None`: the answer is outstanding.
+        next: Option<Time>,
+    },
     /// The new ones serve; the old ones still run, in case.
     Observing {
         /// Until then.
@@ -64,7 +71,16 @@ pub(super) enum Stage {
 impl Stage {
     /// Whether the new instances have taken over.
     pub(super) fn is_switched(self) -> bool {
-        matches!(self, Self::Switching | Self::Observing { .. })
+        matches!(self, Self::Switching | Self::Verifying { .. } | Self::Observing { .. })
+    }
+
+    /// When it is to be looked at again.
+    pub(super) fn deadline(self) -> Option<Time> {
+        match self {
+            Self::Observing { until } => Some(until),
+            Self::Verifying { next, .. } => next,
+            Self::Fetching | Self::Bringing | Self::Switching => None,
+        }
     }
 }
 

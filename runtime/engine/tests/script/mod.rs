@@ -10,6 +10,7 @@ use core_engine::action::Action;
 use core_engine::engine::OperationState;
 use core_engine::event::{Command, Event, Found, Life, Loaded, ProbeKind};
 use core_engine::exit::{Exit, Failure};
+use core_engine::ids::Generation;
 use core_engine::record::{Cause, Outcome, Record};
 use core_engine::{Engine, InvocationId, Saved, Time, Topology};
 use core_manifest::{Problem, ServiceName};
@@ -174,6 +175,11 @@ impl Run {
                 version: rest[1].parse().map_err(|_| "no version")?,
                 result: if *verb == "routed" { Ok(()) } else { Err("no space left on device".into()) },
             },
+            "reached" | "unreached" => Event::Verified {
+                service: ServiceName::new(rest[0])?,
+                born: Generation(rest[1].parse().map_err(|_| "no generation")?),
+                result: if *verb == "reached" { Ok(()) } else { Err(rest[2..].join(" ")) },
+            },
             "prepared" => Event::Prepared { folder: rest[0].into(), result: Ok(()) },
             "unprepared" => Event::Prepared { folder: rest[0].into(), result: Err(text()) },
             "advance" => return self.advance(rest[0]),
@@ -292,6 +298,10 @@ fn words(action: &Action) -> String {
                 table.targets.iter().map(|target| format!("{}:{}", target.instance, target.port)).collect();
             let targets = if targets.is_empty() { "nobody".to_owned() } else { targets.join(", ") };
             format!("route {} (version {}) to {targets}", table.service, table.version)
+        }
+        Action::Verify(asked) => {
+            let targets: Vec<String> = asked.targets.iter().map(|target| target.instance.to_string()).collect();
+            format!("does {} reach {}?", asked.edge, targets.join(", "))
         }
         Action::Record(Record::Begun(begun)) => {
             let mut line = format!("record {} begun: {:?} by {:?}", begun.operation, begun.command, begun.by);

@@ -7,7 +7,7 @@ use core_engine::phase::PhaseName;
 use core_engine::{Engine, InstanceId};
 
 /// Kinds of events, as the table names them.
-pub(crate) const EVENTS: [&str; 30] = [
+pub(crate) const EVENTS: [&str; 32] = [
     "restored",
     "loaded",
     "rejected",
@@ -36,6 +36,8 @@ pub(crate) const EVENTS: [&str; 30] = [
     "counted more",
     "routed",
     "route failed",
+    "verified",
+    "not verified",
     "tick",
     "late answer",
 ];
@@ -231,6 +233,8 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::Counted { instance, .. } => ("counted more", Of::One(instance.clone())),
         Event::Routed { service, result: Ok(()), .. } => ("routed", Of::Service(service.clone())),
         Event::Routed { service, .. } => ("route failed", Of::Service(service.clone())),
+        Event::Verified { service, result: Ok(()), .. } => ("verified", Of::Service(service.clone())),
+        Event::Verified { service, .. } => ("not verified", Of::Service(service.clone())),
         Event::Tick => ("tick", Of::All),
     }
 }

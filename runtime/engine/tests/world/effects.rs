@@ -67,6 +67,14 @@ impl World {
                 let life = self.life;
                 self.at(pause, Later::Write(life, table.service, table.version, table.targets));
             }
+            Action::Verify(asked) => {
+                let longest = if self.chaos && self.rng.percent(10) { 3000 } else { 25 };
+                let pause = self.rng.millis(0, longest);
+                let lives = self.trees.get(&asked.edge).is_some_and(|tree| tree.leader.is_some());
+                let reaches = lives && !(self.chaos && self.rng.percent(40));
+                let result = if reaches { Ok(()) } else { Err("connection refused".to_owned()) };
+                self.tell_after(pause, Event::Verified { service: asked.service, born: asked.born, result });
+            }
             // For people alone.
             Action::Record(_) => {}
             Action::Exit { .. } => {

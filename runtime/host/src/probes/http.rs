@@ -3,7 +3,7 @@
 use core_manifest::spec::HttpAnswer;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
-use hyper::{Request, header};
+use hyper::{HeaderMap, Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -12,13 +12,14 @@ use crate::shims::InstanceFill;
 /// More of a body than this is not looked at.
 const MOST: usize = 1 << 20;
 
+/// Asks; returns the headers of the answer when it is the one that is wanted.
 pub(super) async fn get(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     host: &str,
     path: &str,
     answer: &HttpAnswer,
     fill: &InstanceFill,
-) -> Result<(), String> {
+) -> Result<HeaderMap, String> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| words(&error))?;
     let mut request = Request::get(path).header(header::HOST, host).header(header::USER_AGENT, "core-probe");
@@ -35,8 +36,8 @@ pub(super) async fn get(
         if status != answer.status {
             return Err(format!("status {status}, expected {}", answer.status));
         }
-        let Some(wanted) = &answer.body_contains else { return Ok(()) };
-        let mut body = response.into_body();
+        let (head, mut body) = response.into_parts();
+        let Some(wanted) = &answer.body_contains else { return Ok(head.headers) };
         let mut seen = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| words(&error))?;
@@ -48,7 +49,10 @@ pub(super) async fn get(
             }
         }
         let text = String::from_utf8_lossy(&seen);
-        if text.contains(wanted.as_str()) { Ok(()) } else { Err(format!("the body does not hold `{wanted}`")) }
+        if !text.contains(wanted.as_str()) {
+            return Err(format!("the body does not hold `{wanted}`"));
+        }
+        Ok(head.headers)
     };
     // The connection is driven here, so that nothing of it is left when the answer is known or time is over.
     tokio::pin!(asking);

@@ -8,17 +8,19 @@ mod notify;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use core_engine::event::{Event, ProbeKind};
 use core_engine::{InstanceId, InvocationId};
-use core_manifest::spec::{Check, Probe};
+use core_manifest::spec::{Check, HttpAnswer, Probe};
 use core_manifest::{Identifier, ServiceSpec, Template};
 use core_shim::guard;
 use core_shim::place::Place;
 use core_shim::record::Invocation;
 use core_shim::tree::descendants;
+use hyper::HeaderMap;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -151,14 +153,10 @@ pub async fn ask(
             Check::Http { address, path, answer } => {
                 let address = address.fill(fill);
                 let stream = connect(&address).await?;
-                http::get(stream, &address, &path.fill(fill), answer, fill).await
+                http::get(stream, &address, &path.fill(fill), answer, fill).await.map(drop)
             }
             Check::HttpUnix { socket, path, answer } => {
-                let socket = socket.fill(fill);
-                let stream = tokio::net::UnixStream::connect(&socket)
-                    .await
-                    .map_err(|error| format!("{socket}: {}", plain(&error)))?;
-                http::get(stream, "localhost", &path.fill(fill), answer, fill).await
+                get_from(Path::new(&socket.fill(fill)), &path.fill(fill), answer, fill).await.map(drop)
             }
             Check::Tcp { address } => connect(&address.fill(fill)).await.map(drop),
             Check::Exec { command, working_dir: own } => {
@@ -171,6 +169,21 @@ pub async fn ask(
     };
     let late = || Err(format!("no answer within {} s", patience.as_secs_f64()));
     tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| late())
+}
+
+/// Asks over a unix socket; returns the headers of the answer when it is the one that is wanted.
+///
+/// # Errors
+/// Why the answer is not good.
+pub async fn get_from(
+    socket: &Path,
+    path: &str,
+    answer: &HttpAnswer,
+    fill: &InstanceFill,
+) -> Result<HeaderMap, String> {
+    let failed = |error: io::Error| format!("{}: {}", socket.display(), plain(&error));
+    let stream = tokio::net::UnixStream::connect(socket).await.map_err(failed)?;
+    http::get(stream, "localhost", path, answer, fill).await
 }
 
 async fn connect(address: &str) -> Result<TcpStream, String> {

@@ -38,6 +38,13 @@ impl Supervisor {
                 let _ = self.inbox.send(Event::Counted { instance, established });
             }
             Action::Route(table) => self.route(&table),
+            Action::Verify(asked) => {
+                let (paths, inbox) = (self.paths.clone(), self.inbox.clone());
+                tokio::task::spawn_local(async move {
+                    let result = edge::verify(&paths, &asked).await;
+                    let _ = inbox.send(Event::Verified { service: asked.service, born: asked.born, result });
+                });
+            }
         }
     }
 
@@ -93,6 +100,9 @@ pub(super) fn note(event: &Event) {
         Event::Adopted { instance, life, .. } => crate::say(&format!("{instance} was taken over: {life:?}")),
         Event::Prepared { folder, result: Err(error) } => crate::say(&format!(".dep/{folder}: {error}")),
         Event::Routed { service, result: Err(error), .. } => crate::say(&format!("pointers of {service}: {error}")),
+        Event::Verified { service, result: Err(error), .. } => {
+            crate::say(&format!("the edge does not reach the new {service}: {error}"));
+        }
         Event::Command { command, .. } => crate::say(&format!("{command:?}")),
         Event::Rejected(problems) => {
             for problem in problems {

@@ -16,8 +16,10 @@ pub fn default_strategy(
     ports: impl Iterator<Item = (Option<u16>, bool)> + Clone,
     has_own_probe: bool,
 ) -> (Strategy, Option<String>) {
-    if !has_route {
-        return (Strategy::Restart, Some("it has no route: two copies side by side must be asked for".into()));
+    let holds = ports.clone().any(|(_, hold)| hold);
+    if !has_route && !holds {
+        let why = "it has no route and no held port: two copies side by side must be asked for";
+        return (Strategy::Restart, Some(why.into()));
     }
     if let Some(number) = ports.clone().find_map(|(number, hold)| number.filter(|_| !hold)) {
         return (
@@ -25,7 +27,7 @@ pub fn default_strategy(
             Some(format!("port {number} is neither auto nor held: two copies could not both listen")),
         );
     }
-    if ports.clone().any(|(_, hold)| hold) && !has_own_probe {
+    if holds && !has_own_probe {
         return (Strategy::Restart, Some(NO_OWN_PROBE.to_owned()));
     }
     (Strategy::Swap, None)
