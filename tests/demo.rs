@@ -1,7 +1,5 @@
 //! The main job on real parts: a Next.js app behind Caddy, with NATS and PocketBase, from the manifests of this
 //! repository, and a browser that looks at it.
-//!
-//! What is fetched and built lands in the checkout's `.dep/`, so that a second run finds it there.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
 
@@ -9,61 +7,16 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::demo::{Demo, UP};
 use common::http::get as http_get;
-use common::{Said, Stack, checkout, free_port, http, until};
+use common::{Said, checkout, http, until};
 use serde_json::{Value, json};
 
-/// Downloads, `npm ci` and a build are not counted by `--timeout`; this is for what starts then, on a slow machine.
-const UP: [&str; 6] = ["up", "-d", "--profile", "test", "--timeout", "300"];
-
-/// The stack of this repository in a folder of its own, with ports of its own.
-struct Demo {
-    stack: Stack,
-    page: String,
-    records: String,
-    monitor: String,
-}
-
 impl Demo {
-    fn new() -> Self {
-        let stack = Stack::new();
-        let checkout = checkout();
-        copy(&checkout.join("services"), &stack.root.join("services"));
-        fs::copy(checkout.join("manifests/dep.lock.json"), stack.root.join("manifests/dep.lock.json"))
-            .expect("the lock");
-        fs::create_dir_all(checkout.join(".dep")).expect(".dep");
-        symlink(checkout.join(".dep"), stack.root.join(".dep")).expect("a link");
-        let (web, pocketbase, client, monitor) = (free_port(), free_port(), free_port(), free_port());
-        // Node.js from the same place on every machine; all else is as the manifests say.
-        let mut manifest: Value = serde_json::from_str(
-            &fs::read_to_string(checkout.join("services/web/service.json")).expect("the manifest of web"),
-        )
-        .expect("JSON");
-        let mut binaries = manifest["binaries"].take();
-        binaries[0]["sources"].as_array_mut().expect("sources").retain(|source| source["source"] != "path");
-        let profile = json!({
-            "services": {
-                "caddy": {"ports": {"http": {"port": web}}},
-                "pocketbase": {"ports": {"http": {"port": pocketbase}}},
-                "nats": {"ports": {"client": {"port": client}, "monitor": {"port": monitor}}},
-                "web": {"binaries": binaries},
-            },
-            "ports": {"auto": auto_range(&stack)},
-        });
-        stack.write("manifests/test.json", &profile.to_string());
-        Self {
-            stack,
-            page: format!("http://127.0.0.1:{web}"),
-            records: format!("http://127.0.0.1:{pocketbase}"),
-            monitor: format!("http://127.0.0.1:{monitor}"),
-        }
-    }
-
     /// What the page says, once it answers with 200.
     fn home(&self) -> String {
         let (status, body) = http_get(&format!("{}/", self.page)).expect("the edge answers");
@@ -113,28 +66,6 @@ impl Demo {
         }
         run([&["demo.mjs", self.page.as_str()], words].concat());
     }
-}
-
-/// Copies a folder without what is made in it.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder").flatten() {
-        let name = entry.file_name();
-        if name == "node_modules" || name == ".next" {
-            continue;
-        }
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to.join(name));
-        } else {
-            fs::copy(entry.path(), to.join(name)).expect("a file");
-        }
-    }
-}
-
-fn auto_range(stack: &Stack) -> String {
-    let local = fs::read_to_string(stack.root.join("manifests/local.json")).expect("the profile");
-    let local: Value = serde_json::from_str(&local).expect("JSON");
-    local["ports"]["auto"].as_str().expect("a range").to_owned()
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A stack in a folder of its own, and what the kernel says of it.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod demo;
 pub(crate) mod http;
+pub(crate) mod load;
 pub(crate) mod ours;
 pub(crate) mod proc;
 pub(crate) mod trials;

@@ -1,0 +1,39 @@
+//! The real app behind the real edge, under load, while it is replaced: `cargo bench --bench swap`.
+//!
+//! The stack of this repository runs with a client beside it that never tries twice (`tests/common/load.rs`), half of it
+//! with a new connection for each request, GET and POST in turn. Every change is an edit of a `service.json`. What is
+//! fetched and built lands in `.dep/`, as for `./core up`; the app has a few routes more (`app/`). All of it is loopback
+//! only.
+//!
+//! | variable | default | |
+//! |---|---|---|
+//! | `ROWS=swap,scale` | all | names of rows: swap, saturation, scale, edge, kill, kill-edge, pm2 |
+//! | `ROUNDS=n` | 5 | rounds of swap |
+//! | `SWAPS=n` | 20 | swaps in a round, or under saturation |
+//! | `SECONDS=n` | 60 | how long a round lasts at least; saturation half of it |
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+mod figures;
+mod place;
+mod pm2;
+mod rows;
+mod settings;
+
+use settings::Settings;
+
+fn main() {
+    let settings = Settings::read();
+    let place = place::Place::new();
+    let mut figures = figures::Figures::default();
+    for (name, row) in rows::ALL {
+        if settings.wants(name) {
+            eprintln!("{name}");
+            row(&settings, &place, &mut figures);
+        }
+    }
+    figures.print();
+}

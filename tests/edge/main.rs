@@ -1,0 +1,25 @@
+//! A real Caddy in front of services with knobs: what its clients see while what is behind it, or Caddy itself, is
+//! replaced. (The real app under a longer load is in `benches/swap`.)
+//!
+//! Caddy is fetched into the checkout's `.dep/`, as `core up` does. This binary is the fixture too, see `tests/fixture`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../fixture/mod.rs"]
+mod fixture;
+
+mod edited;
+mod open;
+mod place;
+mod verified;
+
+use common::trials;
+
+fn main() {
+    if fixture::ran() {
+        return;
+    }
+    trials::run(trials::of(&[edited::TESTS, open::TESTS, verified::TESTS]));
+}

@@ -1,0 +1,114 @@
+//! The stack of these tests: Caddy, as this repository has it, and a service behind it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::{Value, json};
+
+use crate::common::load::{Load, Outcome, Shape};
+use crate::common::{Stack, checkout, free_port, http, proc, until};
+use crate::fixture;
+
+/// A stack with an edge.
+pub(crate) struct Place {
+    pub(crate) stack: Stack,
+    /// Where the edge listens.
+    pub(crate) address: String,
+}
+
+impl Place {
+    /// With the manifest of `web`, and up.
+    pub(crate) fn new(web: &Value) -> Self {
+        let stack = Stack::new();
+        let checkout = checkout();
+        fs::create_dir_all(checkout.join(".dep")).expect(".dep");
+        symlink(checkout.join(".dep"), stack.root.join(".dep")).expect("a link");
+        let lock = checkout.join("manifests/dep.lock.json");
+        fs::copy(lock, stack.root.join("manifests/dep.lock.json")).expect("the lock");
+        let port = free_port();
+        let text = fs::read_to_string(checkout.join("services/caddy/service.json")).expect("its manifest");
+        let mut caddy: Value = serde_json::from_str(&text).expect("JSON");
+        caddy["ports"]["http"]["port"] = json!(port);
+        // The same program on every machine.
+        caddy["binaries"][0]["sources"].as_array_mut().expect("sources").retain(|one| one["source"] != "path");
+        stack.service("caddy", &caddy).service("web", web);
+        stack.ok(&["up", "-d", "--timeout", "120"]);
+        Self { stack, address: format!("127.0.0.1:{port}") }
+    }
+
+    /// Changes a manifest, and has that carried out.
+    pub(crate) fn edit(&self, service: &str, change: impl FnOnce(&mut Value)) {
+        let path = format!("services/{service}/service.json");
+        let text = fs::read_to_string(self.stack.root.join(&path)).expect("its manifest");
+        let mut manifest = serde_json::from_str(&text).expect("JSON");
+        change(&mut manifest);
+        self.stack.write(&path, &manifest.to_string());
+        self.stack.ok(&["apply"]);
+    }
+
+    /// The processes of a service.
+    pub(crate) fn pids(&self, service: &str) -> Vec<u32> {
+        let status = self.stack.status();
+        let instances = status["instances"].as_array().expect("instances");
+        let mine = instances.iter().filter(|one| one["service"] == service);
+        mine.filter_map(|one| u32::try_from(one["pid"].as_u64()?).ok()).collect()
+    }
+
+    /// Edits a service, and waits until nothing is left of what ran before.
+    pub(crate) fn replace(&self, service: &str, change: impl FnOnce(&mut Value)) {
+        let before = self.pids(service);
+        self.edit(service, change);
+        until("what ran before has ended", || !before.iter().any(|pid| proc::lives(*pid)));
+    }
+
+    /// What the edge answers to a GET of this path.
+    pub(crate) fn get(&self, path: &str) -> Option<http::Answer> {
+        http::get(&format!("http://{}{path}", self.address))
+    }
+
+    /// Asks without a pause, by connections that are kept and by new ones.
+    pub(crate) fn load(&self) -> Both {
+        let half = |fresh| {
+            Load::begin(Shape {
+                address: self.address.clone(),
+                asks: vec![(hyper::Method::GET, "/".into()), (hyper::Method::POST, "/".into())],
+                clients: 5,
+                rate: Some(50),
+                fresh,
+            })
+        };
+        Both(half(false), half(true))
+    }
+}
+
+/// Two loads.
+pub(crate) struct Both(Load, Load);
+
+impl Both {
+    /// Ends them, and expects that nothing failed.
+    #[track_caller]
+    pub(crate) fn expect_none_lost(self) {
+        for Outcome { samples, reopened } in [self.0.end(), self.1.end()] {
+            let failed: Vec<String> = samples
+                .iter()
+                .filter_map(|sample| Some(format!("{:?} {}: {}", sample.due, sample.method, sample.failure.as_ref()?)))
+                .collect();
+            println!("{} requests, {} failed, {reopened} idle connections closed", samples.len(), failed.len());
+            assert!(samples.len() > 50, "{} requests are no load", samples.len());
+            assert!(failed.is_empty(), "{failed:#?}");
+        }
+    }
+}
+
+/// A service that serves, with these words more, and these settings of its replacement.
+pub(crate) fn serving(words: &[&str], update: Value) -> Value {
+    let args = [&["fixture", "serve", "${port.http}"], words].concat();
+    json!({
+        "process": {"command": fixture::command(), "args": args, "compose": {
+            "readiness_probe": {"http_get": {"port": "${port.http}"}, "period_seconds": 1},
+        }},
+        "ports": {"http": {"port": "auto"}},
+        "route": {"port": "http"},
+        "update": update,
+    })
+}
