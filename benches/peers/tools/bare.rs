@@ -1,7 +1,8 @@
-//! A loop of fork and exec, and of splice from a pipe into a file: what nobody can be faster than.
+//! A loop of fork and exec, of splice from a pipe into a file, of a line awaited before the next start: what nobody can
+//! be faster than.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -11,7 +12,7 @@ use nix::sys::signal::Signal;
 use super::{Ability, Tool, terminate};
 use crate::children;
 use crate::place::Place;
-use crate::service::Service;
+use crate::service::{Ready, Service};
 
 /// See above.
 pub(crate) struct Bare;
@@ -26,7 +27,7 @@ impl Tool for Bare {
     }
 
     fn abilities(&self) -> &'static [Ability] {
-        &[Ability::Log]
+        &[Ability::Log, Ability::WaitForWord]
     }
 
     fn prepare(&self, _place: &Place, _services: &[Service]) -> io::Result<()> {
@@ -34,6 +35,11 @@ impl Tool for Bare {
     }
 
     fn start(&self, place: &Place, services: &[Service]) -> io::Result<i32> {
+        if services.iter().any(|service| service.ready == Ready::Says) {
+            let services = services.to_vec();
+            std::thread::spawn(move || in_a_row(&services));
+            return Ok(0);
+        }
         for service in services {
             let mut command = Command::new(&service.program);
             if service.logged {
@@ -62,4 +68,14 @@ impl Tool for Bare {
     fn log_files(&self, place: &Place, _service: &str) -> Vec<PathBuf> {
         vec![place.path("bare.log")]
     }
+}
+
+/// Each as soon as the one before has said a line.
+fn in_a_row(services: &[Service]) -> io::Result<()> {
+    for service in services {
+        let (out, into) = io::pipe()?;
+        children::begin_with_output(&mut Command::new(&service.program), Stdio::from(into))?;
+        BufReader::new(out).read_line(&mut String::new())?;
+    }
+    Ok(())
 }
