@@ -5,6 +5,7 @@ mod circus;
 mod core;
 mod horust;
 mod mprocs;
+mod pitchfork;
 mod pm2;
 mod process_compose;
 mod runit;
@@ -21,7 +22,7 @@ use crate::place::Place;
 use crate::service::Service;
 
 /// All of them, in the order of the table's columns.
-pub(crate) const ALL: [&dyn Tool; 10] = [
+pub(crate) const ALL: [&dyn Tool; 11] = [
     &bare::Bare,
     &core::Core,
     &process_compose::ProcessCompose,
@@ -32,6 +33,7 @@ pub(crate) const ALL: [&dyn Tool; 10] = [
     &pm2::Pm2,
     &horust::Horust,
     &mprocs::Mprocs,
+    &pitchfork::Pitchfork,
 ];
 
 /// What a tool can do, beyond starting and stopping.
