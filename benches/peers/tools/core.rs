@@ -13,7 +13,7 @@ use crate::processes;
 use crate::run::run;
 use crate::service::{READY_LINE, Ready, Service};
 
-/// In the foreground, or detached where its output would only be shown to nobody.
+/// Detached, as on a server: in the foreground its output would only be shown to nobody.
 pub(crate) struct Core;
 
 fn core(place: &Place) -> Command {
@@ -74,19 +74,11 @@ impl Tool for Core {
     }
 
     fn start(&self, place: &Place, _services: &[Service]) -> io::Result<i32> {
-        let mut command = core(place);
-        command.arg("up");
-        if place.quiet {
-            command.arg("-d");
-        }
-        children::begin(&mut command)
+        children::begin(core(place).args(["up", "-d"]))
     }
 
-    fn stop(&self, place: &Place, main: i32) -> io::Result<()> {
-        if processes::lives(main) {
-            return super::terminate(main, nix::sys::signal::Signal::SIGTERM);
-        }
-        run(core(place).arg("down"), place.patience)
+    fn stop(&self, place: &Place, _main: i32) -> io::Result<()> {
+        children::begin(core(place).arg("down")).map(drop)
     }
 
     fn apply(&self, place: &Place) -> io::Result<()> {

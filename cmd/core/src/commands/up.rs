@@ -23,6 +23,9 @@ use crate::render::{self, BOLD, DIM, GREEN, styled};
 /// How long a supervisor may take to answer.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long progress stands as it is shown, at least.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
+
 pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
     let paths = match context.paths() {
         Ok(paths) => paths,
@@ -107,11 +110,15 @@ async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
         Err(error) => return tell(&error),
     };
     let mut progress = Progress::new();
+    let mut pause = PROGRESS_PAUSE;
     let outcome = loop {
-        let asked = ask_operation(paths, operation, 0.1).await;
+        let asked = ask_operation(paths, operation, pause.as_secs_f64()).await;
+        let asking = Instant::now();
         if let Ok(status) = ask_status(paths).await {
             progress.show(&status);
         }
+        // To show a thousand services is work for the supervisor, which has better things to do now.
+        pause = PROGRESS_PAUSE.max(20 * asking.elapsed());
         match asked {
             Ok(status) => {
                 status.announcements.iter().for_each(|text| progress.announce(text));
