@@ -4,6 +4,7 @@
 //! holds 24 bytes a record (little-endian): offset in the stream of this segment, wall clock and monotonic clock in
 //! nanoseconds; one at the segment's start, then at most every 10 ms or 64 KiB.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,6 +19,10 @@ use crate::sys;
 
 /// Bytes moved at once, at most.
 const CHUNK: usize = 1 << 20;
+/// What a pipe holds by itself (pipe(7)): a service that fills it would write faster than this is read.
+const PIPE: usize = 64 << 10;
+/// How often a pump moves before somebody else's turn comes.
+const AT_A_TIME: usize = 16;
 /// Bytes between two records of the index, at least.
 const INDEX_BYTES: u64 = 64 << 10;
 /// Nanoseconds between two records of the index, at least.
@@ -49,6 +54,8 @@ pub struct Pump {
     number: u32,
     /// Since when nothing could be written.
     stuck_since: Option<u64>,
+    /// Whether the pipe holds more than by itself.
+    is_wide: Cell<bool>,
     /// Bytes that were dropped, ever.
     dropped: u64,
     /// The error of the last attempt that failed.
@@ -91,6 +98,7 @@ impl Pump {
             segment: None,
             number: 0,
             stuck_since: None,
+            is_wide: Cell::new(false),
             dropped: 0,
             errno: 0,
         }
@@ -125,6 +133,29 @@ impl Pump {
     /// Bytes dropped, ever, and the error of the last attempt that failed.
     pub fn dropped(&self) -> (u64, i32) {
         (self.dropped, self.errno)
+    }
+
+    /// Moves what is there: once, or again while there is as much as a pipe holds.
+    pub fn flow(&mut self) {
+        for _ in 0..AT_A_TIME {
+            match self.pump() {
+                Moved::Some(PIPE..) => self.resize(true),
+                _ => break,
+            }
+        }
+    }
+
+    /// Nothing has come for a while: what the pipe was given beyond its size goes back.
+    pub fn rest(&self) {
+        self.resize(false);
+    }
+
+    /// A wide pipe costs the kernel memory, and there is a limit for what all pipes of a user hold: only whoever fills
+    /// one gets it. That it cannot be had is no fault, nor that it cannot be given back yet.
+    fn resize(&self, wide: bool) {
+        if self.is_wide.replace(wide) != wide {
+            let _ = rustix::pipe::fcntl_setpipe_size(&self.fifo, if wide { CHUNK } else { PIPE });
+        }
     }
 
     /// Moves what is there, once.

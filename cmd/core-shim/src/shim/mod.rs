@@ -169,6 +169,7 @@ impl Shim {
             let _ = poll(&mut fds, PollTimeout::from(TRY_AGAIN_MS));
         } else if poll(&mut fds, PollTimeout::from(QUIET_MS)) == Ok(0) {
             memory::give_back();
+            self.pumps.iter().for_each(Pump::rest);
             let _ = poll(&mut fds, PollTimeout::NONE);
         }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
@@ -186,7 +187,7 @@ impl Shim {
         if running {
             for (pump, flows) in self.pumps.iter_mut().zip(flowing) {
                 if flows || stuck {
-                    pump.pump();
+                    pump.flow();
                 }
             }
             self.tell_dropped();
