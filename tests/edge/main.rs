@@ -10,6 +10,7 @@ mod common;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod broken;
 mod edited;
 mod open;
 mod place;
@@ -21,5 +22,5 @@ fn main() {
     if fixture::ran() {
         return;
     }
-    trials::run(trials::of(&[edited::TESTS, open::TESTS, verified::TESTS]));
+    trials::run(trials::of(&[edited::TESTS, broken::TESTS, open::TESTS, verified::TESTS]));
 }

@@ -54,6 +54,20 @@ impl Place {
         mine.filter_map(|one| u32::try_from(one["pid"].as_u64()?).ok()).collect()
     }
 
+    /// The phases of its instances.
+    pub(crate) fn phases(&self, service: &str) -> Vec<String> {
+        let status = self.stack.status();
+        let instances = status["instances"].as_array().expect("instances");
+        let mine = instances.iter().filter(|one| one["service"] == service);
+        mine.filter_map(|one| Some(one["phase"].as_str()?.to_owned())).collect()
+    }
+
+    /// What the first pointer of `web` names.
+    pub(crate) fn pointer(&self) -> String {
+        let run = self.stack.run_folder().expect("a run folder");
+        fs::read_to_string(run.join("edge/web/0.addr")).expect("a pointer")
+    }
+
     /// Edits a service, and waits until nothing is left of what ran before.
     pub(crate) fn replace(&self, service: &str, change: impl FnOnce(&mut Value)) {
         let before = self.pids(service);

@@ -131,6 +131,8 @@ pub struct Loaded {
     pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
     /// Range of the ports that are given when an instance is born.
     pub range: PortRange,
+    /// Fixed ports of the topology that somebody listens on who is none of ours; who, in words.
+    pub strangers: BTreeMap<u16, String>,
     /// Try again what failed and was not changed.
     pub again: bool,
     /// The services a new stack was asked for by name; none is all. Means nothing once something has been started.

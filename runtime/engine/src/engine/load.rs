@@ -1,6 +1,6 @@
 //! New manifests: what differs is carried out, what does not is not touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use core_manifest::{Problem, ServiceName, ServiceSpec};
@@ -9,6 +9,7 @@ use super::instance::Instance;
 use super::service::{Service, Stage};
 use super::{Basis, Binary, Engine, mutated};
 use crate::event::Loaded;
+use crate::exit::Failure;
 use crate::ids::InstanceId;
 use crate::plan::{Change, Plan, plan};
 use crate::topology::Topology;
@@ -52,6 +53,13 @@ impl Engine {
                 }
                 (Change::Swap | Change::Restart, Some(spec)) => {
                     if self.goes_back(name, spec) {
+                        continue;
+                    }
+                    // What serves is not ended for what cannot be begun.
+                    if let Some(why) = taken(spec, &loaded.strangers)
+                        && let Some(service) = self.services.get_mut(name)
+                    {
+                        service.rejected = Some((spec.clone(), why));
                         continue;
                     }
                     self.replace(name, spec.clone(), self.generation);
@@ -195,4 +203,10 @@ impl Engine {
         let unwanted: BTreeSet<InstanceId> = self.instances.keys().cloned().collect();
         self.dirty.extend(unwanted);
     }
+}
+
+/// The first port of a spec on which a stranger listens.
+fn taken(spec: &ServiceSpec, strangers: &BTreeMap<u16, String>) -> Option<String> {
+    let (port, owner) = spec.ports.values().find_map(|port| strangers.get_key_value(&port.number?))?;
+    Some(Failure::PortTaken { port: *port, owner: owner.clone() }.to_string())
 }

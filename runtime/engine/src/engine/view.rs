@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use core_manifest::{Identifier, Problem, ServiceName};
 
 use super::instance::{Instance, Shim};
+use super::service::Service;
 use super::waiting::WaitingOn;
 use super::want::Want;
 use super::{Binary, Engine};
@@ -133,6 +134,13 @@ impl Engine {
         }
     }
 
+    /// Whether a port is one of ours: something that is there has it, or is to have it.
+    pub fn has_port(&self, port: u16) -> bool {
+        let is_wanted = |service: &Service| service.spec.ports.values().any(|one| one.number == Some(port));
+        let is_there = |instance: &Instance| instance.spec.ports.keys().any(|name| instance.port(name) == Some(port));
+        self.services.values().any(is_wanted) || self.instances.values().any(is_there)
+    }
+
     /// All instances with their phase and the number of their last invocation.
     pub fn instances(&self) -> impl Iterator<Item = (&InstanceId, PhaseName, u32)> {
         self.instances.values().map(|instance| (&instance.id, instance.phase.name(), instance.invocation))
@@ -140,7 +148,7 @@ impl Engine {
 
     /// How many replicas a service is to have.
     pub fn replicas(&self, service: &ServiceName) -> Option<u32> {
-        self.services.get(service).map(super::service::Service::replicas)
+        self.services.get(service).map(Service::replicas)
     }
 
     /// The phase of an instance.

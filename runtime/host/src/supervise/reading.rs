@@ -15,7 +15,7 @@ use crate::deps::{self, Progress};
 use crate::launch::Launch;
 use crate::load::{self, Locator, Options, Stack, Wanted};
 use crate::logs::Retention;
-use crate::net::Listening;
+use crate::net::{Listening, owner_in_words};
 use crate::paths::Paths;
 use crate::watch::Fingerprint;
 
@@ -268,6 +268,14 @@ impl Supervisor {
         }
     }
 
+    /// Who listens on fixed ports of a topology that nobody of ours has.
+    fn strangers(&self, topology: &Topology) -> BTreeMap<u16, String> {
+        let listening = Listening::read();
+        let numbers = topology.services.values().flat_map(|spec| spec.ports.values()).filter_map(|port| port.number);
+        let is_strange = |port: &u16| !listening.sockets(*port).is_empty() && !self.engine.has_port(*port);
+        numbers.filter(is_strange).map(|port| (port, owner_in_words(listening.sockets(port)))).collect()
+    }
+
     fn apply(&mut self, mut stack: Box<Stack>, again: bool) {
         self.announcements.append(&mut stack.announcements);
         let loaded = Loaded {
@@ -275,6 +283,7 @@ impl Supervisor {
             present: deps::present(&self.paths),
             ports: stack.ports.clone(),
             range: stack.range.clone(),
+            strangers: self.strangers(&stack.topology),
             again,
             select: self.reading.select.iter().filter_map(|name| ServiceName::new(name).ok()).collect(),
         };
