@@ -21,7 +21,11 @@ struct Figure {
 
 /// All runs.
 #[derive(Default)]
-pub(crate) struct Figures(Vec<Figure>);
+pub(crate) struct Figures {
+    runs: Vec<Figure>,
+    /// What is no load: said below the table.
+    lines: Vec<String>,
+}
 
 impl Figures {
     /// Takes a run down. Failures are shown at once, by kind.
@@ -41,6 +45,9 @@ impl Figures {
             note: note.into(),
         };
         eprintln!("    {}", figure.cells().join(" | "));
+        if std::env::var_os("SHOW").is_some() {
+            show(outcome, windows);
+        }
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
         for sample in outcome.failures() {
             *kinds
@@ -50,23 +57,33 @@ impl Figures {
         for (kind, count) in kinds {
             eprintln!("      {count} × {kind}");
         }
-        self.0.push(figure);
+        self.runs.push(figure);
+    }
+
+    /// Takes down how long something took.
+    pub(crate) fn line(&mut self, what: &str, took: Duration, note: &str) {
+        let line = format!("{what} {:.1} ms ({note})", took.as_secs_f64() * 1000.0);
+        eprintln!("    {line}");
+        self.lines.push(line);
     }
 
     /// Prints the table in Markdown.
     pub(crate) fn print(&self) {
         println!("\n| | requests | failed | idle closed | p99 outside, ms | p99 within, ms | ratio | |");
         println!("|---|---|---|---|---|---|---|---|");
-        for figure in &self.0 {
+        for figure in &self.runs {
             println!("| {} |", figure.cells().join(" | "));
         }
         let mut ratios: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for figure in &self.0 {
+        for figure in &self.runs {
             ratios.entry(&figure.row).or_default().extend(figure.ratio());
         }
         for (row, mut ratios) in ratios.into_iter().filter(|(_, ratios)| ratios.len() > 1) {
             ratios.sort_by(f64::total_cmp);
             println!("\n{row}: median of {} ratios {:.2}", ratios.len(), ratios[ratios.len() / 2]);
+        }
+        for line in &self.lines {
+            println!("\n{line}");
         }
     }
 }
@@ -95,4 +112,19 @@ impl Figure {
 fn percentile(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() * 99 / 100).copied()
+}
+
+/// The course of it: what a window is like in each half second since its beginning.
+fn show(outcome: &Outcome, windows: &[Window]) {
+    let mut course: BTreeMap<u128, Vec<f64>> = BTreeMap::new();
+    for sample in &outcome.samples {
+        if let Some((from, _)) = windows.iter().rev().find(|(from, _)| *from <= sample.due) {
+            let bin = (sample.due - *from).as_millis() / 500;
+            course.entry(bin).or_default().push(sample.took.as_secs_f64() * 1000.0);
+        }
+    }
+    for (bin, values) in course {
+        let begins = std::time::Duration::from_millis(500 * u64::try_from(bin).unwrap_or(0));
+        eprintln!("      from {begins:?}: p99 {:.0} ms", percentile(values).unwrap_or(0.0));
+    }
 }

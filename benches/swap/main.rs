@@ -7,25 +7,34 @@
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `ROWS=swap,scale` | all | names of rows: swap, saturation, scale, edge, kill, kill-edge, pm2 |
-//! | `ROUNDS=n` | 5 | rounds of swap |
+//! | `ROWS=swap,scale` | all | names of rows: swap, saturation, scale, edge, routes, kill, kill-edge, pm2, many |
+//! | `ROUNDS=n` | 5 | rounds of swap, edits of many |
 //! | `SWAPS=n` | 20 | swaps in a round, or under saturation |
+//! | `SHOW=1` | | tells the course of the windows |
 //! | `SECONDS=n` | 60 | how long a round lasts at least; saturation half of it |
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[path = "../../tests/fixture/mod.rs"]
+mod fixture;
 
 mod figures;
+mod many;
 mod place;
 mod pm2;
+mod routes;
 mod rows;
 mod settings;
 
 use settings::Settings;
 
 fn main() {
+    // The services that are many are this program.
+    if fixture::ran() {
+        return;
+    }
     let settings = Settings::read();
     let place = place::Place::new();
     let mut figures = figures::Figures::default();

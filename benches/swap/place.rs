@@ -54,7 +54,18 @@ impl Place {
     /// Edits a service, and waits until nothing is left of what ran before. Only `/proc` is looked at meanwhile, so that
     /// looking costs nothing.
     pub(crate) fn replace(&self, load: &Load, service: &str, change: impl FnOnce(&mut Value)) -> Window {
-        let before = self.pids(service);
+        self.replace_other(load, service, service, change)
+    }
+
+    /// Edits one service, and waits until nothing is left of another.
+    pub(crate) fn replace_other(
+        &self,
+        load: &Load,
+        service: &str,
+        other: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Window {
+        let before = self.pids(other);
         let from = load.began.elapsed();
         self.edit(service, change);
         until("what ran before has ended", || !before.iter().any(|pid| proc::lives(*pid)));

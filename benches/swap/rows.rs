@@ -8,22 +8,26 @@ use serde_json::json;
 use crate::common::load::{Load, Outcome, Shape};
 use crate::common::proc;
 use crate::figures::{Figures, Window};
+use crate::many;
 use crate::place::{Place, rest};
 use crate::pm2;
+use crate::routes;
 use crate::settings::Settings;
 
 /// A row.
 type Row = fn(&Settings, &Place, &mut Figures);
 
 /// All rows, with the names by which they may be asked for.
-pub(crate) const ALL: [(&str, Row); 7] = [
+pub(crate) const ALL: [(&str, Row); 9] = [
     ("swap", swap),
     ("saturation", saturation),
     ("scale", scale),
     ("edge", edge),
+    ("routes", routes::take),
     ("kill", kill),
     ("kill-edge", kill_edge),
     ("pm2", pm2::take),
+    ("many", many::take),
 ];
 
 /// Requests a second where they are counted out.

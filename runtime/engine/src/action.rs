@@ -78,6 +78,13 @@ pub enum Action {
     Route(RouteTable),
     /// Ask the edge whether it reaches what the pointers of a service name. Answer: `Verified`.
     Verify(Verification),
+    /// Let a process and its session yield the processor to others, or no longer. Nothing follows from it.
+    Yield {
+        /// The first process of an instance.
+        pid: u32,
+        /// Whether.
+        yields: bool,
+    },
     /// Write down, for people, what was begun, and how it ended. Nothing follows from it.
     Record(Record),
     /// Nothing is left: the supervisor is done.

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use core_engine::action::{RouteTable, Target, Verification};
+use core_engine::action::{RouteTable, Target, Verification, pointers};
 use core_manifest::spec::Check;
 use tokio::net::UnixStream;
 
@@ -61,7 +61,9 @@ pub async fn verify(paths: &Paths, asked: &Verification) -> Result<(), String> {
     if UnixStream::connect(&socket).await.is_err() {
         return Ok(());
     }
-    for (number, Target { instance, port }) in asked.targets.iter().enumerate() {
+    // Instances beyond the pointers get no requests.
+    let named = asked.targets.iter().take(pointers(asked.spec.replicas) as usize);
+    for (number, Target { instance, port }) in named.enumerate() {
         let fill = fill_of(paths, instance, &[].into());
         let path = format!("{}{}", core_caddy::verify_path(asked.service.as_str(), number), path.fill(&fill));
         let answered = tokio::time::timeout(PATIENCE, probes::get_from(&socket, &path, answer, &fill)).await;

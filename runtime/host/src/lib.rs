@@ -16,6 +16,7 @@ pub mod logs;
 pub mod metrics;
 mod net;
 pub mod paths;
+mod priority;
 pub mod probes;
 pub mod shell;
 pub mod shims;

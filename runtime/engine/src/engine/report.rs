@@ -29,6 +29,10 @@ impl Engine {
         let process = Process { pid, started: now };
         let by = instance.spec.readiness.as_ref().map(|probe| now + probe.initial_delay + instance.spec.update.ready);
         let has_probe = instance.spec.readiness.is_some();
+        // What is on trial is in no hurry, and what serves is.
+        if instance.candidate {
+            self.actions.push(Action::Yield { pid, yields: true });
+        }
         self.set_phase(&id, Phase::Probing { process, by });
         self.begin_probes(&id);
         if !has_probe {

@@ -165,6 +165,10 @@ impl Engine {
                 let pid = if let Life::Running { pid } = *life { pid } else { 0 };
                 let process = Process { pid, started };
                 let instance = &self.instances[id];
+                // Whoever wrote down that it took over may not have come to carrying it out.
+                if pid > 0 && instance.beside && !instance.candidate {
+                    self.actions.push(Action::Yield { pid, yields: false });
+                }
                 // What is on trial must still prove itself in time; what served is asked again, without a deadline.
                 let by = (instance.candidate && instance.spec.readiness.is_some())
                     .then(|| self.now + instance.spec.update.ready);

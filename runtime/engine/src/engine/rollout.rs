@@ -112,6 +112,8 @@ impl Engine {
                 && id.generation == born
             {
                 instance.candidate = false;
+                let process = instance.phase.process();
+                self.actions.extend(process.map(|process| Action::Yield { pid: process.pid, yields: false }));
             }
         }
     }

@@ -299,6 +299,9 @@ fn words(action: &Action) -> String {
             let targets = if targets.is_empty() { "nobody".to_owned() } else { targets.join(", ") };
             format!("route {} (version {}) to {targets}", table.service, table.version)
         }
+        Action::Yield { pid, yields } => {
+            format!("process {pid} {}", if *yields { "yields" } else { "no longer yields" })
+        }
         Action::Verify(asked) => {
             let targets: Vec<String> = asked.targets.iter().map(|target| target.instance.to_string()).collect();
             format!("does {} reach {}?", asked.edge, targets.join(", "))

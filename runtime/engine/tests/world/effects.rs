@@ -76,7 +76,7 @@ impl World {
                 self.tell_after(pause, Event::Verified { service: asked.service, born: asked.born, result });
             }
             // For people alone.
-            Action::Record(_) => {}
+            Action::Record(_) | Action::Yield { .. } => {}
             Action::Exit { .. } => {
                 self.exited = true;
                 self.awake = false;

@@ -11,7 +11,7 @@ use core_manifest::{Identifier, ServiceSpec};
 use super::Supervisor;
 use crate::probes::Question;
 use crate::shims::fill_of;
-use crate::{edge, net};
+use crate::{edge, net, priority};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -38,6 +38,7 @@ impl Supervisor {
                 let _ = self.inbox.send(Event::Counted { instance, established });
             }
             Action::Route(table) => self.route(&table),
+            Action::Yield { pid, yields } => drop(tokio::task::spawn_local(priority::set(pid, yields))),
             Action::Verify(asked) => {
                 let (paths, inbox) = (self.paths.clone(), self.inbox.clone());
                 tokio::task::spawn_local(async move {
