@@ -129,7 +129,7 @@ pub struct RouteTable {
     pub version: u64,
     /// How many pointer files there are: a power of two, at least twice the replicas.
     pub pointers: u32,
-    /// Ready instances and their ports. None: requests are refused.
+    /// Ready instances and their ports: pointer i names the one at i mod n. None: requests are refused.
     pub targets: Vec<Target>,
 }
 
@@ -153,8 +153,8 @@ pub struct Verification {
     pub spec: Arc<ServiceSpec>,
     /// The edge that is asked.
     pub edge: InstanceId,
-    /// The new instances, in the order of the pointers.
-    pub targets: Vec<Target>,
+    /// The new instances, each with the first pointer that names it.
+    pub targets: Vec<(u32, Target)>,
 }
 
 /// The least number of pointer files of a service.

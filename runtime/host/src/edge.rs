@@ -62,10 +62,10 @@ pub async fn verify(paths: &Paths, asked: &Verification) -> Result<(), String> {
         return Ok(());
     }
     // Instances beyond the pointers get no requests.
-    let named = asked.targets.iter().take(pointers(asked.spec.replicas) as usize);
-    for (number, Target { instance, port }) in named.enumerate() {
+    let pointers = pointers(asked.spec.replicas);
+    for (number, Target { instance, port }) in asked.targets.iter().filter(|(number, _)| *number < pointers) {
         let fill = fill_of(paths, instance, &[].into());
-        let path = format!("{}{}", core_caddy::verify_path(asked.service.as_str(), number), path.fill(&fill));
+        let path = format!("{}{}", core_caddy::verify_path(asked.service.as_str(), *number), path.fill(&fill));
         let answered = tokio::time::timeout(PATIENCE, probes::get_from(&socket, &path, answer, &fill)).await;
         let headers = answered.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
         let headers = headers.map_err(|message| format!("pointer {number}: {message}"))?;

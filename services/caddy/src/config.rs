@@ -92,7 +92,7 @@ fn verification(around: Surroundings<'_>) -> Value {
     let mut routes = Vec::new();
     for spec in around.services.values().filter(|spec| spec.route.is_some()) {
         for pointer in 0..pointers(spec.replicas) {
-            let path = verify_path(spec.name.as_str(), pointer as usize);
+            let path = verify_path(spec.name.as_str(), pointer);
             routes.push(json!({
                 "match": [{"path": [format!("{path}/*")]}],
                 "handle": [

@@ -26,7 +26,7 @@ pub const VERIFY: &str = "verify.sock";
 pub const REACHED: &str = "x-core-reached";
 
 /// Where requests for a service by one of its pointers begin, on [`VERIFY`].
-pub fn verify_path(service: &str, pointer: usize) -> String {
+pub fn verify_path(service: &str, pointer: u32) -> String {
     format!("/{service}/{pointer}")
 }
 

@@ -8,15 +8,18 @@ use core_manifest::ServiceName;
 use core_manifest::spec::Kind;
 
 use super::instance::Instance;
-use super::service::{Rollout, Service, Stage};
+use super::service::{Rollout, Service, Share, Stage};
 use super::{Engine, mutated};
-use crate::action::{Action, Verification};
+use crate::action::{Action, Target, Verification};
 use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
 use crate::phase::{EndReason, Phase};
 
 /// How long the edge may fail to reach what it was switched to. It reads the pointers anew for each request.
 const VERIFY: Duration = Duration::from_secs(5);
+/// How long each share of the requests lasts before it is doubled: a program that has just started is slow at first, and
+/// what it gets meanwhile waits in a queue.
+const STEP: Duration = Duration::from_millis(400);
 /// Pause before it is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -27,39 +30,44 @@ impl Engine {
         let Some(rollout) = &service.rollout else { return };
         let (born, replicas) = (service.born, service.replicas());
         let (observe, has_route) = (service.spec.update.observe, service.spec.route.is_some());
+        let was_switched = rollout.stage.is_switched();
         let next = match rollout.stage {
             // From here on the old ones are in the way of the new ones.
             Stage::Fetching if self.missing_of(&service.spec).is_empty() => None,
             Stage::Bringing
                 if self.all_ready(name, born, replicas) || self.all_came_to_an_end(name, born, replicas) =>
             {
-                Some(Stage::Switching)
+                Some(Stage::Switching { share: Share::FIRST })
             }
-            Stage::Switching if !has_route => Some(Stage::Observing { until: self.now + observe }),
-            Stage::Switching if self.is_switched_to(name, born) => {
-                Some(Stage::Verifying { until: self.now + VERIFY, next: Some(self.now) })
-            }
+            Stage::Switching { .. } if !has_route => Some(Stage::Observing { until: self.now + observe }),
+            Stage::Switching { share } if self.is_written(name) => Some(match share {
+                Share::FIRST => Stage::Verifying { until: self.now + VERIFY, next: Some(self.now) },
+                Share::ALL => Stage::Observing { until: self.now + observe },
+                _ => Stage::Ramping { share, until: self.now + STEP },
+            }),
             Stage::Verifying { until, next: Some(next) } if next <= self.now => Some(if self.ask_edge(name, born) {
                 Stage::Verifying { until, next: None }
             } else {
-                // An edge that is down says nothing about the new ones.
-                Stage::Observing { until: self.now + observe }
+                // An edge that is down says nothing about the new ones, and has no requests for them.
+                Stage::Switching { share: Share::ALL }
             }),
+            Stage::Ramping { share, until } if until <= self.now => Some(Stage::Switching { share: share.more() }),
             Stage::Observing { until } if until <= self.now => None,
             _ => return,
         };
         match next {
             Some(stage) => {
-                if stage == Stage::Switching {
+                if stage.is_switched() && !was_switched {
                     self.take_over(name, born);
+                    self.save = true;
                 }
-                if let Some(rollout) = self.services.get_mut(name).and_then(|service| service.rollout.as_mut()) {
-                    rollout.stage = stage;
-                }
+                self.set_stage(name, stage);
             }
-            None => self.finish_rollout(name),
+            None => {
+                self.finish_rollout(name);
+                self.save = true;
+            }
         }
-        self.save = true;
         self.changed.insert(name.clone());
     }
 
@@ -71,7 +79,13 @@ impl Engine {
         let (Some(edge), Some(service)) = (edge.map(|edge| edge.id.clone()), self.services.get(name)) else {
             return false;
         };
-        let Some(targets) = self.targets(name) else { return false };
+        // Each of the new ones by the first pointer that names it.
+        let mut targets: Vec<(u32, Target)> = Vec::new();
+        for (pointer, target) in (0..).zip(self.targets(name).unwrap_or_default()) {
+            if target.instance.generation == born && targets.iter().all(|(_, known)| *known != target) {
+                targets.push((pointer, target));
+            }
+        }
         let spec = service.spec.clone();
         self.actions.push(Action::Verify(Verification { service: name.clone(), born, spec, edge, targets }));
         true
@@ -84,17 +98,22 @@ impl Engine {
             return;
         };
         let stage = match result {
+            Ok(()) => Stage::Ramping { share: Share::FIRST, until: self.now + STEP },
             Err(_) if self.now < until => Stage::Verifying { until, next: Some(self.now + ASK_AGAIN) },
             Err(message) if self.any_ready(name, old) => {
                 return self.put_back(name, format!("the edge does not reach {name}@{born}: {message}"));
             }
-            // When the old ones are gone, nothing better is left.
-            Ok(()) | Err(_) => Stage::Observing { until: self.now + service.spec.update.observe },
+            // The old ones are gone: nothing better is left.
+            Err(_) => Stage::Switching { share: Share::ALL },
         };
+        self.set_stage(name, stage);
+        self.changed.insert(name.clone());
+    }
+
+    fn set_stage(&mut self, name: &ServiceName, stage: Stage) {
         if let Some(rollout) = self.services.get_mut(name).and_then(|service| service.rollout.as_mut()) {
             rollout.stage = stage;
         }
-        self.changed.insert(name.clone());
     }
 
     /// One-shots of a swapped service do not get ready; they end well.

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use core_manifest::ServiceName;
 
-use super::service::Service;
+use super::instance::Instance;
+use super::service::{Service, Share};
 use super::want::Want;
 use super::{Engine, mutated};
 use crate::action::{Action, RouteTable, Target, pointers};
-use crate::ids::InstanceId;
+use crate::ids::{Generation, InstanceId};
 use crate::phase::{Drain, Phase};
 use crate::time::Time;
 
@@ -52,15 +53,11 @@ impl Engine {
             .is_none_or(|routing| names(&routing.told, false) || names(&routing.written, true))
     }
 
-    /// Whether what is written is exactly what should be, all of one generation.
-    pub(super) fn is_switched_to(&self, service: &ServiceName, generation: crate::ids::Generation) -> bool {
+    /// Whether what is written is exactly what should be.
+    pub(super) fn is_written(&self, service: &ServiceName) -> bool {
         self.routings.get(service).is_none_or(|routing| {
-            !routing.outstanding
-                && routing.retry_at.is_none()
-                && routing
-                    .written
-                    .as_ref()
-                    .is_some_and(|targets| targets.iter().all(|target| target.instance.generation == generation))
+            let is_settled = !routing.outstanding && routing.retry_at.is_none();
+            is_settled && routing.written.is_some() && routing.written == self.wanted_table(service)
         })
     }
 
@@ -104,19 +101,30 @@ impl Engine {
 
     /// The instances that should take requests; `None` leaves the table as it is.
     fn wanted_table(&self, name: &ServiceName) -> Option<Vec<Target>> {
-        let serving = self.services.get(name).map(Service::serving);
-        let stays = |want| matches!(want, Want::Run | Want::Keep);
-        let serves = |id: &InstanceId| serving.is_none_or(|generation| id.generation == generation);
+        let service = self.services.get(name);
         let early = mutated!(self, SwitchBeforeReady);
-        let mut targets: Vec<Target> = Vec::new();
-        for instance in self.instances_of(name) {
-            let is_ready = instance.is_ready() || early && instance.candidate && instance.phase.process().is_some();
-            let fits = serves(&instance.id) || early && instance.candidate;
-            if fits && is_ready && stays(self.want(instance)) {
-                let port = instance.spec.route.as_ref().and_then(|route| instance.port(&route.port));
-                targets.extend(port.map(|port| Target { instance: instance.id.clone(), port }));
+        let ready = |fits: &dyn Fn(&Instance) -> bool| -> Vec<Target> {
+            let of_service = self.instances_of(name).filter(|instance| {
+                let is_ready = instance.is_ready() || early && instance.candidate && instance.phase.process().is_some();
+                is_ready && fits(instance) && matches!(self.want(instance), Want::Run | Want::Keep)
+            });
+            let targets = of_service.filter_map(|instance| {
+                let port = instance.port(&instance.spec.route.as_ref()?.port)?;
+                Some(Target { instance: instance.id.clone(), port })
+            });
+            targets.collect()
+        };
+        let born_in = |generation: Generation| ready(&|instance: &Instance| instance.id.generation == generation);
+        let targets = match service.map(|service| (service, &service.rollout)) {
+            None => ready(&|_| true),
+            Some((service, Some(rollout))) if rollout.stage.is_switched() => {
+                let pointers = pointers(service.replicas());
+                shared(&born_in(service.born), &born_in(rollout.born), rollout.stage.share(), pointers)
             }
-        }
+            Some((service, _)) => {
+                ready(&|instance: &Instance| instance.id.generation == service.serving() || early && instance.candidate)
+            }
+        };
         if !targets.is_empty() {
             return Some(targets);
         }
@@ -160,10 +168,24 @@ impl Engine {
     }
 
     /// Whether every slot of a service has a ready instance of this generation.
-    pub(super) fn all_ready(&self, name: &ServiceName, generation: crate::ids::Generation, replicas: u32) -> bool {
+    pub(super) fn all_ready(&self, name: &ServiceName, generation: Generation, replicas: u32) -> bool {
         (0..replicas).all(|replica| {
             let id = InstanceId::new(name.clone(), replica, generation);
             self.instances.get(&id).is_some_and(|instance| matches!(instance.phase, Phase::Ready { .. }))
         })
     }
+}
+
+/// The first pointers name new instances, the others old ones; all the new ones when that is their share, and whoever is
+/// there when the others are not.
+fn shared(new: &[Target], old: &[Target], share: Share, pointers: u32) -> Vec<Target> {
+    if share == Share::ALL || old.is_empty() {
+        return new.to_vec();
+    }
+    if new.is_empty() {
+        return old.to_vec();
+    }
+    let first = share.of(pointers);
+    let of = |pointer: u32| if pointer < first { new } else { old }.iter().cycle().nth(pointer as usize).cloned();
+    (0..pointers).filter_map(of).collect()
 }

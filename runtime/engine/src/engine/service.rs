@@ -52,14 +52,25 @@ pub(super) enum Stage {
     Fetching,
     /// Side by side: new instances are on their way; the old ones serve.
     Bringing,
-    /// The edge has been told; its answer is outstanding.
-    Switching,
-    /// The edge is asked whether it reaches the new ones, again and again while it does not.
+    /// So many pointers are being written for the new ones.
+    Switching {
+        /// Of all pointers.
+        share: Share,
+    },
+    /// The edge is asked whether it reaches the new ones by the first pointers that name them, again and again while it
+    /// does not.
     Verifying {
         /// Until then.
         until: Time,
         /// When to ask; `None`: the answer is outstanding.
         next: Option<Time>,
+    },
+    /// So many pointers name new ones, which get used to it.
+    Ramping {
+        /// Of all pointers.
+        share: Share,
+        /// Until then.
+        until: Time,
     },
     /// The new ones serve; the old ones still run, in case.
     Observing {
@@ -71,16 +82,46 @@ pub(super) enum Stage {
 impl Stage {
     /// Whether the new instances have taken over.
     pub(super) fn is_switched(self) -> bool {
-        matches!(self, Self::Switching | Self::Verifying { .. } | Self::Observing { .. })
+        !matches!(self, Self::Fetching | Self::Bringing)
+    }
+
+    /// What the new instances get of the requests.
+    pub(super) fn share(self) -> Share {
+        match self {
+            Self::Fetching | Self::Bringing => Share::NONE,
+            Self::Switching { share } | Self::Ramping { share, .. } => share,
+            Self::Verifying { .. } => Share::FIRST,
+            Self::Observing { .. } => Share::ALL,
+        }
     }
 
     /// When it is to be looked at again.
     pub(super) fn deadline(self) -> Option<Time> {
         match self {
-            Self::Observing { until } => Some(until),
+            Self::Ramping { until, .. } | Self::Observing { until } => Some(until),
             Self::Verifying { next, .. } => next,
-            Self::Fetching | Self::Bringing | Self::Switching => None,
+            Self::Fetching | Self::Bringing | Self::Switching { .. } => None,
         }
+    }
+}
+
+/// A share of the pointers, in sixteenths: there are never fewer than sixteen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Share(u32);
+
+impl Share {
+    const NONE: Self = Self(0);
+    pub(super) const FIRST: Self = Self(1);
+    pub(super) const ALL: Self = Self(16);
+
+    /// The next one: twice as much.
+    pub(super) fn more(self) -> Self {
+        Self(2 * self.0).min(Self::ALL)
+    }
+
+    /// So many of `pointers`.
+    pub(super) fn of(self, pointers: u32) -> u32 {
+        pointers * self.0 / Self::ALL.0
     }
 }
 

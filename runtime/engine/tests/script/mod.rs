@@ -294,8 +294,11 @@ fn words(action: &Action) -> String {
         Action::Probe { invocation, probe: ProbeKind::Liveness, .. } => format!("is {invocation} alive?"),
         Action::Count { instance, .. } => format!("count connections of {instance}"),
         Action::Route(table) => {
-            let targets: Vec<String> =
-                table.targets.iter().map(|target| format!("{}:{}", target.instance, target.port)).collect();
+            let runs = table.targets.chunk_by(|one, other| one == other).map(|run| {
+                let times = if run.len() > 1 { format!(" x{}", run.len()) } else { String::new() };
+                format!("{}:{}{times}", run[0].instance, run[0].port)
+            });
+            let targets: Vec<String> = runs.collect();
             let targets = if targets.is_empty() { "nobody".to_owned() } else { targets.join(", ") };
             format!("route {} (version {}) to {targets}", table.service, table.version)
         }
@@ -303,7 +306,7 @@ fn words(action: &Action) -> String {
             format!("process {pid} {}", if *yields { "yields" } else { "no longer yields" })
         }
         Action::Verify(asked) => {
-            let targets: Vec<String> = asked.targets.iter().map(|target| target.instance.to_string()).collect();
+            let targets: Vec<String> = asked.targets.iter().map(|(_, target)| target.instance.to_string()).collect();
             format!("does {} reach {}?", asked.edge, targets.join(", "))
         }
         Action::Record(Record::Begun(begun)) => {

@@ -131,6 +131,7 @@ impl World {
             topology: self.topology.clone(),
             present: self.present.clone(),
             ports: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             range: core_engine::topology::PortRange::default(),
             again,
             select: Vec::new(),
