@@ -119,7 +119,7 @@ fn show(outcome: &Outcome, windows: &[Window]) {
     let mut course: BTreeMap<u128, Vec<f64>> = BTreeMap::new();
     for sample in &outcome.samples {
         if let Some((from, _)) = windows.iter().rev().find(|(from, _)| *from <= sample.due) {
-            let bin = (sample.due - *from).as_millis() / 500;
+            let bin = sample.due.saturating_sub(*from).as_millis() / 500;
             course.entry(bin).or_default().push(sample.took.as_secs_f64() * 1000.0);
         }
     }

@@ -33,6 +33,9 @@ pub(crate) const ALL: [(&str, Row); 9] = [
 /// Requests a second where they are counted out.
 pub(crate) const RATE: u32 = 200;
 
+/// How long the app is asked before anything is measured.
+const WARM: Duration = Duration::from_secs(8);
+
 /// What is asked of the app.
 pub(crate) fn shape(address: String, clients: usize, rate: Option<u32>, fresh: bool) -> Shape {
     let asks = vec![(Method::GET, "/api/hello".to_owned()), (Method::POST, "/api/bench/ledger".to_owned())];
@@ -58,6 +61,10 @@ impl Both {
 
 /// So many swaps at a fixed rate.
 fn swap(settings: &Settings, place: &Place, figures: &mut Figures) {
+    // What has just begun is slow at first, with or without a swap.
+    let warming = Both::begin(&place.address());
+    std::thread::sleep(WARM);
+    drop(warming.end());
     for round in 0..settings.rounds {
         place.settle();
         let load = Both::begin(&place.address());

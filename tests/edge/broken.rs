@@ -26,7 +26,7 @@ pub(crate) const TESTS: &[Test] = tests![
 
 /// How a new version is tried here.
 fn update() -> Value {
-    json!({"observe_seconds": 1, "ready_seconds": 4})
+    json!({"observe_seconds": 1, "ramp_seconds": 0.3, "ready_seconds": 4})
 }
 
 fn web() -> Value {
@@ -207,7 +207,7 @@ fn the_supervisor_dies_at_every_step() {
         let mut manifest = web();
         manifest["process"]["env"] = json!({"EDIT": number.to_string()});
         // A while to be ready in, and one to be watched in: each step is there to be met.
-        manifest["update"] = json!({"observe_seconds": 1, "successes": 20});
+        manifest["update"] = json!({"observe_seconds": 1, "ramp_seconds": 0.3, "successes": 20});
         let pointer = place.pointer();
         place.stack.service("web", &manifest);
         let mut apply = place.stack.command(&["apply"]).spawn().expect("core runs");

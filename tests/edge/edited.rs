@@ -18,7 +18,7 @@ pub(crate) const TESTS: &[Test] = tests![
 ];
 
 fn no_request_is_lost_by_swaps() {
-    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2})));
+    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3})));
     let load = place.load();
     for number in 0..5 {
         place.replace("web", |manifest| manifest["process"]["env"] = json!({"EDIT": number.to_string()}));
@@ -27,7 +27,7 @@ fn no_request_is_lost_by_swaps() {
 }
 
 fn no_request_is_lost_by_scaling() {
-    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2})));
+    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3})));
     let load = place.load();
     for replicas in [2, 5, 1] {
         place.edit("web", |manifest| manifest["process"]["compose"]["replicas"] = json!(replicas));
@@ -37,11 +37,11 @@ fn no_request_is_lost_by_scaling() {
 }
 
 fn no_request_is_lost_when_routes_change() {
-    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2})));
+    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3})));
     let web = place.pids("web");
     let load = place.load();
     place.stack.service("api", &{
-        let mut api = serving(&[], json!({"observe_seconds": 0.2}));
+        let mut api = serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3}));
         api["route"]["paths"] = json!(["/api"]);
         api
     });

@@ -17,7 +17,7 @@ pub(crate) const TESTS: &[Test] = tests![what_is_open_at_a_swap_comes_to_its_end
 const STEPS: usize = 40;
 
 fn what_is_open_at_a_swap_comes_to_its_end() {
-    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "drain_seconds": 60})));
+    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3, "drain_seconds": 60})));
     let before = place.get("/").expect("an answer").1;
     let millis = 100 * STEPS;
     let slow = ask(&place, format!("GET /slow/{millis} HTTP/1.0\r\n\r\n"), Vec::new());

@@ -10,12 +10,12 @@ pub(crate) const TESTS: &[Test] =
     tests![what_the_edge_does_not_reach_is_put_back, without_an_edge_a_swap_is_carried_out];
 
 fn what_the_edge_does_not_reach_is_put_back() {
-    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2})));
+    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3})));
     let before = place.get("/").expect("an answer").1;
     // Good to whoever asks directly, as its probe does.
     let words = |words: &[&str]| json!([&["fixture", "serve", "${port.http}"], words].concat());
     let path = "services/web/service.json";
-    let mut manifest = serving(&[], json!({"observe_seconds": 0.2}));
+    let mut manifest = serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3}));
     manifest["process"]["args"] = words(&["--not-through-an-edge"]);
     place.stack.write(path, &manifest.to_string());
     let said = place.stack.core(&["apply"]);
@@ -29,7 +29,7 @@ fn what_the_edge_does_not_reach_is_put_back() {
 }
 
 fn without_an_edge_a_swap_is_carried_out() {
-    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2})));
+    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3})));
     place.stack.ok(&["stop", "caddy"]);
     place.replace("web", |manifest| manifest["process"]["env"] = json!({"EDIT": "1"}));
     place.stack.ok(&["start", "caddy"]);

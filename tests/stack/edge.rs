@@ -102,7 +102,7 @@ fn pointers_follow_what_is_ready() {
         &json!({"process": {"command": fixture::command(), "args": ["fixture", "http", "${port.http}", "--unless", "${root}/sick-${replica}"],
             "compose": {"replicas": 2, "readiness_probe": {"http_get": {"port": "${port.http}"}, "period_seconds": 0.05}}},
             "ports": {"http": {"port": "auto"}}, "route": {"port": "http"},
-            "update": {"observe_seconds": 0.1, "drain_seconds": 2}}),
+            "update": {"observe_seconds": 0.1, "ramp_seconds": 0, "drain_seconds": 2}}),
     );
     stack.up();
     let run = stack.run_folder().expect("a run folder");

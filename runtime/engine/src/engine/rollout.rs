@@ -17,9 +17,9 @@ use crate::phase::{EndReason, Phase};
 
 /// How long the edge may fail to reach what it was switched to. It reads the pointers anew for each request.
 const VERIFY: Duration = Duration::from_secs(5);
-/// How long each share of the requests lasts before it is doubled: a program that has just started is slow at first, and
-/// what it gets meanwhile waits in a queue.
-const STEP: Duration = Duration::from_millis(400);
+/// In so many steps the new ones get all requests: a program that has just started is slow at first, and what it cannot
+/// answer at once waits in a queue.
+const STEPS: u32 = 15;
 /// Pause before it is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -30,6 +30,7 @@ impl Engine {
         let Some(rollout) = &service.rollout else { return };
         let (born, replicas) = (service.born, service.replicas());
         let (observe, has_route) = (service.spec.update.observe, service.spec.route.is_some());
+        let step = service.spec.update.ramp / STEPS;
         let was_switched = rollout.stage.is_switched();
         let next = match rollout.stage {
             // From here on the old ones are in the way of the new ones.
@@ -43,7 +44,7 @@ impl Engine {
             Stage::Switching { share } if self.is_written(name) => Some(match share {
                 Share::FIRST => Stage::Verifying { until: self.now + VERIFY, next: Some(self.now) },
                 Share::ALL => Stage::Observing { until: self.now + observe },
-                _ => Stage::Ramping { share, until: self.now + STEP },
+                _ => Stage::Ramping { share, until: self.now + step },
             }),
             Stage::Verifying { until, next: Some(next) } if next <= self.now => Some(if self.ask_edge(name, born) {
                 Stage::Verifying { until, next: None }
@@ -98,7 +99,8 @@ impl Engine {
             return;
         };
         let stage = match result {
-            Ok(()) => Stage::Ramping { share: Share::FIRST, until: self.now + STEP },
+            Ok(()) if service.spec.update.ramp.is_zero() => Stage::Switching { share: Share::ALL },
+            Ok(()) => Stage::Ramping { share: Share::FIRST, until: self.now + service.spec.update.ramp / STEPS },
             Err(_) if self.now < until => Stage::Verifying { until, next: Some(self.now + ASK_AGAIN) },
             Err(message) if self.any_ready(name, old) => {
                 return self.put_back(name, format!("the edge does not reach {name}@{born}: {message}"));

@@ -114,9 +114,9 @@ impl Share {
     pub(super) const FIRST: Self = Self(1);
     pub(super) const ALL: Self = Self(16);
 
-    /// The next one: twice as much.
+    /// The next one.
     pub(super) fn more(self) -> Self {
-        Self(2 * self.0).min(Self::ALL)
+        Self(self.0 + 1).min(Self::ALL)
     }
 
     /// So many of `pointers`.

@@ -68,6 +68,10 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
             spec.ports.insert(http()?, port(None));
             spec.route = Some(Route { hosts: Vec::new(), paths: vec!["/".into()], strip_prefix: false, port: http()? });
             spec.update.strategy = Strategy::Swap;
+            spec.update.ramp = Duration::ZERO;
+        }
+        ["ramp", seconds] => {
+            spec.update.ramp = Duration::from_secs(seconds.parse().map_err(|_| "no number")?);
         }
         ["binary", folder] => {
             let binary = BinaryRef {

@@ -62,6 +62,7 @@ fn service(rng: &mut Rng, at: usize, has_edge: bool) -> ServiceSpec {
     spec.shutdown.command = rng.percent(10).then(|| Template::literal("bye"));
     spec.update.ready = Duration::from_secs(8);
     spec.update.observe = Duration::from_secs(2);
+    spec.update.ramp = Duration::from_millis(if rng.percent(50) { 0 } else { 1500 });
     spec.update.drain = Duration::from_secs(3);
     spec.disabled = rng.percent(4);
     if !one_shot {

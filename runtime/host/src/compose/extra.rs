@@ -131,6 +131,7 @@ fn update(making: &Making<'_>) -> Value {
         "successes": update.successes,
         "ready_seconds": update.ready.as_secs_f64(),
         "observe_seconds": update.observe.as_secs_f64(),
+        "ramp_seconds": update.ramp.as_secs_f64(),
         "drain_seconds": update.drain.as_secs_f64(),
     })
 }

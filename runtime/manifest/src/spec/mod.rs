@@ -178,6 +178,9 @@ pub struct Update {
     /// How long the old one stays afterwards.
     #[serde(with = "seconds")]
     pub observe: Duration,
+    /// How long it takes until the new ones get all requests.
+    #[serde(with = "seconds", default)]
+    pub ramp: Duration,
     /// How long open connections get.
     #[serde(with = "seconds")]
     pub drain: Duration,
@@ -243,6 +246,7 @@ impl ServiceSpec {
                 successes: 3,
                 ready: Duration::from_secs(60),
                 observe: Duration::from_secs(5),
+                ramp: Duration::from_secs(5),
                 drain: Duration::from_secs(30),
             },
             binaries: BTreeMap::new(),

@@ -70,6 +70,7 @@ pub(super) fn resolve(
         strategy_reason,
         successes: update.successes.unwrap_or(3),
         ready: faults.seconds(&["update", "ready_seconds"], update.ready_seconds, 60.0),
+        ramp: faults.seconds(&["update", "ramp_seconds"], update.ramp_seconds, 5.0),
         observe: faults.seconds(&["update", "observe_seconds"], update.observe_seconds, 5.0),
         drain: faults.seconds(&["update", "drain_seconds"], update.drain_seconds, 30.0),
     }
