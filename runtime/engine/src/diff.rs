@@ -136,6 +136,17 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
     all
 }
 
+/// Whether two specs run the same program, told other things at most: who asks one of them may be answered by the other.
+/// Of two releases, a page of one asks in vain for the scripts of the other.
+pub(crate) fn is_same_program(old: &ServiceSpec, new: &ServiceSpec) -> bool {
+    let what =
+        |spec: &ServiceSpec| (spec.kind, spec.shell, spec.command.clone(), spec.args.clone(), spec.release.clone());
+    what(old) == what(new)
+        && old.files == new.files
+        && old.working_dir == new.working_dir
+        && !binaries_changed(&old.binaries, &new.binaries).0
+}
+
 /// Another version of a program of the machine at the same path is not our doing: it counts at the next start.
 fn binaries_changed<K: Ord + fmt::Display>(
     old: &BTreeMap<K, BinaryRef>,

@@ -11,6 +11,7 @@ use super::instance::Instance;
 use super::service::{Rollout, Service, Share, Stage};
 use super::{Engine, mutated};
 use crate::action::{Action, Target, Verification};
+use crate::diff::is_same_program;
 use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
 use crate::phase::{EndReason, Phase};
@@ -30,7 +31,7 @@ impl Engine {
         let Some(rollout) = &service.rollout else { return };
         let (born, replicas) = (service.born, service.replicas());
         let (observe, has_route) = (service.spec.update.observe, service.spec.route.is_some());
-        let step = service.spec.update.ramp / STEPS;
+        let step = step_of(service);
         let was_switched = rollout.stage.is_switched();
         let next = match rollout.stage {
             // From here on the old ones are in the way of the new ones.
@@ -99,8 +100,8 @@ impl Engine {
             return;
         };
         let stage = match result {
-            Ok(()) if service.spec.update.ramp.is_zero() => Stage::Switching { share: Share::ALL },
-            Ok(()) => Stage::Ramping { share: Share::FIRST, until: self.now + service.spec.update.ramp / STEPS },
+            Ok(()) if step_of(service).is_zero() => Stage::Switching { share: Share::ALL },
+            Ok(()) => Stage::Ramping { share: Share::FIRST, until: self.now + step_of(service) },
             Err(_) if self.now < until => Stage::Verifying { until, next: Some(self.now + ASK_AGAIN) },
             Err(message) if self.any_ready(name, old) => {
                 return self.put_back(name, format!("the edge does not reach {name}@{born}: {message}"));
@@ -254,4 +255,10 @@ impl Engine {
         service.rejected = None;
         self.changed.insert(name.clone());
     }
+}
+
+/// How long each share of the requests lasts. Another program gets them all as soon as it is reached.
+fn step_of(service: &Service) -> Duration {
+    let is_same = service.rollout.as_ref().is_some_and(|rollout| is_same_program(&rollout.spec, &service.spec));
+    if is_same { service.spec.update.ramp / STEPS } else { Duration::ZERO }
 }

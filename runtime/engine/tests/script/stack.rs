@@ -70,6 +70,9 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
             spec.update.strategy = Strategy::Swap;
             spec.update.ramp = Duration::ZERO;
         }
+        ["env", value] => {
+            spec.env.insert("VALUE".into(), Template::literal(*value));
+        }
         ["ramp", seconds] => {
             spec.update.ramp = Duration::from_secs(seconds.parse().map_err(|_| "no number")?);
         }

@@ -188,6 +188,10 @@ pub(crate) fn edit(rng: &mut Rng, old: &Topology) -> Topology {
                 specs[at].args = vec![Template::literal(rng.below(1000).to_string())];
             }
         }
+        // The same program, told something else.
+        _ if rng.percent(50) => {
+            specs[at].env.insert("VALUE".into(), Template::literal(rng.below(1000).to_string()));
+        }
         _ => specs[at].args = vec![Template::literal(rng.below(1000).to_string())],
     }
     sane(specs)

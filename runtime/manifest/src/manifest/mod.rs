@@ -229,8 +229,8 @@ pub struct Update {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observe_seconds: Option<f64>,
-    /// Seconds until a new instance gets its full share of the requests, from a sixteenth on, step by step. 0: at once.
-    /// Default: 5.
+    /// Seconds until a new instance gets its full share of the requests, from a sixteenth on, step by step. 0: at once, as
+    /// where it runs another program or release than the old one. Default: 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub ramp_seconds: Option<f64>,
