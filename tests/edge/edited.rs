@@ -39,7 +39,7 @@ fn no_request_is_lost_by_scaling() {
 fn no_request_is_lost_when_routes_change() {
     let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3})));
     let web = place.pids("web");
-    let load = place.load();
+    let load = place.load_of_new_connections();
     place.stack.service("api", &{
         let mut api = serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3}));
         api["route"]["paths"] = json!(["/api"]);
