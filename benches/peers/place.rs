@@ -36,8 +36,6 @@ pub(crate) struct Place {
     memory: tempfile::TempDir,
     /// How long anything may take here.
     pub(crate) patience: Duration,
-    /// Whether output matters: a tool that can keep it without showing it does so.
-    pub(crate) quiet: bool,
     said: File,
     held: File,
     heard: RefCell<Vec<Said>>,
@@ -63,7 +61,6 @@ impl Place {
             folder,
             memory,
             patience,
-            quiet: false,
             said,
             held,
             heard: RefCell::default(),

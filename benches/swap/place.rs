@@ -23,7 +23,7 @@ impl Place {
         let demo = Demo::new();
         copy(&checkout().join("benches/swap/app"), &demo.stack.root.join("services/web/app/app"));
         let place = Self { demo };
-        place.edit("web", |manifest| manifest["process"]["env"]["LEDGER"] = json!(place.ledger_path()));
+        place.demo.stack.edit("web", |manifest| manifest["process"]["env"]["LEDGER"] = json!(place.ledger_path()));
         place.demo.stack.ok(&UP);
         place
     }
@@ -33,14 +33,9 @@ impl Place {
         self.demo.page.trim_start_matches("http://").to_owned()
     }
 
-    /// Changes a manifest, as an editor does: written beside, renamed.
-    pub(crate) fn edit(&self, service: &str, change: impl FnOnce(&mut Value)) {
-        let path = self.demo.stack.root.join(format!("services/{service}/service.json"));
-        let mut manifest: Value = serde_json::from_slice(&fs::read(&path).expect("the manifest")).expect("JSON");
-        change(&mut manifest);
-        let beside = path.with_extension("new");
-        fs::write(&beside, serde_json::to_string_pretty(&manifest).expect("JSON")).expect("a file");
-        fs::rename(&beside, &path).expect("renamed");
+    /// The port of the edge.
+    pub(crate) fn port(&self) -> u16 {
+        self.demo.page.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 
     /// Takes a binary out of the lock file: another version is meant.
@@ -49,14 +44,6 @@ impl Place {
         let mut lock: Value = serde_json::from_slice(&fs::read(&path).expect("the lock")).expect("JSON");
         lock["binaries"].as_object_mut().expect("binaries").remove(binary);
         fs::write(&path, lock.to_string()).expect("written");
-    }
-
-    /// The processes of a service.
-    pub(crate) fn pids(&self, service: &str) -> Vec<u32> {
-        let status = self.demo.stack.status();
-        let instances = status["instances"].as_array().expect("instances");
-        let mine = instances.iter().filter(|one| one["service"] == service);
-        mine.filter_map(|one| u32::try_from(one["pid"].as_u64()?).ok()).collect()
     }
 
     /// Edits a service, and waits until nothing is left of what ran before. Only `/proc` is looked at meanwhile, so that
@@ -73,9 +60,9 @@ impl Place {
         other: &str,
         change: impl FnOnce(&mut Value),
     ) -> Window {
-        let before = self.pids(other);
+        let before = self.demo.stack.pids_of(other);
         let from = load.began.elapsed();
-        self.edit(service, change);
+        self.demo.stack.edit(service, change);
         until("what ran before has ended", || !before.iter().any(|pid| proc::lives(*pid)));
         (from, load.began.elapsed())
     }

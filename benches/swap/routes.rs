@@ -27,8 +27,7 @@ pub(crate) fn take(_settings: &Settings, place: &Place, figures: &mut Figures) {
     }
     figures.note("other routes by a swap of Caddy, 200 rps", &load.end(), &windows, &format!("{CHANGES} changes"));
     place.settle();
-    let run = place.demo.stack.run_folder().expect("a run folder");
-    let socket = run.join(place.demo.stack.instance("caddy")["id"].as_str().expect("its name")).join("admin.sock");
+    let socket = place.demo.stack.run_of("caddy").join("admin.sock");
     let load = Both::begin(&place.address());
     rest();
     let mut windows = Vec::new();

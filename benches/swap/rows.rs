@@ -100,8 +100,8 @@ fn saturation(settings: &Settings, place: &Place, figures: &mut Figures) {
 /// 2 → 5 → 1 replicas.
 fn scale(_settings: &Settings, place: &Place, figures: &mut Figures) {
     let scale = |count: u64| {
-        place.edit("web", |manifest| manifest["process"]["compose"]["replicas"] = json!(count));
-        crate::common::until("so many are there", || place.pids("web").len() as u64 == count);
+        place.demo.stack.edit("web", |manifest| manifest["process"]["compose"]["replicas"] = json!(count));
+        crate::common::until("so many are there", || place.demo.stack.pids_of("web").len() as u64 == count);
         place.settle();
     };
     scale(2);
@@ -140,7 +140,7 @@ fn kill(_settings: &Settings, place: &Place, figures: &mut Figures) {
     let load = Both::begin(&place.address());
     rest();
     let from = load.0.began.elapsed();
-    place.pids("web").into_iter().for_each(proc::kill);
+    place.demo.stack.pids_of("web").into_iter().for_each(proc::kill);
     place.settle();
     let window = (from, load.0.began.elapsed());
     rest();
@@ -155,8 +155,8 @@ fn kill_edge(_settings: &Settings, place: &Place, figures: &mut Figures) {
     let load = Both::begin(&place.address());
     rest();
     let from = load.0.began.elapsed();
-    let before = place.pids("caddy");
-    let open: usize = before.iter().map(|pid| connections(*pid)).sum();
+    let before = place.demo.stack.pids_of("caddy");
+    let open = proc::established(place.port());
     before.into_iter().for_each(proc::kill);
     place.settle();
     let window = (from, load.0.began.elapsed());
@@ -168,10 +168,4 @@ fn kill_edge(_settings: &Settings, place: &Place, figures: &mut Figures) {
 
 fn is_refused(message: &str) -> bool {
     message.starts_with("connect")
-}
-
-/// Sockets that a process has.
-fn connections(pid: u32) -> usize {
-    let sockets = proc::descriptors(pid).into_iter();
-    sockets.filter(|(_, path)| path.to_string_lossy().starts_with("socket:")).count()
 }

@@ -1,9 +1,6 @@
 //! The stack of this repository, with real Next.js, Caddy, NATS and PocketBase.
-//!
-//! What is fetched and built lands in the checkout's `.dep/`, so that a second run finds it there.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -31,13 +28,9 @@ pub(crate) struct Demo {
 impl Demo {
     /// With ports of its own; nothing of it runs.
     pub(crate) fn new() -> Self {
-        let stack = Stack::new();
+        let stack = Stack::with_programs();
         let checkout = checkout();
         copy(&checkout.join("services"), &stack.root.join("services"));
-        fs::copy(checkout.join("manifests/dep.lock.json"), stack.root.join("manifests/dep.lock.json"))
-            .expect("the lock");
-        fs::create_dir_all(checkout.join(".dep")).expect(".dep");
-        symlink(checkout.join(".dep"), stack.root.join(".dep")).expect("a link");
         let (web, pocketbase, client, monitor) = (free_port(), free_port(), free_port(), free_port());
         // Node.js from the same place on every machine; all else is as the manifests say.
         let mut manifest: Value = serde_json::from_str(

@@ -151,9 +151,47 @@ impl Stack {
 
     /// The first instance of a service, as `status` shows it.
     pub(crate) fn instance(&self, service: &str) -> Value {
+        self.instances(service).into_iter().next().unwrap_or(Value::Null)
+    }
+
+    /// With Caddy and the other programs of this repository: what is fetched and built lands in the checkout's `.dep/`,
+    /// so that a second run finds it there.
+    pub(crate) fn with_programs() -> Self {
+        let (stack, checkout) = (Self::new(), checkout());
+        fs::create_dir_all(checkout.join(".dep")).expect(".dep");
+        std::os::unix::fs::symlink(checkout.join(".dep"), stack.root.join(".dep")).expect("a link");
+        let lock = "manifests/dep.lock.json";
+        fs::copy(checkout.join(lock), stack.root.join(lock)).expect("the lock");
+        stack
+    }
+
+    /// Changes a manifest as an editor does: written beside, renamed.
+    pub(crate) fn edit(&self, service: &str, change: impl FnOnce(&mut Value)) {
+        let path = self.root.join(format!("services/{service}/service.json"));
+        let mut manifest = serde_json::from_slice(&fs::read(&path).expect("the manifest")).expect("JSON");
+        change(&mut manifest);
+        let beside = path.with_extension("new");
+        fs::write(&beside, manifest.to_string()).expect("a file");
+        fs::rename(&beside, &path).expect("renamed");
+    }
+
+    /// The instances of a service, as `status` shows them.
+    pub(crate) fn instances(&self, service: &str) -> Vec<Value> {
         let status = self.status();
-        let instances = status["instances"].as_array().expect("instances");
-        instances.iter().find(|one| one["service"] == service).cloned().unwrap_or(Value::Null)
+        let all = status["instances"].as_array().expect("instances");
+        all.iter().filter(|one| one["service"] == service).cloned().collect()
+    }
+
+    /// The processes of a service.
+    pub(crate) fn pids_of(&self, service: &str) -> Vec<u32> {
+        let pid = |one: &Value| u32::try_from(one["pid"].as_u64()?).ok();
+        self.instances(service).iter().filter_map(pid).collect()
+    }
+
+    /// The run folder of the first instance of a service.
+    pub(crate) fn run_of(&self, service: &str) -> PathBuf {
+        let run = self.run_folder().expect("a run folder");
+        run.join(self.instance(service)["id"].as_str().expect("its name"))
     }
 
     /// The process of a service.

@@ -54,6 +54,17 @@ pub(crate) fn env(pid: u32) -> Vec<String> {
     bytes.split(|byte| *byte == 0).map(|one| String::from_utf8_lossy(one).into_owned()).collect()
 }
 
+/// Connections to a port of this host that somebody has open.
+pub(crate) fn established(port: u16) -> usize {
+    let text = fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+    let local = format!(":{port:04X}");
+    let is_one = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(1).is_some_and(|address| address.ends_with(&local)) && fields.get(3) == Some(&"01")
+    };
+    text.lines().filter(is_one).count()
+}
+
 /// What the descriptors of a process lead to, by number.
 pub(crate) fn descriptors(pid: u32) -> Vec<(u32, PathBuf)> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();

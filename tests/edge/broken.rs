@@ -76,11 +76,21 @@ impl Trial {
         self.place.stack.until_ready();
     }
 
-    /// All of it under load.
-    fn run(text: &str, causes: &[&str]) {
+    /// All of it under load: an edit that makes the manifests invalid.
+    fn of_invalid(text: &str, causes: &[&str]) {
+        Self::of(text, causes, |_| {});
+    }
+
+    /// The same with one that is valid: the good edit of the other service is carried out meanwhile.
+    fn of_valid(text: &str, causes: &[&str]) {
+        Self::of(text, causes, Self::expect_other_replaced);
+    }
+
+    fn of(text: &str, causes: &[&str], meanwhile: impl FnOnce(&Self)) {
         let trial = Self::new();
         let load = trial.place.load();
         trial.edit(text, causes);
+        meanwhile(&trial);
         trial.correct();
         load.expect_none_lost();
     }
@@ -96,24 +106,24 @@ fn other(version: &str) -> Value {
 }
 
 fn invalid_json() {
-    Trial::run("{\"process\": }", &["services/web/service.json"]);
+    Trial::of_invalid("{\"process\": }", &["services/web/service.json"]);
 }
 
 fn half_a_file() {
     let text = web().to_string();
-    Trial::run(&text[..text.len() / 2], &["services/web/service.json"]);
+    Trial::of_invalid(&text[..text.len() / 2], &["services/web/service.json"]);
 }
 
 fn a_cycle() {
     let mut manifest = web();
     manifest["process"]["compose"]["depends_on"] = json!({"web": {"condition": "process_started"}});
-    Trial::run(&manifest.to_string(), &["web"]);
+    Trial::of_invalid(&manifest.to_string(), &["web"]);
 }
 
 fn an_unknown_dependency() {
     let mut manifest = web();
     manifest["process"]["compose"]["depends_on"] = json!({"othr": {"condition": "process_started"}});
-    Trial::run(&manifest.to_string(), &["othr", "did you mean `other`"]);
+    Trial::of_invalid(&manifest.to_string(), &["othr", "did you mean `other`"]);
 }
 
 fn a_port_that_a_stranger_has() {
@@ -122,12 +132,8 @@ fn a_port_that_a_stranger_has() {
     let mut manifest = web();
     manifest["ports"]["more"] = json!({"port": port});
     manifest["update"] = json!({});
-    let trial = Trial::new();
-    let load = trial.place.load();
-    trial.edit(&manifest.to_string(), &[&format!("port {port} is taken by process {} (", stranger.pid())]);
-    trial.expect_other_replaced();
-    trial.correct();
-    load.expect_none_lost();
+    let cause = format!("port {port} is taken by process {} (", stranger.pid());
+    Trial::of_valid(&manifest.to_string(), &[&cause]);
 }
 
 /// A new version that differs in its program.
@@ -138,26 +144,17 @@ fn with_program(command: &str, args: &Value) -> String {
     manifest.to_string()
 }
 
-fn one_that_fails(text: &str, causes: &[&str]) {
-    let trial = Trial::new();
-    let load = trial.place.load();
-    trial.edit(text, causes);
-    trial.expect_other_replaced();
-    trial.correct();
-    load.expect_none_lost();
-}
-
 fn a_missing_program() {
-    one_that_fails(&with_program("/no/such/program", &json!([])), &["/no/such/program", "the old one serves on"]);
+    Trial::of_valid(&with_program("/no/such/program", &json!([])), &["/no/such/program", "the old one serves on"]);
 }
 
 fn one_that_exits_at_once() {
     let args = json!(["-c", "echo the last words; exit 3"]);
-    one_that_fails(&with_program("sh", &args), &["exited with 3", "the old one serves on"]);
+    Trial::of_valid(&with_program("sh", &args), &["exited with 3", "the old one serves on"]);
 }
 
 fn one_that_never_gets_ready() {
-    one_that_fails(&with_program("sleep", &json!(["1000"])), &["not ready", "the old one serves on"]);
+    Trial::of_valid(&with_program("sleep", &json!(["1000"])), &["not ready", "the old one serves on"]);
 }
 
 fn one_that_crashes_while_it_is_watched() {
@@ -203,7 +200,7 @@ fn the_supervisor_dies_at_every_step() {
     let place = Place::new(&web());
     let load = place.load();
     for (number, step) in ["starting", "probing", "switched", "draining"].into_iter().enumerate() {
-        let before = place.pids("web");
+        let before = place.stack.pids_of("web");
         let mut manifest = web();
         manifest["process"]["env"] = json!({"EDIT": number.to_string()});
         // A while to be ready in, and one to be watched in: each step is there to be met.
@@ -213,11 +210,11 @@ fn the_supervisor_dies_at_every_step() {
         let mut apply = place.stack.command(&["apply"]).spawn().expect("core runs");
         // A step that went by before anybody looked was met, too: the next one is.
         until(step, || {
-            let is_in = |phase: &str| place.phases("web").iter().any(|one| one == phase);
+            let is_in = |phase: &str| place.stack.instances("web").iter().any(|one| one["phase"] == phase);
             match step {
                 "switched" => place.pointer() != pointer,
                 "draining" => is_in(step) || !before.iter().any(|pid| proc::lives(*pid)),
-                _ => is_in(step) || place.pids("web") != before,
+                _ => is_in(step) || place.stack.pids_of("web") != before,
             }
         });
         place.stack.kill_supervisor();
@@ -225,7 +222,7 @@ fn the_supervisor_dies_at_every_step() {
         let _ = apply.wait();
         place.stack.ok(&["apply"]);
         until("what ran before has ended", || !before.iter().any(|pid| proc::lives(*pid)));
-        assert_eq!(place.pids("web").len(), 1, "one of them is left");
+        assert_eq!(place.stack.pids_of("web").len(), 1, "one of them is left");
     }
     load.expect_none_lost();
 }

@@ -1,7 +1,6 @@
 //! The stack of these tests: Caddy, as this repository has it, and a service behind it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -23,14 +22,9 @@ pub(crate) struct Place {
 impl Place {
     /// With the manifest of `web`, and up.
     pub(crate) fn new(web: &Value) -> Self {
-        let stack = Stack::new();
-        let checkout = checkout();
-        fs::create_dir_all(checkout.join(".dep")).expect(".dep");
-        symlink(checkout.join(".dep"), stack.root.join(".dep")).expect("a link");
-        let lock = checkout.join("manifests/dep.lock.json");
-        fs::copy(lock, stack.root.join("manifests/dep.lock.json")).expect("the lock");
+        let stack = Stack::with_programs();
         let port = free_port();
-        let text = fs::read_to_string(checkout.join("services/caddy/service.json")).expect("its manifest");
+        let text = fs::read_to_string(checkout().join("services/caddy/service.json")).expect("its manifest");
         let mut caddy: Value = serde_json::from_str(&text).expect("JSON");
         caddy["ports"]["http"]["port"] = json!(port);
         // The same program on every machine.
@@ -42,28 +36,8 @@ impl Place {
 
     /// Changes a manifest, and has that carried out.
     pub(crate) fn edit(&self, service: &str, change: impl FnOnce(&mut Value)) {
-        let path = format!("services/{service}/service.json");
-        let text = fs::read_to_string(self.stack.root.join(&path)).expect("its manifest");
-        let mut manifest = serde_json::from_str(&text).expect("JSON");
-        change(&mut manifest);
-        self.stack.write(&path, &manifest.to_string());
+        self.stack.edit(service, change);
         self.stack.ok(&["apply"]);
-    }
-
-    /// The processes of a service.
-    pub(crate) fn pids(&self, service: &str) -> Vec<u32> {
-        let status = self.stack.status();
-        let instances = status["instances"].as_array().expect("instances");
-        let mine = instances.iter().filter(|one| one["service"] == service);
-        mine.filter_map(|one| u32::try_from(one["pid"].as_u64()?).ok()).collect()
-    }
-
-    /// The phases of its instances.
-    pub(crate) fn phases(&self, service: &str) -> Vec<String> {
-        let status = self.stack.status();
-        let instances = status["instances"].as_array().expect("instances");
-        let mine = instances.iter().filter(|one| one["service"] == service);
-        mine.filter_map(|one| Some(one["phase"].as_str()?.to_owned())).collect()
     }
 
     /// What the first pointer of `web` names.
@@ -74,7 +48,7 @@ impl Place {
 
     /// Edits a service, and waits until nothing is left of what ran before.
     pub(crate) fn replace(&self, service: &str, change: impl FnOnce(&mut Value)) {
-        let before = self.pids(service);
+        let before = self.stack.pids_of(service);
         self.edit(service, change);
         until("what ran before has ended", || !before.iter().any(|pid| proc::lives(*pid)));
     }

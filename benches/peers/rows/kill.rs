@@ -50,8 +50,7 @@ pub(crate) fn take(settings: &Settings, tool: &'static dyn Tool, sheet: &mut She
 
 fn killed(settings: &Settings, tool: &'static dyn Tool, all: bool) -> Result<[Option<f64>; 5], Miss> {
     // Whoever outlives its tool does not end with it either; that is not waited for long.
-    let mut place = Place::new(settings.patience.min(STOP)).map_err(|_| Miss::Failed)?;
-    place.quiet = true;
+    let place = Place::new(settings.patience.min(STOP)).map_err(|_| Miss::Failed)?;
     let mut services = Service::idle_ones(&place, QUIET_ONES).map_err(|_| Miss::Failed)?;
     let mut chatty = Service::acting(&place, "chatty", "chat").map_err(|_| Miss::Failed)?;
     chatty.logged = true;

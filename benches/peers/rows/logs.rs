@@ -32,8 +32,7 @@ pub(crate) fn take(settings: &Settings, tool: &'static dyn Tool, sheet: &mut She
 fn write(settings: &Settings, tool: &'static dyn Tool, block: usize) -> Result<(f64, f64), Miss> {
     // Ten megabytes a second is what the slowest must do.
     let patience = settings.patience + Duration::from_secs(settings.log_bytes / 10_000_000);
-    let mut place = Place::new(patience).map_err(|_| Miss::Failed)?;
-    place.quiet = true;
+    let place = Place::new(patience).map_err(|_| Miss::Failed)?;
     let bytes = settings.log_bytes;
     let mut service = Service::acting(&place, "writer", &format!("write {bytes} {block}")).map_err(|_| Miss::Failed)?;
     service.logged = true;

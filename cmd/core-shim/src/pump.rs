@@ -324,6 +324,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_fills_his_pipe_gets_a_wider_one_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let (read, mut write) = fifo(folder.path());
+        let mut pump = Pump::new(read, Stream::Out);
+        pump.aim(Target { folder: folder.path().join("logs"), prefix: "1.1".into(), segment_bytes: 1 << 30 });
+        let size = |pump: &Pump| rustix::pipe::fcntl_getpipe_size(pump.fd()).unwrap();
+        write.write_all(&[b'x'; 1000]).unwrap();
+        pump.flow();
+        assert_eq!(size(&pump), PIPE);
+        write.write_all(&vec![b'x'; PIPE]).unwrap();
+        pump.flow();
+        assert_eq!(size(&pump), CHUNK);
+        pump.rest();
+        assert_eq!(size(&pump), PIPE);
+    }
+
+    #[test]
     fn what_cannot_be_written_is_kept_then_dropped_and_counted() {
         let folder = tempfile::tempdir().unwrap();
         let (read, mut write) = fifo(folder.path());

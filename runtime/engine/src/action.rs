@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use core_manifest::{Identifier, ServiceName, ServiceSpec};
+use core_manifest::spec::HttpAnswer;
+use core_manifest::{Identifier, ServiceName, ServiceSpec, Template};
 
 use crate::event::ProbeKind;
 use crate::ids::{Generation, InstanceId, InvocationId};
@@ -149,8 +150,10 @@ pub struct Verification {
     pub service: ServiceName,
     /// Generation of its new instances; comes back in the answer.
     pub born: Generation,
-    /// What they are made from: the readiness probe says what to ask.
-    pub spec: Arc<ServiceSpec>,
+    /// What is asked for: path and query.
+    pub path: Template,
+    /// What the answer must be.
+    pub answer: HttpAnswer,
     /// The edge that is asked.
     pub edge: InstanceId,
     /// The new instances, each with the first pointer that names it.

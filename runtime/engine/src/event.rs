@@ -113,8 +113,8 @@ pub enum Event {
         service: ServiceName,
         /// Their generation.
         born: Generation,
-        /// Why it does not.
-        result: Result<(), String>,
+        /// What came of it.
+        reach: Reach,
     },
     /// A deadline has come.
     Tick,
@@ -137,6 +137,17 @@ pub struct Loaded {
     pub again: bool,
     /// The services a new stack was asked for by name; none is all. Means nothing once something has been started.
     pub select: Vec<ServiceName>,
+}
+
+/// Whether the edge reaches what its pointers name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It does.
+    Reached,
+    /// It does not, and why.
+    Astray(String),
+    /// It cannot be asked: it is down, or not one that answers such questions.
+    Silent,
 }
 
 /// Which probe.

@@ -7,8 +7,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use core_engine::action::{RouteTable, Target, Verification, pointers};
-use core_manifest::spec::Check;
+use core_engine::action::{RouteTable, Target, Verification};
+use core_engine::event::Reach;
 use tokio::net::UnixStream;
 
 use crate::paths::Paths;
@@ -46,35 +46,28 @@ pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
 /// How long the edge may take to answer for one pointer: it may be at its limit.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the edge for each of the targets by the pointer that names it. A good answer is one that the service's readiness
-/// probe would take for one, and that came from the target's own port.
-///
-/// # Errors
-/// Which pointer leads where else, or nowhere.
-pub async fn verify(paths: &Paths, asked: &Verification) -> Result<(), String> {
+/// Asks the edge for each of the targets by the pointer that names it. The answer must be the one that is wanted, and
+/// come from the target's own port.
+pub async fn verify(paths: &Paths, asked: &Verification) -> Reach {
     let socket = paths.run.join(asked.edge.to_string()).join(core_caddy::VERIFY);
-    // Without such a probe nobody can say what a good answer is.
-    let Some(Check::Http { path, answer, .. }) = asked.spec.readiness.as_ref().map(|probe| &probe.check) else {
-        return Ok(());
-    };
-    // One that died, or has no such server, says nothing of who is behind it.
     if UnixStream::connect(&socket).await.is_err() {
-        return Ok(());
+        return Reach::Silent;
     }
-    // Instances beyond the pointers get no requests.
-    let pointers = pointers(asked.spec.replicas);
-    for (number, Target { instance, port }) in asked.targets.iter().filter(|(number, _)| *number < pointers) {
+    for (number, Target { instance, port }) in &asked.targets {
         let fill = fill_of(paths, instance, &[].into());
-        let path = format!("{}{}", core_caddy::verify_path(asked.service.as_str(), *number), path.fill(&fill));
-        let answered = tokio::time::timeout(PATIENCE, probes::get_from(&socket, &path, answer, &fill)).await;
-        let headers = answered.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
-        let headers = headers.map_err(|message| format!("pointer {number}: {message}"))?;
+        let path = format!("{}{}", core_caddy::verify_path(asked.service.as_str(), *number), asked.path.fill(&fill));
+        let answered = tokio::time::timeout(PATIENCE, probes::get_from(&socket, &path, &asked.answer, &fill)).await;
+        let headers = match answered.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))) {
+            Ok(headers) => headers,
+            Err(message) => return Reach::Astray(format!("pointer {number}: {message}")),
+        };
         let reached = headers.get(core_caddy::REACHED).and_then(|value| value.to_str().ok()).unwrap_or("nobody");
         if reached != format!("127.0.0.1:{port}") {
-            return Err(format!("pointer {number} leads to {reached}, and {instance} listens on port {port}"));
+            let message = format!("pointer {number} leads to {reached}, and {instance} listens on port {port}");
+            return Reach::Astray(message);
         }
     }
-    Ok(())
+    Reach::Reached
 }
 
 /// Takes away the pointers of services that are gone.

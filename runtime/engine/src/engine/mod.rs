@@ -207,7 +207,7 @@ impl Engine {
             Event::Probed { invocation, probe, result } => self.probed(invocation, *probe, result),
             Event::Counted { instance, established } => self.counted(instance, *established),
             Event::Routed { service, version, result } => self.routed(service, *version, result),
-            Event::Verified { service, born, result } => self.verified(service, *born, result),
+            Event::Verified { service, born, reach } => self.verified(service, *born, reach),
             Event::Tick => {}
         }
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use core_manifest::ServiceName;
-use core_manifest::spec::Kind;
+use core_manifest::spec::{Check, Kind};
 
 use super::instance::Instance;
 use super::service::{Rollout, Service, Share, Stage};
 use super::{Engine, mutated};
-use crate::action::{Action, Target, Verification};
+use crate::action::{Action, Target, Verification, pointers};
 use crate::diff::is_same_program;
+use crate::event::Reach;
 use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
 use crate::phase::{EndReason, Phase};
@@ -81,33 +82,38 @@ impl Engine {
         let (Some(edge), Some(service)) = (edge.map(|edge| edge.id.clone()), self.services.get(name)) else {
             return false;
         };
-        // Each of the new ones by the first pointer that names it.
+        // Without such a probe nobody can say what a good answer is.
+        let Some(Check::Http { path, answer, .. }) = service.spec.readiness.as_ref().map(|probe| &probe.check) else {
+            return false;
+        };
+        // Each of the new ones by the first pointer that names it; one beyond the pointers gets no requests.
+        let pointers = pointers(service.spec.replicas);
         let mut targets: Vec<(u32, Target)> = Vec::new();
-        for (pointer, target) in (0..).zip(self.targets(name).unwrap_or_default()) {
+        for (pointer, target) in (0..pointers).zip(self.targets(name).unwrap_or_default()) {
             if target.instance.generation == born && targets.iter().all(|(_, known)| *known != target) {
                 targets.push((pointer, target));
             }
         }
-        let spec = service.spec.clone();
-        self.actions.push(Action::Verify(Verification { service: name.clone(), born, spec, edge, targets }));
+        let (service, path, answer) = (name.clone(), path.clone(), answer.clone());
+        self.actions.push(Action::Verify(Verification { service, born, path, answer, edge, targets }));
         true
     }
 
     /// What the edge answered: it reaches the new instances, or the old ones serve again.
-    pub(super) fn verified(&mut self, name: &ServiceName, born: Generation, result: &Result<(), String>) {
+    pub(super) fn verified(&mut self, name: &ServiceName, born: Generation, reach: &Reach) {
         let Some(service) = self.services.get(name).filter(|service| service.born == born) else { return };
         let Some(Rollout { born: old, stage: Stage::Verifying { until, next: None }, .. }) = service.rollout else {
             return;
         };
-        let stage = match result {
-            Ok(()) if step_of(service).is_zero() => Stage::Switching { share: Share::ALL },
-            Ok(()) => Stage::Ramping { share: Share::FIRST, until: self.now + step_of(service) },
-            Err(_) if self.now < until => Stage::Verifying { until, next: Some(self.now + ASK_AGAIN) },
-            Err(message) if self.any_ready(name, old) => {
+        let step = step_of(service);
+        let stage = match reach {
+            Reach::Reached if !step.is_zero() => Stage::Ramping { share: Share::FIRST, until: self.now + step },
+            Reach::Astray(_) if self.now < until => Stage::Verifying { until, next: Some(self.now + ASK_AGAIN) },
+            Reach::Astray(message) if self.any_ready(name, old) => {
                 return self.put_back(name, format!("the edge does not reach {name}@{born}: {message}"));
             }
-            // The old ones are gone: nothing better is left.
-            Err(_) => Stage::Switching { share: Share::ALL },
+            // Astray, and the old ones are gone: nothing better is left.
+            Reach::Reached | Reach::Astray(_) | Reach::Silent => Stage::Switching { share: Share::ALL },
         };
         self.set_stage(name, stage);
         self.changed.insert(name.clone());

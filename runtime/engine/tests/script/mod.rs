@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use core_engine::action::Action;
 use core_engine::engine::OperationState;
-use core_engine::event::{Command, Event, Found, Life, Loaded, ProbeKind};
+use core_engine::event::{Command, Event, Found, Life, Loaded, ProbeKind, Reach};
 use core_engine::exit::{Exit, Failure};
 use core_engine::ids::Generation;
 use core_engine::record::{Cause, Outcome, Record};
@@ -175,10 +175,14 @@ impl Run {
                 version: rest[1].parse().map_err(|_| "no version")?,
                 result: if *verb == "routed" { Ok(()) } else { Err("no space left on device".into()) },
             },
-            "reached" | "unreached" => Event::Verified {
+            "reached" | "unreached" | "silent" => Event::Verified {
                 service: ServiceName::new(rest[0])?,
                 born: Generation(rest[1].parse().map_err(|_| "no generation")?),
-                result: if *verb == "reached" { Ok(()) } else { Err(rest[2..].join(" ")) },
+                reach: match *verb {
+                    "reached" => Reach::Reached,
+                    "silent" => Reach::Silent,
+                    _ => Reach::Astray(rest[2..].join(" ")),
+                },
             },
             "prepared" => Event::Prepared { folder: rest[0].into(), result: Ok(()) },
             "unprepared" => Event::Prepared { folder: rest[0].into(), result: Err(text()) },

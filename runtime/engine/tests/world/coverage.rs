@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use core_engine::event::{Command, Event, Life, ProbeKind};
+use core_engine::event::{Command, Event, Life, ProbeKind, Reach};
 use core_engine::phase::PhaseName;
 use core_engine::{Engine, InstanceId};
 
@@ -233,7 +233,7 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::Counted { instance, .. } => ("counted more", Of::One(instance.clone())),
         Event::Routed { service, result: Ok(()), .. } => ("routed", Of::Service(service.clone())),
         Event::Routed { service, .. } => ("route failed", Of::Service(service.clone())),
-        Event::Verified { service, result: Ok(()), .. } => ("verified", Of::Service(service.clone())),
+        Event::Verified { service, reach: Reach::Reached, .. } => ("verified", Of::Service(service.clone())),
         Event::Verified { service, .. } => ("not verified", Of::Service(service.clone())),
         Event::Tick => ("tick", Of::All),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use core_engine::InvocationId;
 use core_engine::action::{Action, Scope, StartOrder};
-use core_engine::event::{Event, Life, ProbeKind};
+use core_engine::event::{Event, Life, ProbeKind, Reach};
 use core_engine::exit::{Exit, Failure};
 
 use super::{Later, World, tree};
@@ -71,9 +71,12 @@ impl World {
                 let longest = if self.chaos && self.rng.percent(10) { 3000 } else { 25 };
                 let pause = self.rng.millis(0, longest);
                 let lives = self.trees.get(&asked.edge).is_some_and(|tree| tree.leader.is_some());
-                let reaches = lives && !(self.chaos && self.rng.percent(40));
-                let result = if reaches { Ok(()) } else { Err("connection refused".to_owned()) };
-                self.tell_after(pause, Event::Verified { service: asked.service, born: asked.born, result });
+                let reach = match (lives, self.chaos && self.rng.percent(40)) {
+                    (false, _) => Reach::Silent,
+                    (true, true) => Reach::Astray("connection refused".to_owned()),
+                    (true, false) => Reach::Reached,
+                };
+                self.tell_after(pause, Event::Verified { service: asked.service, born: asked.born, reach });
             }
             // For people alone.
             Action::Record(_) | Action::Yield { .. } => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use core_engine::action::{Action, RouteTable};
-use core_engine::event::Event;
+use core_engine::event::{Event, Reach};
 use core_engine::{InstanceId, InvocationId};
 use core_manifest::{Identifier, ServiceSpec};
 
@@ -42,8 +42,8 @@ impl Supervisor {
             Action::Verify(asked) => {
                 let (paths, inbox) = (self.paths.clone(), self.inbox.clone());
                 tokio::task::spawn_local(async move {
-                    let result = edge::verify(&paths, &asked).await;
-                    let _ = inbox.send(Event::Verified { service: asked.service, born: asked.born, result });
+                    let reach = edge::verify(&paths, &asked).await;
+                    let _ = inbox.send(Event::Verified { service: asked.service, born: asked.born, reach });
                 });
             }
         }
@@ -101,7 +101,7 @@ pub(super) fn note(event: &Event) {
         Event::Adopted { instance, life, .. } => crate::say(&format!("{instance} was taken over: {life:?}")),
         Event::Prepared { folder, result: Err(error) } => crate::say(&format!(".dep/{folder}: {error}")),
         Event::Routed { service, result: Err(error), .. } => crate::say(&format!("pointers of {service}: {error}")),
-        Event::Verified { service, result: Err(error), .. } => {
+        Event::Verified { service, reach: Reach::Astray(error), .. } => {
             crate::say(&format!("the edge does not reach the new {service}: {error}"));
         }
         Event::Command { command, .. } => crate::say(&format!("{command:?}")),

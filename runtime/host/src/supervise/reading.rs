@@ -41,6 +41,8 @@ pub(super) struct Outcome {
     locator: Locator,
     /// What was read.
     fingerprint: Fingerprint,
+    /// Who listened then.
+    listening: Listening,
 }
 
 /// What is known of the manifests.
@@ -185,16 +187,17 @@ impl Supervisor {
         };
         let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
         tokio::task::spawn_blocking(move || {
-            let options = Options { busy: Listening::read().ports(), ..options };
+            let listening = Listening::read();
+            let options = Options { busy: listening.ports(), ..options };
             // Before they are read: an edit meanwhile makes a difference to this.
             let fingerprint = Fingerprint::of(&paths.root);
             let result = load::load(&paths, &options, &mut locator).map(Box::new);
-            let _ = outcomes.send(Outcome { purpose, result, locator, fingerprint });
+            let _ = outcomes.send(Outcome { purpose, result, locator, fingerprint, listening });
         });
     }
 
     pub(super) fn take_reading(&mut self, outcome: Outcome) {
-        let Outcome { purpose, result, locator, fingerprint } = outcome;
+        let Outcome { purpose, result, locator, fingerprint, listening } = outcome;
         self.reading.locator = Some(locator);
         if !matches!(purpose, Purpose::Plan(_)) {
             self.reading.read = Some(fingerprint);
@@ -202,7 +205,7 @@ impl Supervisor {
         let problems = |faults: &[Diagnostic]| faults.iter().map(Diagnostic::problem).collect::<Vec<_>>();
         match (purpose, result) {
             (Purpose::Apply { by, answer }, Ok(stack)) => {
-                self.apply(stack, answer.is_some());
+                self.apply(stack, &listening, answer.is_some());
                 let operation = self.operate(Command::Settle, by);
                 if let Some(answer) = answer {
                     let _ = answer.send(Ok(operation));
@@ -225,7 +228,7 @@ impl Supervisor {
                 let _ = answer.send(Err(problems(&faults)));
             }
             (Purpose::OtherSource { folder, reason }, Ok(stack)) => {
-                self.apply(stack, false);
+                self.apply(stack, &listening, false);
                 self.operate(Command::Settle, Cause::Source);
                 match self.reading.job(&folder) {
                     // The other source lands in the same folder, which the engine has asked for already.
@@ -269,21 +272,20 @@ impl Supervisor {
     }
 
     /// Who listens on fixed ports of a topology that nobody of ours has.
-    fn strangers(&self, topology: &Topology) -> BTreeMap<u16, String> {
-        let listening = Listening::read();
+    fn strangers(&self, topology: &Topology, listening: &Listening) -> BTreeMap<u16, String> {
         let numbers = topology.services.values().flat_map(|spec| spec.ports.values()).filter_map(|port| port.number);
         let is_strange = |port: &u16| !listening.sockets(*port).is_empty() && !self.engine.has_port(*port);
         numbers.filter(is_strange).map(|port| (port, owner_in_words(listening.sockets(port)))).collect()
     }
 
-    fn apply(&mut self, mut stack: Box<Stack>, again: bool) {
+    fn apply(&mut self, mut stack: Box<Stack>, listening: &Listening, again: bool) {
         self.announcements.append(&mut stack.announcements);
         let loaded = Loaded {
             topology: stack.topology.clone(),
             present: deps::present(&self.paths),
             ports: stack.ports.clone(),
             range: stack.range.clone(),
-            strangers: self.strangers(&stack.topology),
+            strangers: self.strangers(&stack.topology, listening),
             again,
             select: self.reading.select.iter().filter_map(|name| ServiceName::new(name).ok()).collect(),
         };
