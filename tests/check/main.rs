@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod config;
 mod manifest;
 mod rendering;
 mod schema;

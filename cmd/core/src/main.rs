@@ -65,6 +65,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Completions(args) => commands::completions::run(&args),
         Command::Man(args) => commands::man::run(&args),
         Command::Supervise(args) => commands::supervise::run(&context, args).await,
+        Command::NatsCluster(args) => commands::nats_cluster::run(args).await,
         Command::Schema(args) => commands::schema::run(&args),
         Command::Service(words) => commands::service::run(&context, &words).await,
     }

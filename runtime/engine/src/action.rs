@@ -8,6 +8,7 @@ use core_manifest::{Identifier, ServiceName, ServiceSpec, Template};
 
 use crate::event::ProbeKind;
 use crate::ids::{Generation, InstanceId, InvocationId};
+use crate::phase::StopReason;
 use crate::record::Record;
 
 /// One effect.
@@ -41,6 +42,8 @@ pub enum Action {
         spec: Arc<ServiceSpec>,
         /// Its auto ports.
         ports: BTreeMap<Identifier, u16>,
+        /// Why it is to end.
+        why: StopReason,
     },
     /// Kill the whole tree, again and again until nothing is left. Answer: `Exited` without leftovers, or `Emptied`.
     Kill {

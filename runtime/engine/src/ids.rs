@@ -104,7 +104,7 @@ macro_rules! text_form {
 
 text_form!(SlotId, |slot, f| write!(f, "{}-{}", slot.service, slot.replica), |text| {
     text.rsplit_once('-').and_then(|(service, replica)| {
-        Some(SlotId { service: ServiceName::new(service).ok()?, replica: replica.parse().ok()? })
+        Some(SlotId { service: ServiceName::made(service).ok()?, replica: replica.parse().ok()? })
     })
 });
 
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for text in ["web-0@7.3", "nats-hub-2@1.1"] {
+        for text in ["web-0@7.3", "nats-hub-2@1.1", "nats-hub-2-0@1.1"] {
             let id: InvocationId = text.parse().unwrap();
             assert_eq!(id.to_string(), text);
         }

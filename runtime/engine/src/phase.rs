@@ -121,6 +121,24 @@ pub enum StopReason {
     NoAnswer,
 }
 
+impl StopReason {
+    /// The word that a shutdown command is told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Disabled => "disabled",
+            Self::Shutdown => "shutdown",
+            Self::Removed => "removed",
+            Self::Replaced => "replaced",
+            Self::ScaledDown => "scaled_down",
+            Self::Leftovers => "leftovers",
+            Self::NeverReady => "never_ready",
+            Self::NotAlive => "not_alive",
+            Self::NoAnswer => "no_answer",
+        }
+    }
+}
+
 /// Why an instance has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

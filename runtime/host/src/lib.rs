@@ -14,6 +14,7 @@ pub mod launch;
 pub mod load;
 pub mod logs;
 pub mod metrics;
+pub mod nats;
 mod net;
 pub mod paths;
 mod priority;
@@ -25,6 +26,9 @@ mod users;
 mod watch;
 
 pub use supervise::supervise;
+
+/// Environment variable by which a shutdown command is told why its service is to end.
+pub(crate) const STOP_REASON: &str = "CORE_STOP_REASON";
 
 /// Says something to whoever reads the supervisor's own log.
 #[expect(clippy::print_stderr, reason = "standard error is the supervisor's own log")]

@@ -26,6 +26,7 @@ pub const RESERVED: &[&str] = &[
     "lock",
     "logs",
     "man",
+    "nats-cluster",
     "plan",
     "probe",
     "releases",
@@ -123,6 +124,17 @@ impl ServiceName {
         if RESERVED.contains(&text) {
             return Err("is a word of the command line; call the service something else".into());
         }
+        Ok(Self(text.into()))
+    }
+}
+
+impl ServiceName {
+    /// A name that a driver makes of a manifest's name. It may end in `-` and digits: `nats-hub-1`.
+    ///
+    /// # Errors
+    /// Says which rule `text` breaks, as the end of a sentence that began with the name.
+    pub fn made(text: &str) -> Result<Self, String> {
+        Self::new(text.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-'))?;
         Ok(Self(text.into()))
     }
 }

@@ -191,7 +191,7 @@ mod tests {
         let all =
             [service("web", &[], &["/"]), service("api", &[], &["/api/"]), service("blog", &["b.example"], &["/"])];
         let services: BTreeMap<_, _> = all.into_iter().map(|spec| (spec.name.clone(), spec)).collect();
-        let around = Surroundings { services: &services, edge: "/run/edge", data: "/data" };
+        let around = Surroundings { edge: "/run/edge", ..Surroundings::of(&services) };
         let spec = crate::expand(edge(), around).unwrap().remove(0);
         let mut config: Value = serde_json::from_str(&spec.files[0].contents.to_string()).unwrap();
         // All pointers are asked for in the same way.
@@ -205,7 +205,7 @@ mod tests {
     fn without_core_it_listens_and_dials_itself() {
         let web = service("web", &[], &["/"]);
         let services: BTreeMap<_, _> = [(web.name.clone(), web.clone())].into();
-        let around = Surroundings { services: &services, edge: "/run/edge", data: "/data" };
+        let around = Surroundings { edge: "/run/edge", ..Surroundings::of(&services) };
         let addresses = [(web.name, vec!["127.0.0.1:20000".to_owned(), "127.0.0.1:20001".to_owned()])].into();
         let file = crate::config_file(&edge(), around, Wiring::Direct(&addresses)).unwrap();
         let config: Value = serde_json::from_str(&file.contents.to_string()).unwrap();
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn an_edge_without_a_held_port_is_refused() {
         let services = BTreeMap::new();
-        let around = Surroundings { services: &services, edge: "/run/edge", data: "/data" };
+        let around = Surroundings { edge: "/run/edge", ..Surroundings::of(&services) };
         let mut spec = edge();
         spec.ports.clear();
         assert_eq!(crate::expand(spec, around).unwrap_err()[0].code, "no-held-port");

@@ -18,8 +18,10 @@ pub const PASSWORD: &str = "PB_SUPERUSER_PASSWORD";
 pub const SECRET: SecretRequest = SecretRequest {
     variable: PASSWORD,
     file: "pocketbase-superuser",
-    announcement: "PocketBase's superuser is admin@pocketbase.local (or PB_SUPERUSER_EMAIL), password {}\n  \
-                   It stands in .secrets/pocketbase-superuser and is not shown again.",
+    announcement: Some(
+        "PocketBase's superuser is admin@pocketbase.local (or PB_SUPERUSER_EMAIL), password {}\n  \
+         It stands in .secrets/pocketbase-superuser and is not shown again.",
+    ),
 };
 
 /// Completes a PocketBase server: the hook that makes its superuser.

@@ -10,6 +10,7 @@ pub(crate) mod history;
 pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod nats_cluster;
 pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod schema;

@@ -154,7 +154,7 @@ impl Engine {
         match (phase, life) {
             (Phase::Starting { .. }, Life::Running { pid }) => self.started(&invocation, *pid),
             (Phase::Stopping { stage, why }, Life::Running { .. }) => match stage {
-                Stop::Asked { .. } => self.send_request(id),
+                Stop::Asked { .. } => self.send_request(id, why),
                 Stop::Killed { .. } => self.kill(id, why),
             },
             // Whoever found it without a shim could not tell its process.

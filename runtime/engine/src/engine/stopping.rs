@@ -47,18 +47,18 @@ impl Engine {
             self.kill(id, why);
             return;
         }
-        self.send_request(id);
+        self.send_request(id, why);
         let kill_at = self.now + shutdown.timeout;
         self.set_phase(id, Phase::Stopping { stage: Stop::Asked { kill_at }, why });
     }
 
     /// The request itself: the manifest's shell line, or its signal.
-    pub(super) fn send_request(&mut self, id: &InstanceId) {
+    pub(super) fn send_request(&mut self, id: &InstanceId, why: StopReason) {
         let Some(instance) = self.instances.get(id) else { return };
         let invocation = instance.invocation_id();
         let shutdown = &instance.spec.shutdown;
         self.actions.push(if shutdown.command.is_some() {
-            Action::ShutdownCommand { invocation, spec: instance.spec.clone(), ports: instance.ports.clone() }
+            Action::ShutdownCommand { invocation, spec: instance.spec.clone(), ports: instance.ports.clone(), why }
         } else {
             let scope = if shutdown.parent_only { Scope::Leader } else { Scope::Group };
             Action::Signal { invocation, signal: shutdown.signal, scope }

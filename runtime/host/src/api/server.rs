@@ -357,7 +357,7 @@ fn names(services: &[String]) -> Answered<Vec<ServiceName>> {
     services
         .iter()
         .map(|name| {
-            ServiceName::new(name).map_err(|_| {
+            ServiceName::made(name).map_err(|_| {
                 failure(StatusCode::NOT_FOUND, "unknown-service", &format!("there is no service `{name}`"))
             })
         })

@@ -9,6 +9,7 @@ use core_manifest::placeholder::Scope;
 use core_manifest::schema::Shape;
 use core_manifest::tree::{self, Key, Node, Value};
 use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, SourceFile, Span, dotenv, spec};
+use core_nats::Member;
 
 use super::Sources;
 
@@ -41,6 +42,8 @@ pub struct Outline {
 pub struct Drafts {
     /// By name.
     pub services: BTreeMap<ServiceName, Draft>,
+    /// Of these services, those that are servers of one manifest.
+    pub members: BTreeMap<ServiceName, Member>,
     /// Services whose manifest makes no sense; what refers to them is not complained of besides.
     pub faulty: BTreeSet<String>,
     /// Services that the profile leaves out.
@@ -113,6 +116,7 @@ impl Drafts {
                 .help_opt(guess.or_else(|| Some(format!("add services/{name}/service.json, or take this out")))),
             );
         }
+        drafts.put_members(sources, out);
         drafts.outline(sources);
         drafts
     }

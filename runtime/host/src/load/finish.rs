@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use core_engine::Topology;
 use core_engine::driver::Surroundings;
+use core_engine::topology::Places as _;
 use core_manifest::manifest::PortNumber;
 use core_manifest::placeholder::{OtherPort, OwnPort, Scope};
 use core_manifest::schema::Shape;
@@ -30,7 +31,8 @@ pub(super) fn finish(
         let spec = finish_one(&name, &mut draft, &scope, &shape, drafts, located, out);
         drafts.services.insert(name.clone(), draft);
         match spec {
-            Some(spec) => {
+            Some(mut spec) => {
+                drafts.redirect(&mut spec);
                 specs.insert(name, spec);
             }
             None => {
@@ -54,7 +56,7 @@ pub(super) fn finish(
             }
         }
     }
-    let expanded = expand(specs, sources, out)?;
+    let expanded = expand(specs, drafts, sources, out)?;
     Topology::build(expanded, &drafts.left_out, drafts, out)
 }
 
@@ -140,29 +142,42 @@ pub(super) fn context(name: &ServiceName, scope: &Scope, drafts: &Drafts, locate
 /// Lets the drivers complete the specs.
 pub(super) fn expand(
     specs: BTreeMap<ServiceName, ServiceSpec>,
+    drafts: &Drafts,
     sources: &Sources,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Vec<ServiceSpec>> {
     let data = format!("{}/.data", sources.root);
-    let around = Surroundings { services: &specs, edge: &sources.edge, data: &data };
+    let around = Surroundings {
+        edge: &sources.edge,
+        data: &data,
+        ports: &drafts.ports,
+        core: &sources.core,
+        ..Surroundings::of(&specs)
+    };
+    let secret = |file: &str| sources.secrets.get(file).map(String::as_str).unwrap_or_default();
     let mut all = Vec::new();
     let mut good = true;
     for spec in specs.values().cloned() {
+        // A driver does not know where what it misses would stand; it is the kind that asks for it.
+        let kind = drafts.span(&spec.name, &["kind"]);
         let expansion = match spec.kind {
             Kind::Process => Ok(vec![spec]),
             Kind::Caddy => core_caddy::expand(spec, around),
-            Kind::Nats => core_nats::expand(spec, around),
-            Kind::Pocketbase => {
-                let password = sources.secrets.get(core_pocketbase::SECRET.file).map(String::as_str);
-                core_pocketbase::expand(spec, password.unwrap_or_default(), around)
+            Kind::Nats => {
+                let member = drafts.members.get(&spec.name);
+                core_nats::expand(spec, member, secret(core_nats::SECRET.file), around)
             }
+            Kind::Pocketbase => core_pocketbase::expand(spec, secret(core_pocketbase::SECRET.file), around),
             Kind::Next => core_next::expand(spec, around),
         };
         match expansion {
             Ok(expanded) => all.extend(expanded),
             Err(faults) => {
                 good = false;
-                out.extend(faults);
+                out.extend(faults.into_iter().map(|fault| {
+                    let at = fault.at.clone().or_else(|| kind.clone());
+                    fault.at_opt(at)
+                }));
             }
         }
     }
@@ -198,6 +213,10 @@ pub(super) fn other_ports(drafts: &Drafts) -> BTreeMap<String, BTreeMap<Identifi
             (port_name.clone(), other)
         });
         all.insert(name.to_string(), ports.collect());
+    }
+    for (manifest, first) in drafts.stand_ins() {
+        let ports: BTreeMap<_, _> = all.get(first.as_str()).cloned().unwrap_or_default();
+        all.insert(manifest.to_string(), ports);
     }
     all
 }

@@ -41,11 +41,12 @@ pub fn marked(stack: &Stack) -> Marked {
         restore(&mut node, &plain.node, &shape.start());
         let Ok(manifest) = serde_json::from_value::<Manifest>(node.to_json()) else { continue };
         let context = finish::context(name, &scope, &drafts, located);
-        if let Some(spec) = spec::resolve(name, &manifest, &node, &context, &mut ignored) {
+        if let Some(mut spec) = spec::resolve(name, &manifest, &node, &context, &mut ignored) {
+            drafts.redirect(&mut spec);
             specs.insert(name.clone(), spec);
         }
     }
-    let expanded = finish::expand(specs, &sources, &mut ignored).unwrap_or_default();
+    let expanded = finish::expand(specs, &stack.drafts, &sources, &mut ignored).unwrap_or_default();
     Marked { specs: expanded.into_iter().map(|spec| (spec.name.clone(), spec)).collect(), manifests, marks }
 }
 

@@ -13,6 +13,7 @@ mod inputs;
 mod locate;
 mod marked;
 mod marks;
+mod members;
 mod origins;
 mod parts;
 mod program;

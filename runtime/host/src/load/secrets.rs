@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use core_engine::driver::SecretRequest;
 use core_manifest::Diagnostic;
 use core_manifest::manifest::Kind;
+use core_nats::Member;
 
 use super::{Drafts, Sources};
 use crate::paths::Paths;
@@ -29,6 +30,7 @@ pub(super) fn ensure(
     for (name, draft) in &drafts.services {
         let request = match draft.outline.kind {
             Kind::Pocketbase => core_pocketbase::SECRET,
+            Kind::Nats if drafts.members.get(name).is_some_and(Member::is_clustered) => core_nats::SECRET,
             _ => continue,
         };
         let own = draft.node.get("process").and_then(|process| process.get("env")?.get(request.variable));
@@ -49,7 +51,7 @@ pub(super) fn ensure(
         }
         match write(paths, &request) {
             Ok(secret) => {
-                announcements.push(request.announcement.replace("{}", &secret));
+                announcements.extend(request.announcement.map(|text| text.replace("{}", &secret)));
                 sources.secrets.insert(request.file.to_owned(), secret);
             }
             Err(error) => out.push(

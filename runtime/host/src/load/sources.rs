@@ -17,6 +17,8 @@ pub struct Sources {
     pub root: String,
     /// `${edge}`.
     pub edge: String,
+    /// Path of this program.
+    pub core: String,
     /// Name of the profile.
     pub profile: String,
     /// Manifests by the names of their folders; `None` for one that could not be read.
@@ -29,6 +31,12 @@ pub struct Sources {
     pub env: BTreeMap<String, String>,
     /// Secrets by the names of their files.
     pub secrets: BTreeMap<String, String>,
+}
+
+/// The path of this program. After an upgrade that is the path of another one, which is meant then.
+fn own_path() -> String {
+    let path = std::env::current_exe().map_or_else(|_| "core".into(), |path| path.display().to_string());
+    path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
 }
 
 /// Whether a variable is ours, or of whoever started us, and is kept from services.
@@ -44,6 +52,7 @@ impl Sources {
         let mut sources = Self {
             root: paths.root.display().to_string(),
             edge: paths.edge().display().to_string(),
+            core: own_path(),
             profile: profile.to_owned(),
             env: env.filter(|(name, _)| !is_reserved(name)).collect(),
             dotenv: optional(paths, &paths.root.join(".env"), out),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use core_engine::action::{Action, RouteTable};
 use core_engine::event::{Event, Reach};
+use core_engine::phase::StopReason;
 use core_engine::{InstanceId, InvocationId};
 use core_manifest::{Identifier, ServiceSpec};
 
@@ -24,7 +25,9 @@ impl Supervisor {
                 self.shims.start(&order);
             }
             Action::Signal { invocation, signal, scope } => self.shims.signal(&invocation, signal, scope),
-            Action::ShutdownCommand { invocation, spec, ports } => self.shutdown_command(&invocation, &spec, &ports),
+            Action::ShutdownCommand { invocation, spec, ports, why } => {
+                self.shutdown_command(&invocation, &spec, &ports, why);
+            }
             Action::Kill { invocation } => self.shims.kill(&invocation),
             Action::Release { instance } => self.release(&instance),
             Action::Adopt { instance } => self.shims.adopt(&instance),
@@ -75,11 +78,18 @@ impl Supervisor {
 
     /// The shell line that asks a service to end, with its environment. What it says stands in the supervisor's log;
     /// when it fails, the engine's deadline does the rest.
-    fn shutdown_command(&self, invocation: &InvocationId, spec: &Arc<ServiceSpec>, ports: &BTreeMap<Identifier, u16>) {
+    fn shutdown_command(
+        &self,
+        invocation: &InvocationId,
+        spec: &Arc<ServiceSpec>,
+        ports: &BTreeMap<Identifier, u16>,
+        why: StopReason,
+    ) {
         let Some(line) = &spec.shutdown.command else { return };
         let fill = fill_of(&self.paths, &invocation.instance, ports);
         let (line, folder) = (line.fill(&fill), spec.working_dir.fill(&fill));
-        let env = self.shims.environment().of(spec, &fill);
+        let mut env = self.shims.environment().of(spec, &fill);
+        env.push(format!("{}={}", crate::STOP_REASON, why.word()).into_bytes());
         let (patience, invocation) = (spec.shutdown.timeout, invocation.clone());
         tokio::task::spawn_local(async move {
             if let Err(error) = crate::probes::run_shell(&line, &folder, env, patience).await {

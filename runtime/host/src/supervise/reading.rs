@@ -287,7 +287,7 @@ impl Supervisor {
             range: stack.range.clone(),
             strangers: self.strangers(&stack.topology, listening),
             again,
-            select: self.reading.select.iter().filter_map(|name| ServiceName::new(name).ok()).collect(),
+            select: self.reading.select.iter().filter_map(|name| ServiceName::made(name).ok()).collect(),
         };
         let held: BTreeSet<(String, String)> = stack
             .topology

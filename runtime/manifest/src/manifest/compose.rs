@@ -173,7 +173,8 @@ pub struct Shutdown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub timeout_seconds: Option<f64>,
-    /// A line for `sh -c` that asks instead of a signal.
+    /// A line for `sh -c` that asks instead of a signal. `CORE_STOP_REASON` tells it why: shutdown, removed, replaced,
+    /// scaled_down, operator, disabled, never_ready, not_alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Template>,
     /// Signal only the service's first process, not its process group. Default: false.

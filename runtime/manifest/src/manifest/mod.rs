@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod compose;
+pub mod config;
 pub mod probe;
 pub mod stack;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::template::Template;
 pub use binary::{Binary, Source};
 pub use compose::Compose;
+pub use config::Config;
 pub use probe::Probe;
 pub use stack::StackManifest;
 
@@ -38,6 +40,9 @@ pub struct Manifest {
     /// Ports the service listens on, by name. `${port.NAME}` is the number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ports: BTreeMap<String, Port>,
+    /// What the driver of the service's kind is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Config>,
     /// Makes the service reachable through the edge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,

@@ -205,7 +205,7 @@ fn dependencies(
     let mut all = BTreeMap::new();
     for (other, dependency) in &manifest.process.compose.depends_on {
         let path = ["process", "compose", "depends_on", other.as_str()];
-        match ServiceName::new(other) {
+        match ServiceName::made(other) {
             Ok(other) if &other == name => {
                 faults.add(
                     &path,

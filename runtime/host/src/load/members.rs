@@ -1,0 +1,116 @@
+//! One manifest for several servers: it is put in the place of each, as if that had a manifest of its own.
+
+use std::collections::BTreeMap;
+
+use core_manifest::manifest::Config;
+use core_manifest::placeholder::Scope;
+use core_manifest::schema::Shape;
+use core_manifest::tree::{Key, Node, Value};
+use core_manifest::{Diagnostic, Manifest, ServiceName, ServiceSpec};
+use core_nats::Member;
+
+use super::{Draft, Drafts, Sources};
+
+impl Drafts {
+    /// Puts the servers that a manifest stands for in its place.
+    pub(super) fn put_members(&mut self, sources: &Sources, out: &mut Vec<Diagnostic>) {
+        let env = self.env(sources);
+        let names: Vec<ServiceName> = self.services.keys().cloned().collect();
+        for name in names {
+            let Some((at, all)) = self.members_of(&name, sources, &env, out) else { continue };
+            if let Some(clash) = all.iter().find(|member| self.services.contains_key(&member.name)) {
+                let message = format!("`{name}` has a server `{}`, and there is a service of that name", clash.name);
+                let fault = Diagnostic::new("duplicate-name", message).at(at).service(name.as_str());
+                out.push(fault.help("rename the folder of the service"));
+                continue;
+            }
+            let Some(draft) = self.services.remove(&name) else { continue };
+            for member in all {
+                let mut node = draft.node.clone();
+                set_ports(&mut node, &member);
+                self.services.insert(member.name.clone(), Draft { node, outline: super::draft::Outline::default() });
+                self.members.insert(member.name.clone(), member);
+            }
+        }
+    }
+
+    fn members_of(
+        &self,
+        name: &ServiceName,
+        sources: &Sources,
+        env: &BTreeMap<String, String>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<(core_manifest::Span, Vec<Member>)> {
+        let node = &self.services.get(name)?.node;
+        let mut config = node.get("config")?.clone();
+        let at = config.span.clone();
+        let kind = node.get("kind").and_then(Node::text).unwrap_or("process");
+        if kind != "nats" {
+            out.push(
+                Diagnostic::new("bad-config", format!("`{name}` is of kind {kind}, whose driver takes no `config`"))
+                    .at(node.key_span_at(&["config"]))
+                    .service(name.as_str())
+                    .help("take it away; only kind nats has something to be told"),
+            );
+            return None;
+        }
+        let scope = Scope { root: sources.root.clone(), env: env.clone(), ..Scope::default() };
+        scope.resolve(&mut config, &Shape::of::<Manifest>().start().key("config"), &mut Vec::new());
+        // What makes no sense is complained of when the whole manifest is checked.
+        let config: Config = serde_json::from_value(config.to_json()).ok()?;
+        match core_nats::members(name, &config, &sources.profile) {
+            Ok(all) => Some((at, all?)),
+            Err(core_nats::Fault { message, help, path }) => {
+                let path: Vec<&str> = ["config"].into_iter().chain(path.iter().map(String::as_str)).collect();
+                let fault = Diagnostic::new("bad-config", message).at(node.span_at(&path));
+                out.push(fault.service(name.as_str()).help(help));
+                None
+            }
+        }
+    }
+
+    /// The server that others mean who name the manifest.
+    fn first_of(&self, manifest: &ServiceName) -> Option<&ServiceName> {
+        let first = |member: &&Member| member.is_first() && member.manifest == *manifest;
+        self.members.values().find(first).map(|member| &member.name)
+    }
+
+    /// The manifests that stand for several servers, each with its first server.
+    pub(super) fn stand_ins(&self) -> impl Iterator<Item = (&ServiceName, &ServiceName)> {
+        self.members.values().filter(|member| member.is_first()).map(|member| (&member.manifest, &member.name))
+    }
+
+    /// Who depends on such a manifest depends on its first server.
+    pub(super) fn redirect(&self, spec: &mut ServiceSpec) {
+        let dependencies = std::mem::take(&mut spec.depends_on);
+        let meant = |name: ServiceName| self.first_of(&name).cloned().unwrap_or(name);
+        spec.depends_on = dependencies.into_iter().map(|(name, condition)| (meant(name), condition)).collect();
+    }
+}
+
+/// The first server has the manifest's ports; the others have auto ports of these names. Each has those that come with
+/// its part besides.
+fn set_ports(node: &mut Node, member: &Member) {
+    let span = node.span_at(&["ports"]);
+    if node.get("ports").is_none() {
+        // The driver says which one is missing.
+        return;
+    }
+    let auto = |name: &str, span: &core_manifest::Span| {
+        let key = |name: &str| Key { name: name.to_owned(), span: span.clone() };
+        let word = Node { value: Value::String("auto".into()), span: span.clone() };
+        (key(name), Node { value: Value::Object(vec![(key("port"), word)]), span: span.clone() })
+    };
+    let Some(Node { value: Value::Object(ports), .. }) = node.get_mut("ports") else { return };
+    if !member.is_first() {
+        for (_, port) in ports.iter_mut() {
+            let Some(number) = port.get_mut("port") else { continue };
+            number.value = Value::String("auto".into());
+        }
+    }
+    for own in member.own_ports() {
+        if !ports.iter().any(|(key, _)| key.name == *own) {
+            ports.push(auto(own, &span));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A server is asked to end. When it is removed for good, it hands over its streams and lets its clients go first.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use core_nats::streams::{self, NO_MEMBER, NO_STREAM, Staying, Step};
+use rustix::process::{Signal, pidfd_send_signal};
+use serde_json::Value;
+
+use super::api;
+use crate::ended;
+
+/// A server that is asked to end.
+#[derive(Clone, Debug)]
+pub struct Leaving {
+    /// File with the number of its process.
+    pub pid_file: PathBuf,
+    /// Folder of its streams.
+    pub store: PathBuf,
+    /// Its part in a cluster, where it has one.
+    pub cluster: Option<Place>,
+}
+
+/// A server's place in a cluster.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// What the names of all begin with.
+    pub hub: String,
+    /// Its number, from 1.
+    pub number: u32,
+    /// Where clients of the first one connect.
+    pub client: String,
+    /// Its own monitoring port.
+    pub monitor: String,
+    /// Password of the system account.
+    pub password: String,
+}
+
+/// The server ends no later than this after the last client was let go.
+const LAME_DUCK: Duration = Duration::from_secs(60);
+
+/// Why a shutdown command was run.
+fn is_removed() -> bool {
+    std::env::var(crate::STOP_REASON).is_ok_and(|reason| reason == "removed")
+}
+
+/// Asks it to end, and waits until it has.
+///
+/// # Errors
+/// Says what it did not do. The server may run on then.
+pub async fn leave(server: &Leaving) -> Result<(), String> {
+    let text =
+        std::fs::read_to_string(&server.pid_file).map_err(|error| format!("{}: {error}", server.pid_file.display()))?;
+    let pid: u32 = text.trim().parse().map_err(|_| format!("{}: no number", server.pid_file.display()))?;
+    let handle = core_shim::sys::pidfd(pid).map_err(|error| format!("process {pid}: {error}"))?;
+    let mut forgets = false;
+    if let Some(place) = &server.cluster {
+        if place.number > 1 && is_removed() {
+            hand_over(place).await?;
+            forgets = true;
+        } else if place.number == 1 {
+            // All others have left: whatever it is next, it is not one of this cluster.
+            forgets = api::page(&place.monitor, "/jsz").await.is_ok_and(|page| streams::is_last(&page));
+        }
+    }
+    let signal = if is_removed() { Signal::USR2 } else { Signal::TERM };
+    pidfd_send_signal(&handle, signal).map_err(|error| format!("process {pid}: {error}"))?;
+    let ended = tokio::task::spawn_blocking(move || ended::any_within(&[&handle], LAME_DUCK)).await;
+    if !ended.unwrap_or(false) {
+        return Err(format!("process {pid} did not end"));
+    }
+    if forgets { super::forget_cluster(&server.store) } else { Ok(()) }
+}
+
+/// Moves all streams to the servers before this one, and takes it out of the cluster.
+async fn hand_over(place: &Place) -> Result<(), String> {
+    let staying = Staying { hub: &place.hub, count: place.number - 1 };
+    let client = api::connect(&place.client, None).await?;
+    let mut names = Vec::new();
+    loop {
+        let page = api::ask(&client, &streams::names(names.len())).await.map_err(|(_, message)| message)?;
+        let more: Vec<String> = serde_json::from_value(page["streams"].clone()).unwrap_or_default();
+        if more.is_empty() {
+            break;
+        }
+        names.extend(more);
+    }
+    for name in names {
+        let mut as_found: Option<Value> = None;
+        loop {
+            let info = match api::ask(&client, &streams::info(&name)).await {
+                Ok(info) => info,
+                Err((NO_STREAM, _)) => break,
+                Err((_, message)) => return Err(message),
+            };
+            let as_found = as_found.get_or_insert_with(|| info["config"].clone());
+            match streams::next(&info, as_found, staying) {
+                Step::Done => break,
+                Step::Wait => tokio::time::sleep(api::PAUSE).await,
+                Step::Ask(request) => {
+                    api::ask(&client, &request).await.map_err(|(_, message)| message)?;
+                }
+            }
+        }
+    }
+    let system = api::connect(&place.client, Some(place.password.clone())).await?;
+    let me = format!("{}-{}", place.hub, place.number);
+    match api::ask(&system, &streams::remove(&me)).await {
+        Ok(_) | Err((NO_MEMBER, _)) => Ok(()),
+        Err((_, message)) => Err(message),
+    }
+}

@@ -1,0 +1,63 @@
+//! `config`: what the driver of a service's kind is told.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the driver of the service's kind is told. Only the driver `nats` has something to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How many servers there are, and how they are joined. Default: single-node.
+    #[serde(default)]
+    pub topology: Arrangement,
+    /// For hub-spoke: what each profile has of them, by the profile's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub deployment: BTreeMap<String, Deployment>,
+}
+
+/// How servers of one service are joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrangement {
+    /// One server.
+    #[default]
+    SingleNode,
+    /// A hub of one server or of a cluster, and servers of other regions that are linked to it.
+    HubSpoke,
+}
+
+/// The servers of a hub-spoke arrangement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    /// Servers of the hub: one alone, or several as one cluster. A cluster outlives the loss of a server from three on.
+    /// Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 16))]
+    pub nodes: u32,
+    /// Name of the hub's region, which is its JetStream domain. Default: hub.
+    #[serde(default = "hub")]
+    pub hub_region: String,
+    /// Regions with servers of their own, each linked to the hub. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaf_regions: Vec<String>,
+    /// The fewest servers the hub may have: `nodes` below it is an error. The servers of other regions link to the
+    /// first so many, so that they need not be told of more. Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 16))]
+    pub min_hub_nodes: u32,
+    /// Servers in each of the other regions; each stands alone. Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 16))]
+    pub leaf_nodes_per_region: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn hub() -> String {
+    "hub".into()
+}
