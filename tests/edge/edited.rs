@@ -62,7 +62,7 @@ fn what_is_on_trial_yields_the_processor() {
 fn no_request_is_lost_when_routes_change() {
     let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3})));
     let web = place.stack.pids_of("web");
-    let load = place.load_of_new_connections();
+    let load = place.load();
     place.stack.service("api", &{
         let mut api = serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3}));
         api["route"]["paths"] = json!(["/api"]);

@@ -63,12 +63,6 @@ impl Place {
         Loads(vec![self.load_of(false), self.load_of(true)])
     }
 
-    /// The same by new connections alone: a Caddy that ends closes those that are idle, and a request that is on its way
-    /// on one of them is lost with it.
-    pub(crate) fn load_of_new_connections(&self) -> Loads {
-        Loads(vec![self.load_of(true)])
-    }
-
     fn load_of(&self, fresh: bool) -> Load {
         Load::begin(Shape {
             address: self.address.clone(),

@@ -18,6 +18,8 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         Wiring::Held => (3..).zip(edge.held_ports()).map(|(fd, _)| format!("fd/{fd}")).collect(),
         Wiring::Direct(_) => edge.held_ports().filter_map(|(_, port)| address_of(port)).collect(),
     };
+    let mut all = vec![farewell()];
+    all.extend(routes(around, wiring));
     let mut config = json!({
         "admin": {
             "listen": format!("unix/@RUN@/{ADMIN}|0600"),
@@ -29,11 +31,13 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
             // By this it is asked whether it still has this configuration.
             "@id": ID,
             "grace_period": "30s",
+            // Time in which those who keep connections are told to let go of them.
+            "shutdown_delay": "1s",
             "servers": {"edge": {
                 "listen": listen,
                 "automatic_https": {"disable": true},
                 "protocols": ["h1", "h2"],
-                "routes": routes(around, wiring),
+                "routes": all,
                 "errors": {"routes": [{
                     "match": [{"expression": "{http.error.status_code} in [502, 503, 504]"}],
                     "handle": [{
@@ -85,6 +89,14 @@ fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
     // A host is more particular than any path of any host.
     all.sort_by(|a, b| (b.1 > 0, b.0).cmp(&(a.1 > 0, a.0)).then_with(|| a.2.cmp(&b.2)));
     all.into_iter().map(|(.., value)| value).collect()
+}
+
+/// While Caddy ends, each answer ends its connection: a request that is on its way on one that Caddy closes is lost.
+fn farewell() -> Value {
+    json!({
+        "match": [{"vars": {"{http.shutting_down}": ["true"]}}],
+        "handle": [{"handler": "headers", "response": {"set": {"Connection": ["close"]}}}],
+    })
 }
 
 /// A server for core alone, by which each pointer can be asked for: is the edge able to reach who it names?
@@ -211,7 +223,7 @@ mod tests {
         let config: Value = serde_json::from_str(&file.contents.to_string()).unwrap();
         let server = &config["apps"]["http"]["servers"]["edge"];
         assert_eq!(server["listen"], json!(["127.0.0.1:8080"]));
-        let upstreams = server.pointer("/routes/0/handle/1/upstreams");
+        let upstreams = server.pointer("/routes/1/handle/1/upstreams");
         assert_eq!(upstreams, Some(&json!([{"dial": "127.0.0.1:20000"}, {"dial": "127.0.0.1:20001"}])));
     }
 
