@@ -33,7 +33,7 @@ pub(crate) fn take(_settings: &Settings, place: &Place, figures: &mut Figures) {
     let mut windows = Vec::new();
     for number in 0..CHANGES {
         let mut config: Value = serde_json::from_str(&ask(&socket, "GET", "/config/", "")).expect("JSON");
-        let routes = config.pointer_mut("/apps/http/servers/edge/routes/0/match/0/path/0");
+        let routes = config.pointer_mut("/apps/http/servers/edge/routes/1/match/0/path/0");
         routes.map(|path| *path = json!(format!("/other-{number}"))).expect("a path");
         let from = load.0.began.elapsed();
         ask(&socket, "POST", "/load", &config.to_string());

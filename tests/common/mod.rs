@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod ours;
 pub(crate) mod proc;
+pub(crate) mod small;
 pub(crate) mod trials;
 
 use std::fs;
@@ -34,6 +35,8 @@ pub(crate) struct Stack {
     pub(crate) root: PathBuf,
     folder: Option<tempfile::TempDir>,
     env: Vec<(String, String)>,
+    /// The disk of its state, where that is one of its own.
+    disk: Option<small::Disk>,
 }
 
 impl Stack {
@@ -48,7 +51,7 @@ impl Stack {
     pub(crate) fn at(root: PathBuf, folder: Option<tempfile::TempDir>) -> Self {
         fs::create_dir_all(root.join("services")).expect("services/");
         fs::create_dir_all(root.join("manifests")).expect("manifests/");
-        let stack = Self { root, folder, env: Vec::new() };
+        let stack = Self { root, folder, env: Vec::new(), disk: None };
         // Stacks of other tests and of other test binaries run at the same time.
         let number = STACKS.fetch_add(1, Ordering::Relaxed) + 7 * std::process::id();
         let first = 12_000 + 60 * (number % 250);
@@ -66,6 +69,17 @@ impl Stack {
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
         self
+    }
+
+    /// With its state and its logs on a small disk of their own, before anything of it runs.
+    pub(crate) fn on_small_disk(mut self) -> Self {
+        self.disk = Some(small::Disk::at(&self.root.join(".core-stack")));
+        self
+    }
+
+    /// The disk of its state.
+    pub(crate) fn disk(&self) -> &small::Disk {
+        self.disk.as_ref().expect("a disk of its own")
     }
 
     /// Writes a file of the stack.
@@ -95,11 +109,15 @@ impl Stack {
 
     /// `core` with these words, in this stack.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(CORE);
+        let mut command = self.disk.as_ref().map_or_else(|| Command::new(CORE), |disk| disk.command(CORE));
         command.args(words).current_dir(&self.root).stdin(Stdio::null());
         // What the machine's own environment says of stacks is none of theirs.
         for name in ["CORE_ROOT", "CORE_PROFILE", "COLUMNS"] {
             command.env_remove(name);
+        }
+        if self.disk.is_some() {
+            // Who enters the namespace of a disk is in its root folder.
+            command.env("CORE_ROOT", &self.root);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command

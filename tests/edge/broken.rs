@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use serde_json::{Value, json};
 
 use crate::common::trials::{Test, tests};
-use crate::common::{free_port, proc, until};
+use crate::common::{Stack, free_port, proc, until};
 use crate::fixture;
 use crate::place::{Place, serving};
 
@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = tests![
     one_that_never_gets_ready,
     one_that_crashes_while_it_is_watched,
     a_stranger_on_its_port,
+    a_full_disk,
     the_supervisor_dies_at_every_step,
 ];
 
@@ -42,7 +43,11 @@ struct Trial {
 
 impl Trial {
     fn new() -> Self {
-        let place = Place::new(&web());
+        Self::on(Stack::with_programs())
+    }
+
+    fn on(stack: Stack) -> Self {
+        let place = Place::of(stack, &web());
         place.stack.service("other", &other("1"));
         place.stack.ok(&["apply"]);
         let before = place.get("/").expect("an answer").1;
@@ -134,6 +139,20 @@ fn a_port_that_a_stranger_has() {
     manifest["update"] = json!({});
     let cause = format!("port {port} is taken by process {} (", stranger.pid());
     Trial::of_valid(&manifest.to_string(), &[&cause]);
+}
+
+/// What is on the disk cannot be written: neither edit is begun before there is room.
+fn a_full_disk() {
+    let trial = Trial::on(Stack::with_programs().on_small_disk());
+    let load = trial.place.load();
+    trial.place.stack.disk().fill();
+    let mut good = web();
+    good["process"]["env"] = json!({"EDIT": "1"});
+    trial.edit(&good.to_string(), &[".core-stack cannot be written: No space left on device"]);
+    assert!(proc::lives(trial.other), "what could not be written down is not begun");
+    trial.place.stack.disk().empty();
+    trial.correct();
+    load.expect_none_lost();
 }
 
 /// A new version that differs in its program.

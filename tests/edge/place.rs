@@ -22,7 +22,11 @@ pub(crate) struct Place {
 impl Place {
     /// With the manifest of `web`, and up.
     pub(crate) fn new(web: &Value) -> Self {
-        let stack = Stack::with_programs();
+        Self::of(Stack::with_programs(), web)
+    }
+
+    /// The same in a stack that was prepared.
+    pub(crate) fn of(stack: Stack, web: &Value) -> Self {
         let port = free_port();
         let text = fs::read_to_string(checkout().join("services/caddy/service.json")).expect("its manifest");
         let mut caddy: Value = serde_json::from_str(&text).expect("JSON");

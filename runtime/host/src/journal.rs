@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use core_engine::Saved;
+use core_manifest::Diagnostic;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -20,6 +21,9 @@ struct Contents {
     profile: String,
     saved: Saved,
 }
+
+/// What must be free: `state.json` twice, the history, and the first lines of a few logs.
+const ROOM: usize = 256 << 10;
 
 /// The state of a stack on disk.
 #[derive(Clone, Debug)]
@@ -71,6 +75,23 @@ impl Journal {
         }
         self.last = sum;
         Ok(())
+    }
+
+    /// Whether there is room for what a change would write down. An edit that begins on a full disk could not be written
+    /// down, nor what it starts say why it failed.
+    ///
+    /// # Errors
+    /// What keeps it from being written, and what to do.
+    pub fn room(paths: &Paths) -> Result<(), Diagnostic> {
+        let path = paths.state().join("room");
+        let written = File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM]));
+        let _ = fs::remove_file(&path);
+        written.map_err(|error| {
+            let error = error.to_string();
+            let error = error.split(" (os error").next().unwrap_or_default();
+            Diagnostic::new("no-room", format!("{} cannot be written: {error}", paths.shown(&paths.state())))
+                .help("make room on its disk, then `core apply`; until then edits wait, and what serves serves on")
+        })
     }
 
     /// What was written down last and is whole; a torn file is said, and the one before it taken.

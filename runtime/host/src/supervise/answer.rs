@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use core_engine::engine::{InstanceView, View, WaitingView, WhyStep as EngineStep};
 use core_engine::phase::EndReason;
 use core_engine::{InstanceId, Time};
-use core_manifest::ServiceName;
 use core_manifest::spec::Kind;
+use core_manifest::{Diagnostic, Problem, ServiceName};
 use core_shim::sys;
 
 use super::reading::Purpose;
@@ -56,6 +56,12 @@ impl Supervisor {
         }
     }
 
+    /// What could not be written down, as a problem.
+    fn unsaved(&self) -> Option<Problem> {
+        let message = format!("{}; a supervisor that took over now would know an older state", self.unsaved.as_ref()?);
+        Some(Diagnostic::new("unsaved", message).problem())
+    }
+
     fn status(&mut self, view: &View) -> Status {
         let usage = self.usage(view);
         let jobs = self.progress.jobs();
@@ -65,7 +71,7 @@ impl Supervisor {
             generation: view.generation,
             state: view.state,
             url: self.url(),
-            problems: view.problems.clone(),
+            problems: view.problems.iter().cloned().chain(self.unsaved()).collect(),
             instances: view
                 .instances
                 .iter()

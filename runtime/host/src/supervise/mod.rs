@@ -60,6 +60,8 @@ pub(crate) struct Supervisor {
     early: VecDeque<(Command, Cause, oneshot::Sender<u64>)>,
     /// What is to be said, once.
     announcements: Vec<String>,
+    /// Why the state could not be written down.
+    unsaved: Option<String>,
     /// Exit code of the stack, once it has ended.
     ended: Option<i32>,
     steps: watch::Sender<u64>,
@@ -102,6 +104,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         operations: 0,
         early: VecDeque::new(),
         announcements: Vec::new(),
+        unsaved: None,
         ended: None,
         history: history::Writer::new(&paths),
         journal,
@@ -158,7 +161,12 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Read(outcome) => supervisor.take_reading(*outcome),
             Input::Edited(fingerprint) => supervisor.edited(fingerprint),
             Input::Signal => supervisor.signalled(),
-            Input::Sweep => supervisor.sweep(),
+            Input::Sweep => {
+                supervisor.sweep();
+                if supervisor.unsaved.is_some() {
+                    supervisor.save();
+                }
+            }
             Input::KeeperGone => {
                 // Without a keeper nothing new can be started. Another one begins with another supervisor, which finds
                 // every shim where it is.
@@ -260,8 +268,10 @@ impl Supervisor {
     }
 
     fn save(&mut self) {
-        if let Err(error) = self.journal.write(&self.reading.profile(), self.engine.saved()) {
-            crate::say(&format!("state.json cannot be written: {error}"));
+        let written = self.journal.write(&self.reading.profile(), self.engine.saved());
+        self.unsaved = written.err().map(|error| format!("state.json cannot be written: {error}"));
+        if let Some(unsaved) = &self.unsaved {
+            crate::say(unsaved);
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Supervisor;
 use crate::compose;
 use crate::deps::{self, Progress};
+use crate::journal::Journal;
 use crate::launch::Launch;
 use crate::load::{self, Locator, Options, Stack, Wanted};
 use crate::logs::Retention;
@@ -191,7 +192,12 @@ impl Supervisor {
             let options = Options { busy: listening.ports(), ..options };
             // Before they are read: an edit meanwhile makes a difference to this.
             let fingerprint = Fingerprint::of(&paths.root);
-            let result = load::load(&paths, &options, &mut locator).map(Box::new);
+            let mut result = load::load(&paths, &options, &mut locator).map(Box::new);
+            if matches!(purpose, Purpose::Apply { .. })
+                && let Err(fault) = Journal::room(&paths)
+            {
+                result = Err(result.err().into_iter().flatten().chain([fault]).collect());
+            }
             let _ = outcomes.send(Outcome { purpose, result, locator, fingerprint, listening });
         });
     }
