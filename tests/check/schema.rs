@@ -17,6 +17,13 @@ fn the_schemas_are_fresh() {
     expect_fresh("stack", "manifests/schema/stack.schema.json");
 }
 
+#[test]
+fn the_table_of_fields_is_fresh() {
+    let text = fs::read_to_string(checkout().join("docs/ARCHITECTURE.md")).expect("the document");
+    let generated = Stack::new().ok(&["schema", "fields"]).out;
+    assert!(text.contains(generated.trim_end()), "the table is stale; `core schema fields` prints it:\n{generated}");
+}
+
 /// Fields of the API only ever get added: a change of this snapshot is a change of what others rely on.
 #[test]
 fn the_api_is_as_it_was() {

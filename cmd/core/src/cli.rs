@@ -339,7 +339,7 @@ pub(crate) struct NatsServerArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// `service`, `stack` or `api`.
+    /// `service`, `stack`, `api` or `fields`.
     #[arg(default_value = "service")]
     pub(crate) which: String,
 }

@@ -1,6 +1,7 @@
 //! What differs between two specs of one service, and what each difference asks for.
 //!
-//! Both specs are taken apart in full here. A new field does not compile until somebody has put it into a class.
+//! Both specs are taken apart in full here. A new field does not compile until somebody has put it into a class
+//! (`fields.rs`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,17 +10,8 @@ use core_manifest::ServiceSpec;
 use core_manifest::spec::BinaryRef;
 use serde::{Deserialize, Serialize};
 
-/// What a difference in a field asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Class {
-    /// Nothing: it is for people.
-    None,
-    /// Applied to what runs.
-    Refresh,
-    /// A new instance, by the service's strategy.
-    Replace,
-}
+use crate::fields::FIELDS;
+pub use crate::fields::{Class, table};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,78 +54,41 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         files,
         release,
     } = old;
-    let mut all = Vec::new();
-    let mut note = |field: &str, class, differs: bool, reason: String| {
-        if differs {
-            all.push(Difference { field: field.to_owned(), class, reason });
-        }
-    };
     let changed = |field: &str| format!("{field} changed");
-
-    note("kind", Class::Replace, *kind != new.kind, changed("kind"));
-    note("process.compose.description", Class::None, *description != new.description, changed("description"));
-    note("process.compose.namespace", Class::None, *namespace != new.namespace, changed("namespace"));
-    note("process.command", Class::Replace, *command != new.command, changed("command"));
-    note("process.args", Class::Replace, *args != new.args, changed("args"));
-    note("process.env", Class::Replace, *env != new.env, keys_changed("env", env, &new.env));
-    note("process.working_dir", Class::Replace, *working_dir != new.working_dir, changed("working_dir"));
-    note("process.shell", Class::Replace, *shell != new.shell, changed("shell"));
-    note(
-        "process.user, group, umask, limits, nice, oom_score_adj",
-        Class::Replace,
-        *identity != new.identity,
-        changed("user, group, umask or limits"),
-    );
-    note("process.compose.is_daemon", Class::Replace, *is_daemon != new.is_daemon, changed("is_daemon"));
-    // A process that was begun without the socket knows nothing of it.
-    note(
-        "process.compose.readiness_probe.notify, liveness_probe.notify",
-        Class::Replace,
-        (old.notifies(), old.watchdog()) != (new.notifies(), new.watchdog()),
-        changed("what it is to say of itself"),
-    );
-    note(
-        "process.compose.disabled",
-        Class::Refresh,
-        *disabled != new.disabled,
-        if new.disabled { "disabled now".into() } else { "no longer disabled".into() },
-    );
-    note(
-        "process.compose.replicas",
-        Class::Refresh,
-        *replicas != new.replicas,
-        format!("replicas: {replicas} → {}", new.replicas),
-    );
-    note(
-        "process.compose.depends_on",
-        Class::Refresh,
-        *depends_on != new.depends_on,
-        keys_changed("depends_on", depends_on, &new.depends_on),
-    );
-    note("process.compose.availability", Class::Refresh, *availability != new.availability, changed("restart policy"));
-    note(
-        "process.compose.success_exit_codes",
-        Class::Refresh,
-        *success_exit_codes != new.success_exit_codes,
-        changed("success_exit_codes"),
-    );
-    note(
-        "process.compose.readiness_probe, ready_log_line",
-        Class::Refresh,
-        *readiness != new.readiness,
-        changed("readiness probe"),
-    );
-    note("process.compose.liveness_probe", Class::Refresh, *liveness != new.liveness, changed("liveness probe"));
-    note("process.compose.shutdown", Class::Refresh, *shutdown != new.shutdown, changed("shutdown"));
-    note("process.compose.log_configuration", Class::Refresh, *log != new.log, changed("log limits"));
-    note("ports", Class::Replace, *ports != new.ports, keys_changed("port", ports, &new.ports));
-    note("route", Class::Refresh, *route != new.route, changed("route"));
-    note("update", Class::Refresh, *update != new.update, changed("update"));
-    let (differs, reason) = binaries_changed(binaries, &new.binaries);
-    note("binaries", Class::Replace, differs, reason);
-    note("generated files", Class::Replace, *files != new.files, changed("generated files"));
-    note("release", Class::Replace, *release != new.release, changed("release"));
-    all
+    let (other_binaries, binaries_reason) = binaries_changed(binaries, &new.binaries);
+    // In the order of `FIELDS`; one that is missing here or there does not compile.
+    let found: [(bool, String); FIELDS.len()] = [
+        (*description != new.description, changed("description")),
+        (*namespace != new.namespace, changed("namespace")),
+        (*disabled != new.disabled, if new.disabled { "disabled now" } else { "no longer disabled" }.to_owned()),
+        (*replicas != new.replicas, format!("replicas: {replicas} → {}", new.replicas)),
+        (*depends_on != new.depends_on, keys_changed("depends_on", depends_on, &new.depends_on)),
+        (*availability != new.availability, changed("restart policy")),
+        (*success_exit_codes != new.success_exit_codes, changed("success_exit_codes")),
+        (*readiness != new.readiness, changed("readiness probe")),
+        (*liveness != new.liveness, changed("liveness probe")),
+        (*shutdown != new.shutdown, changed("shutdown")),
+        (*log != new.log, changed("log limits")),
+        (*route != new.route, changed("route")),
+        (*update != new.update, changed("update")),
+        (*kind != new.kind, changed("kind")),
+        (*command != new.command, changed("command")),
+        (*args != new.args, changed("args")),
+        (*working_dir != new.working_dir, changed("working_dir")),
+        (*shell != new.shell, changed("shell")),
+        (*env != new.env, keys_changed("env", env, &new.env)),
+        (*identity != new.identity, changed("user, group, umask or limits")),
+        (*is_daemon != new.is_daemon, changed("is_daemon")),
+        ((old.notifies(), old.watchdog()) != (new.notifies(), new.watchdog()), changed("what it is to say of itself")),
+        (*ports != new.ports, keys_changed("port", ports, &new.ports)),
+        (other_binaries, binaries_reason),
+        (*files != new.files, changed("generated files")),
+        (*release != new.release, changed("release")),
+    ];
+    let differing = FIELDS.iter().zip(found).filter(|(_, (differs, _))| *differs);
+    differing
+        .map(|(field, (_, reason))| Difference { field: field.name.to_owned(), class: field.class, reason })
+        .collect()
 }
 
 /// Whether two specs run the same program, told other things at most: who asks one of them may be answered by the other.

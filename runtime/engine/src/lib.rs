@@ -17,6 +17,7 @@ pub mod driver;
 pub mod engine;
 pub mod event;
 pub mod exit;
+mod fields;
 pub mod ids;
 #[cfg(feature = "mutations")]
 pub mod mutation;

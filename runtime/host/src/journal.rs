@@ -82,15 +82,16 @@ impl Journal {
     ///
     /// # Errors
     /// What keeps it from being written, and what to do.
-    pub fn room(paths: &Paths) -> Result<(), Diagnostic> {
+    pub fn room(paths: &Paths) -> Result<(), Box<Diagnostic>> {
         let path = paths.state().join("room");
         let written = File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM]));
         let _ = fs::remove_file(&path);
         written.map_err(|error| {
             let error = error.to_string();
             let error = error.split(" (os error").next().unwrap_or_default();
-            Diagnostic::new("no-room", format!("{} cannot be written: {error}", paths.shown(&paths.state())))
-                .help("make room on its disk, then `core apply`; until then edits wait, and what serves serves on")
+            let message = format!("{} cannot be written: {error}", paths.shown(&paths.state()));
+            let help = "make room on its disk, then `core apply`; until then edits wait, and what serves serves on";
+            Box::new(Diagnostic::new("no-room", message).help(help))
         })
     }
 

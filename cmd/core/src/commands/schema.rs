@@ -12,8 +12,13 @@ pub(crate) fn run(args: &SchemaArgs) -> Exit {
         "service" => core_manifest::editor::schema(),
         "stack" => Shape::of::<StackManifest>().json().clone(),
         "api" => core_host::api::schema(),
+        // What an edit of each field does, for docs/ARCHITECTURE.md.
+        "fields" => {
+            render::line(core_engine::diff::table().trim_end());
+            return Exit::Ok;
+        }
         other => {
-            render::error(&format!("there is no schema `{other}`: service, stack, api"));
+            render::error(&format!("there is no schema `{other}`: service, stack, api, fields"));
             return Exit::Usage;
         }
     };

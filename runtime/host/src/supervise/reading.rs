@@ -196,7 +196,7 @@ impl Supervisor {
             if matches!(purpose, Purpose::Apply { .. })
                 && let Err(fault) = Journal::room(&paths)
             {
-                result = Err(result.err().into_iter().flatten().chain([fault]).collect());
+                result = Err(result.err().into_iter().flatten().chain([*fault]).collect());
             }
             let _ = outcomes.send(Outcome { purpose, result, locator, fingerprint, listening });
         });

@@ -1,0 +1,89 @@
+//! The fields of a manifest, and what a difference in each asks for. The table in docs/ARCHITECTURE.md is made of this.
+
+use serde::{Deserialize, Serialize};
+
+/// What a difference in a field asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Nothing: it is for people.
+    None,
+    /// Applied to what runs.
+    Refresh,
+    /// A new instance, by the service's strategy.
+    Replace,
+}
+
+/// A field.
+pub(crate) struct Field {
+    /// Where it stands in a manifest.
+    pub(crate) name: &'static str,
+    /// What a difference in it asks for.
+    pub(crate) class: Class,
+    /// What comes of it, in words.
+    effect: &'static str,
+}
+
+const fn field(name: &'static str, class: Class, effect: &'static str) -> Field {
+    Field { name, class, effect }
+}
+
+/// All that a spec is made of.
+pub(crate) const FIELDS: [Field; 26] = [
+    field("process.compose.description", Class::None, ""),
+    field("process.compose.namespace", Class::None, ""),
+    field("process.compose.disabled", Class::Refresh, "starts or stops it"),
+    field(
+        "process.compose.replicas",
+        Class::Refresh,
+        "starts or stops slots; above 8 with a route, the edge's file changes too",
+    ),
+    field("process.compose.depends_on", Class::Refresh, "counts at the next first start, and for the order of ends"),
+    field("process.compose.availability", Class::Refresh, "counts at the next end"),
+    field("process.compose.success_exit_codes", Class::Refresh, "counts at the next end"),
+    field("process.compose.readiness_probe, ready_log_line", Class::Refresh, "asked at once"),
+    field("process.compose.liveness_probe", Class::Refresh, "asked at once"),
+    field("process.compose.shutdown", Class::Refresh, "counts at the next stop"),
+    field("process.compose.log_configuration", Class::Refresh, "retention within a minute; segment size at once"),
+    field(
+        "route",
+        Class::Refresh,
+        "pointers follow at once; the edge's generated file changes, so the edge is replaced, by a swap",
+    ),
+    field("update", Class::Refresh, "counts for the next replacement"),
+    field("kind", Class::Replace, ""),
+    field("process.command", Class::Replace, ""),
+    field("process.args", Class::Replace, ""),
+    field("process.working_dir", Class::Replace, ""),
+    field("process.shell", Class::Replace, ""),
+    field(
+        "process.env; .env, the profile's env, is_dotenv_disabled",
+        Class::Replace,
+        "where the environment differs that comes of it",
+    ),
+    field("process.user, group, umask, limits, nice, oom_score_adj", Class::Replace, ""),
+    field("process.compose.is_daemon", Class::Replace, ""),
+    field(
+        "process.compose.readiness_probe.notify, liveness_probe.notify",
+        Class::Replace,
+        "a process that was begun without the socket knows nothing of it",
+    ),
+    field("ports", Class::Replace, "number, protocol, address, `hold`"),
+    field("binaries", Class::Replace, "where path or folder differ; what runs is kept until the new binary is there"),
+    field("generated files", Class::Replace, "those of a driver; `config` is a part of them"),
+    field("release", Class::Replace, "of an app that is built"),
+];
+
+/// The fields as a table in Markdown.
+pub fn table() -> String {
+    let mut text = String::from("| field | class | effect |\n|---|---|---|\n");
+    for Field { name, class, effect } in &FIELDS {
+        let class = match class {
+            Class::None => "none",
+            Class::Refresh => "refresh",
+            Class::Replace => "swap or restart",
+        };
+        text.push_str(&format!("| {name} | {class} | {effect} |\n"));
+    }
+    text
+}
