@@ -37,11 +37,15 @@ pub enum Mutation {
     StartUnheard,
     /// End what serves before what its successor needs was fetched.
     StopBeforeFetch,
+    /// Go on with a new version that the edge does not reach.
+    ForgetAstray,
+    /// Wait for ever for an answer about the pointers.
+    ForgetLostRoute,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -58,5 +62,7 @@ impl Mutation {
         Self::ForgetRollback,
         Self::StartUnheard,
         Self::StopBeforeFetch,
+        Self::ForgetAstray,
+        Self::ForgetLostRoute,
     ];
 }

@@ -22,6 +22,8 @@ const VERIFY: Duration = Duration::from_secs(5);
 /// In so many steps the new ones get all requests: a program that has just started is slow at first, and what it cannot
 /// answer at once waits in a queue.
 const STEPS: u32 = 15;
+/// When its answer counts as lost.
+const LOST: Duration = Duration::from_secs(30);
 /// Pause before it is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -44,12 +46,13 @@ impl Engine {
             }
             Stage::Switching { .. } if !has_route => Some(Stage::Observing { until: self.now + observe }),
             Stage::Switching { share } if self.is_written(name) => Some(match share {
-                Share::FIRST => Stage::Verifying { until: self.now + VERIFY, next: Some(self.now) },
+                Share::FIRST => Stage::Verifying { until: self.now + VERIFY, asked: false, next: self.now },
                 Share::ALL => Stage::Observing { until: self.now + observe },
                 _ => Stage::Ramping { share, until: self.now + step },
             }),
-            Stage::Verifying { until, next: Some(next) } if next <= self.now => Some(if self.ask_edge(name, born) {
-                Stage::Verifying { until, next: None }
+            // An answer that is lost says nothing: it is asked again.
+            Stage::Verifying { until, next, .. } if next <= self.now => Some(if self.ask_edge(name, born) {
+                Stage::Verifying { until, asked: true, next: self.now + LOST }
             } else {
                 // An edge that is down says nothing about the new ones, and has no requests for them.
                 Stage::Switching { share: Share::ALL }
@@ -102,13 +105,17 @@ impl Engine {
     /// What the edge answered: it reaches the new instances, or the old ones serve again.
     pub(super) fn verified(&mut self, name: &ServiceName, born: Generation, reach: &Reach) {
         let Some(service) = self.services.get(name).filter(|service| service.born == born) else { return };
-        let Some(Rollout { born: old, stage: Stage::Verifying { until, next: None }, .. }) = service.rollout else {
+        let Some(Rollout { born: old, stage: Stage::Verifying { until, asked: true, .. }, .. }) = service.rollout
+        else {
             return;
         };
         let step = step_of(service);
+        let reach = if mutated!(self, ForgetAstray) { &Reach::Reached } else { reach };
         let stage = match reach {
             Reach::Reached if !step.is_zero() => Stage::Ramping { share: Share::FIRST, until: self.now + step },
-            Reach::Astray(_) if self.now < until => Stage::Verifying { until, next: Some(self.now + ASK_AGAIN) },
+            Reach::Astray(_) if self.now < until => {
+                Stage::Verifying { until, asked: false, next: self.now + ASK_AGAIN }
+            }
             Reach::Astray(message) if self.any_ready(name, old) => {
                 return self.put_back(name, format!("the edge does not reach {name}@{born}: {message}"));
             }

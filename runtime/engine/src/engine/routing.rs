@@ -18,6 +18,8 @@ use crate::time::Time;
 
 /// Pause before a table that could not be written is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// When the answer of a host that was told to write one counts as lost. It takes microseconds.
+const LOST: Duration = Duration::from_secs(10);
 
 /// The pointers of one service.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +29,8 @@ pub(super) struct Routing {
     told: Option<Vec<Target>>,
     /// What is known to be written. `None`: anything may be.
     written: Option<Vec<Target>>,
-    /// The host has not answered yet.
-    outstanding: bool,
+    /// The host has not answered yet; when that counts as no answer at all.
+    outstanding: Option<Time>,
     /// When to try again.
     retry_at: Option<Time>,
     /// Why the last attempt failed.
@@ -37,7 +39,16 @@ pub(super) struct Routing {
 
 impl Routing {
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.retry_at
+        self.retry_at.or(self.outstanding)
+    }
+
+    /// What is written now is anybody's guess; what should be is asked anew.
+    fn failed(&mut self, message: String, now: Time) {
+        self.told = None;
+        self.written = None;
+        self.outstanding = None;
+        self.retry_at = Some(now + TRY_AGAIN);
+        self.failure = Some(message);
     }
 }
 
@@ -56,7 +67,7 @@ impl Engine {
     /// Whether what is written is exactly what should be.
     pub(super) fn is_written(&self, service: &ServiceName) -> bool {
         self.routings.get(service).is_none_or(|routing| {
-            let is_settled = !routing.outstanding && routing.retry_at.is_none();
+            let is_settled = routing.outstanding.is_none() && routing.retry_at.is_none();
             is_settled && routing.written.is_some() && routing.written == self.wanted_table(service)
         })
     }
@@ -71,20 +82,27 @@ impl Engine {
         let Some(replicas) = self.route_spec(name) else {
             if self.instances_of(name).next().is_none() {
                 self.routings.remove(name);
+            } else if let Some(routing) = self.routings.get_mut(name) {
+                // Nothing is wanted of the edge any more, so nothing is waited for.
+                (routing.outstanding, routing.retry_at) = (None, None);
             }
             return;
         };
         let wanted = self.wanted_table(name);
         let now = self.now;
+        let waits = mutated!(self, ForgetLostRoute);
         let routing = self.routings.entry(name.clone()).or_default();
-        if routing.outstanding || routing.retry_at.is_some_and(|at| at > now) {
+        if routing.outstanding.is_some_and(|by| by <= now) {
+            routing.failed("no answer".into(), now);
+        }
+        if routing.outstanding.is_some() || routing.retry_at.is_some_and(|at| at > now) {
             return;
         }
         routing.retry_at = None;
         let Some(wanted) = wanted.filter(|wanted| routing.told.as_ref() != Some(wanted)) else { return };
         routing.version += 1;
         routing.told = Some(wanted.clone());
-        routing.outstanding = true;
+        routing.outstanding = Some(now + if waits { LOST * 10_000 } else { LOST });
         self.actions.push(Action::Route(RouteTable {
             service: name.clone(),
             version: routing.version,
@@ -146,23 +164,17 @@ impl Engine {
         let now = self.now;
         let forgets = mutated!(self, ForgetFailedRoute);
         let Some(routing) = self.routings.get_mut(name) else { return };
-        if routing.version != version || !routing.outstanding {
+        if routing.version != version || routing.outstanding.is_none() {
             return;
         }
-        routing.outstanding = false;
+        routing.outstanding = None;
         match result {
             Ok(()) => {
                 routing.written.clone_from(&routing.told);
                 routing.failure = None;
             }
             Err(_) if forgets => routing.written.clone_from(&routing.told),
-            Err(message) => {
-                // What is written now is anybody's guess; what should be is asked anew.
-                routing.told = None;
-                routing.written = None;
-                routing.retry_at = Some(now + TRY_AGAIN);
-                routing.failure = Some(message.clone());
-            }
+            Err(message) => routing.failed(message.clone(), now),
         }
         self.changed.insert(name.clone());
     }

@@ -62,8 +62,10 @@ pub(super) enum Stage {
     Verifying {
         /// Until then.
         until: Time,
-        /// When to ask; `None`: the answer is outstanding.
-        next: Option<Time>,
+        /// It was asked.
+        asked: bool,
+        /// When to ask; or, once it was asked, when its answer counts as lost.
+        next: Time,
     },
     /// So many pointers name new ones, which get used to it.
     Ramping {
@@ -98,8 +100,9 @@ impl Stage {
     /// When it is to be looked at again.
     pub(super) fn deadline(self) -> Option<Time> {
         match self {
-            Self::Ramping { until, .. } | Self::Observing { until } => Some(until),
-            Self::Verifying { next, .. } => next,
+            Self::Ramping { until, .. } | Self::Observing { until } | Self::Verifying { next: until, .. } => {
+                Some(until)
+            }
             Self::Fetching | Self::Bringing | Self::Switching { .. } => None,
         }
     }

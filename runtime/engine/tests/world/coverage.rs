@@ -45,7 +45,7 @@ pub(crate) const EVENTS: [&str; 32] = [
 const COLUMNS: usize = PhaseName::ALL.len();
 
 /// What a history is made of. Of everything but services and edits, a fault each.
-pub(crate) const PARTS: [&str; 18] = [
+pub(crate) const PARTS: [&str; 20] = [
     "services",
     "edits",
     "a broken manifest",
@@ -64,9 +64,11 @@ pub(crate) const PARTS: [&str; 18] = [
     "a request to end is ignored",
     "a kill misses",
     "the edge's pointers fail",
+    "what comes of the pointers is lost",
+    "what the edge reaches is lost",
 ];
 /// How many of each there are in a history on average, at least.
-const AT_LEAST: [u64; PARTS.len()] = [4, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+const AT_LEAST: [u64; PARTS.len()] = [4, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
 
 #[derive(Clone)]
 pub(crate) struct Coverage {

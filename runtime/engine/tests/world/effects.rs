@@ -7,6 +7,7 @@ use core_engine::action::{Action, Scope, StartOrder};
 use core_engine::event::{Event, Life, ProbeKind, Reach};
 use core_engine::exit::{Exit, Failure};
 
+use super::LOST;
 use super::{Later, World, tree};
 
 impl World {
@@ -76,7 +77,11 @@ impl World {
                     (true, true) => Reach::Astray("connection refused".to_owned()),
                     (true, false) => Reach::Reached,
                 };
-                self.tell_after(pause, Event::Verified { service: asked.service, born: asked.born, reach });
+                if self.fault("what the edge reaches is lost", 3) {
+                    self.missed_by = self.now + pause + LOST;
+                } else {
+                    self.tell_after(pause, Event::Verified { service: asked.service, born: asked.born, reach });
+                }
             }
             // For people alone.
             Action::Record(_) | Action::Yield { .. } => {}

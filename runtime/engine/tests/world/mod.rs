@@ -50,6 +50,9 @@ enum Later {
     Write(u64, ServiceName, u64, Vec<Target>),
 }
 
+/// The longest that the engine waits for an answer that is lost.
+pub(crate) const LOST: Duration = Duration::from_secs(31);
+
 pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) rng: Rng,
@@ -79,6 +82,8 @@ pub(crate) struct World {
     present: BTreeSet<String>,
     exited: bool,
     acts: u32,
+    /// When the engine has noticed the last answer that was lost.
+    pub(crate) missed_by: Time,
 }
 
 impl World {
@@ -89,6 +94,7 @@ impl World {
             seed,
             rng,
             now: Time(1_000_000),
+            missed_by: Time(0),
             engine: Engine::new(seed),
             chaos: true,
             topology,
@@ -301,7 +307,13 @@ impl World {
             // A supervisor that died writes nothing any more.
             Later::Write(life, ..) if life != self.life => Ok(()),
             Later::Write(_, service, version, targets) => {
-                if self.fault("the edge's pointers fail", 20) {
+                if self.fault("what comes of the pointers is lost", 3) {
+                    self.missed_by = self.now + LOST;
+                    // They may be written or not.
+                    if self.rng.percent(50) {
+                        self.routes.insert(service, targets);
+                    }
+                } else if self.fault("the edge's pointers fail", 20) {
                     self.tell_after(Duration::ZERO, Event::Routed { service, version, result: Err("no space".into()) });
                 } else {
                     self.routes.insert(service.clone(), targets);

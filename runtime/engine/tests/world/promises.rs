@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use core_engine::action::{Action, RouteTable, StartOrder};
-use core_engine::event::{Command, Event, Life, Loaded, ProbeKind};
+use core_engine::action::{Action, RouteTable, StartOrder, Target};
+use core_engine::event::{Command, Event, Life, Loaded, ProbeKind, Reach};
 use core_engine::exit::Exit;
 use core_engine::phase::PhaseName;
 use core_engine::plan::Change;
-use core_engine::{InstanceId, InvocationId, Time};
+use core_engine::{Generation, InstanceId, InvocationId, Time};
 use core_manifest::spec::{Condition, Kind, Restart, Strategy};
 use core_manifest::{ServiceName, ServiceSpec};
 
@@ -32,6 +32,8 @@ pub(crate) struct Promises {
     /// Invocations that were asked to end.
     asked_to_end: BTreeSet<InvocationId>,
     draining_since: BTreeMap<InstanceId, Time>,
+    /// New versions that the edge did not reach when it was last asked.
+    astray: BTreeSet<(ServiceName, Generation)>,
     killing: bool,
     /// The manifests were read, or found broken, in this life of the engine.
     heard: bool,
@@ -47,6 +49,7 @@ impl Promises {
     /// A new supervisor has a new patience: what it drains it drains from now on.
     pub(crate) fn supervisor_is_new(&mut self) {
         self.draining_since.clear();
+        self.astray.clear();
     }
 
     /// Takes note of what the engine is about to be told.
@@ -78,6 +81,14 @@ impl Promises {
                 for one in found {
                     let invocation = InvocationId { instance: one.instance.clone(), number: one.invocation };
                     self.found(&invocation, &one.life, world.now);
+                }
+            }
+            Event::Verified { service, born, reach } => {
+                let version = (service.clone(), *born);
+                if matches!(reach, Reach::Astray(_)) {
+                    self.astray.insert(version);
+                } else {
+                    self.astray.remove(&version);
                 }
             }
             Event::Loaded(loaded) => {
@@ -386,6 +397,30 @@ impl Promises {
             .is_some_and(|all| all.iter().any(|target| world.engine.phase(&target.instance) == Some(PhaseName::Ready)));
         if !any_ready && others_ready && !self.touched.contains(&table.service) {
             return Err(format!("the edge is sent away from every ready instance of {}", table.service));
+        }
+        self.check_share(world, table)
+    }
+
+    /// Promise 9: what the edge does not reach gets no more of the requests, as long as what served before is there, and
+    /// an edge.
+    fn check_share(&self, world: &World, table: &RouteTable) -> Result<(), String> {
+        let Some(before) = world.routes.get(&table.service) else { return Ok(()) };
+        let is_edge = |id: &InstanceId| world.engine.spec(id).is_some_and(|spec| spec.kind == Kind::Caddy);
+        if !world.engine.instances().any(|(id, phase, _)| phase == PhaseName::Ready && is_edge(id)) {
+            return Ok(());
+        }
+        let of = |generation: Generation, targets: &[Target]| {
+            let new = targets.iter().filter(|target| target.instance.generation == generation).count();
+            (new, targets.len().max(1))
+        };
+        for (_, born) in self.astray.iter().filter(|(service, _)| *service == table.service) {
+            let ((now, all), (then, all_then)) = (of(*born, &table.targets), of(*born, before));
+            let serves = before.iter().any(|target| {
+                target.instance.generation < *born && world.engine.phase(&target.instance) == Some(PhaseName::Ready)
+            });
+            if serves && now * all_then > then * all && then > 0 {
+                return Err(format!("the edge gets more of {}@{born}, which it does not reach", table.service));
+            }
         }
         Ok(())
     }

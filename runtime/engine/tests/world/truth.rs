@@ -13,6 +13,9 @@ use super::stack::is_one_shot;
 impl World {
     /// After chaos: everything wanted runs, once, and nothing else does.
     pub(crate) fn check_calm(&self) -> Result<(), String> {
+        if self.now < self.missed_by {
+            return Err("an answer is waited for that was lost".into());
+        }
         let mut slots = BTreeSet::new();
         for (id, phase, _) in self.engine.instances() {
             if !slots.insert(id.slot.clone()) {
