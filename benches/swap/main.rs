@@ -7,7 +7,7 @@
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `ROWS=swap,scale` | all | names of rows: swap, saturation, scale, edge, routes, kill, kill-edge, pm2, many |
+//! | `ROWS=swap,scale` | all | names of rows: swap, saturation, open, scale, edge, routes, kill, kill-edge, pm2, many |
 //! | `ROUNDS=n` | 5 | rounds of swap, edits of many |
 //! | `SWAPS=n` | 20 | swaps in a round, or under saturation |
 //! | `SHOW=1` | | tells the course of the windows |
@@ -22,6 +22,7 @@ mod fixture;
 
 mod figures;
 mod many;
+mod open;
 mod place;
 mod pm2;
 mod routes;

@@ -9,6 +9,7 @@ use crate::common::load::{Load, Outcome, Shape};
 use crate::common::proc;
 use crate::figures::{Figures, Window};
 use crate::many;
+use crate::open;
 use crate::place::{Place, rest};
 use crate::pm2;
 use crate::routes;
@@ -18,9 +19,10 @@ use crate::settings::Settings;
 type Row = fn(&Settings, &Place, &mut Figures);
 
 /// All rows, with the names by which they may be asked for.
-pub(crate) const ALL: [(&str, Row); 9] = [
+pub(crate) const ALL: [(&str, Row); 10] = [
     ("swap", swap),
     ("saturation", saturation),
+    ("open", open::take),
     ("scale", scale),
     ("edge", edge),
     ("routes", routes::take),

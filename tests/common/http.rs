@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::PATIENCE;
 
@@ -33,4 +35,25 @@ pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
     Some((status, body))
+}
+
+/// Sends a request with its body in parts, a tenth of a second apart, and reads all of the answer.
+pub(crate) fn slowly(address: &str, head: String, parts: Vec<Vec<u8>>) -> JoinHandle<String> {
+    let mut stream = TcpStream::connect(address).expect("the edge");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream.write_all(head.as_bytes()).expect("sent");
+    std::thread::spawn(move || {
+        let is_socket = head.contains("Upgrade");
+        for part in parts {
+            // Being slow is what is asked for here.
+            std::thread::sleep(Duration::from_millis(100));
+            stream.write_all(&part).expect("sent");
+        }
+        if is_socket {
+            stream.shutdown(std::net::Shutdown::Write).expect("the end");
+        }
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the answer");
+        String::from_utf8_lossy(&answer).into_owned()
+    })
 }

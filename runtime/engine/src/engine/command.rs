@@ -8,6 +8,7 @@ use core_manifest::ServiceName;
 use super::operation::{Goal, Operation};
 use super::service::Operator;
 use super::{Basis, Down, Engine};
+use crate::action::pointers;
 use crate::event::Command;
 use crate::ids::InstanceId;
 use crate::phase::{EndReason, Phase};
@@ -153,6 +154,13 @@ impl Engine {
         }
         if replicas == 0 {
             return Operation::failed(format!("{name} cannot have 0 replicas; to stop it: core stop {name}"));
+        }
+        // The edge's file, which is made of the manifest, knows so many places.
+        let places = pointers(service.spec.replicas);
+        if service.spec.route.is_some() && replicas > places {
+            return Operation::failed(format!(
+                "the edge knows {places} places for {name}; for {replicas}, set `replicas` in its manifest"
+            ));
         }
         let before = service.replicas();
         service.scale = (replicas != service.spec.replicas).then_some(replicas);
