@@ -299,8 +299,6 @@ pub(crate) enum NatsClusterStep {
     /// Take up the streams that a server had stored before it was one of a cluster
     Join {
         #[arg(long)]
-        name: String,
-        #[arg(long)]
         client: String,
         #[arg(long)]
         monitor: String,

@@ -53,6 +53,8 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         binaries,
         files,
         release,
+        // It is in the generated files.
+        store: _,
     } = old;
     let changed = |field: &str| format!("{field} changed");
     let (other_binaries, binaries_reason) = binaries_changed(binaries, &new.binaries);

@@ -16,12 +16,15 @@ pub(crate) const PID: &str = "nats.pid";
 pub const SYSTEM_USER: &str = "core";
 /// Environment variable with its password.
 pub const SYSTEM_PASSWORD: &str = "NATS_SYSTEM_PASSWORD";
-/// The most servers a hub may have.
-const MOST: u32 = 16;
+/// The most servers a hub may have, which `config.rs` of the manifest says too.
+const MOST: u32 = 3;
+
+/// What the tags of the first so many servers of a hub begin with.
+pub(crate) const FIRST: &str = "first-";
 
 /// The tag of the first so many servers of a hub.
 pub(crate) fn tag_of_first(count: u32) -> String {
-    format!("first-{count}")
+    format!("{FIRST}{count}")
 }
 
 /// Folder of a server's streams.
@@ -214,7 +217,7 @@ mod tests {
         leafnodes {
           listen: "127.0.0.1:${port.leafnodes}"
         }
-        server_tags: ["first-3", "first-4", "first-5", "first-6", "first-7", "first-8", "first-9", "first-10", "first-11", "first-12", "first-13", "first-14", "first-15", "first-16"]
+        server_tags: ["first-3"]
         cluster {
           name: "iad"
           listen: "127.0.0.1:${port.cluster}"

@@ -16,7 +16,7 @@ use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, ServiceSpec, Template};
 
 pub use conf::{SYSTEM_PASSWORD, SYSTEM_USER};
-pub use members::{Fault, Member, Role, members};
+pub use members::{Fault, Member, Role, join_of, members};
 
 /// Name of the configuration in the run folder.
 pub const CONFIG: &str = "nats.conf";
@@ -24,6 +24,8 @@ pub const CONFIG: &str = "nats.conf";
 /// The password of the system account of a hub; core itself is its only user.
 pub const SECRET: SecretRequest = SecretRequest { variable: SYSTEM_PASSWORD, file: "nats-system", announcement: None };
 
+/// How long a server may take to end that has lame duck times of 30 and 2 s.
+const LAME_DUCK: Duration = Duration::from_secs(45);
 /// How long a server may take to hand over its streams before it ends.
 const LEAVING: Duration = Duration::from_secs(120);
 
@@ -34,6 +36,7 @@ const LEAVING: Duration = Duration::from_secs(120);
 pub fn expand(mut spec: ServiceSpec, member: Option<&Member>, password: &str, around: Surroundings<'_>) -> Expansion {
     let contents = conf::write(&spec, member, around).map_err(|port| missing(&spec.name, port))?;
     spec.files.push(GeneratedFile { path: Template::literal(CONFIG), contents });
+    spec.store = Some(conf::store(&spec, member, around));
     let Some(member) = member else { return Ok(vec![spec]) };
     if spec.replicas > 1 {
         let message = format!("`{}` is hub-spoke, so it has no replicas", member.manifest);
@@ -42,6 +45,7 @@ pub fn expand(mut spec: ServiceSpec, member: Option<&Member>, password: &str, ar
     }
     let Role::Hub { number, clustered } = member.role else {
         spec.shutdown.command = Some(leave(&spec, member, None, around));
+        spec.shutdown.timeout = spec.shutdown.timeout.max(LAME_DUCK);
         return Ok(vec![spec]);
     };
     if !clustered {
@@ -72,10 +76,9 @@ fn join(
     store: &str,
     around: Surroundings<'_>,
 ) -> Result<ServiceSpec, String> {
-    let mut spec = ServiceSpec::bare(ServiceName::made(&format!("{}-join", member.manifest))?, around.core);
+    let mut spec = ServiceSpec::bare(members::join_of(&member.manifest)?, around.core);
     spec.description = Some("Takes up the streams that were stored before there was a cluster".into());
-    let name = member.name.as_str();
-    let args = ["nats-cluster", "join", "--name", name, "--client", client, "--monitor", monitor, "--store", store];
+    let args = ["nats-cluster", "join", "--client", client, "--monitor", monitor, "--store", store];
     spec.args = args.into_iter().map(Template::literal).collect();
     spec.depends_on = [(member.name.clone(), Condition::ProcessStarted)].into();
     spec.availability.restart = Restart::OnFailure;

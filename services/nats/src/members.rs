@@ -50,6 +50,11 @@ impl Member {
         matches!(self.role, Role::Hub { number: 1, .. })
     }
 
+    /// Whether it is one of the hub.
+    pub fn is_of_hub(&self) -> bool {
+        matches!(self.role, Role::Hub { .. })
+    }
+
     /// Whether it is one of a cluster.
     pub fn is_clustered(&self) -> bool {
         matches!(self.role, Role::Hub { clustered: true, .. })
@@ -69,6 +74,14 @@ impl Member {
 pub(crate) const CLUSTER: &str = "cluster";
 /// Port of a hub's server where servers of other regions connect.
 pub(crate) const LEAFNODES: &str = "leafnodes";
+
+/// The service that has the first server of a cluster go on with what it had stored.
+///
+/// # Errors
+/// When that is no name.
+pub fn join_of(manifest: &ServiceName) -> Result<ServiceName, String> {
+    ServiceName::made(&format!("{manifest}-join"))
+}
 
 /// A server of the hub, by its number.
 pub(crate) fn hub(manifest: &ServiceName, number: u32) -> Result<ServiceName, String> {

@@ -12,7 +12,7 @@
 
 use serde_json::{Value, json};
 
-use crate::conf::tag_of_first;
+use crate::conf::{FIRST, tag_of_first};
 
 /// A request of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +46,6 @@ pub enum Answer {
     },
 }
 
-/// A stream of another configuration has the name.
-pub const NAME_IN_USE: u64 = 10_058;
 /// The server is not one of the cluster, or no longer.
 pub const NO_MEMBER: u64 = 10_044;
 /// The stream is not there.
@@ -131,11 +129,6 @@ impl Stored {
     pub fn info(&self) -> Request {
         info(&self.name)
     }
-
-    /// Deletes what the cluster has under its name.
-    pub fn delete(&self) -> Request {
-        Request::new(format!("STREAM.DELETE.{}", self.name), &Value::Null)
-    }
 }
 
 /// Asks how a stream is.
@@ -200,15 +193,21 @@ pub fn next(info: &Value, as_found: &Value, staying: Staying<'_>) -> Step {
         config["placement"] = json!({"tags": tags});
         return update(config);
     }
-    if config["placement"]["tags"] == tags && as_found["placement"]["tags"] != tags {
+    if config["placement"]["tags"] == tags {
         let mut config = config.clone();
-        match as_found.get("placement") {
+        // A place that an attempt before this one has asked for is nobody's wish.
+        match as_found.get("placement").filter(|placement| !is_of_first(placement)) {
             Some(placement) => config["placement"] = placement.clone(),
             None => config.as_object_mut().map(|config| config.remove("placement")).map_or((), drop),
         }
         return update(config);
     }
     Step::Done
+}
+
+fn is_of_first(placement: &Value) -> bool {
+    let mut tags = placement["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    tags.any(|tag| tag.starts_with(FIRST))
 }
 
 fn name_of(config: &Value) -> &str {
@@ -265,6 +264,12 @@ mod tests {
     }
 
     #[test]
+    fn a_place_of_an_attempt_that_was_cut_short_is_nobodys_wish() {
+        let found = info(1, &["1"], &["first-1"]);
+        assert_eq!(asked(next(&found, &found["config"], ONE_STAYS)).get("placement"), None);
+    }
+
+    #[test]
     fn a_place_that_nobody_had_asked_for_is_taken_away() {
         let found = info(1, &["2"], &[]);
         let moved = info(1, &["1"], &["first-1"]);
@@ -304,7 +309,7 @@ mod tests {
         };
         assert_eq!(judge(&error(503, 10_008)), Answer::Later("x".into()));
         assert_eq!(judge(&error(400, 10_226)), Answer::Later("x".into()));
-        assert_eq!(judge(&error(400, NAME_IN_USE)), Answer::Bad { code: NAME_IN_USE, message: "x".into() });
+        assert_eq!(judge(&error(404, NO_STREAM)), Answer::Bad { code: NO_STREAM, message: "x".into() });
         assert_eq!(judge("{}"), Answer::Good(json!({})));
     }
 }

@@ -8,8 +8,8 @@ use crate::render;
 
 pub(crate) async fn run(args: NatsClusterArgs) -> Exit {
     match args.step {
-        NatsClusterStep::Join { name, client, monitor, store } => {
-            match nats::join(&Joining { name, client, monitor, store }).await {
+        NatsClusterStep::Join { client, monitor, store } => {
+            match nats::join(&Joining { client, monitor, store }).await {
                 Ok(names) if names.is_empty() => done("nothing to take up"),
                 Ok(names) => done(&format!("taken up: {}", names.join(", "))),
                 Err(message) => failed(&message),

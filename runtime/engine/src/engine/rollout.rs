@@ -244,9 +244,13 @@ impl Engine {
         let swaps = spec.update.strategy != core_manifest::spec::Strategy::Restart;
         let Some(service) = self.services.get(name) else { return };
         let (old_spec, old_born) = (service.spec.clone(), service.born);
-        // What serves now: what was switched to, or what an unfinished swap left in place.
+        // What serves now: what was switched to, or what an unfinished swap left in place. What the edge was not yet seen
+        // to reach counts only when there is nothing else.
+        let stays = |rollout: &Rollout| {
+            !rollout.stage.is_switched() || !rollout.stage.is_verified() && self.any_ready(name, rollout.born)
+        };
         let (serving_spec, serving_born) = match &service.rollout {
-            Some(rollout) if !rollout.stage.is_switched() => (rollout.spec.clone(), rollout.born),
+            Some(rollout) if stays(rollout) => (rollout.spec.clone(), rollout.born),
             _ => (old_spec, old_born),
         };
         let rollout = if swaps {

@@ -84,7 +84,7 @@ impl Engine {
                 self.routings.remove(name);
             } else if let Some(routing) = self.routings.get_mut(name) {
                 // Nothing is wanted of the edge any more, so nothing is waited for.
-                (routing.outstanding, routing.retry_at) = (None, None);
+                (routing.outstanding, routing.retry_at, routing.told) = (None, None, None);
             }
             return;
         };

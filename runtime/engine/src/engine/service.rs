@@ -87,6 +87,11 @@ impl Stage {
         !matches!(self, Self::Fetching | Self::Bringing)
     }
 
+    /// Whether the edge has said that it reaches the new instances, or had nothing to say of them.
+    pub(super) fn is_verified(self) -> bool {
+        self.is_switched() && !matches!(self, Self::Verifying { .. } | Self::Switching { share: Share::FIRST })
+    }
+
     /// What the new instances get of the requests.
     pub(super) fn share(self) -> Share {
         match self {

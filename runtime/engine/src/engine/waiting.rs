@@ -39,6 +39,13 @@ pub enum WaitingOn {
         /// Who has it.
         holder: InstanceId,
     },
+    /// An instance of another service that is in its folder.
+    Store {
+        /// The folder.
+        folder: String,
+        /// Who is in it.
+        holder: InstanceId,
+    },
     /// It is to end, after this one has.
     EndOf(InstanceId),
     /// A new shim, in the place of one that died.
@@ -67,6 +74,7 @@ impl Engine {
         all.extend(self.missing_binaries(instance));
         all.extend(self.old_instance(instance).map(WaitingOn::OldInstance));
         all.extend(self.taken_port(instance));
+        all.extend(self.taken_store(instance));
         if instance.shim == Shim::Lost {
             all.push(WaitingOn::Shim);
         }
@@ -138,6 +146,18 @@ impl Engine {
                 port.map(|port| WaitingOn::Port { port, holder: other.id.clone() })
             },
         )
+    }
+
+    /// A folder of its own that another service's instance is still in, because one takes the place of the other.
+    fn taken_store(&self, instance: &Instance) -> Option<WaitingOn> {
+        let folder = instance.spec.store.clone()?;
+        let is_in_it = |other: &&Instance| {
+            other.id.service() != instance.id.service()
+                && other.phase.is_live()
+                && other.spec.store.as_ref() == Some(&folder)
+        };
+        let holder = self.instances.values().find(is_in_it)?.id.clone();
+        Some(WaitingOn::Store { folder, holder })
     }
 
     fn holds(&self, name: &ServiceName, condition: Condition) -> Holds {
@@ -216,7 +236,10 @@ impl WaitingOn {
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
             Self::Dependency { service, .. } => Some(service),
-            Self::OldInstance(id) | Self::EndOf(id) | Self::Port { holder: id, .. } => Some(id.service()),
+            Self::OldInstance(id)
+            | Self::EndOf(id)
+            | Self::Port { holder: id, .. }
+            | Self::Store { holder: id, .. } => Some(id.service()),
             Self::Binary { .. } | Self::Shim | Self::Manifests => None,
         }
     }
@@ -229,6 +252,7 @@ impl WaitingOn {
             Self::Binary { failed: Some(_), .. } => "binary_failed",
             Self::OldInstance(_) => "old_instance",
             Self::Port { .. } => "port",
+            Self::Store { .. } => "store",
             Self::EndOf(_) => "end_of",
             Self::Shim => "shim",
             Self::Manifests => "manifests",
@@ -246,6 +270,7 @@ impl WaitingOn {
             Self::Binary { folder, failed: Some(why) } => format!(".dep/{folder} could not be had: {why}"),
             Self::OldInstance(id) => format!("waits until {id} has ended"),
             Self::Port { port, holder } => format!("waits until {holder} lets go of port {port}"),
+            Self::Store { folder, holder } => format!("waits until {holder} is out of {folder}"),
             Self::EndOf(id) => format!("ends after {id}"),
             Self::Shim => "waits for a new shim in the place of one that died".into(),
             Self::Manifests => "waits for the manifests".into(),

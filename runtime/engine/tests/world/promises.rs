@@ -8,7 +8,7 @@ use core_engine::exit::Exit;
 use core_engine::phase::PhaseName;
 use core_engine::plan::Change;
 use core_engine::{Generation, InstanceId, InvocationId, Time};
-use core_manifest::spec::{Condition, Kind, Restart, Strategy};
+use core_manifest::spec::{Check, Condition, Kind, Restart, Strategy};
 use core_manifest::{ServiceName, ServiceSpec};
 
 use super::World;
@@ -162,6 +162,9 @@ impl Promises {
 
     /// Checks what the engine made of an event.
     pub(crate) fn after(&mut self, world: &World, event: &Event, actions: &[Action]) -> Result<(), String> {
+        if !self.astray.is_empty() {
+            self.forget_astray(world);
+        }
         for action in actions {
             match action {
                 Action::Start(order) => self.check_start(world, order)?,
@@ -325,7 +328,12 @@ impl Promises {
             || self.draining_since.contains_key(id);
         let newest = world.engine.instances().filter(|(other, ..)| other.service() == name).map(|(other, ..)| other);
         let newest = newest.max_by_key(|other| other.generation)?;
-        if other_reason || newest.generation == id.generation {
+        // One between the two was reason enough, and what it needed was there.
+        let is_between = |other: &InstanceId| {
+            other.service() == name && id.generation < other.generation && other.generation < newest.generation
+        };
+        let was_condemned = world.engine.instances().any(|(other, ..)| is_between(other));
+        if other_reason || was_condemned || newest.generation == id.generation {
             return None;
         }
         let folders = world.engine.spec(newest)?.binaries.values().filter_map(|binary| binary.folder.clone());
@@ -401,14 +409,20 @@ impl Promises {
         self.check_share(world, table)
     }
 
-    /// Promise 9: what the edge does not reach gets no more of the requests, as long as what served before is there, and
-    /// an edge.
+    /// An edge that is down, or is not to be asked, says nothing; and what was decided then stays decided.
+    fn forget_astray(&mut self, world: &World) {
+        let is_edge = |id: &InstanceId| world.engine.spec(id).is_some_and(|spec| spec.kind == Kind::Caddy);
+        let may_be_asked = |service: &ServiceName| {
+            let probe = world.topology.services.get(service).and_then(|spec| spec.readiness.as_ref());
+            probe.is_some_and(|probe| matches!(probe.check, Check::Http { .. }))
+        };
+        let is_there = world.engine.instances().any(|(id, phase, _)| phase == PhaseName::Ready && is_edge(id));
+        self.astray.retain(|(service, _)| is_there && may_be_asked(service));
+    }
+
+    /// Promise 9: what the edge does not reach gets no more of the requests, as long as what served before is there.
     fn check_share(&self, world: &World, table: &RouteTable) -> Result<(), String> {
         let Some(before) = world.routes.get(&table.service) else { return Ok(()) };
-        let is_edge = |id: &InstanceId| world.engine.spec(id).is_some_and(|spec| spec.kind == Kind::Caddy);
-        if !world.engine.instances().any(|(id, phase, _)| phase == PhaseName::Ready && is_edge(id)) {
-            return Ok(());
-        }
         let of = |generation: Generation, targets: &[Target]| {
             let new = targets.iter().filter(|target| target.instance.generation == generation).count();
             (new, targets.len().max(1))

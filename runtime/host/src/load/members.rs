@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use core_manifest::manifest::Config;
 use core_manifest::placeholder::Scope;
 use core_manifest::schema::Shape;
+use core_manifest::spec::Condition;
 use core_manifest::tree::{Key, Node, Value};
 use core_manifest::{Diagnostic, Manifest, ServiceName, ServiceSpec};
 use core_nats::Member;
@@ -18,8 +19,9 @@ impl Drafts {
         let names: Vec<ServiceName> = self.services.keys().cloned().collect();
         for name in names {
             let Some((at, all)) = self.members_of(&name, sources, &env, out) else { continue };
-            if let Some(clash) = all.iter().find(|member| self.services.contains_key(&member.name)) {
-                let message = format!("`{name}` has a server `{}`, and there is a service of that name", clash.name);
+            let made = all.iter().map(|member| member.name.clone()).chain(core_nats::join_of(&name).ok());
+            if let Some(clash) = made.into_iter().find(|made| self.services.contains_key(made)) {
+                let message = format!("`{name}` makes a service `{clash}`, and there is one of that name");
                 let fault = Diagnostic::new("duplicate-name", message).at(at).service(name.as_str());
                 out.push(fault.help("rename the folder of the service"));
                 continue;
@@ -69,22 +71,22 @@ impl Drafts {
         }
     }
 
-    /// The server that others mean who name the manifest.
-    fn first_of(&self, manifest: &ServiceName) -> Option<&ServiceName> {
-        let first = |member: &&Member| member.is_first() && member.manifest == *manifest;
-        self.members.values().find(first).map(|member| &member.name)
-    }
-
     /// The manifests that stand for several servers, each with its first server.
     pub(super) fn stand_ins(&self) -> impl Iterator<Item = (&ServiceName, &ServiceName)> {
         self.members.values().filter(|member| member.is_first()).map(|member| (&member.manifest, &member.name))
     }
 
-    /// Who depends on such a manifest depends on its first server.
+    /// Who depends on such a manifest depends on each server of its hub, and on what they have stored being there.
     pub(super) fn redirect(&self, spec: &mut ServiceSpec) {
-        let dependencies = std::mem::take(&mut spec.depends_on);
-        let meant = |name: ServiceName| self.first_of(&name).cloned().unwrap_or(name);
-        spec.depends_on = dependencies.into_iter().map(|(name, condition)| (meant(name), condition)).collect();
+        for (manifest, _) in self.stand_ins() {
+            let Some(condition) = spec.depends_on.remove(manifest) else { continue };
+            let hub = self.members.values().filter(|member| member.manifest == *manifest && member.is_of_hub());
+            spec.depends_on.extend(hub.clone().map(|member| (member.name.clone(), condition)));
+            if hub.clone().any(Member::is_clustered) {
+                let join = core_nats::join_of(manifest).ok();
+                spec.depends_on.extend(join.map(|join| (join, Condition::ProcessCompletedSuccessfully)));
+            }
+        }
     }
 }
 

@@ -10,6 +10,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The same for the first try; each further one gets twice as long. A request that came before there was a leader is
 /// never answered.
 const FIRST_PATIENCE: Duration = Duration::from_millis(250);
+/// The longest page that is read, in bytes.
+const MOST: u64 = 1 << 30;
 /// Between two tries.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
@@ -47,7 +49,13 @@ pub(super) async fn page(address: &str, path: &str) -> Result<serde_json::Value,
     let url = format!("http://{address}{path}");
     let get = move || {
         let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE)).build();
-        let text = ureq::Agent::new_with_config(config).get(&url).call()?.body_mut().read_to_string()?;
+        let text = ureq::Agent::new_with_config(config)
+            .get(&url)
+            .call()?
+            .body_mut()
+            .with_config()
+            .limit(MOST)
+            .read_to_string()?;
         Ok::<String, ureq::Error>(text)
     };
     let text = tokio::task::spawn_blocking(get).await.map_err(|error| error.to_string())?;

@@ -1,8 +1,10 @@
 //! A server is asked to end. When it is removed for good, it hands over its streams and lets its clients go first.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use async_nats::Client;
 use core_nats::streams::{self, NO_MEMBER, NO_STREAM, Staying, Step};
 use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::Value;
@@ -56,7 +58,7 @@ pub async fn leave(server: &Leaving) -> Result<(), String> {
     let mut forgets = false;
     if let Some(place) = &server.cluster {
         if place.number > 1 && is_removed() {
-            hand_over(place).await?;
+            hand_over(place).await;
             forgets = true;
         } else if place.number == 1 {
             // All others have left: whatever it is next, it is not one of this cluster.
@@ -72,41 +74,68 @@ pub async fn leave(server: &Leaving) -> Result<(), String> {
     if forgets { super::forget_cluster(&server.store) } else { Ok(()) }
 }
 
-/// Moves all streams to the servers before this one, and takes it out of the cluster.
-async fn hand_over(place: &Place) -> Result<(), String> {
+/// Moves all streams to the servers before this one, and takes it out of the cluster. It goes on until that is done: who
+/// loses patience is whoever asked for it.
+async fn hand_over(place: &Place) {
+    let mut said = String::new();
+    let mut found: BTreeMap<String, Value> = BTreeMap::new();
+    loop {
+        match hand_over_once(place, &mut found).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(message) if message != said => {
+                crate::say(&message);
+                said = message;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(api::PAUSE).await;
+    }
+}
+
+/// One round over all streams; none of them is waited for. Whether nothing was left to do, and the server is out.
+async fn hand_over_once(place: &Place, found: &mut BTreeMap<String, Value>) -> Result<bool, String> {
+    let plain = |(_, message): (u64, String)| message;
     let staying = Staying { hub: &place.hub, count: place.number - 1 };
     let client = api::connect(&place.client, None).await?;
-    let mut names = Vec::new();
-    loop {
-        let page = api::ask(&client, &streams::names(names.len())).await.map_err(|(_, message)| message)?;
-        let more: Vec<String> = serde_json::from_value(page["streams"].clone()).unwrap_or_default();
-        if more.is_empty() {
-            break;
-        }
-        names.extend(more);
-    }
-    for name in names {
-        let mut as_found: Option<Value> = None;
-        loop {
-            let info = match api::ask(&client, &streams::info(&name)).await {
-                Ok(info) => info,
-                Err((NO_STREAM, _)) => break,
-                Err((_, message)) => return Err(message),
-            };
-            let as_found = as_found.get_or_insert_with(|| info["config"].clone());
-            match streams::next(&info, as_found, staying) {
-                Step::Done => break,
-                Step::Wait => tokio::time::sleep(api::PAUSE).await,
-                Step::Ask(request) => {
-                    api::ask(&client, &request).await.map_err(|(_, message)| message)?;
-                }
+    let (mut is_done, mut failed) = (true, Ok(()));
+    for name in names(&client).await? {
+        let info = match api::ask(&client, &streams::info(&name)).await {
+            Ok(info) => info,
+            Err((NO_STREAM, _)) => continue,
+            Err((_, message)) => {
+                failed = Err(message);
+                continue;
             }
+        };
+        let as_found = found.entry(name).or_insert_with(|| info["config"].clone());
+        match streams::next(&info, as_found, staying) {
+            Step::Done => continue,
+            Step::Wait => {}
+            Step::Ask(request) => failed = api::ask(&client, &request).await.map(drop).map_err(plain).and(failed),
         }
+        is_done = false;
     }
+    failed?;
+    if !is_done {
+        return Ok(false);
+    }
+    // Nothing was on it in a whole round: what is created from here on is not placed on a server that is out.
     let system = api::connect(&place.client, Some(place.password.clone())).await?;
-    let me = format!("{}-{}", place.hub, place.number);
-    match api::ask(&system, &streams::remove(&me)).await {
-        Ok(_) | Err((NO_MEMBER, _)) => Ok(()),
+    match api::ask(&system, &streams::remove(&format!("{}-{}", place.hub, place.number))).await {
+        Ok(_) | Err((NO_MEMBER, _)) => Ok(true),
         Err((_, message)) => Err(message),
+    }
+}
+
+/// The names of all streams.
+async fn names(client: &Client) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
+    loop {
+        let page = api::ask(client, &streams::names(all.len())).await.map_err(|(_, message)| message)?;
+        let more: Option<Vec<String>> = serde_json::from_value(page["streams"].clone())
+            .map_err(|error| format!("the names of the streams: {error}"))?;
+        let Some(more) = more.filter(|more| !more.is_empty()) else { return Ok(all) };
+        all.extend(more);
     }
 }

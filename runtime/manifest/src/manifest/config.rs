@@ -32,10 +32,9 @@ pub enum Arrangement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
-    /// Servers of the hub: one alone, or several as one cluster. A cluster outlives the loss of a server from three on.
-    /// Default: 1.
+    /// Servers of the hub: one alone, or several as one cluster, which outlives the loss of one of three. Default: 1.
     #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 16))]
+    #[schemars(range(min = 1, max = 3))]
     pub nodes: u32,
     /// Name of the hub's region, which is its JetStream domain. Default: hub.
     #[serde(default = "hub")]
@@ -46,7 +45,7 @@ pub struct Deployment {
     /// The fewest servers the hub may have: `nodes` below it is an error. The servers of other regions link to the
     /// first so many, so that they need not be told of more. Default: 1.
     #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 16))]
+    #[schemars(range(min = 1, max = 3))]
     pub min_hub_nodes: u32,
     /// Servers in each of the other regions; each stands alone. Default: 1.
     #[serde(default = "one")]

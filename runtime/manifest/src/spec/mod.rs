@@ -77,6 +77,9 @@ pub struct ServiceSpec {
     pub files: Vec<GeneratedFile>,
     /// Its release, where it is an app that was built.
     pub release: Option<String>,
+    /// Folder of its data, where no two services may be in it at a time.
+    #[serde(default)]
+    pub store: Option<String>,
 }
 
 /// Who a service runs as, and within which limits.
@@ -252,6 +255,7 @@ impl ServiceSpec {
             binaries: BTreeMap::new(),
             files: Vec::new(),
             release: None,
+            store: None,
         }
     }
 

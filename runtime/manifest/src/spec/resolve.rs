@@ -96,6 +96,7 @@ pub fn resolve(
         binaries: context.binaries.clone(),
         files: Vec::new(),
         release: context.release.clone(),
+        store: None,
     };
     check_texts(&spec, &mut faults);
     (out.len() == before).then_some(spec)
