@@ -90,7 +90,8 @@ impl Journal {
             let error = error.to_string();
             let error = error.split(" (os error").next().unwrap_or_default();
             let message = format!("{} cannot be written: {error}", paths.shown(&paths.state()));
-            let help = "make room on its disk, then `core apply`; until then edits are refused, and what serves serves on";
+            let help =
+                "make room on its disk, then `core apply`; until then edits are refused, and what serves serves on";
             Box::new(Diagnostic::new("no-room", message).help(help))
         })
     }

@@ -82,12 +82,11 @@ async fn hand_over(place: &Place) {
     loop {
         match hand_over_once(place, &mut found).await {
             Ok(true) => return,
-            Ok(false) => {}
             Err(message) if message != said => {
                 crate::say(&message);
                 said = message;
             }
-            Err(_) => {}
+            Ok(false) | Err(_) => {}
         }
         tokio::time::sleep(api::PAUSE).await;
     }
