@@ -196,6 +196,8 @@ fn what_nobody_stands_over_is_not_ready() {
         let is_seen = stack.ours().iter().any(|(part, _)| matches!(part, Part::Shim | Part::Unborn));
         let code = up.wait().expect("it ends").code();
         proc::send(keeper, "CONT");
+        // A keeper that stands still for long is replaced, and its supervisor with it.
+        stack.until_ready();
         until("it is taken over", || stack.instance("one")["pid"].as_u64() == Some(u64::from(pid)));
         if !is_seen {
             assert_eq!(code, Some(1));

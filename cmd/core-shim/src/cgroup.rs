@@ -15,13 +15,18 @@ pub struct Cgroup {
 
 /// The folder of cgroup v2 in which this process may make cgroups, if there is one.
 pub fn base() -> Option<PathBuf> {
+    base_of("self")
+}
+
+/// The same of another process, by its number.
+pub fn base_of(process: &str) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     let mount = mounts.lines().find_map(|line| {
         let mut words = line.split(' ');
         let (_, path, kind) = (words.next()?, words.next()?, words.next()?);
         (kind == "cgroup2").then(|| PathBuf::from(path))
     })?;
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let folder = mount.join(own);
     // Whoever may not write here may not make cgroups here.
@@ -59,9 +64,7 @@ impl Cgroup {
 
     /// The processes in it and below it.
     pub fn members(&self) -> Vec<u32> {
-        let mut all = Vec::new();
-        collect(&self.path, &mut all);
-        all
+        members_of(&self.path)
     }
 
     /// Kills everything in it, whatever is being forked meanwhile (Linux 5.14 and later).
@@ -73,6 +76,13 @@ impl Cgroup {
     pub fn remove(&self) {
         remove_tree(&self.path);
     }
+}
+
+/// The processes in a cgroup and below it.
+pub fn members_of(folder: &Path) -> Vec<u32> {
+    let mut all = Vec::new();
+    collect(folder, &mut all);
+    all
 }
 
 fn collect(folder: &Path, all: &mut Vec<u32>) {

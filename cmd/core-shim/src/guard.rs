@@ -1,15 +1,17 @@
 //! Guards against a second copy. Before a start all of them must say that nothing of the last invocation lives; what
 //! cannot be told is left alone and reported.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
 
+use crate::cgroup;
 use crate::place::Place;
 use crate::record::{Ended, Invocation};
 use crate::sys;
@@ -65,6 +67,67 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Locks a file by its path, made where it is missing. `None` when somebody has it. Whoever leaves takes the file away
+/// with it, so a lock counts only when the file still stands where it stood.
+///
+/// # Errors
+/// What the kernel says.
+pub fn lock_at(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        if !try_lock(&file)? {
+            return Ok(None);
+        }
+        let (mine, there) = (file.metadata()?, fs::metadata(path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())) {
+            return Ok(Some(file));
+        }
+    }
+}
+
+/// Whether somebody has the lock that says that something of an invocation lives. What cannot be told counts as a yes,
+/// but for a file that is not there.
+pub fn is_held(place: &Place) -> bool {
+    match OpenOptions::new().read(true).write(true).open(place.lock()) {
+        Ok(file) => !try_lock(&file).unwrap_or(false),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// The processes that have the lock of an invocation: they inherited it, whatever they did to their environment. Reads
+/// what the descriptors of all processes lead to, as far as it may be read.
+pub fn holders(place: &Place) -> Vec<u32> {
+    let Ok(lock) = fs::metadata(place.lock()) else { return Vec::new() };
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let own = std::process::id();
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let has_it = |pid: &u32| {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        descriptors.map(|entry| entry.path()).any(|path| {
+            fs::read_link(&path).is_ok_and(|target| target.as_os_str().as_encoded_bytes().ends_with(b"/.core/lock"))
+                && fs::metadata(&path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (lock.dev(), lock.ino()))
+        })
+    };
+    pids.filter(|pid| *pid != own && has_it(pid)).collect()
+}
+
+/// Everything of an invocation that can be found without its shim: what carries its mark, what has its lock, and what
+/// is in its cgroup.
+pub fn survivors(place: &Place, cgroup: Option<&Path>) -> BTreeSet<u32> {
+    let record = Invocation::read(&place.invocation()).ok();
+    let mut all: BTreeSet<u32> = BTreeSet::new();
+    if let Some(record) = record.filter(|record| record.boot == sys::boot_id()) {
+        all.extend(marked(&record.mark));
+        all.extend(Some(record.pid).filter(|_| is_alive(&record)));
+    }
+    if is_held(place) {
+        all.extend(holders(place));
+    }
+    all.extend(cgroup.map(cgroup::members_of).unwrap_or_default());
+    all.retain(|pid| sys::Stat::of(*pid).is_some_and(|stat| stat.state != b'Z'));
+    all
 }
 
 /// Whether a start is safe: nothing that the records and the lock of `place` speak of may live.

@@ -12,6 +12,7 @@
 //! - [`tree`], [`cgroup`], [`guard`]: the processes of an instance, and the guards against a second copy.
 
 pub mod cgroup;
+pub mod end;
 mod exec;
 pub mod guard;
 pub mod keeper;

@@ -59,6 +59,11 @@ impl Place {
         self.0.join(".core/lock")
     }
 
+    /// The file that the shim itself has locked for as long as it stands over the instance.
+    pub fn shim_lock(&self) -> PathBuf {
+        self.0.join(".core/shim.lock")
+    }
+
     /// The named pipe of a stream of output.
     pub fn fifo(&self, stream: Stream) -> PathBuf {
         self.0.join(match stream {

@@ -8,6 +8,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+/// How a record with a checksum begins.
+const SUM: &str = "sum ";
+
 /// What was begun.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
@@ -98,7 +101,7 @@ impl Invocation {
             log_folder.replace('\n', " "),
             note.replace('\n', " ")
         );
-        replace(path, text.as_bytes())
+        replace(path, &text)
     }
 
     /// Reads it from `path`.
@@ -106,7 +109,7 @@ impl Invocation {
     /// # Errors
     /// When there is none, or it is torn.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let text = fs::read_to_string(path)?;
+        let text = read(path)?;
         let record = Self {
             number: number(&text, "number")?,
             mark: field(&text, "mark")?.to_owned(),
@@ -135,7 +138,7 @@ impl Ended {
             "number {number}\nstatus {status}\nleftovers {leftovers}\nwall_ns {wall_ns}\nmonotonic_ns {monotonic_ns}\nuser_us {user_us}\n\
              system_us {system_us}\nmax_rss_kib {max_rss_kib}\n"
         );
-        replace(path, text.as_bytes())
+        replace(path, &text)
     }
 
     /// Reads it from `path`.
@@ -143,7 +146,7 @@ impl Ended {
     /// # Errors
     /// When there is none, or it is torn.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let text = fs::read_to_string(path)?;
+        let text = read(path)?;
         Ok(Self {
             number: number(&text, "number")?,
             status: number(&text, "status")?,
@@ -166,7 +169,7 @@ impl Notified {
         let Self { number, ready, stopping, beat_ns, status } = self;
         let status = status.replace('\n', " ");
         let text = format!("number {number}\nready {ready}\nstopping {stopping}\nbeat_ns {beat_ns}\nstatus {status}\n");
-        replace(path, text.as_bytes())
+        replace(path, &text)
     }
 
     /// Reads it from `path`.
@@ -174,7 +177,7 @@ impl Notified {
     /// # Errors
     /// When there is none, or it is torn.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let text = fs::read_to_string(path)?;
+        let text = read(path)?;
         Ok(Self {
             number: number(&text, "number")?,
             ready: number(&text, "ready")?,
@@ -185,11 +188,26 @@ impl Notified {
     }
 }
 
-/// Writes beside, then renames.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes beside, then renames. A checksum goes before the fields: a digit that is another one makes no other record.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("new");
-    fs::write(&beside, bytes)?;
+    fs::write(&beside, format!("{SUM}{:016x}\n{text}", checksum(text)))?;
     fs::rename(&beside, path)
+}
+
+/// Reads what `replace` wrote. The first releases wrote no checksum; their records are taken as they are.
+fn read(path: &Path) -> io::Result<String> {
+    let text = fs::read_to_string(path)?;
+    let Some(rest) = text.strip_prefix(SUM) else { return Ok(text) };
+    match rest.split_once('\n') {
+        Some((sum, fields)) if sum == format!("{:016x}", checksum(fields)) => Ok(fields.to_owned()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the record's checksum is wrong")),
+    }
+}
+
+/// FNV-1a, 64 bits: against torn and damaged records, not against whoever writes one.
+fn checksum(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn field<'a>(text: &'a str, key: &str) -> io::Result<&'a str> {
@@ -216,10 +234,15 @@ mod tests {
         record.write(&path).unwrap();
         assert_eq!(Invocation::read(&path).unwrap(), record);
         let whole = fs::read(&path).unwrap();
-        // The last field is the note; without its line the record is torn.
-        for length in 0..whole.len() - "note a b\n".len() {
+        for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
             assert!(Invocation::read(&path).is_err(), "{length}");
+        }
+        for at in SUM.len()..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            assert!(Invocation::read(&path).is_err(), "{at}");
         }
         let ended = Ended { number: 3, status: 256, ..Default::default() };
         ended.write(&path).unwrap();

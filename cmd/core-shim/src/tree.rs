@@ -7,6 +7,7 @@ use nix::libc;
 
 use crate::cgroup::Cgroup;
 use crate::guard;
+use crate::place::Place;
 use crate::sys::{self, Stat};
 
 /// Everything that descends from `root`, without it.
@@ -40,8 +41,18 @@ pub struct Tree<'a> {
     pub shim: u32,
     /// Its cgroup.
     pub cgroup: Option<&'a Cgroup>,
-    /// What another shim began and this one took over: the first process, and the mark of the invocation.
-    pub foreign: Option<(u32, &'a str)>,
+    /// What another shim began and this one took over.
+    pub foreign: Option<Stray>,
+}
+
+/// How a tree is known that does not descend from the shim.
+pub struct Stray {
+    /// Its first process.
+    pub leader: u32,
+    /// The mark of its invocation.
+    pub mark: String,
+    /// The run folder, whose lock it has inherited.
+    pub place: Place,
 }
 
 impl Tree<'_> {
@@ -51,13 +62,16 @@ impl Tree<'_> {
         if let Some(cgroup) = self.cgroup {
             all.extend(cgroup.members());
         }
-        if let Some((leader, mark)) = self.foreign {
-            // The mark tells who belongs to it; what they began may have dropped the mark.
-            let marked = guard::marked(mark);
+        if let Some(Stray { leader, mark, place }) = &self.foreign {
+            // The mark tells who belongs to it; what they began may have dropped the mark, and has the lock.
+            let mut marked = guard::marked(mark);
+            if guard::is_held(place) {
+                marked.extend(guard::holders(place));
+            }
             all.extend(marked.iter().flat_map(|pid| descendants(*pid)));
             all.extend(marked);
-            if all.contains(&leader) {
-                all.extend(descendants(leader));
+            if all.contains(leader) {
+                all.extend(descendants(*leader));
             }
         }
         all.remove(&self.shim);

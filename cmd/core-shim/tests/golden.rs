@@ -6,7 +6,6 @@
 //! that is new gets a line at the end, from what `WRITE=1 cargo test -p core-shim --test golden` prints.
 
 #![allow(clippy::print_stdout, reason = "a test")]
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -91,7 +90,12 @@ fn messages() -> Vec<Message> {
         request("release", Request::Release),
         request("log-limit", Request::LogLimit { segment_bytes: 1 << 20 }),
         request("sockets", Request::Sockets),
-        request("adopt", Request::Adopt { sockets: vec!["http".into(), "https".into()] }),
+        request(
+            "adopt",
+            Request::Adopt { sockets: vec!["http".into(), "https".into()], number: 0, log: LogPlace::default() },
+        ),
+        request("adopt-unrecorded", Request::Adopt { sockets: vec!["http".into()], number: 3, log: start().log }),
+        request("signal-outside-group", Request::Signal { number: 3, signal: 15, scope: Scope::OutsideGroup }),
         report(
             "hello-running",
             Report::Hello {
@@ -124,12 +128,17 @@ fn messages() -> Vec<Message> {
         report("dropped", Report::Dropped { bytes: 1 << 33, errno: 28 }),
         report("sockets-handed-out", Report::Sockets { names: vec!["http".into()] }),
         report("adopted", Report::Adopted { number: 3, life: Life::Exited { status: -1, leftovers: false } }),
+        report("adopt-failed", Report::AdoptFailed { errno: 11, detail: "another shim".into() }),
         to_keeper("fork", KeeperRequest::Fork { instances: vec!["web-0@7".into(), "db-0@7".into()] }),
         to_keeper("answering", KeeperRequest::Answering),
         to_keeper("farewell", KeeperRequest::Farewell { code: 1 }),
+        to_keeper("here", KeeperRequest::Here),
         from_keeper("fork-failed", KeeperReport::ForkFailed { instance: "web-0@7".into(), errno: 11 }),
         from_keeper("shim-died", KeeperReport::ShimDied { instance: "web-0@7".into(), pid: 4242, status: 9 }),
         from_keeper("orphan-died", KeeperReport::OrphanDied { pid: 4243, status: 0 }),
+        from_keeper("forked", KeeperReport::Forked { shims: vec![("web-0@7".into(), 4242), ("db-0@7".into(), 4244)] }),
+        from_keeper("shim-stopped", KeeperReport::ShimStopped { instance: "web-0@7".into(), pid: 4242 }),
+        from_keeper("look", KeeperReport::Look),
     ]
 }
 
@@ -142,7 +151,9 @@ fn every_message_that_was_released_is_understood() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let messages = messages();
     if std::env::var_os("WRITE").is_some() {
-        messages.iter().for_each(|message| println!("{} {}", message.name, hex(&message.bytes)));
+        for message in &messages {
+            println!("{} {}", message.name, hex(&message.bytes));
+        }
         return;
     }
     let text = std::fs::read_to_string(golden("wire")).unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use core_manifest::spec::HttpAnswer;
 use core_manifest::{Identifier, ServiceName, ServiceSpec, Template};
@@ -55,10 +56,30 @@ pub enum Action {
         /// The instance.
         instance: InstanceId,
     },
-    /// Put a new shim over what a lost one left. Answer: `Adopted`.
-    Adopt {
+    /// Make a new line to the shim that stands over the instance. Answer: `Adopted` or `Unreached`.
+    Connect {
         /// The instance.
         instance: InstanceId,
+        /// Number of the new line.
+        line: u32,
+    },
+    /// Put another shim over what one has left. Answer: `Adopted`, `Unreached`, or `LineBroken`.
+    Adopt {
+        /// Number of the line to the new shim.
+        line: u32,
+        /// The last invocation.
+        invocation: InvocationId,
+        /// Its spec.
+        spec: Arc<ServiceSpec>,
+        /// Whom it replaces.
+        replaces: Replaces,
+    },
+    /// Ask a shim whether it is there. Answer: none when it is, else `Unreached`.
+    Ask {
+        /// The instance.
+        instance: InstanceId,
+        /// How long it may take.
+        within: Duration,
     },
     /// Ask. Answer: `Probed`.
     Probe {
@@ -98,6 +119,15 @@ pub enum Action {
     },
 }
 
+/// Whom a new shim replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaces {
+    /// One that is known to be dead.
+    Dead,
+    /// One that did not answer: it is killed first.
+    Silent,
+}
+
 /// To whom a signal goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -107,11 +137,15 @@ pub enum Scope {
     Group,
     /// Every process of the tree.
     Tree,
+    /// Every process of the tree that is not in that group.
+    OutsideGroup,
 }
 
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct StartOrder {
+    /// Number of the line to its shim, which is made with it where there is none.
+    pub line: u32,
     /// The invocation.
     pub invocation: InvocationId,
     /// Its spec.

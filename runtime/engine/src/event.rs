@@ -68,15 +68,33 @@ pub enum Event {
         /// The invocation.
         invocation: InvocationId,
     },
-    /// The shim of an instance died.
-    ShimLost {
+    /// The line to the shim of an instance has ended. Whether the shim lives is not known by that.
+    LineBroken {
+        /// The instance.
+        instance: InstanceId,
+        /// Number of the line; what is told of an older one is dropped.
+        line: u32,
+    },
+    /// A shim was stopped (SIGSTOP), says its keeper.
+    ShimStopped {
         /// The instance.
         instance: InstanceId,
     },
-    /// A new shim has taken over what the lost one left.
+    /// Nobody is at the other end of a line, or none could be made.
+    Unreached {
+        /// The instance.
+        instance: InstanceId,
+        /// Number of the line.
+        line: u32,
+        /// What is known.
+        why: Unreached,
+    },
+    /// A shim stands over the instance: the one that was there, on a new line, or another one that has taken over.
     Adopted {
         /// The instance.
         instance: InstanceId,
+        /// Number of the line on which it says so.
+        line: u32,
         /// Number of the last invocation that was begun; 0 for none.
         invocation: u32,
         /// What there is of it.
@@ -137,6 +155,17 @@ pub struct Loaded {
     pub again: bool,
     /// The services a new stack was asked for by name; none is all. Means nothing once something has been started.
     pub select: Vec<ServiceName>,
+}
+
+/// Why nobody answers who stands over an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreached {
+    /// It is known to be dead.
+    Dead,
+    /// It lives, and did not answer in time.
+    Silent,
+    /// It could not be tried, or did not succeed, and why.
+    Failed(String),
 }
 
 /// Whether the edge reaches what its pointers name.

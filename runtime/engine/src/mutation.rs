@@ -41,11 +41,19 @@ pub enum Mutation {
     ForgetAstray,
     /// Wait for ever for an answer about the pointers.
     ForgetLostRoute,
+    /// Never try again to put a shim over an instance when that failed once.
+    ForgetTakeover,
+    /// Wait for ever for a shim that is to take over.
+    WaitForTakeover,
+    /// Take the end of a line for the death of the shim.
+    ReplaceLivingShim,
+    /// Never ask whether a shim is there that does not do what it was asked to.
+    TrustSilence,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -64,5 +72,9 @@ impl Mutation {
         Self::StopBeforeFetch,
         Self::ForgetAstray,
         Self::ForgetLostRoute,
+        Self::ForgetTakeover,
+        Self::WaitForTakeover,
+        Self::ReplaceLivingShim,
+        Self::TrustSilence,
     ];
 }

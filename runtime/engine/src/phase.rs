@@ -87,6 +87,8 @@ pub enum Stop {
     Asked {
         /// When KILL follows.
         kill_at: Time,
+        /// When its shim is asked whether it is there, for nothing has come of it; `None` when it was.
+        ask_at: Option<Time>,
     },
     /// It was killed, with its whole tree.
     Killed {

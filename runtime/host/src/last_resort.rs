@@ -1,27 +1,33 @@
-//! The end of a stack without a supervisor: the shims are asked directly, then the keeper.
+//! The end of a stack without a supervisor: the shims are asked directly, then what is left is killed.
 
 use std::fs;
-use std::fs::OpenOptions;
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use core_engine::InstanceId;
 use core_shim::place::Place;
-use core_shim::record::Invocation;
-use core_shim::wire::{FrameBuffer, Life, Report, Request, Scope};
-use core_shim::{guard, sys, tree};
+use core_shim::wire::{ECHO, FrameBuffer, Life, Report, Request, Scope, receive, send};
+use core_shim::{cgroup, tree};
+use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
 use crate::ended;
+use crate::keeper;
 use crate::paths::Paths;
+use crate::shims::stray;
 
 /// How long services are given before they are killed. Their manifests may be gone; this is the common default.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a killed tree may take to vanish.
 const KILLED: Duration = Duration::from_secs(10);
-/// How long until one looks again for what was forked meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long shims may take to say how they stand, all together.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long what was let go may take to go.
+const GOING: Duration = Duration::from_secs(2);
+/// How long until one looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// How that went.
 #[derive(Debug, Default)]
@@ -32,9 +38,7 @@ pub struct Ended {
 
 /// Whether a keeper holds this stack.
 pub fn keeper_lives(paths: &Paths) -> bool {
-    let Ok(file) = OpenOptions::new().read(true).write(true).open(paths.run.join("keeper")) else { return false };
-    // Whoever can take the lock is alone.
-    !guard::try_lock(&file).unwrap_or(true)
+    keeper::lives(&paths.run)
 }
 
 /// Ends everything: services by their shims, then keeper and supervisor.
@@ -45,168 +49,163 @@ pub async fn end(paths: &Paths, kill: bool) -> Ended {
 
 fn end_now(paths: &Paths, kill: bool) -> Ended {
     // First the keeper, or it would start what has just been ended. Its shims live on without it.
-    end_keeper(paths);
-    let mut lines: Vec<(String, Line)> = Vec::new();
-    let mut left = Vec::new();
-    for entry in fs::read_dir(&paths.run).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.parse::<InstanceId>().is_err() {
-            continue;
-        }
-        let place = Place::new(&paths.run, &name);
-        match Line::open(&place) {
-            Some(line) => lines.push((name, line)),
-            None if lives_unattended(&place) => left.push(name),
-            None => {}
-        }
-    }
-    for (_, line) in &mut lines {
+    let remains = keeper::end(&paths.run);
+    let names = instances(paths);
+    let mut lines = ask_all(paths, &names);
+    for line in &mut lines {
         let number = line.number;
-        let request = if kill {
+        line.ask(&if kill {
             Request::Kill { number }
         } else {
             Request::Signal { number, signal: libc::SIGTERM, scope: Scope::Group }
-        };
-        line.ask(&request);
+        });
     }
     let until = Instant::now() + if kill { Duration::ZERO } else { PATIENCE };
-    for (_, line) in &mut lines {
-        line.wait_empty(until);
-    }
-    for (name, line) in &mut lines {
-        let until = Instant::now() + KILLED;
-        while !line.is_empty && Instant::now() < until {
+    wait_for(&mut lines, until, |line| line.is_empty || line.has_ended);
+    let until = Instant::now() + KILLED;
+    while lines.iter().any(|line| !line.is_empty && !line.has_ended) && Instant::now() < until {
+        for line in lines.iter_mut().filter(|line| !line.is_empty) {
             let number = line.number;
             line.ask(&Request::Kill { number });
-            line.wait_empty(Instant::now() + Duration::from_secs(1));
         }
-        if line.is_empty {
-            line.ask(&Request::Release);
-        } else {
-            left.push(name.clone());
+        let again = (Instant::now() + Duration::from_secs(1)).min(until);
+        wait_for(&mut lines, again, |line| line.is_empty || line.has_ended);
+    }
+    for line in lines.iter_mut().filter(|line| line.is_empty) {
+        line.ask(&Request::Release);
+    }
+    wait_for(&mut lines, Instant::now() + GOING, |line| line.has_ended);
+    // Whoever has no shim that answers is ended without one, and a shim that has nothing to look after any more goes.
+    for name in &names {
+        if let Ok(instance) = name.parse::<InstanceId>() {
+            stray::kill_shim(&paths.run, &instance, None);
         }
     }
-    // Without a shim: killed by its record, when that can still be told to be it.
-    left.retain(|name| !kill_unattended(&Place::new(&paths.run, name)));
+    let mut left: Vec<String> = names.into_iter().filter(|name| !stray::kill(paths, name, KILLED)).collect();
+    left.extend(end_orphans(remains.orphans));
     if left.is_empty() {
-        sweep(paths);
+        if let Some(folder) = remains.cgroup {
+            cgroup::remove_tree(&folder);
+        }
+        left = sweep(paths);
     }
     Ended { left }
 }
 
-/// Takes away what nobody needs any more.
-pub fn sweep(paths: &Paths) {
-    if !keeper_lives(paths) {
+/// Takes away what nobody needs any more. Returns what has to stay, for something that was started there lives.
+pub fn sweep(paths: &Paths) -> Vec<String> {
+    if keeper_lives(paths) {
+        return Vec::new();
+    }
+    let left: Vec<String> = instances(paths).into_iter().filter(|name| !stray::kill(paths, name, GOING)).collect();
+    if left.is_empty() {
         let _ = fs::remove_dir_all(&paths.run);
         let _ = fs::remove_file(paths.state().join("run"));
     }
+    left
 }
 
-/// Kills keeper and supervisor, if the lock still is that keeper's.
-fn end_keeper(paths: &Paths) {
-    let Ok(text) = fs::read_to_string(paths.run.join("keeper")) else { return };
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-    let (Some(pid), Some(ticks)) = (field("pid"), field("start_ticks")) else { return };
-    let Ok(pid) = u32::try_from(pid) else { return };
-    if !keeper_lives(paths) {
-        return;
-    }
-    // Held first, then looked at: what is held is what is killed.
-    let children: Vec<(u32, std::os::fd::OwnedFd)> =
-        tree::descendants(pid).into_iter().filter_map(|child| Some((child, sys::pidfd(child).ok()?))).collect();
-    let Ok(handle) = sys::pidfd(pid) else { return };
-    if sys::identity(pid).is_none_or(|(have, _)| have != ticks) {
-        return;
-    }
-    // Held still first: neither is to start the other again.
-    tree::send(&handle, libc::SIGSTOP);
-    for (child, handle) in children {
-        let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-        let is_supervisor = line.split(|byte| *byte == 0).nth(1) == Some(b"supervise");
-        if is_supervisor {
-            tree::send(&handle, libc::SIGKILL);
-        }
-    }
-    tree::send(&handle, libc::SIGKILL);
+/// Names of the instances that have a run folder.
+fn instances(paths: &Paths) -> Vec<String> {
+    let entries = fs::read_dir(&paths.run).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.parse::<InstanceId>().is_ok()).collect();
+    names.sort();
+    names
 }
 
-fn lives_unattended(place: &Place) -> bool {
-    Invocation::read(&place.invocation())
-        .is_ok_and(|record| guard::is_alive(&record) || !guard::marked(&record.mark).is_empty())
-}
-
-fn kill_unattended(place: &Place) -> bool {
-    let Ok(record) = Invocation::read(&place.invocation()) else { return true };
+/// What the keeper had taken over from shims that had died, and what has come of that since.
+fn end_orphans(orphans: Vec<(u32, OwnedFd)>) -> Vec<String> {
     let until = Instant::now() + KILLED;
-    while Instant::now() < until {
-        let handles: Vec<_> =
-            guard::marked(&record.mark).into_iter().filter_map(|pid| Some((pid, sys::pidfd(pid).ok()?))).collect();
-        if handles.is_empty() && !guard::is_alive(&record) {
-            return true;
+    let mut left = Vec::new();
+    for (pid, handle) in orphans {
+        tree::send(&handle, libc::SIGKILL);
+        if !ended::any_within(&[&handle], until.saturating_duration_since(Instant::now())) {
+            left.push(format!("process {pid}"));
         }
-        let still = guard::marked(&record.mark);
-        for (pid, handle) in &handles {
-            if still.contains(pid) {
-                tree::send(handle, libc::SIGKILL);
-            }
-        }
-        // What has ended shows itself by its descriptor; what can be told by its record alone, by the next look.
-        ended::any_within(&handles.iter().map(|(_, handle)| handle).collect::<Vec<_>>(), LOOK_AGAIN);
     }
-    false
+    left
 }
 
-/// A line to a shim, spoken on from a thread that may block.
+/// Lines to all shims that say how they stand; one that does not is killed, since it would hold everything up.
+fn ask_all(paths: &Paths, names: &[String]) -> Vec<Line> {
+    let open = |name: &String| Line::open(&Place::new(&paths.run, name));
+    let mut lines: Vec<Line> = names.iter().filter_map(open).collect();
+    wait_for(&mut lines, Instant::now() + ANSWER, |line| line.is_known || line.has_ended);
+    lines.retain(|line| line.is_known);
+    lines
+}
+
+/// Hears all lines until each is as `enough` says, or time is over.
+fn wait_for(lines: &mut [Line], until: Instant, enough: impl Fn(&Line) -> bool) {
+    loop {
+        lines.iter_mut().for_each(Line::hear);
+        let open: Vec<&Line> = lines.iter().filter(|line| !enough(line)).collect();
+        let left = until.saturating_duration_since(Instant::now());
+        if open.is_empty() || left.is_zero() {
+            return;
+        }
+        let mut fds: Vec<PollFd<'_>> =
+            open.iter().map(|line| PollFd::new(line.fd.as_fd(), PollFlags::POLLIN)).collect();
+        let _ = poll(&mut fds, PollTimeout::try_from(left.max(LOOK_AGAIN)).unwrap_or(PollTimeout::MAX));
+    }
+}
+
+/// A line to a shim, spoken on from a thread that may block, and that never does for long.
 struct Line {
-    stream: UnixStream,
+    fd: OwnedFd,
     incoming: FrameBuffer,
     number: u32,
+    /// It has said how it stands, on a line that is ours.
+    is_known: bool,
+    /// Nothing of its invocation lives.
     is_empty: bool,
+    has_ended: bool,
 }
 
 impl Line {
     fn open(place: &Place) -> Option<Self> {
-        let stream = UnixStream::connect(place.socket()).ok()?;
-        let mut line = Self { stream, incoming: FrameBuffer::default(), number: 0, is_empty: false };
-        let until = Instant::now() + Duration::from_secs(5);
-        loop {
-            if let Report::Hello { number, life, .. } = line.next(until)? {
-                line.number = number;
-                line.is_empty = matches!(life, Life::Idle | Life::Exited { leftovers: false, .. });
-                return Some(line);
-            }
-        }
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None).ok()?;
+        connect(fd.as_raw_fd(), &UnixAddr::new(&place.socket()).ok()?).ok()?;
+        let incoming = FrameBuffer::default();
+        let mut line = Self { fd, incoming, number: 0, is_known: false, is_empty: false, has_ended: false };
+        // Whoever only connects is nobody to it.
+        line.ask(&Request::Kill { number: ECHO });
+        Some(line)
     }
 
     fn ask(&mut self, request: &Request) {
-        let _ = self.stream.write_all(&request.encode());
-    }
-
-    fn wait_empty(&mut self, until: Instant) {
-        while !self.is_empty {
-            match self.next(until) {
-                Some(Report::Exited { leftovers: false, .. } | Report::Emptied { .. }) => self.is_empty = true,
-                Some(_) => {}
-                None => return,
-            }
+        let bytes = request.encode();
+        // A few bytes at a time: what does not go into an empty line is for nobody.
+        if !self.has_ended && send(self.fd.as_fd(), &bytes, &[]) != Ok(bytes.len()) {
+            self.has_ended = true;
         }
     }
 
-    fn next(&mut self, until: Instant) -> Option<Report> {
-        loop {
-            if let Ok(Some((kind, fields))) = self.incoming.next_frame() {
-                if let Ok(Some(report)) = Report::decode(kind, &fields) {
-                    return Some(report);
+    /// Takes in what was said by now.
+    fn hear(&mut self) {
+        let mut buffer = [0; 4096];
+        while !self.has_ended {
+            match receive(self.fd.as_fd(), &mut buffer, &mut self.incoming.fds) {
+                Ok(0) => self.has_ended = true,
+                Ok(count) => self.incoming.push(&buffer[..count]),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => break,
+                Err(_) => self.has_ended = true,
+            }
+        }
+        while let Ok(Some((kind, fields))) = self.incoming.next_frame() {
+            match Report::decode(kind, &fields) {
+                Ok(Some(Report::Hello { number, life, .. })) => {
+                    self.number = number;
+                    self.is_empty = matches!(life, Life::Idle | Life::Exited { leftovers: false, .. });
                 }
-                continue;
-            }
-            let patience = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-            self.stream.set_read_timeout(Some(patience)).ok()?;
-            let mut buffer = [0; 4096];
-            match self.stream.read(&mut buffer) {
-                Ok(count @ 1..) => self.incoming.push(&buffer[..count]),
-                _ => return None,
+                Ok(Some(Report::Emptied { number: ECHO })) => self.is_known = true,
+                Ok(Some(Report::Exited { leftovers: false, .. } | Report::Emptied { .. })) => self.is_empty = true,
+                _ => {}
             }
         }
+        self.incoming.fds.clear();
     }
 }

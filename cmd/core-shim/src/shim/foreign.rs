@@ -1,41 +1,77 @@
 //! What another shim began: this one takes it over. It is not its parent, so the end is told by a pidfd, and who
-//! belongs to it by the cgroup and the mark.
+//! belongs to it by the cgroup, the mark and the lock.
 
-use std::os::fd::OwnedFd;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Shim;
 use super::notify::Notifier;
+use super::start::Failed;
+use crate::end;
+use crate::guard;
 use crate::pump::Target;
 use crate::record::{Ended, Invocation};
-use crate::sys::{self, Reaped};
-use crate::wire::{Life, Report};
-use crate::{guard, sys::Stat};
+use crate::sys::{self, Reaped, Stat};
+use crate::wire::{Life, LogPlace, Report};
+
+/// A process whose shim had died, and that the keeper has reaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// Its number.
+    pub pid: u32,
+    /// When it was started, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// Wait status.
+    pub status: i32,
+}
 
 /// An invocation that another shim began.
 pub(super) struct Foreign {
     /// Its first process.
     pub(super) leader: u32,
+    /// When that was started.
+    start_ticks: u64,
     /// Its mark.
     pub(super) mark: String,
-    /// A handle on the first process, for as long as that lives.
-    pub(super) handle: Option<OwnedFd>,
+    /// A handle on the first process, until it is known how that ended.
+    handle: Option<OwnedFd>,
+    /// It has ended; how is not known yet.
+    has_ended: bool,
+}
+
+impl Foreign {
+    /// The handle, while an end is waited for.
+    pub(super) fn awaited(&self) -> Option<&OwnedFd> {
+        self.handle.as_ref().filter(|_| !self.has_ended)
+    }
 }
 
 impl Shim {
-    /// Takes over what the records of this place speak of.
-    pub(super) fn adopt(&mut self) {
-        self.take_over();
-        self.tell(&Report::Adopted { number: self.number, life: self.life });
+    /// Takes over what the records of this place speak of. Whoever cannot goes.
+    pub(super) fn adopt(&mut self, number: u32, log: &LogPlace) {
+        let report = match self.take_over(number, log) {
+            Ok(()) => Report::Adopted { number: self.number, life: self.life },
+            Err(failed) => {
+                self.released = true;
+                Report::AdoptFailed { errno: failed.errno(), detail: failed.words() }
+            }
+        };
+        self.tell(&report);
     }
 
-    fn take_over(&mut self) {
-        if self.prepare_place(None).is_err() {
-            return;
-        }
-        let Ok(record) = Invocation::read(&self.place.invocation()) else { return };
+    fn take_over(&mut self, number: u32, log: &LogPlace) -> Result<(), Failed> {
+        self.prepare_place(None)?;
         self.make_cgroup();
+        let Some(record) = self.record(number, log)? else {
+            self.number = number;
+            return Ok(());
+        };
         self.number = record.number;
+        self.leader = record.pid;
         self.note.clone_from(&record.note);
         for pump in &mut self.pumps {
             pump.aim(Target {
@@ -52,41 +88,138 @@ impl Shim {
         self.ended = ended;
         // Held before it is looked at: then it is that process that is looked at.
         let handle = sys::pidfd(record.pid).ok();
-        let lives = ended.is_none() && handle.is_some() && guard::is_alive(&record);
-        self.foreign = Some(Foreign { leader: record.pid, mark: record.mark, handle: handle.filter(|_| lives) });
+        let lives = ended.is_none() && guard::is_alive(&record);
+        let (pid, start_ticks) = (record.pid, record.start_ticks);
+        self.foreign = Some(Foreign {
+            leader: pid,
+            start_ticks,
+            mark: record.mark,
+            handle: handle.filter(|_| lives),
+            has_ended: false,
+        });
         if lives {
-            self.life = Life::Running { pid: record.pid };
-            return;
+            self.life = Life::Running { pid };
+            return Ok(());
         }
-        let status = ended.map_or(-1, |ended| ended.status);
-        let leftovers = !self.tree().members().is_empty();
-        self.life = Life::Exited { status, leftovers };
-        if !leftovers {
-            self.empty(status);
+        match ended {
+            Some(Ended { status, .. }) => {
+                let leftovers = !self.tree().members().is_empty();
+                self.life = Life::Exited { status, leftovers };
+                if !leftovers {
+                    self.empty(status);
+                }
+            }
+            // It ended while nobody stood over it. Nobody but the keeper saw how, if not even it is a zombie yet.
+            None => {
+                let status = end::of_zombie(pid, start_ticks).or_else(|| self.reaped_as(pid, start_ticks));
+                self.foreign_ended(pid, status.unwrap_or(-1));
+            }
         }
+        Ok(())
+    }
+
+    /// The record of the last invocation; `None` when there was none. Where it cannot be read, and something that has its
+    /// lock lives, it is made anew of that.
+    fn record(&self, number: u32, log: &LogPlace) -> Result<Option<Invocation>, Failed> {
+        let path = self.place.invocation();
+        let is_held = guard::is_held(&self.place);
+        let mut record = match Invocation::read(&path) {
+            // Its shim died before it had written down which process that came to.
+            Ok(record) if record.pid == 0 && is_held => record,
+            Ok(record) => return Ok(Some(record)),
+            Err(_) if !path.exists() && !is_held => return Ok(None),
+            Err(_) => Invocation {
+                number,
+                boot: sys::boot_id().to_owned(),
+                wall_ns: sys::wall_ns(),
+                log_folder: std::ffi::OsStr::from_bytes(&log.folder).display().to_string(),
+                log_prefix: log.prefix.clone(),
+                segment_bytes: log.segment_bytes.max(1),
+                note: "{}".into(),
+                ..Invocation::default()
+            },
+        };
+        if is_held {
+            self.complete(&mut record)?;
+        }
+        record.write(&path).map_err(Failed::io("record", path.display().to_string()))?;
+        Ok(Some(record))
+    }
+
+    /// Finds what a record does not say, by who has the lock.
+    fn complete(&self, record: &mut Invocation) -> Result<(), Failed> {
+        let holders = guard::holders(&self.place);
+        if holders.is_empty() && guard::is_held(&self.place) {
+            let detail = "its record cannot be read, and what has its lock cannot be told".to_owned();
+            return Err(Failed { stage: "record", errno: 0, detail });
+        }
+        if record.mark.is_empty() {
+            record.mark = holders.iter().find_map(|pid| mark_of(*pid)).unwrap_or_default();
+        }
+        // The first process was the first to have the lock, and leads a session.
+        let leader = holders
+            .iter()
+            .filter_map(|pid| Some((*pid, Stat::of(*pid)?)))
+            .filter(|(pid, stat)| stat.session == *pid)
+            .min_by_key(|(_, stat)| stat.start_ticks);
+        if let Some((pid, _)) = leader {
+            record.pid = pid;
+            (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// How a process ended that the keeper has reaped.
+    fn reaped_as(&self, pid: u32, start_ticks: u64) -> Option<i32> {
+        let is_it = |orphan: &&Orphan| orphan.pid == pid && orphan.start_ticks == start_ticks;
+        self.orphans.iter().find(is_it).map(|orphan| orphan.status)
+    }
+
+    /// Whether nobody will tell us of what is waited for, so that one must look.
+    pub(super) fn must_look(&self) -> bool {
+        let leftovers = matches!(self.life, Life::Exited { leftovers: true, .. });
+        self.foreign.as_ref().is_some_and(|foreign| leftovers || foreign.has_ended)
     }
 
     /// Whether what was taken over has ended.
     pub(super) fn look_at_foreign(&mut self) {
-        let Some(foreign) = &self.foreign else { return };
-        match (self.life, &foreign.handle) {
-            (Life::Running { pid }, Some(handle)) => {
-                if Stat::of(pid).is_some_and(|stat| stat.state != b'Z') && sys::exit_status(handle).is_none() {
-                    return;
-                }
-                let status = sys::exit_status(handle).unwrap_or(-1);
-                let reaped = Reaped { pid, status, user_us: 0, system_us: 0, max_rss_kib: 0 };
-                if let Some(foreign) = &mut self.foreign {
-                    foreign.handle = None;
-                }
-                let leftovers = !self.tree().members().is_empty();
-                self.leader_ended(reaped, leftovers);
-            }
-            (Life::Exited { status, leftovers: true }, _) if self.tree().members().is_empty() => {
+        if let Life::Exited { status, leftovers: true } = self.life {
+            if self.foreign.is_some() && self.tree().members().is_empty() {
                 self.empty(status);
                 self.tell(&Report::Emptied { number: self.number });
             }
-            _ => {}
+            return;
         }
+        let Some(foreign) = &mut self.foreign else { return };
+        let (Life::Running { pid }, Some(handle)) = (self.life, &foreign.handle) else { return };
+        let mut fds = [PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::ZERO) != Ok(1) {
+            return;
+        }
+        foreign.has_ended = true;
+        let known = end::of_zombie(pid, foreign.start_ticks).or_else(|| end::of_reaped(handle));
+        // Its handle tells how it ended once it was reaped, and until then we may not be allowed to know.
+        if known.is_none() && Stat::of(pid).is_some_and(|stat| stat.start_ticks == foreign.start_ticks) {
+            return;
+        }
+        // It may have been reaped between the two questions.
+        let status = known.or_else(|| end::of_reaped(handle)).unwrap_or(-1);
+        self.foreign_ended(pid, status);
     }
+
+    fn foreign_ended(&mut self, pid: u32, status: i32) {
+        if let Some(foreign) = &mut self.foreign {
+            (foreign.handle, foreign.has_ended) = (None, false);
+        }
+        let reaped = Reaped { pid, status, user_us: 0, system_us: 0, max_rss_kib: 0 };
+        let leftovers = !self.tree().members().is_empty();
+        self.leader_ended(reaped, leftovers);
+    }
+}
+
+/// The mark in the environment of a process.
+fn mark_of(pid: u32) -> Option<String> {
+    let env = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mark = env.split(|byte| *byte == 0).find_map(|pair| pair.strip_prefix(b"CORE_INSTANCE="))?;
+    Some(String::from_utf8_lossy(mark).into_owned())
 }

@@ -82,16 +82,24 @@ impl Line {
                 }
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => break,
-                Err(_) => {
-                    self.broken = true;
-                    self.unsent.clear();
-                }
+                Err(_) => self.give_up(),
             }
         }
         if self.unsent.iter().map(|(bytes, _)| bytes.len()).sum::<usize>() > MOST_UNSENT {
-            self.broken = true;
-            self.unsent.clear();
-            let _ = nix::sys::socket::shutdown(self.fd.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+            self.give_up();
         }
+    }
+
+    /// Something could not be said, so the line is over: the other side sees its end, asks for another one, and is told
+    /// there how we stand.
+    fn give_up(&mut self) {
+        self.broken = true;
+        self.unsent.clear();
+        let _ = nix::sys::socket::shutdown(self.fd.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
     }
 }

@@ -2,6 +2,8 @@
 //! decides nothing. It is forked by the keeper without exec, so it stays small: one thread, no allocation to speak of
 //! while nothing happens.
 
+mod callers;
+mod ending;
 mod foreign;
 mod line;
 mod notify;
@@ -9,9 +11,8 @@ mod signal;
 mod start;
 
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,14 +20,15 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::cgroup::Cgroup;
-use crate::memory;
 use crate::place::{Place, Stream};
-use crate::pump::{Moved, Pump};
-use crate::record::{Ended, Invocation};
-use crate::sys::{self, Reaped, Wait};
-use crate::tree::Tree;
-use crate::wire::{Life, Report, Request};
+use crate::pump::Pump;
+use crate::record::Ended;
+use crate::tree::{Stray, Tree};
+use crate::wire::{ECHO, Life, Report, Request};
+use crate::{guard, memory, sys};
+use callers::{Caller, Listener};
 use foreign::Foreign;
+pub use foreign::Orphan;
 use line::Line;
 use notify::Notifier;
 pub use notify::address as notify_address;
@@ -45,6 +47,8 @@ pub struct Birth {
     pub run: PathBuf,
     /// The folder in which cgroups are made, where they can be.
     pub cgroups: Option<PathBuf>,
+    /// Processes that the keeper has reaped in the place of shims that had died.
+    pub orphans: Vec<Orphan>,
 }
 
 pub(crate) struct Shim {
@@ -53,12 +57,23 @@ pub(crate) struct Shim {
     cgroup: Option<Cgroup>,
     cgroups: Option<PathBuf>,
     pid: u32,
-    listener: Option<UnixListener>,
+    /// Held for as long as this shim stands over the instance: another one must have it before it touches anything.
+    lock: Option<File>,
+    listener: Option<Listener>,
     line: Option<Line>,
+    /// Who has connected and not said anything yet that we understand.
+    callers: Vec<Caller>,
+    /// The last attempt to take in a caller failed.
+    is_deaf: bool,
+    /// What was asked for while output was waited for.
+    postponed: VecDeque<(Request, Vec<OwnedFd>)>,
+    orphans: Vec<Orphan>,
     pumps: Vec<Pump>,
     /// Number of the last invocation.
     number: u32,
     note: String,
+    /// The first process of the last invocation, which leads its group; 0 for none.
+    leader: u32,
     life: Life,
     /// How the last invocation ended.
     ended: Option<Ended>,
@@ -105,11 +120,17 @@ impl Shim {
             cgroup: None,
             cgroups: birth.cgroups,
             pid: std::process::id(),
+            lock: None,
             listener: None,
             line: Some(Line::new(line)),
+            callers: Vec::new(),
+            is_deaf: false,
+            postponed: VecDeque::new(),
+            orphans: birth.orphans,
             pumps: Vec::new(),
             number: 0,
             note: String::new(),
+            leader: 0,
             life: Life::Idle,
             ended: None,
             sockets: Vec::new(),
@@ -123,8 +144,12 @@ impl Shim {
     }
 
     fn tree(&self) -> Tree<'_> {
-        let foreign = self.foreign.as_ref().map(|foreign| (foreign.leader, foreign.mark.as_str()));
-        Tree { shim: self.pid, cgroup: self.cgroup.as_ref(), foreign }
+        let stray = |foreign: &'_ Foreign| Stray {
+            leader: foreign.leader,
+            mark: foreign.mark.clone(),
+            place: self.place.clone(),
+        };
+        Tree { shim: self.pid, cgroup: self.cgroup.as_ref(), foreign: self.foreign.as_ref().map(stray) }
     }
 
     fn serve(&mut self) {
@@ -133,44 +158,55 @@ impl Shim {
         let Ok(signals) = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK) else { return };
         self.say_hello();
         self.read_line();
-        while !self.released {
+        while !self.released && !self.is_deserted() {
             self.wait(&signals);
-            // A supervisor that died before its first order came: nobody will ever find us, and nothing was begun.
-            if self.line.is_none() && self.listener.is_none() {
-                break;
-            }
         }
         self.leave();
     }
 
+    /// Nobody speaks to us, nothing is there to look after, and whoever looks for us would not find us.
+    fn is_deserted(&self) -> bool {
+        self.line.is_none()
+            && self.callers.is_empty()
+            && self.is_idle()
+            && !self.listener.as_ref().is_some_and(|listener| listener.is_found_at(&self.place.socket()))
+    }
+
+    /// Nothing of an invocation lives.
+    fn is_idle(&self) -> bool {
+        matches!(self.life, Life::Idle | Life::Exited { leftovers: false, .. })
+    }
+
     /// Waits for whatever comes first, and takes it in.
     fn wait(&mut self, signals: &SignalFd) {
-        let running = !matches!(self.life, Life::Idle | Life::Exited { leftovers: false, .. });
+        let running = !self.is_idle();
         let stuck = self.pumps.iter().any(Pump::is_stuck);
+        let hears = !std::mem::take(&mut self.is_deaf);
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        if let Some(listener) = &self.listener {
-            fds.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN));
-        }
         if let Some(line) = &self.line {
             fds.push(PollFd::new(line.fd(), line.interest()));
+        }
+        fds.extend(self.callers.iter().map(|caller| PollFd::new(caller.line.fd(), PollFlags::POLLIN)));
+        if let Some(listener) = self.listener.as_ref().filter(|_| hears) {
+            fds.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN));
         }
         if running && !stuck {
             fds.extend(self.pumps.iter().map(|pump| PollFd::new(pump.fd(), PollFlags::POLLIN)));
         }
-        if let Some(handle) = self.foreign.as_ref().and_then(|foreign| foreign.handle.as_ref()) {
+        if let Some(handle) = self.foreign.as_ref().and_then(Foreign::awaited) {
             fds.push(PollFd::new(handle.as_fd(), PollFlags::POLLIN));
         }
         if let Some(notifier) = &self.notifier {
             fds.push(PollFd::new(notifier.fd(), PollFlags::POLLIN));
         }
-        // Of what is not our child, nobody tells us when the last of it has gone.
-        let looks = matches!((&self.foreign, self.life), (Some(_), Life::Exited { leftovers: true, .. }));
-        if stuck || looks {
+        if stuck || !hears || self.must_look() {
             let _ = poll(&mut fds, PollTimeout::from(TRY_AGAIN_MS));
         } else if poll(&mut fds, PollTimeout::from(QUIET_MS)) == Ok(0) {
             memory::give_back();
             self.pumps.iter().for_each(Pump::rest);
-            let _ = poll(&mut fds, PollTimeout::NONE);
+            // Where nobody speaks to us and nothing lives, one looks now and then whether we are still found.
+            let is_forgotten = self.line.is_none() && !running;
+            let _ = poll(&mut fds, if is_forgotten { PollTimeout::from(QUIET_MS) } else { PollTimeout::NONE });
         }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
         let mut at = 0;
@@ -180,8 +216,9 @@ impl Shim {
             is_ready
         };
         let child = next(true);
-        let caller = next(self.listener.is_some());
         let spoken = next(self.line.is_some());
+        let calls: Vec<bool> = (0..self.callers.len()).map(|_| next(true)).collect();
+        let knock = next(self.listener.is_some() && hears);
         let polled = running && !stuck;
         let flowing: Vec<bool> = (0..self.pumps.len()).map(|_| next(polled)).collect();
         if running {
@@ -192,11 +229,14 @@ impl Shim {
             }
             self.tell_dropped();
         }
-        if caller {
-            self.accept();
-        }
         if spoken {
             self.read_line();
+        }
+        if calls.contains(&true) {
+            self.read_callers(&calls);
+        }
+        if knock {
+            self.accept();
         }
         // Before anybody is reaped: who said something last is told from strangers by standing below us.
         self.hear();
@@ -205,6 +245,10 @@ impl Shim {
             self.reap();
         }
         self.look_at_foreign();
+        // What could not be said: whoever is at the other end finds out by the end of the line, and asks again.
+        if self.line.as_ref().is_some_and(Line::is_broken) {
+            self.line = None;
+        }
     }
 
     fn tell_dropped(&mut self) {
@@ -216,33 +260,27 @@ impl Shim {
         }
     }
 
-    /// A new supervisor. What the old one said and was not carried out yet is void: its line is closed unread.
-    fn accept(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        let Ok((stream, _)) = listener.accept() else { return };
-        let mine = nix::unistd::geteuid();
-        let peer = nix::sys::socket::getsockopt(&stream, nix::sys::socket::sockopt::PeerCredentials);
-        if !peer.is_ok_and(|peer| peer.uid() == mine.as_raw() || peer.uid() == 0) {
-            return;
-        }
-        let _ = stream.set_nonblocking(true);
-        self.line = Some(Line::new(OwnedFd::from(stream)));
-        self.say_hello();
-    }
-
-    fn say_hello(&mut self) {
-        let hello = Report::Hello {
+    /// How we stand, in the first words on every line.
+    fn hello(&self) -> Report {
+        Report::Hello {
             instance: self.instance.clone(),
             shim: self.pid,
             number: self.number,
             note: self.note.clone(),
             life: self.life,
             sockets: self.sockets.iter().map(|(name, _)| name.clone()).collect(),
-        };
+        }
+    }
+
+    fn say_hello(&mut self) {
+        let hello = self.hello();
         self.tell(&hello);
     }
 
     fn read_line(&mut self) {
+        while let Some((request, fds)) = self.postponed.pop_front() {
+            self.carry_out(request, fds);
+        }
         let Some(line) = &mut self.line else { return };
         let mut requests = VecDeque::new();
         let is_open = line.read(&mut requests);
@@ -252,6 +290,7 @@ impl Shim {
         }
         if !is_open {
             self.line = None;
+            self.promote_last_caller();
         }
     }
 
@@ -260,17 +299,18 @@ impl Shim {
             Request::Start(order) => self.start(&order, fds),
             Request::Signal { number, signal, scope } if number == self.number => self.signal(signal, scope),
             Request::Signal { .. } => {}
+            Request::Kill { number: ECHO } => self.tell(&Report::Emptied { number: ECHO }),
             Request::Kill { number } => self.kill(number),
-            Request::Release => self.released = matches!(self.life, Life::Idle | Life::Exited { leftovers: false, .. }),
+            Request::Release => self.released = self.is_idle(),
             Request::LogLimit { segment_bytes } => {
                 for pump in &mut self.pumps {
                     pump.limit(segment_bytes);
                 }
             }
             Request::Sockets => self.hand_out_sockets(),
-            Request::Adopt { sockets } => {
+            Request::Adopt { sockets, number, log } => {
                 self.sockets = sockets.into_iter().zip(fds).collect();
-                self.adopt();
+                self.adopt(number, &log);
             }
         }
     }
@@ -290,103 +330,21 @@ impl Shim {
         }
     }
 
-    /// Reaps whatever has ended, and says what that means for the invocation.
-    fn reap(&mut self) {
-        let mut leader = None;
-        let childless = loop {
-            match sys::reap() {
-                Wait::Reaped(reaped) if self.life == (Life::Running { pid: reaped.pid }) => leader = Some(reaped),
-                Wait::Reaped(_) => {}
-                Wait::Living => break false,
-                Wait::Childless => break true,
-            }
-        };
-        // Of what another shim began, our children tell nothing.
-        if self.foreign.is_some() {
-            return;
-        }
-        if let Some(reaped) = leader {
-            self.leader_ended(reaped, !childless);
-        } else if childless && let Life::Exited { status, leftovers: true } = self.life {
-            self.empty(status);
-            self.tell(&Report::Emptied { number: self.number });
-        }
-    }
-
-    fn leader_ended(&mut self, reaped: Reaped, leftovers: bool) {
-        if leftovers && reaped.status == 0 && self.is_daemon && self.follow_daemon() {
-            return;
-        }
-        // Output first, then the record, then the word.
-        self.drain();
-        let ended = Ended {
-            number: self.number,
-            status: reaped.status,
-            leftovers,
-            wall_ns: sys::wall_ns(),
-            monotonic_ns: sys::monotonic_ns(),
-            user_us: reaped.user_us,
-            system_us: reaped.system_us,
-            max_rss_kib: reaped.max_rss_kib,
-        };
-        self.ended = Some(ended);
-        let _ = ended.write(&self.place.exit());
-        self.life = Life::Exited { status: reaped.status, leftovers };
-        if !leftovers {
-            self.empty(reaped.status);
-        }
-        self.tell(&Report::Exited { number: self.number, status: reaped.status, leftovers });
-    }
-
-    /// The first process has ended well and has left a daemon: that is the service from now on. False when there is
-    /// none that we will see end.
-    fn follow_daemon(&mut self) -> bool {
-        let ours =
-            |pid: &u32| sys::Stat::of(*pid).filter(|stat| stat.parent == self.pid).map(|stat| (stat.start_ticks, *pid));
-        let Some((_, pid)) = self.tree().members().iter().filter_map(ours).min() else { return false };
-        let Ok(mut record) = Invocation::read(&self.place.invocation()) else { return false };
-        record.pid = pid;
-        (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
-        let _ = record.write(&self.place.invocation());
-        self.life = Life::Running { pid };
-        self.tell(&Report::Adopted { number: self.number, life: self.life });
-        true
-    }
-
-    /// Nothing of the invocation lives any more.
-    fn empty(&mut self, status: i32) {
-        self.drain();
-        if let Some(ended) = self.ended.as_mut().filter(|ended| ended.leftovers) {
-            ended.leftovers = false;
-            let _ = ended.write(&self.place.exit());
-        }
-        self.life = Life::Exited { status, leftovers: false };
-        self.is_clean = true;
-        self.foreign = None;
-    }
-
-    /// Moves out what is in the pipes. What a full disk holds back stays there and is tried again.
-    fn drain(&mut self) {
-        for pump in &mut self.pumps {
-            while pump.drain() == Moved::Stuck {
-                if pump.dropped().0 > self.told_dropped {
-                    break;
-                }
-                let _ = poll(&mut [], PollTimeout::from(TRY_AGAIN_MS));
-            }
-        }
-        self.tell_dropped();
-    }
-
-    /// Takes away what is of no use any more; records stay, for whoever asks how it ended.
+    /// Takes away what is of no use any more; records stay, for whoever asks how it ended. Without the lock nothing here
+    /// is ours.
     fn leave(&mut self) {
+        let Some(_lock) = &self.lock else { return };
         if let Some(cgroup) = &self.cgroup {
             cgroup.remove();
         }
-        for path in [self.place.socket(), self.place.fifo(Stream::Out), self.place.fifo(Stream::Err), self.place.lock()]
-        {
+        for path in [self.place.socket(), self.place.fifo(Stream::Out), self.place.fifo(Stream::Err)] {
             let _ = fs::remove_file(path);
         }
+        // Whatever has it lives, and nothing may be started beside it.
+        if !guard::is_held(&self.place) {
+            let _ = fs::remove_file(self.place.lock());
+        }
+        let _ = fs::remove_file(self.place.shim_lock());
     }
 
     fn run_folder(&self) -> &Path {

@@ -28,8 +28,9 @@ impl Shim {
                     Scope::Leader => pid == leader,
                     // A daemon has left the group that its first process was in.
                     Scope::Group if self.is_daemon => true,
-                    Scope::Group => sys::Stat::of(pid).is_some_and(|stat| stat.group == leader),
+                    Scope::Group => sys::Stat::of(pid).is_some_and(|stat| stat.group == self.group()),
                     Scope::Tree => true,
+                    Scope::OutsideGroup => sys::Stat::of(pid).is_some_and(|stat| stat.group != self.group()),
                 };
                 let tree = self.tree();
                 tree.signal(signal, is_meant);
@@ -37,6 +38,11 @@ impl Shim {
             }
             _ => {}
         }
+    }
+
+    /// The group of the first process, which led it; others of it may be there when that one has gone.
+    fn group(&self) -> u32 {
+        self.foreign.as_ref().map_or(self.leader, |foreign| foreign.leader)
     }
 
     pub(super) fn kill(&mut self, number: u32) {

@@ -4,8 +4,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -14,6 +13,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, pipe2};
 
 use super::Shim;
+use super::callers::Listener;
 use crate::cgroup::Cgroup;
 use crate::exec::{Child, Stage, become_service};
 use crate::guard;
@@ -25,13 +25,29 @@ use crate::wire::{Life, Report, Start};
 
 /// Why a start failed: the stage, the error number, and what it was about.
 pub(super) struct Failed {
-    stage: &'static str,
-    errno: i32,
-    detail: String,
+    pub(super) stage: &'static str,
+    pub(super) errno: i32,
+    pub(super) detail: String,
 }
 
+/// How long the one before may take to leave its place, in nanoseconds: it was told to, or has died.
+const LEAVING_NS: u64 = 1_000_000_000;
+/// How long until one looks again.
+const LOOK_AGAIN_MS: u16 = 2;
+
 impl Failed {
-    fn io(stage: &'static str, detail: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    /// The error number; 0 where there is none.
+    pub(super) fn errno(&self) -> i32 {
+        self.errno
+    }
+
+    /// Where, and what it was about.
+    pub(super) fn words(&self) -> String {
+        let Self { stage, detail, .. } = self;
+        if detail.is_empty() { (*stage).to_owned() } else { format!("{stage}: {detail}") }
+    }
+
+    pub(super) fn io(stage: &'static str, detail: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let detail = detail.into();
         move |error| {
             let errno = error.raw_os_error().unwrap_or(0);
@@ -43,7 +59,7 @@ impl Failed {
 
 impl Shim {
     pub(super) fn start(&mut self, order: &Start, fds: Vec<OwnedFd>) {
-        let busy = !matches!(self.life, Life::Idle | Life::Exited { leftovers: false, .. });
+        let busy = !self.is_idle();
         let result = if busy {
             Err(Failed { stage: "guard", errno: 0, detail: format!("invocation {} lives", self.number) })
         } else {
@@ -117,6 +133,7 @@ impl Shim {
         // Our copy of the lock goes; the service's stays.
         drop(lock);
         self.life = Life::Running { pid };
+        self.leader = pid;
         self.ended = None;
         record.pid = pid;
         (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
@@ -124,27 +141,27 @@ impl Shim {
         Ok(pid)
     }
 
-    /// The folders, pipes and the socket; made once.
+    /// The folders, the lock, the socket and the pipes; made once.
     pub(super) fn prepare_place(&mut self, owner: Option<(u32, u32)>) -> Result<(), Failed> {
-        if self.place.own().is_dir() {
+        if self.lock.is_some() && self.place.shim_lock().exists() {
             if !self.pumps.is_empty() {
                 return Ok(());
             }
         } else {
             // New, or taken away under our feet: then nobody finds the socket any more.
-            self.listener = None;
+            (self.listener, self.lock) = (None, None);
         }
         let folder = self.run_folder().to_owned();
         let own = self.place.own();
         make_folder(&folder)
             .and_then(|()| make_folder(&own))
             .map_err(Failed::io("run folder", own.display().to_string()))?;
+        if self.lock.is_none() {
+            self.lock = Some(self.lock_place()?);
+        }
         if self.listener.is_none() {
             let path = self.place.socket();
-            let _ = fs::remove_file(&path);
-            let listener = UnixListener::bind(&path).map_err(Failed::io("socket", path.display().to_string()))?;
-            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
-            let _ = listener.set_nonblocking(true);
+            let listener = Listener::open(&path).map_err(Failed::io("socket", path.display().to_string()))?;
             self.listener = Some(listener);
         }
         self.pumps.clear();
@@ -164,6 +181,28 @@ impl Shim {
             self.pumps.push(Pump::new(fifo.into(), stream));
         }
         Ok(())
+    }
+
+    /// Makes this shim the one that stands over the instance. Who that is stands in the file, for whoever must end it.
+    fn lock_place(&self) -> Result<fs::File, Failed> {
+        let path = self.place.shim_lock();
+        let failed = || Failed::io("shim", path.display().to_string());
+        let until = sys::monotonic_ns() + LEAVING_NS;
+        loop {
+            if let Some(mut lock) = guard::lock_at(&path).map_err(failed())? {
+                let (ticks, _) = sys::identity(self.pid).unwrap_or_default();
+                lock.set_len(0).map_err(failed())?;
+                write!(lock, "pid {}\nstart_ticks {ticks}\n", self.pid).map_err(failed())?;
+                return Ok(lock);
+            }
+            if sys::monotonic_ns() > until {
+                let who = fs::read_to_string(&path).unwrap_or_default();
+                let who = who.lines().next().unwrap_or_default().to_owned();
+                let detail = format!("another shim ({who}) stands over it");
+                return Err(Failed { stage: "shim", errno: 0, detail });
+            }
+            let _ = nix::poll::poll(&mut [], LOOK_AGAIN_MS);
+        }
     }
 
     /// The run folder is the service's, and begins empty but for what its driver generates.

@@ -18,6 +18,8 @@ pub enum KeeperRequest {
         /// Exit code of the stack.
         code: i32,
     },
+    /// The answer to `Look`.
+    Here,
 }
 
 /// What the keeper tells the supervisor.
@@ -46,6 +48,20 @@ pub enum KeeperReport {
         /// Wait status.
         status: i32,
     },
+    /// These shims were forked.
+    Forked {
+        /// The instance and the process of each.
+        shims: Vec<(String, u32)>,
+    },
+    /// A shim was stopped (SIGSTOP): until it goes on it does nothing.
+    ShimStopped {
+        /// The instance.
+        instance: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// Somebody says that the supervisor does not answer. Answer: `Here`, soon, or another takes its place.
+    Look,
 }
 
 impl KeeperRequest {
@@ -66,6 +82,7 @@ impl KeeperRequest {
                 writer.u8(3);
                 writer.i32(*code);
             }
+            Self::Here => writer.u8(4),
         }
         writer.into_bytes()
     }
@@ -78,6 +95,7 @@ impl KeeperRequest {
             1 => Some(Self::Fork { instances: reader.list(Reader::text)? }),
             2 => Some(Self::Answering),
             3 => Some(Self::Farewell { code: reader.i32()? }),
+            4 => Some(Self::Here),
             _ => None,
         })
     }
@@ -105,6 +123,19 @@ impl KeeperReport {
                 writer.u32(*pid);
                 writer.i32(*status);
             }
+            Self::Forked { shims } => {
+                writer.u8(4);
+                writer.list(shims, |writer, (instance, pid)| {
+                    writer.bytes(instance.as_bytes());
+                    writer.u32(*pid);
+                });
+            }
+            Self::ShimStopped { instance, pid } => {
+                writer.u8(5);
+                writer.bytes(instance.as_bytes());
+                writer.u32(*pid);
+            }
+            Self::Look => writer.u8(6),
         }
         writer.into_bytes()
     }
@@ -117,6 +148,9 @@ impl KeeperReport {
             1 => Some(Self::ForkFailed { instance: reader.text()?, errno: reader.i32()? }),
             2 => Some(Self::ShimDied { instance: reader.text()?, pid: reader.u32()?, status: reader.i32()? }),
             3 => Some(Self::OrphanDied { pid: reader.u32()?, status: reader.i32()? }),
+            4 => Some(Self::Forked { shims: reader.list(|reader| Ok((reader.text()?, reader.u32()?)))? }),
+            5 => Some(Self::ShimStopped { instance: reader.text()?, pid: reader.u32()? }),
+            6 => Some(Self::Look),
             _ => None,
         })
     }

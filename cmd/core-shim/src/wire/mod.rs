@@ -15,7 +15,7 @@ mod stream;
 
 pub use codec::{Reader, Truncated, Writer};
 pub use keeper::{KeeperReport, KeeperRequest};
-pub use shim::{Life, Report, Request, Scope};
+pub use shim::{ECHO, Life, Report, Request, Scope};
 pub use start::{FileToWrite, Identity, LogPlace, Start};
 pub use stream::{FrameBuffer, MAX_FDS, frame, receive, send};
 

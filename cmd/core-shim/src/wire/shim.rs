@@ -1,7 +1,7 @@
 //! Supervisor and shim.
 
 use super::codec::{Reader, Truncated, Writer};
-use super::start::Start;
+use super::start::{LogPlace, Start};
 use super::stream::frame;
 
 /// What the supervisor asks of a shim.
@@ -32,12 +32,20 @@ pub enum Request {
     },
     /// Hand out the held sockets. Answer: `Sockets`, with the descriptors beside it.
     Sockets,
-    /// Take over what another shim of this instance left when it died. Answer: `Adopted`.
+    /// Take over what another shim of this instance left when it died. Answer: `Adopted` or `AdoptFailed`.
     Adopt {
         /// Names of the held sockets of its service; the descriptors come beside it.
         sockets: Vec<String>,
+        /// Number of the last invocation, as the supervisor knows it, for when the record cannot be read; 0 for none.
+        number: u32,
+        /// Where its output goes, for the same case.
+        log: LogPlace,
     },
 }
+
+/// A question that every shim of every version answers and that changes nothing: no invocation has this number, so the
+/// answer is `Emptied` with it.
+pub const ECHO: u32 = 0;
 
 /// To whom a signal goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +56,8 @@ pub enum Scope {
     Group,
     /// Every process of the tree.
     Tree,
+    /// Every process of the tree that is not in that group. To a shim that does not know it, the same as `Tree`.
+    OutsideGroup,
 }
 
 /// What a shim tells the supervisor.
@@ -119,6 +129,13 @@ pub enum Report {
         /// How it stands.
         life: Life,
     },
+    /// It was not taken over; whoever says this goes.
+    AdoptFailed {
+        /// The error number; 0 where there is none.
+        errno: i32,
+        /// Why.
+        detail: String,
+    },
 }
 
 /// How an instance stands.
@@ -181,6 +198,7 @@ impl Request {
                     Scope::Leader => 0,
                     Scope::Group => 1,
                     Scope::Tree => 2,
+                    Scope::OutsideGroup => 3,
                 });
                 2
             }
@@ -194,8 +212,10 @@ impl Request {
                 5
             }
             Self::Sockets => 6,
-            Self::Adopt { sockets } => {
+            Self::Adopt { sockets, number, log } => {
                 writer.list(sockets, |writer, one| writer.bytes(one.as_bytes()));
+                writer.u32(*number);
+                log.write(&mut writer);
                 7
             }
         };
@@ -206,7 +226,7 @@ impl Request {
     pub fn descriptors(&self) -> usize {
         match self {
             Self::Start(order) => order.sockets.len(),
-            Self::Adopt { sockets } => sockets.len(),
+            Self::Adopt { sockets, .. } => sockets.len(),
             _ => 0,
         }
     }
@@ -222,6 +242,7 @@ impl Request {
                 scope: match reader.u8()? {
                     0 => Scope::Leader,
                     1 => Scope::Group,
+                    3 => Scope::OutsideGroup,
                     _ => Scope::Tree,
                 },
             }),
@@ -229,7 +250,15 @@ impl Request {
             4 => Some(Self::Release),
             5 => Some(Self::LogLimit { segment_bytes: reader.u64()? }),
             6 => Some(Self::Sockets),
-            7 => Some(Self::Adopt { sockets: reader.list(Reader::text)? }),
+            7 => {
+                let sockets = reader.list(Reader::text)?;
+                let (number, log) = if reader.is_at_end() {
+                    (0, LogPlace::default())
+                } else {
+                    (reader.u32()?, LogPlace::read(&mut reader)?)
+                };
+                Some(Self::Adopt { sockets, number, log })
+            }
             _ => None,
         })
     }
@@ -285,6 +314,11 @@ impl Report {
                 life.write(&mut writer);
                 8
             }
+            Self::AdoptFailed { errno, detail } => {
+                writer.i32(*errno);
+                writer.bytes(detail.as_bytes());
+                9
+            }
         };
         frame(kind, &writer.into_bytes())
     }
@@ -313,6 +347,7 @@ impl Report {
             6 => Some(Self::Dropped { bytes: reader.u64()?, errno: reader.i32()? }),
             7 => Some(Self::Sockets { names: reader.list(Reader::text)? }),
             8 => Some(Self::Adopted { number: reader.u32()?, life: Life::read(&mut reader)? }),
+            9 => Some(Self::AdoptFailed { errno: reader.i32()?, detail: reader.text()? }),
             _ => None,
         })
     }
@@ -323,64 +358,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::{FileToWrite, Identity, LogPlace};
-
-    #[test]
-    fn messages_read_back() {
-        let start = Start {
-            number: 3,
-            mark: "abc".into(),
-            program: b"/bin/true".to_vec(),
-            args: vec![b"true".to_vec(), vec![0xff, 1]],
-            env: vec![b"A=b".to_vec()],
-            cwd: b"/".to_vec(),
-            identity: Identity {
-                user: Some((1, 2, vec![3])),
-                umask: Some(0o22),
-                limits: vec![(7, u64::MAX)],
-                nice: Some(-5),
-                oom_score_adj: None,
-            },
-            sockets: vec!["http".into()],
-            log: LogPlace { folder: b"/l".to_vec(), prefix: "1.3".into(), segment_bytes: 9 },
-            files: vec![FileToWrite { path: b"a/b".to_vec(), contents: b"x".to_vec() }],
-            note: "n".into(),
-            notifies: true,
-            is_daemon: true,
-        };
-        for request in [
-            Request::Start(Box::new(start)),
-            Request::Signal { number: 1, signal: 15, scope: Scope::Tree },
-            Request::Kill { number: 2 },
-            Request::Release,
-            Request::LogLimit { segment_bytes: 5 },
-            Request::Sockets,
-            Request::Adopt { sockets: vec!["http".into()] },
-        ] {
-            let bytes = request.encode();
-            assert_eq!(Request::decode(bytes[5], &bytes[6..]), Ok(Some(request)));
-        }
-        for report in [
-            Report::Hello {
-                instance: "web-0@7".into(),
-                shim: 5,
-                number: 2,
-                note: "n".into(),
-                life: Life::Exited { status: 256, leftovers: true },
-                sockets: vec!["http".into()],
-            },
-            Report::Started { number: 1, pid: 7 },
-            Report::StartFailed { number: 1, stage: "cwd".into(), errno: 2, detail: "/x".into() },
-            Report::Exited { number: 1, status: 9, leftovers: false },
-            Report::Emptied { number: 1 },
-            Report::Dropped { bytes: 1 << 40, errno: 28 },
-            Report::Sockets { names: vec![] },
-            Report::Adopted { number: 4, life: Life::Running { pid: 9 } },
-        ] {
-            let bytes = report.encode();
-            assert_eq!(Report::decode(bytes[5], &bytes[6..]), Ok(Some(report)));
-        }
-    }
 
     proptest! {
         #[test]

@@ -68,6 +68,18 @@ pub struct LogPlace {
     pub segment_bytes: u64,
 }
 
+impl LogPlace {
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.bytes(&self.folder);
+        writer.bytes(self.prefix.as_bytes());
+        writer.u64(self.segment_bytes);
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
+        Ok(Self { folder: reader.bytes()?, prefix: reader.text()?, segment_bytes: reader.u64()? })
+    }
+}
+
 impl Start {
     pub(super) fn write(&self, writer: &mut Writer) {
         let Self { number, mark, program, args, env, cwd, identity, sockets, log, files, note, notifies, is_daemon } =
@@ -91,9 +103,7 @@ impl Start {
         writer.option(identity.nice.as_ref(), |writer, nice| writer.i32(*nice));
         writer.option(identity.oom_score_adj.as_ref(), |writer, adjust| writer.i32(*adjust));
         writer.list(sockets, |writer, name| writer.bytes(name.as_bytes()));
-        writer.bytes(&log.folder);
-        writer.bytes(log.prefix.as_bytes());
-        writer.u64(log.segment_bytes);
+        log.write(writer);
         writer.list(files, |writer, file| {
             writer.bytes(&file.path);
             writer.bytes(&file.contents);
@@ -119,7 +129,7 @@ impl Start {
                 oom_score_adj: reader.option(Reader::i32)?,
             },
             sockets: reader.list(Reader::text)?,
-            log: LogPlace { folder: reader.bytes()?, prefix: reader.text()?, segment_bytes: reader.u64()? },
+            log: LogPlace::read(reader)?,
             files: reader.list(|reader| Ok(FileToWrite { path: reader.bytes()?, contents: reader.bytes()? }))?,
             note: reader.text()?,
             notifies: !reader.is_at_end() && reader.flag()?,

@@ -44,11 +44,7 @@ pub(crate) async fn end(paths: &Paths, kill: bool) -> Exit {
             }
             Err(_) => {
                 let ended = last_resort::end(paths, kill).await;
-                if !ended.left.is_empty() {
-                    render::error(&format!("could not be ended: {}", ended.left.join(", ")));
-                    return Exit::Failed;
-                }
-                return Exit::Ok;
+                return if ended.left.is_empty() { Exit::Ok } else { tell_left(&ended.left) };
             }
         }
     }
@@ -60,6 +56,11 @@ pub(crate) async fn end(paths: &Paths, kill: bool) -> Exit {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    last_resort::sweep(paths);
-    Exit::Ok
+    let left = last_resort::sweep(paths);
+    if left.is_empty() { Exit::Ok } else { tell_left(&left) }
+}
+
+fn tell_left(left: &[String]) -> Exit {
+    render::error(&format!("could not be ended: {}", left.join(", ")));
+    Exit::Failed
 }

@@ -1,6 +1,6 @@
 //! One instance, looked at: what is wanted compared with what is.
 
-use super::instance::Shim;
+use super::shim::Shim;
 use super::waiting::WaitingOn;
 use super::want::Want;
 use super::{Engine, mutated};
@@ -13,6 +13,7 @@ impl Engine {
     /// Moves an instance on as far as it goes by itself.
     pub(super) fn advance(&mut self, id: &InstanceId) {
         // A phase leads to at most a few others at once; the bound only guards against a mistake of ours.
+        self.shim_due(id);
         for _ in 0..16 {
             let Some(before) = self.instances.get(id).map(|instance| instance.phase.clone()) else { return };
             self.advance_once(id, &before);
@@ -153,7 +154,7 @@ impl Engine {
     /// Nothing of the instance runs and nothing shall.
     pub(super) fn rest(&mut self, id: &InstanceId, reason: StopReason) {
         let Some(instance) = self.instances.get_mut(id) else { return };
-        if instance.shim == Shim::Live {
+        if instance.shim != Shim::None {
             instance.shim = Shim::None;
             self.actions.push(Action::Release { instance: id.clone() });
         }
@@ -214,8 +215,18 @@ impl Engine {
 
     /// Stopping: KILL when the time is over or nobody wants to wait for it, and again while anything is left.
     fn insist(&mut self, id: &InstanceId, stage: Stop) {
+        if let Stop::Asked { kill_at, ask_at: Some(ask_at) } = stage
+            && ask_at <= self.now
+            && kill_at > self.now
+            && let Some(Phase::Stopping { why, .. }) = self.instances.get(id).map(|instance| instance.phase.clone())
+        {
+            self.ask_shim(id);
+            let stage = Stop::Asked { kill_at, ask_at: None };
+            self.set_phase(id, Phase::Stopping { stage, why });
+            return;
+        }
         let due = match stage {
-            Stop::Asked { kill_at } => {
+            Stop::Asked { kill_at, .. } => {
                 let has_waited = kill_at <= self.now || self.down.is_some_and(|down| down.kill);
                 has_waited && !mutated!(self, ForgetKill)
             }

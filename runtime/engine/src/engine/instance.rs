@@ -5,21 +5,11 @@ use std::sync::Arc;
 
 use core_manifest::{Identifier, ServiceSpec};
 
+use super::shim::Shim;
 use crate::exit::{Exit, Failure};
 use crate::ids::{InstanceId, InvocationId};
 use crate::phase::{Drain, Phase, Stop, Tally};
 use crate::time::Time;
-
-/// Whether a shim stands over the instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shim {
-    /// There is none.
-    None,
-    /// It lives.
-    Live,
-    /// It died; the host was asked for a new one.
-    Lost,
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct Instance {
@@ -51,6 +41,8 @@ pub(super) struct Instance {
     pub(super) last_exit: Option<Exit>,
     pub(super) last_failure: Option<Failure>,
     pub(super) shim: Shim,
+    /// Number of the line to its shim; 0 is the one that was found when the supervisor began.
+    pub(super) line: u32,
     pub(super) readiness: Tally,
     pub(super) liveness: Tally,
     /// Its entry in the engine's timers.
@@ -77,6 +69,7 @@ impl Instance {
             last_exit: None,
             last_failure: None,
             shim: Shim::None,
+            line: 0,
             readiness: Tally::default(),
             liveness: Tally::default(),
             timer: None,
@@ -111,7 +104,9 @@ impl Instance {
                 Drain::Counting { next: Some(next), .. } => Some((*next).min(*until)),
                 _ => Some(*until),
             },
-            Phase::Stopping { stage: Stop::Asked { kill_at }, .. } => Some(*kill_at),
+            Phase::Stopping { stage: Stop::Asked { kill_at, ask_at }, .. } => {
+                Some(ask_at.map_or(*kill_at, |at| at.min(*kill_at)))
+            }
             Phase::Stopping { stage: Stop::Killed { again_at }, .. } => Some(*again_at),
             Phase::Backoff { until } => Some(*until),
             Phase::Waiting | Phase::Ready { .. } | Phase::Ended(_) | Phase::GaveUp => None,
@@ -120,6 +115,6 @@ impl Instance {
             Phase::Probing { .. } | Phase::Ready { .. } => [self.readiness.next, self.liveness.next],
             _ => [None, None],
         };
-        [of_phase, probes[0], probes[1]].into_iter().flatten().min()
+        [of_phase, probes[0], probes[1], self.shim.deadline()].into_iter().flatten().min()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use core_manifest::Identifier;
 use core_manifest::spec::Restart;
 
-use super::instance::Shim;
+use super::shim::Shim;
 use super::want::Want;
 use super::{Engine, mutated};
 use crate::action::{Action, StartOrder};
@@ -17,6 +17,8 @@ use crate::phase::{EndReason, Phase, StopReason, Tally};
 const START_ANSWER: Duration = Duration::from_secs(30);
 /// An instance that was ready this long has proven itself: its failures are forgotten.
 const PROVEN: Duration = Duration::from_secs(10);
+/// The pause before what failed for want of something of ours is tried again, at least.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -31,7 +33,11 @@ impl Engine {
         instance.ready_since = None;
         instance.readiness = Tally::default();
         instance.liveness = Tally::default();
+        if instance.shim == Shim::None {
+            instance.line += 1;
+        }
         let order = StartOrder {
+            line: instance.line,
             invocation: instance.invocation_id(),
             spec: instance.spec.clone(),
             ports: instance.ports.clone(),
@@ -187,6 +193,16 @@ impl Engine {
         self.set_phase(id, Phase::Backoff { until: self.now + pause });
     }
 
+    /// It could not be started for want of something of ours: that is no fault of its own, and does not count as one.
+    pub(super) fn start_later(&mut self, id: &InstanceId, failure: Failure) {
+        self.note_failure(id, failure);
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        instance.failures += 1;
+        let (first, failures) = (instance.spec.availability.backoff.max(FIRST_PAUSE), instance.failures);
+        let pause = self.pause(first, failures);
+        self.set_phase(id, Phase::Backoff { until: self.now + pause });
+    }
+
     /// The pause before a restart: the first, doubled with every failure up to half a minute, give or take a fifth.
     fn pause(&mut self, first: Duration, failures: u32) -> Duration {
         if first.is_zero() {
@@ -219,7 +235,7 @@ impl Engine {
 
     pub(super) fn release(&mut self, id: &InstanceId) {
         if let Some(instance) = self.instances.get_mut(id)
-            && instance.shim == Shim::Live
+            && instance.shim != Shim::None
         {
             instance.shim = Shim::None;
             self.actions.push(Action::Release { instance: id.clone() });

@@ -19,6 +19,7 @@ mod restore;
 mod rollout;
 mod routing;
 pub(crate) mod service;
+mod shim;
 mod stopping;
 mod view;
 mod waiting;
@@ -202,8 +203,12 @@ impl Engine {
             Event::StartFailed { invocation, failure } => self.start_failed(invocation, failure),
             Event::Exited { invocation, exit, leftovers } => self.exited(invocation, *exit, *leftovers),
             Event::Emptied { invocation } => self.emptied(invocation),
-            Event::ShimLost { instance } => self.shim_lost(instance),
-            Event::Adopted { instance, invocation, life } => self.adopted(instance, *invocation, life),
+            Event::LineBroken { instance, line } => self.line_broken(instance, *line),
+            Event::ShimStopped { instance } => self.shim_stopped(instance),
+            Event::Unreached { instance, line, why } => self.unreached_by(instance, *line, why),
+            Event::Adopted { instance, line, invocation, life } => {
+                self.adopted(instance, *line, *invocation, life);
+            }
             Event::Probed { invocation, probe, result } => self.probed(invocation, *probe, result),
             Event::Counted { instance, established } => self.counted(instance, *established),
             Event::Routed { service, version, result } => self.routed(service, *version, result),

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::chronicle::Telling;
-use super::instance::{Instance, Shim};
+use super::instance::Instance;
 use super::waiting::WaitingOn;
 use super::{Binary, Engine};
 use crate::ids::InvocationId;
@@ -204,7 +204,7 @@ impl Engine {
                 instance.last_exit.is_some_and(|exit| exit.code().is_some_and(|code| instance.spec.is_success(code)));
             match &instance.phase {
                 // Nobody has seen it yet: whether it lives is what its next shim says.
-                Phase::Ready { .. } if instance.shim == Shim::Lost => all_there = false,
+                Phase::Ready { .. } if instance.shim.is_away() => all_there = false,
                 Phase::Ready { .. } | Phase::Ended(EndReason::Disabled) => {}
                 Phase::Ended(EndReason::Exit) if good_end => {}
                 Phase::Ended(EndReason::Exit) => {

@@ -1,9 +1,7 @@
 //! Reports of the host about processes, shims and binaries.
 
-use super::instance::Shim;
 use super::{Binary, Engine, mutated};
 use crate::action::Action;
-use crate::event::Life;
 use crate::exit::{Exit, Failure};
 use crate::ids::{InstanceId, InvocationId};
 use crate::phase::{Drain, Phase, Process, Stop};
@@ -69,8 +67,9 @@ impl Engine {
         let leftovers = leftovers && !mutated!(self, StartOverLeftovers);
         match (self.instances[&id].phase.clone(), leftovers) {
             (Phase::Stopping { why, .. }, false) => self.ended(&id, Some(why)),
-            // The rest of its tree was asked or killed with it; `Emptied` or the next kill follows.
-            (Phase::Stopping { .. }, true) => {}
+            // What was killed was killed with its tree; `Emptied` or the next kill follows.
+            (Phase::Stopping { stage: Stop::Killed { .. }, .. }, true) => {}
+            (Phase::Stopping { stage: Stop::Asked { .. }, .. }, true) => self.ask_the_rest(&id),
             (_, false) => self.ended(&id, None),
             (_, true) => self.sweep(&id),
         }
@@ -109,60 +108,5 @@ impl Engine {
             self.dirty.insert(id);
         }
         self.settle_fetches();
-    }
-
-    pub(super) fn shim_lost(&mut self, id: &InstanceId) {
-        let Some(instance) = self.instances.get_mut(id) else { return };
-        if instance.shim != Shim::Live {
-            return;
-        }
-        instance.shim = Shim::Lost;
-        self.actions.push(Action::Adopt { instance: id.clone() });
-    }
-
-    pub(super) fn adopted(&mut self, id: &InstanceId, begun: u32, life: &Life) {
-        let Some(instance) = self.instances.get_mut(id) else { return };
-        if instance.shim != Shim::Lost {
-            // A daemon that took the place of the process that began it.
-            if let (Life::Running { pid }, true) = (life, begun == instance.invocation) {
-                let phase = instance.phase.clone().with_pid(*pid);
-                self.set_phase_if_other(id, phase);
-            }
-            return;
-        }
-        instance.shim = Shim::Live;
-        self.dirty.insert(id.clone());
-        let Some(instance) = self.instances.get(id) else { return };
-        // It had ended meanwhile, and was waiting for nothing but this.
-        if instance.phase.is_final() {
-            self.release(id);
-            return;
-        }
-        if !instance.phase.is_live() {
-            return;
-        }
-        let invocation = instance.invocation_id();
-        if begun < invocation.number {
-            self.start_failed(&invocation, &Failure::Host("its shim died before the start".into()));
-            return;
-        }
-        let phase = instance.phase.clone();
-        if let Some(instance) = self.instances.get_mut(id) {
-            instance.started_once = true;
-        }
-        self.changed.insert(id.service().clone());
-        match (phase, life) {
-            (Phase::Starting { .. }, Life::Running { pid }) => self.started(&invocation, *pid),
-            (Phase::Stopping { stage, why }, Life::Running { .. }) => match stage {
-                Stop::Asked { .. } => self.send_request(id, why),
-                Stop::Killed { .. } => self.kill(id, why),
-            },
-            // Whoever found it without a shim could not tell its process.
-            (phase, Life::Running { pid }) => self.set_phase(id, phase.with_pid(*pid)),
-            (_, Life::Unattended) => {}
-            (_, Life::Exited { exit, leftovers }) => self.exited(&invocation, *exit, *leftovers),
-            (_, Life::Recorded { exit }) => self.exited(&invocation, *exit, false),
-            (_, Life::Idle) => self.exited(&invocation, Exit::Unknown, false),
-        }
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use core_manifest::spec::Strategy;
 use core_manifest::{ServiceName, ServiceSpec};
 
-use super::instance::{Instance, Shim};
+use super::instance::Instance;
 use super::service::{Rollout, Service, Stage};
+use super::shim::Shim;
 use super::{Basis, Down, Engine, mutated};
 use crate::action::Action;
 use crate::event::{Found, Life};
@@ -144,13 +145,12 @@ impl Engine {
         instance.started_once = !matches!(found.life, Life::Idle);
         instance.shim = match found.life {
             Life::Recorded { .. } => Shim::None,
-            Life::Unattended => Shim::Lost,
-            Life::Idle | Life::Running { .. } | Life::Exited { .. } => Shim::Live,
+            _ => Shim::Live,
         };
-        if matches!(found.life, Life::Unattended) {
-            self.actions.push(Action::Adopt { instance: id.clone() });
-        }
         self.instances.insert(id.clone(), instance);
+        if found.life == Life::Unattended {
+            self.connect(id, "its shim has not answered yet");
+        }
         self.dirty.insert(id.clone());
         self.changed.insert(id.service().clone());
         self.resume(id, &found.life);
@@ -190,7 +190,7 @@ impl Engine {
                 self.exited(&invocation, exit, leftovers);
             }
             Life::Recorded { exit } => {
-                let stage = Stop::Asked { kill_at: self.now };
+                let stage = Stop::Asked { kill_at: self.now, ask_at: None };
                 self.set_phase(id, Phase::Stopping { stage, why: StopReason::Leftovers });
                 self.exited(&invocation, exit, false);
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::shim::{ASK_PATIENCE, Shim};
 use super::{Engine, mutated};
 use crate::action::{Action, Scope};
 use crate::ids::InstanceId;
@@ -9,6 +10,8 @@ use crate::phase::{Drain, Phase, Stop, StopReason};
 
 /// Pause between two kills of a tree of which something is left.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
+/// How long one waits for what was asked for before its shim is asked whether it is there.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Begins to end a running instance that is not wanted: after those that need it, and after the edge.
@@ -48,13 +51,24 @@ impl Engine {
             return;
         }
         self.send_request(id, why);
-        let kill_at = self.now + shutdown.timeout;
-        self.set_phase(id, Phase::Stopping { stage: Stop::Asked { kill_at }, why });
+        self.asked(id, why);
+    }
+
+    /// It was asked, and has the time that its manifest gives it.
+    fn asked(&mut self, id: &InstanceId, why: StopReason) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let kill_at = self.now + instance.spec.shutdown.timeout;
+        let stage = Stop::Asked { kill_at, ask_at: Some(self.now + ASK_AFTER) };
+        self.set_phase(id, Phase::Stopping { stage, why });
     }
 
     /// The request itself: the manifest's shell line, or its signal.
     pub(super) fn send_request(&mut self, id: &InstanceId, why: StopReason) {
         let Some(instance) = self.instances.get(id) else { return };
+        // Whoever takes over is told.
+        if instance.shim.is_away() && instance.spec.shutdown.command.is_none() {
+            return;
+        }
         let invocation = instance.invocation_id();
         let shutdown = &instance.spec.shutdown;
         self.actions.push(if shutdown.command.is_some() {
@@ -74,12 +88,30 @@ impl Engine {
             return;
         }
         self.actions.push(Action::Signal { invocation, signal: instance.spec.shutdown.signal, scope: Scope::Tree });
-        let stage = Stop::Asked { kill_at: self.now + timeout };
-        self.set_phase(id, Phase::Stopping { stage, why: StopReason::Leftovers });
+        self.asked(id, StopReason::Leftovers);
+    }
+
+    /// The first process has ended as it was asked to. Whatever of its tree was not asked with it is asked now.
+    pub(super) fn ask_the_rest(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let shutdown = &instance.spec.shutdown;
+        let was_group_asked = shutdown.command.is_none() && !shutdown.parent_only;
+        let scope = if was_group_asked { Scope::OutsideGroup } else { Scope::Tree };
+        let (invocation, signal) = (instance.invocation_id(), shutdown.signal);
+        self.actions.push(Action::Signal { invocation, signal, scope });
+    }
+
+    /// Nothing has come of what was asked for: is its shim there at all?
+    pub(super) fn ask_shim(&mut self, id: &InstanceId) {
+        if self.instances.get(id).is_some_and(|instance| instance.shim == Shim::Live) && !mutated!(self, TrustSilence) {
+            self.actions.push(Action::Ask { instance: id.clone(), within: ASK_PATIENCE });
+        }
     }
 
     /// Kills the whole tree, and will do so again until nothing is left.
     pub(super) fn kill(&mut self, id: &InstanceId, why: StopReason) {
+        // Asked first: killing a large tree takes its time, reading does not.
+        self.ask_shim(id);
         let Some(instance) = self.instances.get(id) else { return };
         self.actions.push(Action::Kill { invocation: instance.invocation_id() });
         let stage = Stop::Killed { again_at: self.now + KILL_AGAIN };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use core_manifest::{Identifier, Problem, ServiceName};
 
-use super::instance::{Instance, Shim};
+use super::instance::Instance;
 use super::service::Service;
 use super::waiting::WaitingOn;
 use super::want::Want;
@@ -200,7 +200,7 @@ impl Engine {
         for instance in self.instances_of(name).filter(|instance| instance.id.generation == serving) {
             state = state.max(match &instance.phase {
                 // Whether it lives is what its next shim says.
-                Phase::Ready { .. } if instance.shim == Shim::Lost => ServiceState::OnTheWay,
+                _ if instance.phase.is_live() && instance.shim.is_away() => ServiceState::OnTheWay,
                 Phase::Ready { .. } => ServiceState::Good,
                 Phase::Ended(EndReason::Exit) if instance.ended_well() => ServiceState::Good,
                 Phase::Ended(_) | Phase::GaveUp | Phase::Backoff { .. } => ServiceState::Bad,
@@ -228,6 +228,8 @@ impl Engine {
             }
             _ => Vec::new(),
         };
+        let shim = if instance.phase == Phase::Waiting { None } else { self.missing_shim(instance) };
+        let waiting: Vec<WaitingOn> = waiting.into_iter().chain(shim).collect();
         InstanceView {
             id: instance.id.clone(),
             invocation: instance.invocation_id(),
@@ -235,7 +237,7 @@ impl Engine {
             reason: self.reason(instance),
             end: if let Phase::Ended(reason) = instance.phase { Some(reason) } else { None },
             pid: instance.phase.process().map(|process| process.pid).filter(|pid| *pid > 0),
-            ready: instance.is_ready() || good_end,
+            ready: instance.is_ready() && !instance.shim.is_away() || good_end,
             restarts: instance.restarts,
             exit: instance.last_exit,
             ports,

@@ -3,7 +3,8 @@
 use core_manifest::spec::Condition;
 use core_manifest::{ServiceName, ServiceSpec};
 
-use super::instance::{Instance, Shim};
+use super::instance::Instance;
+use super::shim::{Away, Shim, Step};
 use super::want::Want;
 use super::{Binary, Engine, mutated};
 use crate::ids::InstanceId;
@@ -48,8 +49,11 @@ pub enum WaitingOn {
     },
     /// It is to end, after this one has.
     EndOf(InstanceId),
-    /// A new shim, in the place of one that died.
-    Shim,
+    /// A shim that answers.
+    Shim {
+        /// What is wrong, since when, and what is being done about it.
+        message: String,
+    },
     /// The manifests have not been read yet.
     Manifests,
 }
@@ -75,10 +79,26 @@ impl Engine {
         all.extend(self.old_instance(instance).map(WaitingOn::OldInstance));
         all.extend(self.taken_port(instance));
         all.extend(self.taken_store(instance));
-        if instance.shim == Shim::Lost {
-            all.push(WaitingOn::Shim);
-        }
+        all.extend(self.missing_shim(instance));
         all
+    }
+
+    /// That nobody stands over the instance who should, and what is being done about it.
+    pub(super) fn missing_shim(&self, instance: &Instance) -> Option<WaitingOn> {
+        let Shim::Away(Away { since, tries, why, step }) = &instance.shim else { return None };
+        let doing = match step {
+            Step::Connecting { .. } => "it is asked for a new line",
+            Step::Adopting { .. } => "another one takes over",
+            Step::Pausing { .. } => "it is tried again in a moment",
+        };
+        let tried = match tries {
+            0 => String::new(),
+            1 => ", one attempt failed".to_owned(),
+            several => format!(", {several} attempts failed"),
+        };
+        let seconds = (self.now - *since).as_secs();
+        let message = format!("nobody looks after it for {seconds} s: {why}{tried}; {doing}");
+        Some(WaitingOn::Shim { message })
     }
 
     pub(super) fn unmet_dependencies(&self, instance: &Instance) -> Vec<WaitingOn> {
@@ -240,7 +260,7 @@ impl WaitingOn {
             | Self::EndOf(id)
             | Self::Port { holder: id, .. }
             | Self::Store { holder: id, .. } => Some(id.service()),
-            Self::Binary { .. } | Self::Shim | Self::Manifests => None,
+            Self::Binary { .. } | Self::Shim { .. } | Self::Manifests => None,
         }
     }
 
@@ -254,7 +274,7 @@ impl WaitingOn {
             Self::Port { .. } => "port",
             Self::Store { .. } => "store",
             Self::EndOf(_) => "end_of",
-            Self::Shim => "shim",
+            Self::Shim { .. } => "shim",
             Self::Manifests => "manifests",
         }
     }
@@ -272,7 +292,7 @@ impl WaitingOn {
             Self::Port { port, holder } => format!("waits until {holder} lets go of port {port}"),
             Self::Store { folder, holder } => format!("waits until {holder} is out of {folder}"),
             Self::EndOf(id) => format!("ends after {id}"),
-            Self::Shim => "waits for a new shim in the place of one that died".into(),
+            Self::Shim { message } => message.clone(),
             Self::Manifests => "waits for the manifests".into(),
         }
     }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use core_engine::action::Action;
+use core_engine::action::{Action, Replaces};
 use core_engine::engine::OperationState;
-use core_engine::event::{Command, Event, Found, Life, Loaded, ProbeKind, Reach};
+use core_engine::event::{Command, Event, Found, Life, Loaded, ProbeKind, Reach, Unreached};
 use core_engine::exit::{Exit, Failure};
 use core_engine::ids::Generation;
 use core_engine::record::{Cause, Outcome, Record};
@@ -142,6 +142,11 @@ impl Run {
         }
         let probed =
             |probe, result| -> Result<Event, String> { Ok(Event::Probed { invocation: invocation()?, probe, result }) };
+        let number = |text: &str| text.parse::<u32>().map_err(|_| format!("`{text}` is no number of a line"));
+        let unreached = |why| -> Result<Event, String> {
+            let line = number(rest.get(1).copied().unwrap_or_default())?;
+            Ok(Event::Unreached { instance: rest[0].parse()?, line, why })
+        };
         let event = match *verb {
             "load" => self.load(false),
             "again" => self.load(true),
@@ -161,11 +166,16 @@ impl Run {
             "unready" => probed(ProbeKind::Readiness, Err(text()))?,
             "alive" => probed(ProbeKind::Liveness, Ok(()))?,
             "dead" => probed(ProbeKind::Liveness, Err(text()))?,
-            "shim-lost" => Event::ShimLost { instance: rest[0].parse()? },
+            "line-broken" => Event::LineBroken { instance: rest[0].parse()?, line: number(rest[1])? },
+            "shim-stopped" => Event::ShimStopped { instance: rest[0].parse()? },
+            "shim-dead" => unreached(Unreached::Dead)?,
+            "shim-silent" => unreached(Unreached::Silent)?,
+            "shim-failed" => unreached(Unreached::Failed(rest[2..].join(" ")))?,
             "adopted" => {
                 let invocation = invocation()?;
                 let life = Life::Running { pid: 1000 };
-                Event::Adopted { instance: invocation.instance, invocation: invocation.number, life }
+                let line = number(rest.get(1).copied().unwrap_or_default())?;
+                Event::Adopted { instance: invocation.instance, line, invocation: invocation.number, life }
             }
             "counted" => {
                 Event::Counted { instance: rest[0].parse()?, established: rest[1].parse().map_err(|_| "no number")? }
@@ -293,7 +303,14 @@ fn words(action: &Action) -> String {
         Action::ShutdownCommand { invocation, .. } => format!("shutdown command of {invocation}"),
         Action::Kill { invocation } => format!("kill {invocation}"),
         Action::Release { instance } => format!("release {instance}"),
-        Action::Adopt { instance } => format!("adopt {instance}"),
+        Action::Adopt { invocation, line, replaces: Replaces::Dead, .. } => {
+            format!("adopt {invocation}, line {line}")
+        }
+        Action::Adopt { invocation, line, replaces: Replaces::Silent, .. } => {
+            format!("kill the shim of {invocation}, adopt, line {line}")
+        }
+        Action::Connect { instance, line } => format!("connect to the shim of {instance}, line {line}"),
+        Action::Ask { instance, within } => format!("is the shim of {instance} there, within {within:?}?"),
         Action::Probe { invocation, probe: ProbeKind::Readiness, .. } => format!("is {invocation} ready?"),
         Action::Probe { invocation, probe: ProbeKind::Liveness, .. } => format!("is {invocation} alive?"),
         Action::Count { instance, .. } => format!("count connections of {instance}"),

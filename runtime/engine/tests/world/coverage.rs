@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use core_engine::event::{Command, Event, Life, ProbeKind, Reach};
+use core_engine::event::{Command, Event, Life, ProbeKind, Reach, Unreached};
 use core_engine::phase::PhaseName;
 use core_engine::{Engine, InstanceId};
 
 /// Kinds of events, as the table names them.
-pub(crate) const EVENTS: [&str; 32] = [
+pub(crate) const EVENTS: [&str; 36] = [
     "restored",
     "loaded",
     "rejected",
@@ -25,7 +25,11 @@ pub(crate) const EVENTS: [&str; 32] = [
     "exited",
     "exited, leftovers",
     "emptied",
-    "shim lost",
+    "line broken",
+    "shim stopped",
+    "unreached: dead",
+    "unreached: silent",
+    "unreached: failed",
     "adopted running",
     "adopted ended",
     "ready: yes",
@@ -45,12 +49,21 @@ pub(crate) const EVENTS: [&str; 32] = [
 const COLUMNS: usize = PhaseName::ALL.len();
 
 /// What a history is made of. Of everything but services and edits, a fault each.
-pub(crate) const PARTS: [&str; 20] = [
+pub(crate) const PARTS: [&str; 29] = [
     "services",
     "edits",
     "a broken manifest",
     "the supervisor vanishes",
     "a shim dies",
+    "a shim stands still",
+    "a line breaks",
+    "a report is lost with its line",
+    "a line cannot be had",
+    "a takeover fails",
+    "who takes over dies",
+    "a takeover never ends",
+    "no process can be made for a shim",
+    "the supervisor stands still",
     "a binary cannot be had",
     "a start is refused",
     "a port is taken",
@@ -67,8 +80,9 @@ pub(crate) const PARTS: [&str; 20] = [
     "what comes of the pointers is lost",
     "what the edge reaches is lost",
 ];
-/// How many of each there are in a history on average, at least.
-const AT_LEAST: [u64; PARTS.len()] = [4, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
+/// How many of each there are in ten histories on average, at least.
+const AT_LEAST: [u64; PARTS.len()] =
+    [40, 30, 10, 10, 10, 8, 5, 0, 1, 1, 1, 0, 1, 3, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 0, 0];
 
 #[derive(Clone)]
 pub(crate) struct Coverage {
@@ -99,7 +113,7 @@ impl Coverage {
     /// Parts of which the histories had too few.
     pub(crate) fn too_few(&self, histories: u64) -> Vec<&'static str> {
         let all = PARTS.into_iter().zip(self.parts.into_iter().zip(AT_LEAST));
-        all.filter(|(_, (count, least))| *count < least * histories).map(|(name, _)| name).collect()
+        all.filter(|(_, (count, least))| *count * 10 < least * histories).map(|(name, _)| name).collect()
     }
 
     pub(crate) fn count(&mut self, engine: &Engine, event: &Event) {
@@ -217,7 +231,16 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::Exited { invocation, leftovers: false, .. } => ("exited", Of::One(invocation.instance.clone())),
         Event::Exited { invocation, .. } => ("exited, leftovers", Of::One(invocation.instance.clone())),
         Event::Emptied { invocation } => ("emptied", Of::One(invocation.instance.clone())),
-        Event::ShimLost { instance } => ("shim lost", Of::One(instance.clone())),
+        Event::LineBroken { instance, .. } => ("line broken", Of::One(instance.clone())),
+        Event::ShimStopped { instance } => ("shim stopped", Of::One(instance.clone())),
+        Event::Unreached { instance, why, .. } => {
+            let word = match why {
+                Unreached::Dead => "unreached: dead",
+                Unreached::Silent => "unreached: silent",
+                Unreached::Failed(_) => "unreached: failed",
+            };
+            (word, Of::One(instance.clone()))
+        }
         Event::Adopted { instance, life: Life::Running { .. } | Life::Unattended, .. } => {
             ("adopted running", Of::One(instance.clone()))
         }
@@ -254,7 +277,10 @@ fn may_occur(event: &str, phase: PhaseName) -> bool {
         "exited" => matches!(phase, Probing | Ready | Draining | Stopping),
         "exited, leftovers" => matches!(phase, Probing | Ready | Draining | Stopping),
         "emptied" => matches!(phase, Stopping),
-        "shim lost" => !matches!(phase, Ended | GaveUp | Waiting),
+        "line broken" => !matches!(phase, Ended | GaveUp | Waiting),
+        "shim stopped" => matches!(phase, Starting | Probing | Ready | Draining | Stopping),
+        "unreached: dead" | "unreached: silent" => matches!(phase, Probing | Ready | Stopping),
+        "unreached: failed" => matches!(phase, Starting | Probing | Ready | Stopping),
         "adopted running" => matches!(phase, Starting | Probing | Ready | Draining | Stopping),
         "adopted ended" => matches!(phase, Starting | Probing | Ready | Stopping | Backoff),
         // A probe of this invocation may still be answered after its end.

@@ -16,7 +16,7 @@ impl World {
     pub(crate) fn history(&mut self) -> Result<(), String> {
         self.begin()?;
         self.coverage.part("services", self.topology.services.len());
-        let acts = 9 + self.rng.below(8);
+        let acts = 11 + self.rng.below(10);
         for _ in 0..acts {
             let pause = self.rng.millis(1, 4000);
             self.run_for(pause)?;
@@ -41,12 +41,12 @@ impl World {
     /// Somebody does something: an edit, a command, a fault of ours.
     pub(super) fn act(&mut self) -> Result<(), String> {
         self.acts += 1;
-        if !self.awake {
+        if !self.awake || self.now < self.frozen_until {
             return Ok(());
         }
         let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
         let one = self.rng.pick(&names).clone();
-        match self.rng.below(24) {
+        match self.rng.below(30) {
             0..=7 => {
                 self.coverage.part("edits", 1);
                 let old = self.topology.clone();
@@ -78,6 +78,18 @@ impl World {
             }
             20..=22 => {
                 self.lose_a_shim();
+                Ok(())
+            }
+            23 | 24 => {
+                self.break_a_line();
+                Ok(())
+            }
+            25..=27 => {
+                self.stop_a_shim();
+                Ok(())
+            }
+            28 => {
+                self.freeze();
                 Ok(())
             }
             _ => {
@@ -124,22 +136,11 @@ impl World {
         self.at(pause, Later::Awake);
     }
 
-    pub(super) fn lose_a_shim(&mut self) {
-        let with_shim: Vec<InstanceId> =
-            self.trees.iter().filter(|(_, tree)| tree.shim && !tree.adopting).map(|(id, _)| id.clone()).collect();
-        if with_shim.is_empty() {
-            return;
-        }
-        let id = self.rng.pick(&with_shim).clone();
-        self.note(&format!("the shim of {id} dies"));
-        self.coverage.part("a shim dies", 1);
-        if let Some(tree) = self.trees.get_mut(&id) {
-            tree.shim = false;
-            tree.lost = true;
-            tree.ordered = None;
-        }
-        let pause = self.rng.millis(0, 600);
-        self.tell_after(pause, Event::ShimLost { instance: id });
+    /// The supervisor stands still, for less than its keeper puts up with.
+    pub(super) fn freeze(&mut self) {
+        self.note("the supervisor stands still");
+        self.coverage.part("the supervisor stands still", 1);
+        self.frozen_until = self.now + self.rng.millis(1, 1000);
     }
 
     /// No more faults; everything is mended and tried again, until nothing happens any more.
@@ -149,8 +150,14 @@ impl World {
         for tree in self.trees.values_mut() {
             tree.mend(self.now);
         }
+        let untold: Vec<(InstanceId, u32)> =
+            self.trees.iter().filter(|(_, tree)| tree.untold).map(|(id, tree)| (id.clone(), tree.shims)).collect();
+        untold.into_iter().for_each(|(id, shim)| self.wake(&id, shim));
         // Whoever is still on the way of waking up.
         self.run_for(Duration::from_secs(2))?;
+        let trouble = if self.trouble_until > self.now { self.trouble_until - self.now } else { Duration::ZERO };
+        self.run_for(trouble + Duration::from_secs(2))?;
+        self.check_attended()?;
         if self.exited {
             self.restart_stack()?;
         }
@@ -170,6 +177,10 @@ impl World {
     }
 
     pub(super) fn end(&mut self) -> Result<(), String> {
+        // Who stands still for good, and of whom nobody has said so, holds nothing up either.
+        if self.rng.percent(30) {
+            self.hold_a_shim();
+        }
         self.operate(Command::Down)?;
         let longest: Duration =
             self.topology.services.values().map(|spec| spec.shutdown.timeout + spec.update.drain).sum();

@@ -8,6 +8,7 @@ mod effects;
 mod history;
 pub(crate) mod promises;
 pub(crate) mod rng;
+mod shim;
 pub(crate) mod stack;
 pub(crate) mod tree;
 mod truth;
@@ -34,6 +35,16 @@ use tree::Tree;
 enum Later {
     /// The engine of this life is told.
     Tell(u64, Event),
+    /// It is told by a shim, on a line: of this life, instance and shim.
+    Say((u64, InstanceId, u32), Event),
+    /// A shim answers on a new line, of this number.
+    Attend(u64, InstanceId, u32),
+    /// The time that a shim has to answer is over.
+    Silent(u64, InstanceId, u32),
+    /// The keeper says that a shim has died.
+    Dead(u64, InstanceId, u32),
+    /// A shim that stands still goes on.
+    Wake(InstanceId, u32),
     /// The shim carries a start out.
     Exec(StartOrder),
     /// The first process ends by itself.
@@ -84,6 +95,12 @@ pub(crate) struct World {
     acts: u32,
     /// When the engine has noticed the last answer that was lost.
     pub(crate) missed_by: Time,
+    /// The supervisor stands still until then.
+    frozen_until: Time,
+    /// A fault goes on until then.
+    trouble_until: Time,
+    /// A promise that an effect has broken.
+    broken: Option<String>,
 }
 
 impl World {
@@ -95,6 +112,9 @@ impl World {
             rng,
             now: Time(1_000_000),
             missed_by: Time(0),
+            frozen_until: Time(0),
+            trouble_until: Time(0),
+            broken: None,
             engine: Engine::new(seed),
             chaos: true,
             topology,
@@ -181,8 +201,8 @@ impl World {
     fn found(&mut self) -> Vec<Found> {
         for tree in self.trees.values_mut() {
             tree.ordered = None;
-            tree.lost = false;
-            tree.adopting = false;
+            tree.line = tree.shim && !tree.stopped;
+            tree.number = 0;
         }
         let all = self.trees.iter().filter_map(|(id, tree)| {
             Some(Found {
@@ -203,6 +223,7 @@ impl World {
         loop {
             let next = self.later.first_key_value().map(|((at, _), _)| *at);
             let deadline = self.engine.deadline().filter(|_| self.awake && !self.exited);
+            let deadline = deadline.map(|at| at.max(self.frozen_until));
             let at = match (next, deadline) {
                 (Some(next), Some(deadline)) => next.min(deadline),
                 (Some(next), None) => next,
@@ -271,18 +292,31 @@ impl World {
         for action in actions {
             self.begin_effect(action);
         }
-        Ok(())
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    fn give_if_awake(&mut self, event: Event) -> Result<(), String> {
+        if self.awake && !self.exited { self.give(event) } else { Ok(()) }
     }
 
     fn happen(&mut self, later: Later) -> Result<(), String> {
         match later {
-            Later::Tell(life, event) if life == self.life && self.awake && !self.exited => {
-                if let Event::Adopted { instance, .. } = &event
-                    && let Some(tree) = self.trees.get_mut(instance)
-                {
-                    tree.adopting = false;
-                }
-                self.give(event)
+            // Whoever stands still hears it when he goes on.
+            Later::Tell(..) | Later::Say(..) | Later::Dead(..) | Later::Read(_) if self.now < self.frozen_until => {
+                self.at(self.frozen_until - self.now, later);
+                Ok(())
+            }
+            Later::Tell(life, event) if life == self.life => self.give_if_awake(event),
+            Later::Say((life, id, shim), event) => {
+                let has_line = self.trees.get(&id).is_some_and(|tree| tree.line && tree.shims == shim);
+                if life == self.life && has_line { self.give_if_awake(event) } else { Ok(()) }
+            }
+            Later::Attend(life, id, shim) => self.attend(life, &id, shim),
+            Later::Silent(life, id, shim) => self.silent(life, id, shim),
+            Later::Dead(life, id, shim) => self.dead(life, id, shim),
+            Later::Wake(id, shim) => {
+                self.wake(&id, shim);
+                Ok(())
             }
             Later::Read(life) if life == self.life => self.read(),
             Later::Tell(..) | Later::Read(_) => Ok(()),

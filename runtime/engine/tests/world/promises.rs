@@ -72,7 +72,7 @@ impl Promises {
             Event::Exited { invocation, exit, .. } => {
                 self.ended.insert(invocation.clone(), *exit);
             }
-            Event::Adopted { instance, invocation, life } => {
+            Event::Adopted { instance, invocation, life, .. } => {
                 let invocation = InvocationId { instance: instance.clone(), number: *invocation };
                 self.found(&invocation, life, world.now);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use core_engine::Time;
-use core_engine::action::StartOrder;
+use core_engine::action::{Action, StartOrder};
 use core_engine::event::Life;
 use core_engine::exit::Exit;
 use core_manifest::{Identifier, ServiceSpec};
@@ -14,11 +14,20 @@ use super::stack;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
+    /// A shim stands over it.
     pub(crate) shim: bool,
-    /// Its shim died, and no new one stands over it yet.
-    pub(crate) lost: bool,
-    /// A new shim stands over it, and the engine has not been told yet.
-    pub(crate) adopting: bool,
+    /// The engine's line to that shim is whole.
+    pub(crate) line: bool,
+    /// Number of the line that the engine has, or has asked for last.
+    pub(crate) number: u32,
+    /// The shim stands still.
+    pub(crate) stopped: bool,
+    /// And nobody has said so.
+    pub(crate) untold: bool,
+    /// Counts the shims that stood over it: what is meant for one is not for the next.
+    pub(crate) shims: u32,
+    /// What a shim that stands still was told meanwhile.
+    pub(crate) unread: Vec<Action>,
     pub(crate) invocation: u32,
     pub(crate) ports: BTreeMap<Identifier, u16>,
     pub(crate) restarts: u32,
@@ -84,7 +93,10 @@ impl Plan {
 
 impl Tree {
     pub(crate) fn prepare(&mut self, order: &StartOrder) {
-        self.shim = true;
+        if !self.shim {
+            self.shims += 1;
+        }
+        (self.shim, self.line, self.number) = (true, true, order.line);
         self.ordered = Some(order.invocation.number);
         self.ports.clone_from(&order.ports);
         self.restarts = order.restarts;
@@ -120,13 +132,33 @@ impl Tree {
         self.leader.is_some() && (liveness || self.healthy_from <= now) && !wedged && !flaps
     }
 
+    /// Its shim dies, and with it whatever it was told and has not done.
+    pub(crate) fn lose_shim(&mut self) {
+        (self.shim, self.line, self.stopped) = (false, false, false);
+        self.ordered = None;
+        self.unread.clear();
+    }
+
+    /// Whether a shim hears what the engine says.
+    pub(crate) fn hears(&self) -> bool {
+        self.shim && self.line && !self.stopped
+    }
+
+    /// How it stands, as its shim says.
+    pub(crate) fn told(&self) -> Life {
+        match (self.leader, self.exit) {
+            (Some(pid), _) => Life::Running { pid },
+            (None, Some(exit)) => Life::Exited { exit, leftovers: self.leftovers },
+            (None, None) => Life::Idle,
+        }
+    }
+
     /// What a supervisor finds of it.
     pub(crate) fn life(&self) -> Option<Life> {
         match (self.leader, self.exit) {
-            (Some(pid), _) if self.shim => Some(Life::Running { pid }),
+            _ if self.shim && self.stopped => Some(Life::Unattended),
+            _ if self.shim => Some(self.told()),
             (Some(_), _) => Some(Life::Unattended),
-            (None, Some(exit)) if self.shim => Some(Life::Exited { exit, leftovers: self.leftovers }),
-            (None, None) if self.shim => Some(Life::Idle),
             (None, Some(_)) if self.leftovers => Some(Life::Unattended),
             (None, Some(exit)) => Some(Life::Recorded { exit }),
             (None, None) => None,

@@ -62,6 +62,15 @@ impl World {
         Ok(())
     }
 
+    /// Whatever runs has a shim that looks after it, and the engine a line to that.
+    pub(crate) fn check_attended(&self) -> Result<(), String> {
+        let is_left = |tree: &super::tree::Tree| tree.is_alive() && !tree.hears();
+        match self.trees.iter().find(|(_, tree)| is_left(tree)) {
+            Some((id, _)) => Err(format!("nobody looks after {id}, long after the last fault")),
+            None => Ok(()),
+        }
+    }
+
     /// Promise 3: one tree of a slot, but for a swap.
     pub(crate) fn check_slot(&self, order: &StartOrder) -> Result<(), String> {
         let id = &order.invocation.instance;

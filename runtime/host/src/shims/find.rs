@@ -1,9 +1,5 @@
 //! What a supervisor finds when it begins: shims that live, and records of what ended.
 
-use std::collections::VecDeque;
-use std::fs;
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::time::Duration;
 
 use core_engine::InstanceId;
@@ -12,72 +8,44 @@ use core_engine::exit::Exit;
 use core_shim::guard;
 use core_shim::place::Place;
 use core_shim::record::{Ended, Invocation};
-use core_shim::wire::{Report, Request};
+use tokio::sync::oneshot;
 
-use super::line::Line;
-use super::{Note, Shims, exit_of, life_of};
+use super::listen::Introduction;
+use super::{Note, Shims, exit_of, stray};
 use crate::paths::Paths;
 
-/// How long a shim may take to say who it is. It has nothing else to do.
-const HELLO_PATIENCE: Duration = Duration::from_secs(5);
-
-/// A shim that answered.
-struct Answer {
-    line: Rc<Line>,
-    number: u32,
-    note: String,
-    life: Life,
-    sockets: Vec<(String, OwnedFd)>,
-    /// What it said before it had handed them out.
-    early: Vec<Report>,
-}
+/// How long all shims together may take to say how they stand. Who takes longer is waited for beside everything else.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Looks at every run folder of the stack, and takes in the lines to shims that live.
 pub async fn find(paths: &Paths, shims: &mut Shims) -> Vec<Found> {
-    let entries = fs::read_dir(&paths.run).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(&paths.run).into_iter().flatten().flatten();
     let mut names: Vec<InstanceId> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     names.sort();
     // All at once: each answers by itself.
     let asked: Vec<_> = names
         .iter()
         .map(|instance| {
-            let place = Place::new(&paths.run, &instance.to_string());
-            tokio::task::spawn_local(
-                async move { tokio::time::timeout(HELLO_PATIENCE, ask(&place)).await.ok().flatten() },
-            )
+            let (first, answer) = oneshot::channel();
+            (shims.open(instance, 0, Some(first)).is_ok(), answer)
         })
         .collect();
+    let until = tokio::time::Instant::now() + PATIENCE;
     let mut all = Vec::new();
-    for (instance, asked) in names.into_iter().zip(asked) {
-        match asked.await.ok().flatten() {
-            Some(answer) => {
-                let note: Note = serde_json::from_str(&answer.note).unwrap_or_default();
-                all.push(found(&instance, answer.number, note, answer.life));
-                shims.attach(instance, answer.line, answer.sockets, answer.early);
-            }
-            None => all.extend(recorded(paths, &instance)),
-        }
+    for (instance, (is_there, answer)) in names.into_iter().zip(asked) {
+        let answer = if is_there { tokio::time::timeout_at(until, answer).await.ok() } else { None };
+        all.extend(match answer {
+            Some(Ok(introduction)) => Some(introduced(&instance, introduction)),
+            // It is there, and says nothing; or it went while it was asked.
+            None | Some(Err(_)) => recorded(paths, &instance, is_there),
+        });
     }
     all
 }
 
-async fn ask(place: &Place) -> Option<Answer> {
-    let line = Line::connect(&place.socket()).ok()?;
-    let mut fds = VecDeque::new();
-    let Ok(Report::Hello { number, note, life, sockets: names, .. }) = line.next(&mut fds).await else { return None };
-    let (mut sockets, mut early) = (Vec::new(), Vec::new());
-    if !names.is_empty() {
-        line.send(Request::Sockets.encode(), Vec::new());
-        // Its service may end just now; that is said first, and told once only.
-        while let Ok(report) = line.next(&mut fds).await {
-            if let Report::Sockets { names } = report {
-                sockets = names.into_iter().zip(fds).collect();
-                break;
-            }
-            early.push(report);
-        }
-    }
-    Some(Answer { line, number, note, life: life_of(life, number), sockets, early })
+fn introduced(instance: &InstanceId, introduction: Introduction) -> Found {
+    let note: Note = serde_json::from_str(&introduction.note).unwrap_or_default();
+    found(instance, introduction.number, note, introduction.life)
 }
 
 fn found(instance: &InstanceId, invocation: u32, note: Note, life: Life) -> Found {
@@ -91,15 +59,13 @@ fn found(instance: &InstanceId, invocation: u32, note: Note, life: Life) -> Foun
     }
 }
 
-/// What the records say of an instance without a shim.
-fn recorded(paths: &Paths, instance: &InstanceId) -> Option<Found> {
+/// What the records say of an instance whose shim does not. One that has a shim is looked after, whatever they say.
+fn recorded(paths: &Paths, instance: &InstanceId, has_shim: bool) -> Option<Found> {
     let place = Place::new(&paths.run, &instance.to_string());
     let Ok(record) = Invocation::read(&place.invocation()) else {
         // Nothing was ever begun in it, or its record is lost. Where something holds the lock, the instance counts as
-        // there: whoever would start it is refused by that lock, and says so.
-        let is_free = guard::open_lock(&place).is_ok_and(|lock| guard::try_lock(&lock).unwrap_or(false));
-        if is_free {
-            let _ = fs::remove_dir_all(place.folder());
+        // there: whoever takes over finds out what that is.
+        if !has_shim && !guard::is_held(&place) && stray::take_away(place.folder()) {
             return None;
         }
         return Some(found(instance, 1, Note::default(), Life::Unattended));
@@ -107,9 +73,12 @@ fn recorded(paths: &Paths, instance: &InstanceId) -> Option<Found> {
     let ended = Ended::read(&place.exit()).ok().filter(|ended| ended.number == record.number);
     let note: Note = serde_json::from_str(&record.note).unwrap_or_default();
     let life = match ended {
+        _ if has_shim => Life::Unattended,
         Some(ended) if !ended.leftovers => Life::Recorded { exit: exit_of(ended.status) },
-        _ if guard::is_alive(&record) || !guard::marked(&record.mark).is_empty() => Life::Unattended,
+        _ if guard::is_alive(&record) || !guard::survivors(&place, None).is_empty() => Life::Unattended,
         Some(ended) => Life::Recorded { exit: exit_of(ended.status) },
+        // Only another shim can find out how it ended: its keeper may have seen it.
+        None if record.boot == core_shim::sys::boot_id() => Life::Unattended,
         None => Life::Recorded { exit: Exit::Unknown },
     };
     Some(found(instance, record.number, note, life))

@@ -5,74 +5,135 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::PathBuf;
+use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
-use core_engine::InstanceId;
-use core_engine::event::Event;
-use core_shim::wire::{FrameBuffer, Report, receive, send};
+use core_shim::wire::{ECHO, FrameBuffer, Report, Request, receive, send};
 use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
-/// Whether a shim was told to go.
-#[derive(Default)]
-enum Released {
-    /// The end of its line is a loss.
-    #[default]
-    No,
-    /// It was: the end of its line says that it has gone.
-    Told {
-        /// What it leaves behind and nobody needs.
-        leaves: Option<PathBuf>,
-    },
+/// By so much a moment may be missed before whoever was to answer by then gets the time once more: it was we who were
+/// late.
+const LATE: Duration = Duration::from_millis(500);
+
+/// When an answer is due.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    by: Instant,
+    within: Duration,
+}
+
+/// What comes of waiting for a line.
+pub(super) enum Heard {
+    /// A report.
+    Report(Report),
+    /// An answer that was due did not come.
+    Silence,
+    /// The line has ended.
+    End,
 }
 
 /// A line to a shim.
 pub(crate) struct Line {
     stream: UnixStream,
+    /// The number by which the engine knows it.
+    number: Cell<u32>,
     unsent: RefCell<VecDeque<(Vec<u8>, Vec<OwnedFd>)>>,
-    /// There is something unsent.
+    /// There is something unsent, or an answer is due.
     pending: Notify,
     incoming: RefCell<FrameBuffer>,
-    released: RefCell<Released>,
+    due: Cell<Option<Due>>,
     shim: Cell<Option<u32>>,
+    /// Whether whoever is at the other end has said how it stands.
+    is_known: Cell<bool>,
 }
 
 impl Line {
-    fn new(stream: StdStream) -> io::Result<Rc<Self>> {
+    fn new(stream: StdStream, number: u32) -> io::Result<Rc<Self>> {
         stream.set_nonblocking(true)?;
         Ok(Rc::new(Self {
             stream: UnixStream::from_std(stream)?,
+            number: Cell::new(number),
             unsent: RefCell::default(),
             pending: Notify::new(),
             incoming: RefCell::default(),
-            released: RefCell::default(),
+            due: Cell::new(None),
             shim: Cell::new(None),
+            is_known: Cell::new(false),
         }))
     }
 
     /// A line to a shim that is to be forked, and the end that goes to it.
-    pub(super) fn pair() -> io::Result<(Rc<Self>, OwnedFd)> {
+    pub(super) fn pair(number: u32) -> io::Result<(Rc<Self>, OwnedFd)> {
         let (ours, theirs) = StdStream::pair()?;
-        Ok((Self::new(ours)?, theirs.into()))
+        Ok((Self::new(ours, number)?, theirs.into()))
     }
 
-    /// A line to a shim that is found.
-    pub(super) fn connect(path: &std::path::Path) -> io::Result<Rc<Self>> {
-        Self::new(StdStream::connect(path)?)
+    /// A line to a shim that is found. It is not waited for: one whose queue of callers is full does not answer.
+    pub(super) fn connect(path: &Path, number: u32) -> io::Result<Rc<Self>> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+        // Whoever opened the socket, before it has said a word.
+        let peer = getsockopt(&fd, sockopt::PeerCredentials).ok().and_then(|peer| u32::try_from(peer.pid()).ok());
+        let line = Self::new(StdStream::from(fd), number)?;
+        line.shim.set(peer.filter(|pid| *pid > 0));
+        Ok(line)
     }
 
-    /// The shim's process, once it has said so.
+    /// The number by which the engine knows it.
+    pub(super) fn number(&self) -> u32 {
+        self.number.get()
+    }
+
+    /// From now on it is known by another number.
+    pub(super) fn renumber(&self, number: u32) {
+        self.number.set(number);
+    }
+
+    /// The shim's process, once it is known.
     pub(super) fn shim_pid(&self) -> Option<u32> {
         self.shim.get()
     }
 
-    /// From now on its end is expected, and takes with it what the shim leaves behind.
-    pub(super) fn release(&self, leaves: Option<PathBuf>) {
-        *self.released.borrow_mut() = Released::Told { leaves };
+    /// Its keeper says which process it is.
+    pub(super) fn set_shim(&self, pid: u32) {
+        self.shim.set(Some(pid));
+    }
+
+    /// Whether whoever is at the other end has said how it stands.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.get()
+    }
+
+    /// It has.
+    pub(super) fn set_known(&self) {
+        self.is_known.set(true);
+    }
+
+    /// Something must come within this time, or whoever listens is told of silence.
+    pub(super) fn expect_within(&self, within: Duration) {
+        let by = Instant::now() + within;
+        if self.due.get().is_none_or(|due| by < due.by) {
+            self.due.set(Some(Due { by, within }));
+            self.pending.notify_one();
+        }
+    }
+
+    /// Asks whether the shim is there; it must say so within this time.
+    pub(super) fn ask(&self, within: Duration) {
+        self.send(Request::Kill { number: ECHO }.encode(), Vec::new());
+        self.expect_within(within);
+    }
+
+    /// Ends it: whoever listens is told so.
+    pub(super) fn close(&self) {
+        let _ = nix::sys::socket::shutdown(self.stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);
     }
 
     /// Sends at once what can be sent at once; the rest by the line's own task.
@@ -105,41 +166,71 @@ impl Line {
                         .try_io(Interest::WRITABLE, || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock)));
                     return;
                 }
-                // Its end is told by the reader.
-                Err(_) => unsent.clear(),
+                // What could not be said is not said later: the line ends, and on the next one it is seen what is missing.
+                Err(_) => {
+                    unsent.clear();
+                    self.close();
+                }
             }
         }
     }
 
-    /// Waits for the next report.
-    ///
-    /// # Errors
-    /// At the end of the line.
-    pub(super) async fn next(&self, fds: &mut VecDeque<OwnedFd>) -> io::Result<Report> {
+    /// Waits for whatever comes next.
+    pub(super) async fn next(&self, fds: &mut VecDeque<OwnedFd>) -> Heard {
         loop {
-            if let Some(report) = self.take_report(fds)? {
-                return Ok(report);
+            match self.take_report(fds) {
+                Ok(Some(report)) => return Heard::Report(report),
+                Ok(None) => {}
+                Err(_) => return Heard::End,
             }
+            let is_unsent = !self.unsent.borrow().is_empty();
+            let due = self.due.get();
             tokio::select! {
-                readable = self.stream.readable() => readable?,
-                () = self.pending.notified() => {
-                    self.stream.writable().await?;
-                    self.flush();
-                    continue;
-                }
-            }
-            let mut buffer = [0; 8 << 10];
-            let read = self.stream.try_io(Interest::READABLE, || {
-                let mut incoming = self.incoming.borrow_mut();
-                receive(self.stream.as_fd(), &mut buffer, &mut incoming.fds).map_err(io::Error::from)
-            });
-            match read {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => self.incoming.borrow_mut().push(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+                biased;
+                readable = self.stream.readable() => match readable.map(|()| self.read()) {
+                    Ok(true) => {}
+                    Ok(false) | Err(_) => return Heard::End,
+                },
+                writable = self.stream.writable(), if is_unsent => match writable {
+                    Ok(()) => self.flush(),
+                    Err(_) => return Heard::End,
+                },
+                () = self.pending.notified() => {}
+                () = until(due) => if self.is_over_due() {
+                    return Heard::Silence;
+                },
             }
         }
+    }
+
+    /// Whether an answer that was due has not come. What is there unread is an answer, too.
+    fn is_over_due(&self) -> bool {
+        let Some(Due { by, within }) = self.due.get() else { return false };
+        let is_unread = rustix::io::ioctl_fionread(self.stream.as_fd()).is_ok_and(|count| count > 0);
+        if is_unread || by.elapsed() > LATE {
+            self.due.set(Some(Due { by: Instant::now() + within, within }));
+            return false;
+        }
+        self.due.set(None);
+        true
+    }
+
+    /// Reads what is there. False at the end of the line.
+    fn read(&self) -> bool {
+        let mut buffer = [0; 8 << 10];
+        let read = self.stream.try_io(Interest::READABLE, || {
+            let mut incoming = self.incoming.borrow_mut();
+            receive(self.stream.as_fd(), &mut buffer, &mut incoming.fds).map_err(io::Error::from)
+        });
+        match read {
+            Ok(0) => return false,
+            Ok(count) => self.incoming.borrow_mut().push(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+            Err(_) => return false,
+        }
+        // Whoever says something is there.
+        self.due.set(None);
+        true
     }
 
     fn take_report(&self, fds: &mut VecDeque<OwnedFd>) -> io::Result<Option<Report>> {
@@ -157,20 +248,11 @@ impl Line {
         }
         Ok(None)
     }
+}
 
-    /// Reads reports and gives them to the engine, until the line ends.
-    pub(super) fn listen(self: Rc<Self>, instance: InstanceId, inbox: UnboundedSender<Event>) {
-        tokio::task::spawn_local(async move {
-            let mut fds = VecDeque::new();
-            while let Ok(report) = self.next(&mut fds).await {
-                if let Some(event) = super::event_of(&instance, report) {
-                    let _ = inbox.send(event);
-                }
-            }
-            match self.released.take() {
-                Released::No => drop(inbox.send(Event::ShimLost { instance })),
-                Released::Told { leaves } => drop(leaves.map(std::fs::remove_dir_all)),
-            }
-        });
+async fn until(due: Option<Due>) {
+    match due {
+        Some(Due { by, .. }) => tokio::time::sleep_until(by).await,
+        None => std::future::pending().await,
     }
 }

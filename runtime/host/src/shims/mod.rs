@@ -5,20 +5,27 @@ mod find;
 mod held;
 mod keeper;
 mod line;
+mod listen;
 mod order;
+pub(crate) mod stray;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
-use core_engine::action::{Scope, StartOrder};
-use core_engine::event::{Event, Life};
+use core_engine::action::{Replaces, Scope, StartOrder};
+use core_engine::event::{Event, Life, Unreached};
 use core_engine::exit::{Exit, Failure};
 use core_engine::{InstanceId, InvocationId};
-use core_manifest::ServiceName;
-use core_shim::wire::{self, Report, Request};
+use core_manifest::{ServiceName, ServiceSpec};
+use core_shim::wire::{self, KeeperReport, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use crate::net::{self, Listening};
 use crate::paths::Paths;
@@ -27,16 +34,27 @@ pub use find::find;
 pub use held::Held;
 pub use keeper::Keeper;
 use line::Line;
+use listen::{Introduction, Listener, Released};
 pub use order::{Environment, Note};
+
+/// How long what runs without a shim is killed before one says that it does not end.
+const KILLED: Duration = Duration::from_secs(1);
+
+/// A line, and what becomes of it when it ends.
+#[derive(Clone)]
+struct Known {
+    line: Rc<Line>,
+    released: Rc<RefCell<Released>>,
+}
 
 /// Everything that has to do with processes of services.
 pub struct Shims {
     paths: Paths,
     keeper: Rc<Keeper>,
-    lines: HashMap<InstanceId, Rc<Line>>,
+    lines: HashMap<InstanceId, Known>,
     inbox: UnboundedSender<Event>,
     environment: Environment,
-    held: Held,
+    held: Rc<RefCell<Held>>,
     /// New shims to be forked with the next flush.
     batch: Vec<(InstanceId, OwnedFd)>,
     /// Who listens, as of the present batch of starts.
@@ -52,7 +70,7 @@ impl Shims {
             lines: HashMap::new(),
             inbox,
             environment,
-            held: Held::default(),
+            held: Rc::default(),
             batch: Vec::new(),
             listening: None,
         }
@@ -60,17 +78,25 @@ impl Shims {
 
     /// The process of an instance's shim, where it is known.
     pub fn shim_pid(&self, instance: &InstanceId) -> Option<u32> {
-        self.lines.get(instance).and_then(|line| line.shim_pid())
+        self.lines.get(instance).and_then(|known| known.line.shim_pid())
     }
 
-    /// Takes in a line that was found, with what its shim holds and has said.
-    fn attach(&mut self, instance: InstanceId, line: Rc<Line>, sockets: Vec<(String, OwnedFd)>, early: Vec<Report>) {
-        self.held.keep(instance.service(), sockets);
-        for event in early.into_iter().filter_map(|report| event_of(&instance, report)) {
-            let _ = self.inbox.send(event);
+    /// Takes in a line; what is heard on it is the engine's.
+    fn attach(&mut self, instance: &InstanceId, line: Rc<Line>) -> Listener {
+        let known = Known { line: line.clone(), released: Rc::default() };
+        let listener = Listener {
+            instance: instance.clone(),
+            line,
+            released: known.released.clone(),
+            held: self.held.clone(),
+            inbox: self.inbox.clone(),
+            run: self.paths.run.clone(),
+        };
+        // The one before leads to nobody any more who should be listened to.
+        if let Some(before) = self.lines.insert(instance.clone(), known) {
+            before.line.close();
         }
-        line.clone().listen(instance.clone(), self.inbox.clone());
-        self.lines.insert(instance, line);
+        listener
     }
 
     /// Starts an invocation; reports what comes of it.
@@ -83,7 +109,7 @@ impl Shims {
 
     fn try_start(&mut self, order: &StartOrder) -> Result<(), Failure> {
         self.check_ports(order)?;
-        let sockets = self.held.open(&order.spec).map_err(|(port, error)| match error.raw_os_error() {
+        let sockets = self.held.borrow_mut().open(&order.spec).map_err(|(port, error)| match error.raw_os_error() {
             Some(nix::libc::EADDRINUSE) => {
                 let owner = net::owner_in_words(Listening::read().sockets(port));
                 Failure::PortTaken { port, owner }
@@ -92,12 +118,23 @@ impl Shims {
         })?;
         let start = order::build(&self.paths, order, &self.environment, &sockets)?;
         let instance = &order.invocation.instance;
+        let request = Request::Start(Box::new(start)).encode();
+        if request.len() > wire::MAX_FRAME {
+            let message = format!(
+                "its command line, environment and files come to {} MB, and a start takes {} MB at most",
+                request.len() >> 20,
+                wire::MAX_FRAME >> 20
+            );
+            return Err(Failure::Host(message));
+        }
         let line = match self.lines.get(instance) {
-            Some(line) => line.clone(),
-            None => self.new_shim(instance).map_err(|error| Failure::Host(format!("no line to a shim: {error}")))?,
+            Some(known) => known.line.clone(),
+            None => self
+                .new_shim(instance, order.line)
+                .map_err(|error| Failure::Host(format!("no line to a shim: {error}")))?,
         };
         let fds = sockets.into_iter().map(|(_, fd)| fd).collect();
-        line.send(Request::Start(Box::new(start)).encode(), fds);
+        line.send(request, fds);
         Ok(())
     }
 
@@ -119,11 +156,12 @@ impl Shims {
         Ok(())
     }
 
-    fn new_shim(&mut self, instance: &InstanceId) -> std::io::Result<Rc<Line>> {
-        let (line, theirs) = Line::pair()?;
-        line.clone().listen(instance.clone(), self.inbox.clone());
+    fn new_shim(&mut self, instance: &InstanceId, number: u32) -> io::Result<Rc<Line>> {
+        let (line, theirs) = Line::pair(number)?;
+        let listener = self.attach(instance, line.clone());
+        line.set_known();
+        tokio::task::spawn_local(listener.listen());
         self.batch.push((instance.clone(), theirs));
-        self.lines.insert(instance.clone(), line.clone());
         Ok(line)
     }
 
@@ -132,9 +170,51 @@ impl Shims {
         self.listening = None;
         let batch = std::mem::take(&mut self.batch);
         for (instance, error) in self.keeper.fork(batch) {
-            self.lines.remove(&instance);
-            let _ = self.inbox.send(Event::ShimLost { instance: instance.clone() });
-            crate::say(&format!("no shim for {instance}: {error}"));
+            self.not_forked(&instance, &format!("its keeper cannot be asked for a shim: {error}"));
+        }
+    }
+
+    fn not_forked(&mut self, instance: &InstanceId, why: &str) {
+        if let Some(known) = self.lines.remove(instance) {
+            known.line.close();
+            let (instance, line, why) = (instance.clone(), known.line.number(), Unreached::Failed(why.to_owned()));
+            let _ = self.inbox.send(Event::Unreached { instance, line, why });
+        }
+    }
+
+    /// Takes in what the keeper says.
+    pub fn heard(&mut self, report: KeeperReport) {
+        match report {
+            KeeperReport::ForkFailed { instance, errno } => {
+                let error = io::Error::from_raw_os_error(errno);
+                if let Ok(instance) = instance.parse() {
+                    self.not_forked(&instance, &format!("no process can be made for its shim: {error}"));
+                }
+            }
+            KeeperReport::Forked { shims } => {
+                for (instance, pid) in shims {
+                    let instance = instance.parse::<InstanceId>().ok();
+                    if let Some(known) = instance.and_then(|instance| self.lines.get(&instance)) {
+                        known.line.set_shim(pid);
+                    }
+                }
+            }
+            KeeperReport::ShimDied { instance, pid, .. } => {
+                let Ok(instance) = instance.parse::<InstanceId>() else { return };
+                // That of one whose place is taken is news to nobody.
+                let known = self.lines.get(&instance).filter(|known| known.line.shim_pid() == Some(pid));
+                if let Some(line) = known.map(|known| known.line.number()) {
+                    let _ = self.inbox.send(Event::Unreached { instance, line, why: Unreached::Dead });
+                }
+            }
+            KeeperReport::ShimStopped { instance, pid } => {
+                let Ok(instance) = instance.parse::<InstanceId>() else { return };
+                if self.shim_pid(&instance) == Some(pid) {
+                    let _ = self.inbox.send(Event::ShimStopped { instance });
+                }
+            }
+            KeeperReport::Look => self.keeper.here(),
+            KeeperReport::OrphanDied { .. } => {}
         }
     }
 
@@ -144,43 +224,113 @@ impl Shims {
             Scope::Leader => wire::Scope::Leader,
             Scope::Group => wire::Scope::Group,
             Scope::Tree => wire::Scope::Tree,
+            Scope::OutsideGroup => wire::Scope::OutsideGroup,
         };
         self.request(&invocation.instance, &Request::Signal { number: invocation.number, signal, scope });
     }
 
-    /// Kills a tree.
+    /// Kills a tree: by its shim, and where no line leads to one, by what is known of it.
     pub fn kill(&self, invocation: &InvocationId) {
-        if !self.lines.contains_key(&invocation.instance) {
-            // There is no shim, so there is nothing of it.
-            let _ = self.inbox.send(Event::Emptied { invocation: invocation.clone() });
+        if self.lines.contains_key(&invocation.instance) {
+            self.request(&invocation.instance, &Request::Kill { number: invocation.number });
             return;
         }
-        self.request(&invocation.instance, &Request::Kill { number: invocation.number });
+        let (paths, inbox, invocation) = (self.paths.clone(), self.inbox.clone(), invocation.clone());
+        tokio::task::spawn_blocking(move || {
+            // Otherwise the engine asks again.
+            if stray::kill(&paths, &invocation.instance.to_string(), KILLED) {
+                let _ = inbox.send(Event::Emptied { invocation });
+            }
+        });
     }
 
     /// Lets a shim go. `leaves` is what it leaves behind and nobody needs.
     pub fn release(&mut self, instance: &InstanceId, leaves: Option<PathBuf>) {
-        match (self.lines.remove(instance), leaves) {
-            (Some(line), leaves) => {
-                line.release(leaves);
-                line.send(Request::Release.encode(), Vec::new());
-            }
-            (None, Some(leaves)) => drop(std::fs::remove_dir_all(leaves)),
-            (None, None) => {}
+        if let Some(known) = self.lines.remove(instance) {
+            known.released.borrow_mut().tell(&known.line, leaves);
+            return;
+        }
+        // Whoever stands over it does not answer, and has nothing left to look after.
+        stray::kill_shim(&self.paths.run, instance, None);
+        if let Some(leaves) = leaves {
+            stray::take_away(&leaves);
         }
     }
 
-    /// Puts a new shim over what a lost one left.
-    pub fn adopt(&mut self, instance: &InstanceId) {
-        self.lines.remove(instance);
-        let adopted = self.new_shim(instance);
-        match adopted {
+    /// Asks a shim whether it is there.
+    pub fn ask(&self, instance: &InstanceId, within: Duration) {
+        if let Some(known) = self.lines.get(instance) {
+            known.line.ask(within);
+        }
+    }
+
+    /// Makes a new line to the shim that stands over an instance.
+    pub fn connect(&mut self, instance: &InstanceId, number: u32) {
+        // One that was found and has not said yet how it stands is still waited for.
+        if let Some(known) = self.lines.get(instance).filter(|known| !known.line.is_known()) {
+            known.line.renumber(number);
+            return;
+        }
+        let before = self.lines.remove(instance);
+        let pid = before.as_ref().and_then(|known| known.line.shim_pid());
+        if let Some(known) = &before {
+            known.line.close();
+        }
+        let Err(error) = self.open(instance, number, None) else { return };
+        let (run, inbox, instance) = (self.paths.run.clone(), self.inbox.clone(), instance.clone());
+        tokio::task::spawn_local(async move {
+            let why = match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                    if !stray::shim_lives(&run, &instance, pid).await =>
+                {
+                    Unreached::Dead
+                }
+                // It has no socket any more, or a queue of callers that is full.
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock => {
+                    Unreached::Silent
+                }
+                _ => Unreached::Failed(format!("no line to its shim: {error}")),
+            };
+            let _ = inbox.send(Event::Unreached { instance, line: number, why });
+        });
+    }
+
+    /// Connects to the shim of an instance; `first` is told how that stands, then the engine.
+    fn open(
+        &mut self,
+        instance: &InstanceId,
+        number: u32,
+        first: Option<oneshot::Sender<Introduction>>,
+    ) -> io::Result<()> {
+        let path = core_shim::place::Place::new(&self.paths.run, &instance.to_string()).socket();
+        let line = Line::connect(&path, number)?;
+        let listener = self.attach(instance, line);
+        tokio::task::spawn_local(listener.introduce(first));
+        Ok(())
+    }
+
+    /// Puts another shim over what one has left.
+    pub fn adopt(&mut self, invocation: &InvocationId, number: u32, spec: &Arc<ServiceSpec>, replaces: Replaces) {
+        let instance = &invocation.instance;
+        let before = self.lines.remove(instance);
+        if replaces == Replaces::Silent {
+            let pid = before.as_ref().and_then(|known| known.line.shim_pid());
+            stray::kill_shim(&self.paths.run, instance, pid);
+        }
+        if let Some(known) = &before {
+            known.line.close();
+        }
+        match self.new_shim(instance, number) {
             Ok(line) => {
                 // The one that died had copies of them; whoever comes after us asks this one.
-                let (sockets, fds) = self.held.of(instance.service()).into_iter().unzip();
-                line.send(Request::Adopt { sockets }.encode(), fds);
+                let (sockets, fds) = self.held.borrow().of(instance.service()).into_iter().unzip();
+                let log = order::log_place(&self.paths, invocation, spec);
+                line.send(Request::Adopt { sockets, number: invocation.number, log }.encode(), fds);
             }
-            Err(error) => crate::say(&format!("no shim to adopt {instance}: {error}")),
+            Err(error) => {
+                let why = Unreached::Failed(format!("no line to a new shim: {error}"));
+                let _ = self.inbox.send(Event::Unreached { instance: instance.clone(), line: number, why });
+            }
         }
         self.flush();
     }
@@ -194,7 +344,7 @@ impl Shims {
 
     /// Held sockets of services that are gone are closed.
     pub fn keep_held(&mut self, is_wanted: impl Fn(&str, &str) -> bool) {
-        self.held.retain(is_wanted);
+        self.held.borrow_mut().retain(is_wanted);
     }
 
     /// The environment that services get.
@@ -203,8 +353,8 @@ impl Shims {
     }
 
     fn request(&self, instance: &InstanceId, request: &Request) {
-        if let Some(line) = self.lines.get(instance) {
-            line.send(request.encode(), Vec::new());
+        if let Some(known) = self.lines.get(instance) {
+            known.line.send(request.encode(), Vec::new());
         }
     }
 }
@@ -233,7 +383,7 @@ fn life_of(life: wire::Life, number: u32) -> Life {
 }
 
 /// What a report means to the engine.
-fn event_of(instance: &InstanceId, report: Report) -> Option<Event> {
+fn event_of(instance: &InstanceId, line: u32, report: Report) -> Option<Event> {
     let invocation = |number| InvocationId { instance: instance.clone(), number };
     match report {
         Report::Started { number, pid } => Some(Event::Started { invocation: invocation(number), pid }),
@@ -244,6 +394,8 @@ fn event_of(instance: &InstanceId, report: Report) -> Option<Event> {
         Report::Exited { number, status, leftovers } => {
             Some(Event::Exited { invocation: invocation(number), exit: exit_of(status), leftovers })
         }
+        // The third is the answer to whether it is there.
+        Report::Hello { .. } | Report::Sockets { .. } | Report::Emptied { number: wire::ECHO } => None,
         Report::Emptied { number } => Some(Event::Emptied { invocation: invocation(number) }),
         Report::Dropped { bytes, errno } => {
             let why = std::io::Error::from_raw_os_error(errno);
@@ -251,8 +403,14 @@ fn event_of(instance: &InstanceId, report: Report) -> Option<Event> {
             None
         }
         Report::Adopted { number, life } => {
-            Some(Event::Adopted { instance: instance.clone(), invocation: number, life: life_of(life, number) })
+            let life = life_of(life, number);
+            Some(Event::Adopted { instance: instance.clone(), line, invocation: number, life })
         }
-        Report::Hello { .. } | Report::Sockets { .. } => None,
+        Report::AdoptFailed { errno, detail } => {
+            let error = io::Error::from_raw_os_error(errno);
+            let why = if errno == 0 { detail } else { format!("{detail}: {error}") };
+            let why = Unreached::Failed(format!("another shim cannot take over ({why})"));
+            Some(Event::Unreached { instance: instance.clone(), line, why })
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use core_engine::InvocationId;
 use core_engine::action::StartOrder;
 use core_engine::exit::Failure;
 use core_manifest::spec::Identity;
@@ -20,6 +21,16 @@ use crate::users;
 /// The environment that `core up` had, without what is ours.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, Vec<u8>>);
+
+/// Where the output of an invocation goes.
+pub(super) fn log_place(paths: &Paths, invocation: &InvocationId, spec: &ServiceSpec) -> LogPlace {
+    let instance = &invocation.instance;
+    LogPlace {
+        folder: bytes(paths.logs().join(instance.service().as_str()).join(instance.slot.to_string())),
+        prefix: format!("{}.{}", instance.generation, invocation.number),
+        segment_bytes: spec.log.segment_bytes,
+    }
+}
 
 /// What a supervisor wants to be told again by a shim.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +90,6 @@ pub(super) fn build(
         env.push(format!("WATCHDOG_USEC={}", watchdog.as_micros()).into_bytes());
     }
     let note = Note { ports: order.ports.clone(), restarts: order.restarts, failures: order.failures };
-    let folder = paths.logs().join(spec.name.as_str()).join(instance.slot.to_string());
     Ok(Start {
         number: order.invocation.number,
         mark,
@@ -89,11 +99,7 @@ pub(super) fn build(
         cwd: spec.working_dir.fill(&fill).into_bytes(),
         identity: identity(&spec.identity)?,
         sockets: sockets.iter().map(|(name, _)| name.clone()).collect(),
-        log: LogPlace {
-            folder: bytes(folder),
-            prefix: format!("{}.{}", instance.generation, order.invocation.number),
-            segment_bytes: spec.log.segment_bytes,
-        },
+        log: log_place(paths, &order.invocation, spec),
         files: spec
             .files
             .iter()

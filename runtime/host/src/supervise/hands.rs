@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use core_engine::action::{Action, RouteTable};
-use core_engine::event::{Event, Reach};
+use core_engine::event::{Event, Reach, Unreached};
 use core_engine::phase::StopReason;
 use core_engine::{InstanceId, InvocationId};
 use core_manifest::{Identifier, ServiceSpec};
@@ -30,7 +30,9 @@ impl Supervisor {
             }
             Action::Kill { invocation } => self.shims.kill(&invocation),
             Action::Release { instance } => self.release(&instance),
-            Action::Adopt { instance } => self.shims.adopt(&instance),
+            Action::Connect { instance, line } => self.shims.connect(&instance, line),
+            Action::Adopt { line, invocation, spec, replaces } => self.shims.adopt(&invocation, line, &spec, replaces),
+            Action::Ask { instance, within } => self.shims.ask(&instance, within),
             Action::Probe { invocation, probe, spec, ports } => {
                 let shim = self.shims.shim_pid(&invocation.instance);
                 let question = Question { invocation, kind: probe, spec, ports, shim };
@@ -107,7 +109,16 @@ pub(super) fn note(event: &Event) {
             let rest = if *leftovers { ", others of it live" } else { "" };
             crate::say(&format!("{invocation} {exit}{rest}"));
         }
-        Event::ShimLost { instance } => crate::say(&format!("the shim of {instance} is gone")),
+        Event::LineBroken { instance, .. } => crate::say(&format!("the line to the shim of {instance} broke")),
+        Event::ShimStopped { instance } => crate::say(&format!("the shim of {instance} stands still")),
+        Event::Unreached { instance, why, .. } => {
+            let why = match why {
+                Unreached::Dead => "is dead",
+                Unreached::Silent => "does not answer",
+                Unreached::Failed(why) => why.as_str(),
+            };
+            crate::say(&format!("the shim of {instance}: {why}"));
+        }
         Event::Adopted { instance, life, .. } => crate::say(&format!("{instance} was taken over: {life:?}")),
         Event::Prepared { folder, result: Err(error) } => crate::say(&format!(".dep/{folder}: {error}")),
         Event::Routed { service, result: Err(error), .. } => crate::say(&format!("pointers of {service}: {error}")),

@@ -18,6 +18,7 @@ use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::{Action, Engine, Time};
 use core_shim::sys;
+use core_shim::wire::KeeperReport;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,6 +39,12 @@ use reading::Reading;
 
 /// How long answers that are under way get when everything has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
+/// A deadline that was missed by so much was missed because we stood still.
+const LATE: Duration = Duration::from_millis(100);
+/// Turns of everything else before such a deadline counts.
+const TURNS: u32 = 4;
+/// The pause before a keeper that could not be started is tried again.
+const KEEPER_PAUSE: Duration = Duration::from_millis(500);
 /// How often logs and pointers are looked through for what is not needed any more.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -75,6 +82,8 @@ enum Input {
     Edited(Fingerprint),
     Signal,
     Sweep,
+    Keeper(KeeperReport),
+    KeeperSilent,
     KeeperGone,
 }
 
@@ -83,7 +92,7 @@ enum Input {
 /// # Errors
 /// What keeps it from running at all.
 pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
-    let keeper = Rc::new(Keeper::inherit()?);
+    let keeper = Rc::new(Keeper::inherit(&paths)?);
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let (inbox, mut events) = mpsc::unbounded_channel();
     let (asks_in, mut asks) = mpsc::channel(64);
@@ -136,17 +145,20 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     tokio::task::spawn_local(server.serve(listener));
     supervisor.keeper.answering();
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
+    // Another keeper could not be started; when that is tried again.
+    let mut no_keeper_until = None;
     while supervisor.ended.is_none() {
         let deadline = supervisor.engine.deadline();
         let input = tokio::select! {
             biased;
             () = next_signal(&mut signals) => Input::Signal,
+            input = from_keeper(&supervisor.keeper, no_keeper_until) => input,
             Some(event) = events.recv() => Input::Event(event),
             Some(outcome) = reads.recv() => Input::Read(Box::new(outcome)),
             Some(fingerprint) = edits.recv() => Input::Edited(fingerprint),
             Some(ask) = asks.recv() => Input::Ask(ask),
             () = until(deadline) => Input::Event(Event::Tick),
-            () = keeper_gone(supervisor.keeper.clone()) => Input::KeeperGone,
+            () = supervisor.keeper.is_silent() => Input::KeeperSilent,
             _ = sweep.tick() => Input::Sweep,
         };
         match input {
@@ -167,14 +179,25 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
                     supervisor.save();
                 }
             }
+            Input::Keeper(report) => supervisor.shims.heard(report),
+            Input::KeeperSilent => {
+                crate::say("the keeper does not answer and is killed; another one takes over");
+                supervisor.keeper.kill();
+            }
             Input::KeeperGone => {
                 // Without a keeper nothing new can be started. Another one begins with another supervisor, which finds
                 // every shim where it is.
                 crate::say("the keeper is gone; another one takes over");
                 // A disk that does not answer holds nobody up.
                 let _ = tokio::time::timeout(LAST_ANSWERS, supervisor.history.flush()).await;
-                launch::start_keeper(&supervisor.paths, &supervisor.reading.launch(&launch))?;
-                return Ok(0);
+                match launch::start_keeper(&supervisor.paths, &supervisor.reading.launch(&launch)) {
+                    Ok(_) => return Ok(0),
+                    // Nobody else would try again.
+                    Err(error) => {
+                        crate::say(&format!("a keeper cannot be started: {error}; tried again"));
+                        no_keeper_until = Some(tokio::time::Instant::now() + KEEPER_PAUSE);
+                    }
+                }
             }
         }
         supervisor.shims.flush();
@@ -199,9 +222,13 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
 async fn until(deadline: Option<Time>) {
     match deadline {
         Some(at) => {
-            let now = now();
-            if at > now {
-                tokio::time::sleep(at - now).await;
+            let left = at - now();
+            if !left.is_zero() {
+                tokio::time::sleep(left).await;
+            }
+            // Whoever was late may have something unread that matters: it is read first.
+            for _ in 0..if now() > at + LATE { TURNS } else { 0 } {
+                tokio::task::yield_now().await;
             }
         }
         None => std::future::pending().await,
@@ -217,9 +244,13 @@ async fn next_signal(signals: &mut Signals) {
     }
 }
 
-async fn keeper_gone(keeper: Rc<Keeper>) {
-    // What the keeper says of dead shims is told by their lines as well.
-    while keeper.next().await.is_some() {}
+/// What the keeper says; that it is gone, at once or when it is time to do something about it.
+async fn from_keeper(keeper: &Keeper, no_keeper_until: Option<tokio::time::Instant>) -> Input {
+    if let Some(until) = no_keeper_until {
+        tokio::time::sleep_until(until).await;
+        return Input::KeeperGone;
+    }
+    keeper.next().await.map_or(Input::KeeperGone, Input::Keeper)
 }
 
 /// The engine's time: the kernel's monotonic clock.
@@ -284,17 +315,24 @@ impl Supervisor {
         tokio::task::spawn_blocking(move || retention.sweep(&paths));
     }
 
-    /// Nothing is left: what was ours goes too.
+    /// Nothing is left: what was ours goes too. Where something has to stay, whoever looks next must find it.
     fn leave(&self) {
+        let mut is_empty = true;
         for entry in std::fs::read_dir(&self.paths.run).into_iter().flatten().flatten() {
             // The keeper's own lock goes with the keeper.
             if entry.file_name() == "keeper" {
                 continue;
             }
             let path = entry.path();
-            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            if path.is_dir() {
+                is_empty &= shims::stray::take_away(&path);
+            } else {
+                let _ = std::fs::remove_file(&path);
+            }
         }
-        let _ = std::fs::remove_file(self.paths.state().join("run"));
+        if is_empty {
+            let _ = std::fs::remove_file(self.paths.state().join("run"));
+        }
     }
 
     fn begin(&mut self, action: Action) {

@@ -1,0 +1,126 @@
+//! The keeper's children: shims, the supervisor, and what came to it when its shim had died.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+
+use super::Keeper;
+use crate::shim::{self, Birth, Orphan};
+use crate::sys::{self, Forked, Stat};
+use crate::tree;
+use crate::wire::KeeperReport;
+
+/// How many ends of orphans are kept for shims that are yet to ask.
+const MOST_ORPHANS: usize = 128;
+/// How long what is left of a stack that has ended may take to vanish, in nanoseconds.
+const STRAYS_NS: u64 = 2_000_000_000;
+
+impl Keeper {
+    pub(super) fn fork_shim(&self, instance: &str, line: &OwnedFd) -> Result<u32, Errno> {
+        // SAFETY: the keeper has one thread.
+        match unsafe { sys::fork_into(None) }? {
+            Forked::Parent(pid) => Ok(pid),
+            Forked::Child { .. } => {
+                let birth = Birth {
+                    instance: instance.to_owned(),
+                    run: self.settings.run.clone(),
+                    cgroups: self.cgroups.clone(),
+                    orphans: self.orphans.iter().copied().collect(),
+                };
+                // SAFETY: we were just forked and use nothing of the keeper any more.
+                unsafe { shim::run(birth, line.as_raw_fd()) }
+            }
+        }
+    }
+
+    /// Takes note of all children that have ended, stopped, or gone on.
+    pub(super) fn reap(&mut self) {
+        // Looked at first, reaped then: while it is a zombie its number and its start are its own.
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, flags) {
+            let pid = pid.as_raw().unsigned_abs();
+            let start_ticks = if self.is_known(pid) { 0 } else { Stat::of(pid).map_or(0, |stat| stat.start_ticks) };
+            let Some(status) = reap_one(pid) else { return };
+            self.has_ended(pid, start_ticks, status);
+        }
+        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
+        loop {
+            match waitid(Id::All, flags) {
+                Ok(WaitStatus::Stopped(pid, _)) => self.was_stopped(pid.as_raw().unsigned_abs()),
+                Ok(WaitStatus::Continued(pid)) => self.goes_on(pid.as_raw().unsigned_abs()),
+                Err(Errno::EINTR) => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn is_known(&self, pid: u32) -> bool {
+        self.shims.contains_key(&pid) || self.is_supervisor(pid)
+    }
+
+    fn is_supervisor(&self, pid: u32) -> bool {
+        self.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid == pid)
+    }
+
+    fn has_ended(&mut self, pid: u32, start_ticks: u64, status: i32) {
+        if self.is_supervisor(pid) {
+            self.supervisor_died();
+        } else if let Some(instance) = self.shims.remove(&pid) {
+            self.tell(&KeeperReport::ShimDied { instance, pid, status });
+        } else {
+            if self.orphans.len() == MOST_ORPHANS {
+                self.orphans.pop_front();
+            }
+            self.orphans.push_back(Orphan { pid, start_ticks, status });
+            self.tell(&KeeperReport::OrphanDied { pid, status });
+        }
+    }
+
+    fn was_stopped(&mut self, pid: u32) {
+        if let Some(supervisor) = self.supervisor.as_mut().filter(|supervisor| supervisor.pid == pid) {
+            supervisor.was_stopped();
+        } else if let Some(instance) = self.shims.get(&pid).cloned() {
+            self.tell(&KeeperReport::ShimStopped { instance, pid });
+        }
+    }
+
+    fn goes_on(&mut self, pid: u32) {
+        if let Some(supervisor) = self.supervisor.as_mut().filter(|supervisor| supervisor.pid == pid) {
+            supervisor.goes_on();
+        }
+    }
+
+    /// The stack has ended. Whatever is a child of ours now, and no shim on its way out, is of a service that has ended,
+    /// and nobody else stands over it.
+    pub(super) fn end_strays(&mut self) {
+        let until = sys::monotonic_ns() + STRAYS_NS;
+        loop {
+            self.reap();
+            let own = std::process::id();
+            // A shim that stands still was told to go and has not heard it.
+            let is_stray = |pid: &u32| {
+                let stat = Stat::of(*pid).filter(|stat| stat.parent == own && stat.state != b'Z');
+                stat.is_some_and(|stat| !self.is_known(*pid) || stat.state == b'T')
+            };
+            let strays: Vec<u32> = tree::descendants(own).into_iter().filter(is_stray).collect();
+            if strays.is_empty() || sys::monotonic_ns() > until {
+                return;
+            }
+            for pid in strays {
+                // SAFETY: a plain system call; a child of ours that was not reaped, so the number is its own.
+                unsafe { libc::kill(i32::try_from(pid).unwrap_or(0), libc::SIGKILL) };
+            }
+            let _ = nix::poll::poll(&mut [], 5_u8);
+        }
+    }
+}
+
+/// Reaps a child that has ended; returns its wait status.
+fn reap_one(pid: u32) -> Option<i32> {
+    let mut status = 0;
+    // SAFETY: the pointer is to a live, writable value.
+    let reaped = unsafe { libc::waitpid(i32::try_from(pid).ok()?, &raw mut status, libc::WNOHANG) };
+    (reaped > 0).then_some(status)
+}

@@ -1,0 +1,130 @@
+//! Ends: of the first process, and of the last of its tree.
+
+use std::collections::VecDeque;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{Shim, TRY_AGAIN_MS};
+use crate::pump::Moved;
+use crate::record::{Ended, Invocation};
+use crate::sys::{self, Reaped, Wait};
+use crate::wire::{ECHO, Life, Report, Request};
+
+/// How often output is moved before it counts as drained: what is left of a tree may write for ever.
+const MOST_MOVES: usize = 64;
+
+impl Shim {
+    /// Reaps whatever has ended, and says what that means for the invocation.
+    pub(super) fn reap(&mut self) {
+        let mut leader = None;
+        let childless = loop {
+            match sys::reap() {
+                Wait::Reaped(reaped) if self.life == (Life::Running { pid: reaped.pid }) => leader = Some(reaped),
+                Wait::Reaped(_) => {}
+                Wait::Living => break false,
+                Wait::Childless => break true,
+            }
+        };
+        // Of what another shim began, our children tell nothing.
+        if self.foreign.is_some() {
+            return;
+        }
+        if let Some(reaped) = leader {
+            self.leader_ended(reaped, !childless);
+        } else if childless && let Life::Exited { status, leftovers: true } = self.life {
+            self.empty(status);
+            self.tell(&Report::Emptied { number: self.number });
+        }
+    }
+
+    pub(super) fn leader_ended(&mut self, reaped: Reaped, leftovers: bool) {
+        if leftovers && reaped.status == 0 && self.is_daemon && self.follow_daemon() {
+            return;
+        }
+        // Output first, then the record, then the word.
+        self.drain();
+        let ended = Ended {
+            number: self.number,
+            status: reaped.status,
+            leftovers,
+            wall_ns: sys::wall_ns(),
+            monotonic_ns: sys::monotonic_ns(),
+            user_us: reaped.user_us,
+            system_us: reaped.system_us,
+            max_rss_kib: reaped.max_rss_kib,
+        };
+        self.ended = Some(ended);
+        let _ = ended.write(&self.place.exit());
+        self.life = Life::Exited { status: reaped.status, leftovers };
+        if !leftovers {
+            self.empty(reaped.status);
+        }
+        self.tell(&Report::Exited { number: self.number, status: reaped.status, leftovers });
+    }
+
+    /// The first process has ended well and has left a daemon: that is the service from now on. False when there is
+    /// none that we will see end.
+    fn follow_daemon(&mut self) -> bool {
+        let ours =
+            |pid: &u32| sys::Stat::of(*pid).filter(|stat| stat.parent == self.pid).map(|stat| (stat.start_ticks, *pid));
+        let Some((_, pid)) = self.tree().members().iter().filter_map(ours).min() else { return false };
+        let Ok(mut record) = Invocation::read(&self.place.invocation()) else { return false };
+        record.pid = pid;
+        (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
+        let _ = record.write(&self.place.invocation());
+        self.life = Life::Running { pid };
+        self.tell(&Report::Adopted { number: self.number, life: self.life });
+        true
+    }
+
+    /// Nothing of the invocation lives any more.
+    pub(super) fn empty(&mut self, status: i32) {
+        self.drain();
+        if let Some(ended) = self.ended.as_mut().filter(|ended| ended.leftovers) {
+            ended.leftovers = false;
+            let _ = ended.write(&self.place.exit());
+        }
+        self.life = Life::Exited { status, leftovers: false };
+        self.is_clean = true;
+        self.foreign = None;
+    }
+
+    /// Moves out what is in the pipes. What a full disk holds back stays there and is tried again; who asks meanwhile
+    /// whether we are there is answered.
+    pub(super) fn drain(&mut self) {
+        for at in 0..self.pumps.len() {
+            let mut moves = 0;
+            while moves < MOST_MOVES {
+                moves += 1;
+                match self.pumps[at].pump() {
+                    Moved::Some(_) => {}
+                    Moved::Nothing => break,
+                    Moved::Stuck if self.pumps[at].dropped().0 > self.told_dropped => break,
+                    Moved::Stuck => self.read_ahead(),
+                }
+            }
+        }
+        self.tell_dropped();
+    }
+
+    /// Waits a moment, or until the supervisor says something. What it asks for is carried out later, in order.
+    fn read_ahead(&mut self) {
+        let mut fds: Vec<PollFd<'_>> = self.line.iter().map(|line| PollFd::new(line.fd(), PollFlags::POLLIN)).collect();
+        if poll(&mut fds, PollTimeout::from(TRY_AGAIN_MS)) != Ok(1) {
+            return;
+        }
+        let Some(line) = &mut self.line else { return };
+        let mut requests = VecDeque::new();
+        let is_open = line.read(&mut requests);
+        for (request, fds) in requests {
+            if request == (Request::Kill { number: ECHO }) {
+                self.tell(&Report::Emptied { number: ECHO });
+            } else {
+                self.postponed.push_back((request, fds));
+            }
+        }
+        if !is_open {
+            self.line = None;
+        }
+    }
+}

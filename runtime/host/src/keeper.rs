@@ -1,0 +1,95 @@
+//! The keeper of a stack, as others find it: by the file that it has locked, which says who it is.
+
+use std::fs::{self, OpenOptions};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use core_shim::{guard, sys, tree};
+use nix::libc;
+
+use crate::ended;
+
+/// How long a killed process may take to be gone.
+const KILLED: Duration = Duration::from_secs(5);
+
+/// What stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeper {
+    /// Its process.
+    pub pid: u32,
+    /// When that was started, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// It understands `core_shim::keeper::LOOK`, and says what it has forked.
+    pub looks: bool,
+    /// The folder of the stack's cgroups, where there is one.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// What is left of a keeper that was ended.
+#[derive(Debug, Default)]
+pub struct Remains {
+    /// Children that it had and that were neither supervisor nor shim: what it took over from shims that had died.
+    pub orphans: Vec<(u32, OwnedFd)>,
+    /// The folder of the stack's cgroups, where there was one.
+    pub cgroup: Option<PathBuf>,
+}
+
+impl Keeper {
+    /// Reads the file in a run folder. It may be of a keeper that is gone.
+    pub fn read(run: &Path) -> Option<Self> {
+        let text = fs::read_to_string(run.join("keeper")).ok()?;
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Some(Self {
+            pid: field("pid")?.parse().ok()?,
+            start_ticks: field("start_ticks")?.parse().ok()?,
+            looks: field("looks") == Some("yes"),
+            cgroup: field("cgroup").map(PathBuf::from),
+        })
+    }
+
+    /// The keeper that lives, held: what is held is what is signalled.
+    pub fn living(run: &Path) -> Option<(Self, OwnedFd)> {
+        let keeper = Self::read(run).filter(|_| lives(run))?;
+        let handle = sys::pidfd(keeper.pid).ok()?;
+        let (ticks, _) = sys::identity(keeper.pid)?;
+        (ticks == keeper.start_ticks).then_some((keeper, handle))
+    }
+}
+
+/// Whether a keeper holds this stack.
+pub fn lives(run: &Path) -> bool {
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(run.join("keeper")) else { return false };
+    // Whoever can take the lock is alone.
+    !guard::try_lock(&file).unwrap_or(true)
+}
+
+/// Kills the keeper of a stack and its supervisor; shims and services live on.
+pub fn end(run: &Path) -> Remains {
+    let Some((keeper, handle)) = Keeper::living(run) else {
+        return Remains { orphans: Vec::new(), cgroup: Keeper::read(run).and_then(|keeper| keeper.cgroup) };
+    };
+    // Held still first: neither is to start the other again, nor a shim in the place of one that ends.
+    tree::send(&handle, libc::SIGSTOP);
+    let is_child = |pid: &u32| sys::Stat::of(*pid).is_some_and(|stat| stat.parent == keeper.pid && stat.state != b'Z');
+    let children: Vec<u32> = tree::descendants(keeper.pid).into_iter().filter(is_child).collect();
+    let mut killed = Vec::new();
+    let mut orphans = Vec::new();
+    for (pid, child) in children.into_iter().filter_map(|pid| Some((pid, sys::pidfd(pid).ok()?))) {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        if words.get(1) == Some(&b"supervise".as_slice()) {
+            tree::send(&child, libc::SIGKILL);
+            killed.push(child);
+        } else if !words[0].starts_with(core_shim::NAME.as_bytes()) {
+            orphans.push((pid, child));
+        }
+    }
+    tree::send(&handle, libc::SIGKILL);
+    killed.push(handle);
+    for handle in &killed {
+        ended::any_within(&[handle], KILLED);
+    }
+    let base = || core_shim::cgroup::base().map(|base| base.join(run.file_name().unwrap_or_default()));
+    Remains { orphans, cgroup: keeper.cgroup.or_else(base) }
+}

@@ -1,0 +1,114 @@
+//! What is there of an instance besides the line to its shim: a shim that does not answer, and what runs without one.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use core_engine::InstanceId;
+use core_shim::place::Place;
+use core_shim::{cgroup, guard, sys, tree};
+use nix::libc;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::ended;
+use crate::paths::Paths;
+
+/// How long a shim that dies may take to be dead.
+const DYING: Duration = Duration::from_millis(500);
+/// How long until one looks again for what was forked meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The process of the shim that stands over an instance, held: by the lock that it has, else by the number that is known
+/// of it (the first releases had no lock), else by its name below our keeper.
+fn shim_of(run: &Path, instance: &InstanceId, known: Option<u32>) -> Option<OwnedFd> {
+    let name = instance.to_string();
+    let place = Place::new(run, &name);
+    let text = fs::read_to_string(place.shim_lock()).unwrap_or_default();
+    let field = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+    let locked = field("pid").and_then(|pid| u32::try_from(pid).ok()).and_then(|pid| {
+        let handle = sys::pidfd(pid).ok()?;
+        let stat = sys::Stat::of(pid)?;
+        (Some(stat.start_ticks) == field("start_ticks") && stat.state != b'Z').then_some(handle)
+    });
+    let by_number = |pid: u32| {
+        let handle = sys::pidfd(pid).ok()?;
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let title = line.split(|byte| *byte == 0).next().unwrap_or_default();
+        // One that was only just forked has the name of its keeper yet.
+        let is_it = title == format!("core-shim {name}").as_bytes() || title == core_shim::NAME.as_bytes();
+        is_it.then_some(handle)
+    };
+    locked.or_else(|| known.and_then(by_number)).or_else(|| {
+        let keeper = nix::unistd::getppid().as_raw().unsigned_abs();
+        let titled = |pid: &u32| {
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.starts_with(format!("core-shim {name}\0").as_bytes()))
+        };
+        tree::descendants(keeper).into_iter().find(titled).and_then(by_number)
+    })
+}
+
+/// Whether a shim stands over an instance at whose socket nobody answers. One that is just dying gets the time to.
+pub(super) async fn shim_lives(run: &Path, instance: &InstanceId, known: Option<u32>) -> bool {
+    let Some(handle) = shim_of(run, instance, known) else { return false };
+    // SAFETY: the descriptor is owned by what is registered, and closed only with it.
+    let Ok(handle) = (unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }) else { return true };
+    tokio::time::timeout(DYING, handle.readable()).await.is_err()
+}
+
+/// Kills the shim that stands over an instance. What it looks after lives on.
+pub(crate) fn kill_shim(run: &Path, instance: &InstanceId, known: Option<u32>) {
+    if let Some(handle) = shim_of(run, instance, known) {
+        crate::say(&format!("the shim of {instance} does not answer and is killed"));
+        tree::send(&handle, libc::SIGKILL);
+    }
+}
+
+/// The cgroup of an instance, where its keeper has made one.
+pub(crate) fn cgroup_of(paths: &Paths, instance: &str) -> Option<PathBuf> {
+    let recorded = fs::read_to_string(paths.run.join("keeper")).ok();
+    let recorded = recorded.and_then(|text| Some(PathBuf::from(text.lines().find_map(|l| l.strip_prefix("cgroup "))?)));
+    let base = recorded.or_else(|| cgroup::base().map(|base| base.join(paths.cgroup())))?;
+    Some(base.join(instance)).filter(|folder| folder.is_dir())
+}
+
+/// Kills whatever there is of an instance, without a shim, for as long as `patience`. Returns whether nothing is left.
+pub(crate) fn kill(paths: &Paths, instance: &str, patience: Duration) -> bool {
+    let place = Place::new(&paths.run, instance);
+    let cgroup = cgroup_of(paths, instance);
+    let until = Instant::now() + patience;
+    loop {
+        let survivors = guard::survivors(&place, cgroup.as_deref());
+        if survivors.is_empty() && !guard::is_held(&place) {
+            return true;
+        }
+        if let Some(cgroup) = &cgroup {
+            let _ = fs::write(cgroup.join("cgroup.kill"), "1");
+        }
+        // Held first, then looked at once more: what is held is what is killed.
+        let handles: Vec<(u32, OwnedFd)> =
+            survivors.into_iter().filter_map(|pid| Some((pid, sys::pidfd(pid).ok()?))).collect();
+        let still = guard::survivors(&place, cgroup.as_deref());
+        for (_, handle) in handles.iter().filter(|(pid, _)| still.contains(pid)) {
+            tree::send(handle, libc::SIGKILL);
+        }
+        if Instant::now() > until {
+            return false;
+        }
+        // What has ended shows itself by its descriptor; what can be told by its lock alone, by the next look.
+        ended::any_within(&handles.iter().map(|(_, handle)| handle).collect::<Vec<_>>(), LOOK_AGAIN);
+    }
+}
+
+/// Takes the run folder of an instance away, unless something that has its lock lives.
+pub(crate) fn take_away(folder: &Path) -> bool {
+    let (Some(run), Some(name)) = (folder.parent(), folder.file_name()) else { return false };
+    if guard::is_held(&Place::new(run, &name.to_string_lossy())) {
+        crate::say(&format!("{} is kept: something that was started there lives", folder.display()));
+        return false;
+    }
+    let _ = fs::remove_dir_all(folder);
+    true
+}
