@@ -8,7 +8,7 @@
 //! - [`wire`]: how they and the supervisor speak.
 //! - [`place`], [`record`]: what stands in the run folder of an instance.
 //! - [`keeper`], [`shim`]: the two processes.
-//! - [`pump`]: output into log segments.
+//! - [`pump`], `segment`: output into log segments.
 //! - [`tree`], [`cgroup`], [`guard`]: the processes of an instance, and the guards against a second copy.
 
 pub mod cgroup;
@@ -19,6 +19,7 @@ pub mod memory;
 pub mod place;
 pub mod pump;
 pub mod record;
+mod segment;
 pub mod shim;
 pub mod sys;
 pub mod tree;

@@ -25,6 +25,12 @@ pub struct Reaped {
     pub max_rss_kib: u64,
 }
 
+/// Whether an error number means that a call is not to be had here: a kernel without it (`ENOSYS`), a file system
+/// without it (`EOPNOTSUPP`), or a filter, which may answer anything and mostly says one of these.
+pub fn is_refused(errno: i32) -> bool {
+    matches!(errno, libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EOPNOTSUPP)
+}
+
 /// What is left to reap.
 #[derive(Clone, Copy, Debug)]
 pub enum Wait {
