@@ -18,6 +18,7 @@ mod lifecycle;
 mod logs;
 mod notify;
 mod order;
+mod refused;
 mod socket;
 mod truth;
 mod watch;
@@ -40,5 +41,6 @@ fn main() {
         notify::TESTS,
         first::TESTS,
         history::TESTS,
+        refused::TESTS,
     ]));
 }

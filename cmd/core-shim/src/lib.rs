@@ -9,11 +9,12 @@
 //! - [`place`], [`record`]: what stands in the run folder of an instance.
 //! - [`keeper`], [`shim`]: the two processes.
 //! - [`pump`], `segment`: output into log segments.
-//! - [`tree`], [`cgroup`], [`guard`]: the processes of an instance, and the guards against a second copy.
+//! - [`tree`], [`handle`], [`cgroup`], [`guard`]: the processes of an instance, and the guards against a second copy.
 
 pub mod cgroup;
 mod exec;
 pub mod guard;
+pub mod handle;
 pub mod keeper;
 pub mod memory;
 pub mod place;

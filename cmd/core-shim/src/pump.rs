@@ -245,15 +245,20 @@ impl Pump {
     }
 }
 
-/// Moves up to `count` bytes; `None` where they must be copied: file systems answer EINVAL, kernels without the call
+/// Whether this answer to a splice means that output must be copied: file systems say EINVAL, kernels without the call
 /// and filters of containers one of the others.
+pub fn must_copy(errno: i32) -> bool {
+    errno == nix::libc::EINVAL || sys::is_refused(errno)
+}
+
+/// Moves up to `count` bytes; `None` where they must be copied.
 fn spliced(from: &OwnedFd, to: &Segment, count: usize, refused: bool) -> io::Result<Option<usize>> {
     if refused {
         return Ok(None);
     }
     let mut at = to.offset;
     match splice(from, None, &to.file, Some(&mut at), count, SpliceFlags::MOVE | SpliceFlags::NONBLOCK) {
-        Err(errno) if errno == rustix::io::Errno::INVAL || sys::is_refused(errno.raw_os_error()) => Ok(None),
+        Err(errno) if must_copy(errno.raw_os_error()) => Ok(None),
         other => Ok(Some(other?)),
     }
 }

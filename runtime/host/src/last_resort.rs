@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use core_engine::InstanceId;
+use core_shim::handle::Handle;
 use core_shim::place::Place;
 use core_shim::record::Invocation;
 use core_shim::wire::{FrameBuffer, Life, Report, Request, Scope};
@@ -112,22 +113,22 @@ fn end_keeper(paths: &Paths) {
         return;
     }
     // Held first, then looked at: what is held is what is killed.
-    let children: Vec<(u32, std::os::fd::OwnedFd)> =
-        tree::descendants(pid).into_iter().filter_map(|child| Some((child, sys::pidfd(child).ok()?))).collect();
-    let Ok(handle) = sys::pidfd(pid) else { return };
+    let children: Vec<(u32, Handle)> =
+        tree::descendants(pid).into_iter().filter_map(|child| Some((child, Handle::of(child)?))).collect();
+    let Some(handle) = Handle::of(pid) else { return };
     if sys::identity(pid).is_none_or(|(have, _)| have != ticks) {
         return;
     }
     // Held still first: neither is to start the other again.
-    tree::send(&handle, libc::SIGSTOP);
+    let _ = handle.send(libc::SIGSTOP);
     for (child, handle) in children {
         let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
         let is_supervisor = line.split(|byte| *byte == 0).nth(1) == Some(b"supervise");
         if is_supervisor {
-            tree::send(&handle, libc::SIGKILL);
+            let _ = handle.send(libc::SIGKILL);
         }
     }
-    tree::send(&handle, libc::SIGKILL);
+    let _ = handle.send(libc::SIGKILL);
 }
 
 fn lives_unattended(place: &Place) -> bool {
@@ -140,14 +141,14 @@ fn kill_unattended(place: &Place) -> bool {
     let until = Instant::now() + KILLED;
     while Instant::now() < until {
         let handles: Vec<_> =
-            guard::marked(&record.mark).into_iter().filter_map(|pid| Some((pid, sys::pidfd(pid).ok()?))).collect();
+            guard::marked(&record.mark).into_iter().filter_map(|pid| Some((pid, Handle::of(pid)?))).collect();
         if handles.is_empty() && !guard::is_alive(&record) {
             return true;
         }
         let still = guard::marked(&record.mark);
         for (pid, handle) in &handles {
             if still.contains(pid) {
-                tree::send(handle, libc::SIGKILL);
+                let _ = handle.send(libc::SIGKILL);
             }
         }
         // What has ended shows itself by its descriptor; what can be told by its record alone, by the next look.

@@ -52,6 +52,11 @@ fn sockets(state: State) -> Vec<(u16, u64)> {
     sock_diag::sockets(state).unwrap_or_else(|_| proc::sockets(state))
 }
 
+/// Whether the kernel can be asked, as `sockets` does it.
+pub(crate) fn can_ask() -> std::io::Result<()> {
+    sock_diag::sockets(State::Listening).map(drop)
+}
+
 /// Whether one of these processes holds one of these sockets.
 pub(crate) fn holds(processes: impl IntoIterator<Item = u32>, sockets: &[u64]) -> bool {
     let wanted: Vec<String> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
