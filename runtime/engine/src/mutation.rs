@@ -41,11 +41,13 @@ pub enum Mutation {
     ForgetAstray,
     /// Wait for ever for an answer about the pointers.
     ForgetLostRoute,
+    /// Take a question that could not be put for a bad answer.
+    CountUnasked,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -64,5 +66,6 @@ impl Mutation {
         Self::StopBeforeFetch,
         Self::ForgetAstray,
         Self::ForgetLostRoute,
+        Self::CountUnasked,
     ];
 }

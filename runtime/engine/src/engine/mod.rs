@@ -204,7 +204,7 @@ impl Engine {
             Event::Emptied { invocation } => self.emptied(invocation),
             Event::ShimLost { instance } => self.shim_lost(instance),
             Event::Adopted { instance, invocation, life } => self.adopted(instance, *invocation, life),
-            Event::Probed { invocation, probe, result } => self.probed(invocation, *probe, result),
+            Event::Probed { invocation, probe, answer } => self.probed(invocation, *probe, answer),
             Event::Counted { instance, established } => self.counted(instance, *established),
             Event::Routed { service, version, result } => self.routed(service, *version, result),
             Event::Verified { service, born, reach } => self.verified(service, *born, reach),

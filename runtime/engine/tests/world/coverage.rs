@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use core_engine::event::{Command, Event, Life, ProbeKind, Reach};
+use core_engine::event::{Answer, Command, Event, Life, ProbeKind, Reach};
 use core_engine::phase::PhaseName;
 use core_engine::{Engine, InstanceId};
 
 /// Kinds of events, as the table names them.
-pub(crate) const EVENTS: [&str; 32] = [
+pub(crate) const EVENTS: [&str; 34] = [
     "restored",
     "loaded",
     "rejected",
@@ -30,8 +30,10 @@ pub(crate) const EVENTS: [&str; 32] = [
     "adopted ended",
     "ready: yes",
     "ready: no",
+    "ready: unasked",
     "alive: yes",
     "alive: no",
+    "alive: unasked",
     "counted 0",
     "counted more",
     "routed",
@@ -45,7 +47,7 @@ pub(crate) const EVENTS: [&str; 32] = [
 const COLUMNS: usize = PhaseName::ALL.len();
 
 /// What a history is made of. Of everything but services and edits, a fault each.
-pub(crate) const PARTS: [&str; 20] = [
+pub(crate) const PARTS: [&str; 21] = [
     "services",
     "edits",
     "a broken manifest",
@@ -61,6 +63,7 @@ pub(crate) const PARTS: [&str; 20] = [
     "it gets stuck",
     "it flaps",
     "a probe is slow",
+    "nothing can be asked",
     "a request to end is ignored",
     "a kill misses",
     "the edge's pointers fail",
@@ -68,7 +71,7 @@ pub(crate) const PARTS: [&str; 20] = [
     "what the edge reaches is lost",
 ];
 /// How many of each there are in a history on average, at least.
-const AT_LEAST: [u64; PARTS.len()] = [4, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
+const AT_LEAST: [u64; PARTS.len()] = [4, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
 
 #[derive(Clone)]
 pub(crate) struct Coverage {
@@ -222,12 +225,14 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
             ("adopted running", Of::One(instance.clone()))
         }
         Event::Adopted { instance, .. } => ("adopted ended", Of::One(instance.clone())),
-        Event::Probed { invocation, probe, result } => {
-            let kind = match (probe, result) {
-                (ProbeKind::Readiness, Ok(())) => "ready: yes",
-                (ProbeKind::Readiness, Err(_)) => "ready: no",
-                (ProbeKind::Liveness, Ok(())) => "alive: yes",
-                (ProbeKind::Liveness, Err(_)) => "alive: no",
+        Event::Probed { invocation, probe, answer } => {
+            let kind = match (probe, answer) {
+                (ProbeKind::Readiness, Answer::Good) => "ready: yes",
+                (ProbeKind::Readiness, Answer::Bad(_)) => "ready: no",
+                (ProbeKind::Readiness, Answer::Unasked(_)) => "ready: unasked",
+                (ProbeKind::Liveness, Answer::Good) => "alive: yes",
+                (ProbeKind::Liveness, Answer::Bad(_)) => "alive: no",
+                (ProbeKind::Liveness, Answer::Unasked(_)) => "alive: unasked",
             };
             (kind, Of::One(invocation.instance.clone()))
         }
@@ -259,6 +264,7 @@ fn may_occur(event: &str, phase: PhaseName) -> bool {
         "adopted ended" => matches!(phase, Starting | Probing | Ready | Stopping | Backoff),
         // A probe of this invocation may still be answered after its end.
         "ready: yes" => matches!(phase, Probing | Ready | Draining | Stopping),
+        "ready: unasked" | "alive: unasked" => matches!(phase, Probing | Ready),
         "ready: no" => !matches!(phase, Starting | Ended),
         "alive: yes" => matches!(phase, Probing | Ready | Draining | Stopping),
         "alive: no" => matches!(phase, Probing | Ready | Draining | Stopping | Backoff),

@@ -82,6 +82,8 @@ pub(crate) struct World {
     present: BTreeSet<String>,
     exited: bool,
     acts: u32,
+    /// Until then no question of a probe can be put.
+    asks_again_at: Time,
     /// When the engine has noticed the last answer that was lost.
     pub(crate) missed_by: Time,
 }
@@ -95,6 +97,7 @@ impl World {
             rng,
             now: Time(1_000_000),
             missed_by: Time(0),
+            asks_again_at: Time(0),
             engine: Engine::new(seed),
             chaos: true,
             topology,
