@@ -19,6 +19,7 @@ mod logs;
 mod notify;
 mod order;
 mod refused;
+mod scarce;
 mod socket;
 mod truth;
 mod watch;
@@ -42,5 +43,6 @@ fn main() {
         first::TESTS,
         history::TESTS,
         refused::TESTS,
+        scarce::TESTS,
     ]));
 }

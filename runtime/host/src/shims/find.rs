@@ -16,6 +16,7 @@ use core_shim::wire::{Report, Request};
 
 use super::line::Line;
 use super::{Note, Shims, exit_of, life_of};
+use crate::descriptors;
 use crate::paths::Paths;
 
 /// How long a shim may take to say who it is. It has nothing else to do.
@@ -62,7 +63,7 @@ pub async fn find(paths: &Paths, shims: &mut Shims) -> Vec<Found> {
 }
 
 async fn ask(place: &Place) -> Option<Answer> {
-    let line = Line::connect(&place.socket()).ok()?;
+    let line = descriptors::with_reserve(|| Line::connect(&place.socket())).ok()?;
     let mut fds = VecDeque::new();
     let Ok(Report::Hello { number, note, life, sockets: names, .. }) = line.next(&mut fds).await else { return None };
     let (mut sockets, mut early) = (Vec::new(), Vec::new());

@@ -20,6 +20,7 @@ use core_manifest::ServiceName;
 use core_shim::wire::{self, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::descriptors;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
 pub use fill::{InstanceFill, fill_of};
@@ -120,7 +121,7 @@ impl Shims {
     }
 
     fn new_shim(&mut self, instance: &InstanceId) -> std::io::Result<Rc<Line>> {
-        let (line, theirs) = Line::pair()?;
+        let (line, theirs) = descriptors::with_reserve(Line::pair)?;
         line.clone().listen(instance.clone(), self.inbox.clone());
         self.batch.push((instance.clone(), theirs));
         self.lines.insert(instance.clone(), line.clone());

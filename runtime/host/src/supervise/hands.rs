@@ -12,7 +12,7 @@ use core_manifest::{Identifier, ServiceSpec};
 use super::Supervisor;
 use crate::probes::Question;
 use crate::shims::fill_of;
-use crate::{edge, net, priority};
+use crate::{descriptors, edge, net, priority};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -53,7 +53,8 @@ impl Supervisor {
     }
 
     fn route(&self, table: &RouteTable) {
-        let result = edge::write(&self.paths.edge(), table).map_err(|error| error.to_string());
+        let written = descriptors::with_reserve(|| edge::write(&self.paths.edge(), table));
+        let result = written.map_err(|error| error.to_string());
         let _ = self.inbox.send(Event::Routed { service: table.service.clone(), version: table.version, result });
     }
 
