@@ -123,7 +123,7 @@ fn auto_ports(probe: &Probe, question: &Question) -> Vec<u16> {
 /// A good answer of somebody else is no good answer.
 fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), NotGood> {
     let Some(shim) = shim else { return Err(NotGood::Bad("its shim has not said who it is yet".into())) };
-    let listening = Listening::read();
+    let listening = Listening::try_read().map_err(|error| NotGood::of(&error, |why| format!("who listens: {why}")))?;
     let tree = descendants(shim);
     // What a shim took over does not descend from it; it carries the mark of its record.
     let adopted = || {
@@ -131,12 +131,11 @@ fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), NotG
         let marked = record.map(|record| guard::marked(&record.mark)).unwrap_or_default();
         marked.iter().flat_map(|pid| descendants(*pid)).chain(marked.iter().copied()).collect::<Vec<u32>>()
     };
-    // What could not be read looks as if nobody listened.
-    lack_now()?;
     for port in ports {
         let sockets = listening.sockets(*port);
         let is_ours = || net::holds(tree.iter().copied(), sockets) || net::holds(adopted(), sockets);
         if !sockets.is_empty() && !is_ours() {
+            // What a process has open cannot be read then, so that it looks like somebody else's.
             lack_now()?;
             let owner = net::owner_in_words(sockets);
             return Err(NotGood::Bad(format!("port {port} answers, but it is {owner} that listens on it")));
@@ -223,3 +222,6 @@ async fn connect(address: &str) -> Result<TcpStream, NotGood> {
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
+
+#[cfg(test)]
+mod tests;
