@@ -43,7 +43,6 @@ pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     descriptors::as_before(command.as_std_mut());
-    let cannot_run = |error: io::Error| NotGood::of(&error, |why| format!("the command cannot be run: {why}"));
     let mut child = command.spawn().map_err(cannot_run)?;
     let mut group = Group(child.id().and_then(|pid| i32::try_from(pid).ok()));
     let stderr = child.stderr.take();
@@ -71,4 +70,25 @@ pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration
     let last = text.trim().lines().last().unwrap_or_default();
     let how = status.code().map_or_else(|| "was ended by a signal".to_owned(), |code| format!("exited with {code}"));
     Err(NotGood::Bad(if last.is_empty() { format!("the command {how}") } else { format!("the command {how}: {last}") }))
+}
+
+/// Why the command could not be run: that is ours where a limit of processes (`pids.max`) or of files is reached.
+fn cannot_run(error: io::Error) -> NotGood {
+    if error.raw_os_error() == Some(nix::libc::EAGAIN) {
+        return NotGood::Unasked("no more processes may be started".into());
+    }
+    NotGood::of(&error, |why| format!("the command cannot be run: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_processes_is_not_its_fault() {
+        let of = |errno| cannot_run(io::Error::from_raw_os_error(errno)).to_string();
+        assert_eq!(of(nix::libc::EAGAIN), "could not be asked: no more processes may be started");
+        assert_eq!(of(nix::libc::EMFILE), "could not be asked: too many open files");
+        assert_eq!(of(nix::libc::ENOENT), "the command cannot be run: no such file or directory");
+    }
 }
