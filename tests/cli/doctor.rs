@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::common::{CORE, Said, Stack, put_program};
 use crate::{expect_fits, told};
 
-const CHECKS: [&str; 21] = [
+const CHECKS: [&str; 22] = [
     "kernel",
     "core-shim",
     "peer-credentials",
@@ -24,6 +24,7 @@ const CHECKS: [&str; 21] = [
     "disk-dep",
     "open-files",
     "inotify",
+    "sock-diag",
     "pids",
     "ports",
     "python",

@@ -18,6 +18,8 @@ mod lifecycle;
 mod logs;
 mod notify;
 mod order;
+mod refused;
+mod scarce;
 mod socket;
 mod truth;
 mod watch;
@@ -40,5 +42,7 @@ fn main() {
         notify::TESTS,
         first::TESTS,
         history::TESTS,
+        refused::TESTS,
+        scarce::TESTS,
     ]));
 }

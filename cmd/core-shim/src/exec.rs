@@ -46,7 +46,6 @@ impl Child<'_> {
 pub(crate) enum Stage {
     Session,
     Signals,
-    Cgroup,
     Files,
     Cwd,
     Umask,
@@ -58,10 +57,9 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 10] = [
         Self::Session,
         Self::Signals,
-        Self::Cgroup,
         Self::Files,
         Self::Cwd,
         Self::Umask,
@@ -76,7 +74,6 @@ impl Stage {
         match self {
             Self::Session => "session",
             Self::Signals => "signals",
-            Self::Cgroup => "cgroup",
             Self::Files => "descriptors",
             Self::Cwd => "working directory",
             Self::Umask => "umask",
@@ -126,7 +123,8 @@ fn stages(child: &Child<'_>) -> Result<Never, (Stage, Errno)> {
     setsid().map_err(at(Stage::Session))?;
     signals().map_err(at(Stage::Signals))?;
     if let Some(procs) = &child.cgroup {
-        fs::write(procs, "0").map_err(|error| (Stage::Cgroup, errno_of(&error)))?;
+        // Where it may not enter it is found by descent and by its mark, as on hosts without cgroups.
+        let _ = fs::write(procs, "0");
     }
     descriptors(child).map_err(at(Stage::Files))?;
     chdir(Path::new(std::ffi::OsStr::from_bytes(&order.cwd))).map_err(at(Stage::Cwd))?;

@@ -24,7 +24,7 @@ pub fn is_alive(record: &Invocation) -> bool {
     let is_zombie = sys::Stat::of(record.pid).is_none_or(|stat| stat.state == b'Z');
     !is_zombie
         && sys::identity(record.pid).is_some_and(|(ticks, inode)| {
-            ticks == record.start_ticks && (inode == record.pidfd_inode || record.pidfd_inode == 0)
+            ticks == record.start_ticks && (inode == record.pidfd_inode || inode == 0 || record.pidfd_inode == 0)
         })
 }
 

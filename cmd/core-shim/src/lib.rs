@@ -8,18 +8,20 @@
 //! - [`wire`]: how they and the supervisor speak.
 //! - [`place`], [`record`]: what stands in the run folder of an instance.
 //! - [`keeper`], [`shim`]: the two processes.
-//! - [`pump`]: output into log segments.
-//! - [`tree`], [`cgroup`], [`guard`]: the processes of an instance, and the guards against a second copy.
+//! - [`pump`], `segment`: output into log segments.
+//! - [`tree`], [`handle`], [`cgroup`], [`guard`]: the processes of an instance, and the guards against a second copy.
 
 pub mod cgroup;
 pub mod end;
 mod exec;
 pub mod guard;
+pub mod handle;
 pub mod keeper;
 pub mod memory;
 pub mod place;
 pub mod pump;
 pub mod record;
+mod segment;
 pub mod shim;
 pub mod sys;
 pub mod tree;

@@ -25,6 +25,12 @@ pub struct Reaped {
     pub max_rss_kib: u64,
 }
 
+/// Whether an error number means that a call is not to be had here: a kernel without it (`ENOSYS`), a file system
+/// without it (`EOPNOTSUPP`), or a filter, which may answer anything and mostly says one of these.
+pub fn is_refused(errno: i32) -> bool {
+    matches!(errno, libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EOPNOTSUPP)
+}
+
 /// What is left to reap.
 #[derive(Clone, Copy, Debug)]
 pub enum Wait {
@@ -143,13 +149,12 @@ pub fn exit_now(code: i32) -> ! {
 
 /// Closes every descriptor from `first` on.
 pub fn close_from(first: RawFd) {
-    let first = first.unsigned_abs();
     // SAFETY: the caller gives up all descriptors from `first` on; it owns none of them as a Rust value it will use.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first.unsigned_abs(), u32::MAX, 0) };
     if result != 0 {
-        for fd in first..65_536 {
+        for fd in open_from(first) {
             // SAFETY: as above.
-            unsafe { libc::close(i32::try_from(fd).unwrap_or(i32::MAX)) };
+            unsafe { libc::close(fd) };
         }
     }
 }
@@ -162,11 +167,19 @@ pub fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
     if result == 0 {
         return Ok(());
     }
-    for fd in first..65_536 {
+    for fd in open_from(first) {
         // SAFETY: as above; a number that is no descriptor is an error that means nothing.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
     Ok(())
+}
+
+/// The descriptors from `first` on that are open, and some that are not. Where close_range(2) cannot be had they are
+/// gone through one by one; a limit of a billion is nothing to count up to.
+fn open_from(first: RawFd) -> Vec<RawFd> {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return (first..65_536).collect() };
+    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|fd| *fd >= first).collect()
 }
 
 /// Nanoseconds of the monotonic clock.

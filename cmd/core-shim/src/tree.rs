@@ -7,8 +7,9 @@ use nix::libc;
 
 use crate::cgroup::Cgroup;
 use crate::guard;
+use crate::handle::Handle;
 use crate::place::Place;
-use crate::sys::{self, Stat};
+use crate::sys::Stat;
 
 /// Everything that descends from `root`, without it.
 pub fn descendants(root: u32) -> BTreeSet<u32> {
@@ -79,14 +80,14 @@ impl Tree<'_> {
         all
     }
 
-    /// Signals every process of the tree that `wanted` names. Each is held by a pidfd before it is looked at once more,
+    /// Signals every process of the tree that `wanted` names. Each is held by a handle before it is looked at once more,
     /// so that a number that was given to somebody else meanwhile is not signalled.
     pub fn signal(&self, signal: i32, wanted: impl Fn(u32) -> bool) {
         let handles: Vec<_> = self
             .members()
             .into_iter()
             .filter(|pid| wanted(*pid))
-            .filter_map(|pid| Some((pid, sys::pidfd(pid).ok()?)))
+            .filter_map(|pid| Some((pid, Handle::of(pid)?)))
             .collect();
         if handles.is_empty() {
             return;
@@ -94,7 +95,8 @@ impl Tree<'_> {
         let still = self.members();
         for (pid, handle) in handles {
             if still.contains(&pid) {
-                send(&handle, signal);
+                // One that is gone meanwhile is none of our business.
+                let _ = handle.send(signal);
             }
         }
     }
@@ -120,12 +122,5 @@ impl Tree<'_> {
             }
         }
         self.signal(libc::SIGKILL, |_| true);
-    }
-}
-
-/// Sends a signal by a handle. A process that is gone meanwhile is none of our business.
-pub fn send(handle: &std::os::fd::OwnedFd, signal: i32) {
-    if let Some(signal) = rustix::process::Signal::from_named_raw(signal) {
-        let _ = rustix::process::pidfd_send_signal(handle, signal);
     }
 }

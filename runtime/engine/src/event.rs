@@ -106,8 +106,8 @@ pub enum Event {
         invocation: InvocationId,
         /// Which probe.
         probe: ProbeKind,
-        /// The answer; what was wrong with it.
-        result: Result<(), String>,
+        /// The answer.
+        answer: Answer,
     },
     /// Connections were counted.
     Counted {
@@ -186,6 +186,17 @@ pub enum ProbeKind {
     Readiness,
     /// Is it alive?
     Liveness,
+}
+
+/// What a probe was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// As it should be.
+    Good,
+    /// What was wrong with it.
+    Bad(String),
+    /// The question could not be put, and why: the host lacks something, which says nothing of the service.
+    Unasked(String),
 }
 
 /// What the supervisor finds when it begins.

@@ -49,11 +49,13 @@ pub enum Mutation {
     ReplaceLivingShim,
     /// Never ask whether a shim is there that does not do what it was asked to.
     TrustSilence,
+    /// Take a question that could not be put for a bad answer.
+    CountUnasked,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -76,5 +78,6 @@ impl Mutation {
         Self::WaitForTakeover,
         Self::ReplaceLivingShim,
         Self::TrustSilence,
+        Self::CountUnasked,
     ];
 }

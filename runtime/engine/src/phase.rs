@@ -273,6 +273,18 @@ pub struct Tally {
     pub failures: u32,
     /// What the last bad answer said.
     pub last_failure: Option<String>,
+    /// Why the last question could not be put, when it could not.
+    pub unasked: Option<String>,
+    /// When the last answer of any kind came; before the first one, when it was asked.
+    pub seen: Option<Time>,
+}
+
+impl Tally {
+    /// What keeps it from a good answer, in words.
+    pub fn in_words(&self) -> Option<String> {
+        let unasked = self.unasked.as_ref().map(|why| format!("could not be asked: {why}"));
+        unasked.or_else(|| self.last_failure.clone())
+    }
 }
 
 /// The pause before the next probe of something that was never ready: short at first, in proportion to how long it

@@ -12,7 +12,7 @@ use core_engine::event::Reach;
 use tokio::net::UnixStream;
 
 use crate::paths::Paths;
-use crate::probes;
+use crate::probes::{self, NotGood};
 use crate::shims::fill_of;
 
 /// What a pointer holds while nobody takes requests: an address that refuses at once.
@@ -57,9 +57,10 @@ pub async fn verify(paths: &Paths, asked: &Verification) -> Reach {
         let fill = fill_of(paths, instance, &[].into());
         let path = format!("{}{}", core_caddy::verify_path(asked.service.as_str(), *number), asked.path.fill(&fill));
         let answered = tokio::time::timeout(PATIENCE, probes::get_from(&socket, &path, &asked.answer, &fill)).await;
-        let headers = match answered.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))) {
+        let late = |_| Err(NotGood::Bad(format!("no answer within {} s", PATIENCE.as_secs())));
+        let headers = match answered.unwrap_or_else(late) {
             Ok(headers) => headers,
-            Err(message) => return Reach::Astray(format!("pointer {number}: {message}")),
+            Err(not_good) => return Reach::Astray(format!("pointer {number}: {not_good}")),
         };
         let reached = headers.get(core_caddy::REACHED).and_then(|value| value.to_str().ok()).unwrap_or("nobody");
         if reached != format!("127.0.0.1:{port}") {

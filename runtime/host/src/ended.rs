@@ -1,22 +1,35 @@
-//! Waiting for the end of processes that are held by descriptors.
+//! Waiting for the end of processes that are held by handles.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
+use core_shim::handle::Handle;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+/// How often one looks where a handle has no descriptor that would tell.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// Waits until one of the processes has ended (its parent need not have taken notice), for `patience` at the most.
 /// Returns whether one has.
-pub(crate) fn any_within(handles: &[&OwnedFd], patience: Duration) -> bool {
+pub(crate) fn any_within(handles: &[&Handle], patience: Duration) -> bool {
     let until = Instant::now() + patience;
-    let mut fds: Vec<PollFd<'_>> = handles.iter().map(|one| PollFd::new(one.as_fd(), PollFlags::POLLIN)).collect();
+    let with = handles.iter().filter_map(|one| one.fd());
+    let mut fds: Vec<PollFd<'_>> = with.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+    let without: Vec<&&Handle> = handles.iter().filter(|one| one.fd().is_none()).collect();
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
-            Err(Errno::EINTR) => {}
-            Ok(count) => return count > 0,
+        let pause = if without.is_empty() { left } else { left.min(LOOK_AGAIN) };
+        match poll(&mut fds, PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX)) {
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return true,
             Err(_) => return false,
+        }
+        if without.iter().any(|one| !one.lives()) {
+            return true;
+        }
+        if left.is_zero() {
+            return false;
         }
     }
 }
@@ -30,7 +43,7 @@ mod tests {
     #[test]
     fn an_end_is_seen_and_its_absence_too() {
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
-        let handle = core_shim::sys::pidfd(child.id()).unwrap();
+        let handle = Handle::of(child.id()).unwrap();
         assert!(!any_within(&[&handle], Duration::from_millis(5)));
         child.kill().unwrap();
         assert!(any_within(&[&handle], Duration::from_secs(60)));

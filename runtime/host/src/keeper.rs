@@ -1,10 +1,10 @@
 //! The keeper of a stack, as others find it: by the file that it has locked, which says who it is.
 
 use std::fs::{self, OpenOptions};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use core_shim::handle::Handle;
 use core_shim::{guard, sys, tree};
 use nix::libc;
 
@@ -30,7 +30,7 @@ pub struct Keeper {
 #[derive(Debug, Default)]
 pub struct Remains {
     /// Children that it had and that were neither supervisor nor shim: what it took over from shims that had died.
-    pub orphans: Vec<(u32, OwnedFd)>,
+    pub orphans: Vec<(u32, Handle)>,
     /// The folder of the stack's cgroups, where there was one.
     pub cgroup: Option<PathBuf>,
 }
@@ -49,9 +49,9 @@ impl Keeper {
     }
 
     /// The keeper that lives, held: what is held is what is signalled.
-    pub fn living(run: &Path) -> Option<(Self, OwnedFd)> {
+    pub fn living(run: &Path) -> Option<(Self, Handle)> {
         let keeper = Self::read(run).filter(|_| lives(run))?;
-        let handle = sys::pidfd(keeper.pid).ok()?;
+        let handle = Handle::of(keeper.pid)?;
         let (ticks, _) = sys::identity(keeper.pid)?;
         (ticks == keeper.start_ticks).then_some((keeper, handle))
     }
@@ -70,22 +70,22 @@ pub fn end(run: &Path) -> Remains {
         return Remains { orphans: Vec::new(), cgroup: Keeper::read(run).and_then(|keeper| keeper.cgroup) };
     };
     // Held still first: neither is to start the other again, nor a shim in the place of one that ends.
-    tree::send(&handle, libc::SIGSTOP);
+    let _ = handle.send(libc::SIGSTOP);
     let is_child = |pid: &u32| sys::Stat::of(*pid).is_some_and(|stat| stat.parent == keeper.pid && stat.state != b'Z');
     let children: Vec<u32> = tree::descendants(keeper.pid).into_iter().filter(is_child).collect();
     let mut killed = Vec::new();
     let mut orphans = Vec::new();
-    for (pid, child) in children.into_iter().filter_map(|pid| Some((pid, sys::pidfd(pid).ok()?))) {
+    for (pid, child) in children.into_iter().filter_map(|pid| Some((pid, Handle::of(pid)?))) {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
         if words.get(1) == Some(&b"supervise".as_slice()) {
-            tree::send(&child, libc::SIGKILL);
+            let _ = child.send(libc::SIGKILL);
             killed.push(child);
         } else if !words[0].starts_with(core_shim::NAME.as_bytes()) {
             orphans.push((pid, child));
         }
     }
-    tree::send(&handle, libc::SIGKILL);
+    let _ = handle.send(libc::SIGKILL);
     killed.push(handle);
     for handle in &killed {
         ended::any_within(&[handle], KILLED);

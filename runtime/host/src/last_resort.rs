@@ -1,13 +1,14 @@
 //! The end of a stack without a supervisor: the shims are asked directly, then what is left is killed.
 
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use core_engine::InstanceId;
+use core_shim::cgroup;
+use core_shim::handle::Handle;
 use core_shim::place::Place;
 use core_shim::wire::{ECHO, FrameBuffer, Life, Report, Request, Scope, receive, send};
-use core_shim::{cgroup, tree};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -115,11 +116,11 @@ fn instances(paths: &Paths) -> Vec<String> {
 }
 
 /// What the keeper had taken over from shims that had died, and what has come of that since.
-fn end_orphans(orphans: Vec<(u32, OwnedFd)>) -> Vec<String> {
+fn end_orphans(orphans: Vec<(u32, Handle)>) -> Vec<String> {
     let until = Instant::now() + KILLED;
     let mut left = Vec::new();
     for (pid, handle) in orphans {
-        tree::send(&handle, libc::SIGKILL);
+        let _ = handle.send(libc::SIGKILL);
         if !ended::any_within(&[&handle], until.saturating_duration_since(Instant::now())) {
             left.push(format!("process {pid}"));
         }

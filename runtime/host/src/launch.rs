@@ -51,6 +51,7 @@ pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<Child> {
     let value = if before.is_empty() { value.into() } else { [before.as_os_str(), value.as_ref()].join(":".as_ref()) };
     command.env(name, value).env(TUNABLES_BEFORE, before);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    crate::descriptors::as_before(&mut command);
     // A session of its own: no terminal, no hang-up, no Ctrl-C of ours.
     // SAFETY: setsid is async-signal-safe, and nothing else is done between fork and exec.
     unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) };

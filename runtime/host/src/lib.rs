@@ -4,6 +4,7 @@ pub mod api;
 pub mod client;
 pub mod compose;
 pub mod deps;
+mod descriptors;
 pub mod doctor;
 pub mod edge;
 mod ended;

@@ -13,6 +13,7 @@ use super::notify::Notifier;
 use super::start::Failed;
 use crate::end;
 use crate::guard;
+use crate::handle::Handle;
 use crate::pump::Target;
 use crate::record::{Ended, Invocation};
 use crate::sys::{self, Reaped, Stat};
@@ -38,15 +39,23 @@ pub(super) struct Foreign {
     /// Its mark.
     pub(super) mark: String,
     /// A handle on the first process, until it is known how that ended.
-    handle: Option<OwnedFd>,
+    handle: Option<Handle>,
     /// It has ended; how is not known yet.
     has_ended: bool,
 }
 
 impl Foreign {
-    /// The handle, while an end is waited for.
+    /// What can be read once the first process has ended, while that is waited for.
     pub(super) fn awaited(&self) -> Option<&OwnedFd> {
-        self.handle.as_ref().filter(|_| !self.has_ended)
+        self.handle.as_ref().filter(|_| !self.has_ended).and_then(Handle::fd)
+    }
+
+    /// Whether the first process has ended.
+    fn ended(handle: &Handle) -> bool {
+        match handle.fd() {
+            Some(fd) => poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1),
+            None => !handle.lives(),
+        }
     }
 }
 
@@ -87,7 +96,7 @@ impl Shim {
         let ended = Ended::read(&self.place.exit()).ok().filter(|ended| ended.number == record.number);
         self.ended = ended;
         // Held before it is looked at: then it is that process that is looked at.
-        let handle = sys::pidfd(record.pid).ok();
+        let handle = Handle::of(record.pid);
         let lives = ended.is_none() && guard::is_alive(&record);
         let (pid, start_ticks) = (record.pid, record.start_ticks);
         self.foreign = Some(Foreign {
@@ -178,7 +187,9 @@ impl Shim {
     /// Whether nobody will tell us of what is waited for, so that one must look.
     pub(super) fn must_look(&self) -> bool {
         let leftovers = matches!(self.life, Life::Exited { leftovers: true, .. });
-        self.foreign.as_ref().is_some_and(|foreign| leftovers || foreign.has_ended)
+        self.foreign.as_ref().is_some_and(|foreign| {
+            leftovers || foreign.has_ended || foreign.handle.as_ref().is_some_and(|handle| handle.fd().is_none())
+        })
     }
 
     /// Whether what was taken over has ended.
@@ -192,18 +203,17 @@ impl Shim {
         }
         let Some(foreign) = &mut self.foreign else { return };
         let (Life::Running { pid }, Some(handle)) = (self.life, &foreign.handle) else { return };
-        let mut fds = [PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut fds, PollTimeout::ZERO) != Ok(1) {
+        if !Foreign::ended(handle) {
             return;
         }
         foreign.has_ended = true;
-        let known = end::of_zombie(pid, foreign.start_ticks).or_else(|| end::of_reaped(handle));
+        let known = end::of_zombie(pid, foreign.start_ticks).or_else(|| handle.fd().and_then(end::of_reaped));
         // Its handle tells how it ended once it was reaped, and until then we may not be allowed to know.
         if known.is_none() && Stat::of(pid).is_some_and(|stat| stat.start_ticks == foreign.start_ticks) {
             return;
         }
         // It may have been reaped between the two questions.
-        let status = known.or_else(|| end::of_reaped(handle)).unwrap_or(-1);
+        let status = known.or_else(|| handle.fd().and_then(end::of_reaped)).unwrap_or(-1);
         self.foreign_ended(pid, status);
     }
 

@@ -41,7 +41,7 @@ impl Engine {
                 }
             }
             (Phase::Probing { .. } | Phase::Ready { .. }, Want::Stop(reason)) => self.begin_end(id, reason),
-            (Phase::Probing { by, .. }, _) if by.is_some_and(|by| by <= self.now) => {
+            (Phase::Probing { .. }, _) if self.instances[id].must_be_ready_by().is_some_and(|by| by <= self.now) => {
                 let answer = self.instances[id].readiness.last_failure.clone().unwrap_or_default();
                 self.note_failure(id, Failure::NeverReady(answer));
                 self.ask_to_end(id, StopReason::NeverReady);

@@ -95,11 +95,17 @@ impl Instance {
         self.last_exit.and_then(Exit::code).is_some_and(|code| self.spec.is_success(code))
     }
 
+    /// When it must be ready, where it must. While it cannot be asked the time does not run out: how much later it is
+    /// then, the next answer says.
+    pub(super) fn must_be_ready_by(&self) -> Option<Time> {
+        if let Phase::Probing { by, .. } = self.phase { by.filter(|_| self.readiness.unasked.is_none()) } else { None }
+    }
+
     /// When something is due by itself.
     pub(super) fn deadline(&self) -> Option<Time> {
         let of_phase = match &self.phase {
             Phase::Starting { by } => Some(*by),
-            Phase::Probing { by, .. } => *by,
+            Phase::Probing { .. } => self.must_be_ready_by(),
             Phase::Draining { until, stage, .. } => match stage {
                 Drain::Counting { next: Some(next), .. } => Some((*next).min(*until)),
                 _ => Some(*until),

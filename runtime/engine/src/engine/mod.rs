@@ -209,7 +209,7 @@ impl Engine {
             Event::Adopted { instance, line, invocation, life } => {
                 self.adopted(instance, *line, *invocation, life);
             }
-            Event::Probed { invocation, probe, result } => self.probed(invocation, *probe, result),
+            Event::Probed { invocation, probe, answer } => self.probed(invocation, *probe, answer),
             Event::Counted { instance, established } => self.counted(instance, *established),
             Event::Routed { service, version, result } => self.routed(service, *version, result),
             Event::Verified { service, born, reach } => self.verified(service, *born, reach),

@@ -180,7 +180,7 @@ impl Engine {
         };
         let waiting: Vec<String> = match instance.phase {
             Phase::Waiting => self.waiting_on(instance).iter().map(WaitingOn::message).collect(),
-            Phase::Probing { .. } => instance.readiness.last_failure.iter().cloned().collect(),
+            Phase::Probing { .. } => instance.readiness.in_words().into_iter().collect(),
             _ => instance.last_failure.iter().map(ToString::to_string).collect(),
         };
         let more = if waiting.is_empty() { String::new() } else { format!(" ({})", waiting.join(", ")) };

@@ -1,8 +1,10 @@
 //! Probes: when to ask, and what the answers make of an instance.
 
+use std::time::Duration;
+
 use super::{Engine, mutated};
 use crate::action::Action;
-use crate::event::ProbeKind;
+use crate::event::{Answer, ProbeKind};
 use crate::exit::Failure;
 use crate::ids::{InstanceId, InvocationId};
 use crate::phase::{Phase, StopReason, quick_pause};
@@ -22,6 +24,7 @@ impl Engine {
             }
             tally.next = None;
             tally.outstanding = true;
+            tally.seen.get_or_insert(now);
             self.actions.push(Action::Probe {
                 invocation: instance.invocation_id(),
                 probe: kind,
@@ -55,8 +58,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn probed(&mut self, invocation: &InvocationId, kind: ProbeKind, result: &Result<(), String>) {
+    pub(super) fn probed(&mut self, invocation: &InvocationId, kind: ProbeKind, answer: &Answer) {
         let forgetful = mutated!(self, ForgetInvocation);
+        let counts_unasked = mutated!(self, CountUnasked);
         let now = self.now;
         let Some(instance) = self.instances.get_mut(&invocation.instance) else { return };
         if instance.invocation != invocation.number && !forgetful {
@@ -75,23 +79,26 @@ impl Engine {
             return;
         }
         tally.outstanding = false;
-        match result {
-            Ok(()) => {
+        let since_last = tally.seen.replace(now).map_or(Duration::ZERO, |seen| now - seen);
+        tally.unasked = None;
+        match answer {
+            Answer::Good => {
                 tally.successes = tally.successes.saturating_add(1);
                 tally.failures = 0;
             }
-            Err(answer) => {
+            Answer::Unasked(why) if !counts_unasked => tally.unasked = Some(why.clone()),
+            Answer::Bad(why) | Answer::Unasked(why) => {
                 tally.successes = 0;
                 tally.failures = tally.failures.saturating_add(1);
-                tally.last_failure = Some(answer.clone());
+                tally.last_failure = Some(why.clone());
             }
         }
-        let (successes, failures) = (tally.successes, tally.failures);
+        let (successes, failures, unasked) = (tally.successes, tally.failures, tally.unasked.is_some());
         self.dirty.insert(id.clone());
         // The probe was taken out of the manifest while it was outstanding.
         let Some(probe) = probe else { return };
         match (kind, instance.phase.clone()) {
-            (ProbeKind::Readiness, Phase::Probing { process, .. }) => {
+            (ProbeKind::Readiness, Phase::Probing { process, by }) => {
                 let needed = if instance.candidate {
                     probe.success_threshold.max(instance.spec.update.successes)
                 } else {
@@ -99,7 +106,7 @@ impl Engine {
                 };
                 let never_ready = instance.ready_since.is_none();
                 let is_log = matches!(probe.check, core_manifest::spec::Check::LogLine { .. });
-                if successes >= needed || is_log && successes > 0 {
+                if !unasked && (successes >= needed || is_log && successes > 0) {
                     self.became_ready(&id);
                     if !is_log && let Some(instance) = self.instances.get_mut(&id) {
                         instance.readiness.next = Some(now + probe.period);
@@ -107,18 +114,22 @@ impl Engine {
                 } else {
                     let quick = quick_pause(now - process.started, probe.period);
                     instance.readiness.next = Some(now + if never_ready { quick } else { probe.period });
+                    // It had no chance to show that it is ready: that time is none of its own.
+                    if unasked && let Some(by) = by {
+                        self.set_phase_if_other(&id, Phase::Probing { process, by: Some(by + since_last) });
+                    }
                 }
             }
             (ProbeKind::Readiness, Phase::Ready { process }) => {
                 instance.readiness.next = Some(now + probe.period);
-                if failures >= probe.failure_threshold {
+                if !unasked && failures >= probe.failure_threshold {
                     self.set_phase(&id, Phase::Probing { process, by: None });
                     self.no_longer_ready(&id);
                 }
             }
             (ProbeKind::Liveness, Phase::Probing { .. } | Phase::Ready { .. }) => {
                 instance.liveness.next = Some(now + probe.period);
-                if failures >= probe.failure_threshold {
+                if !unasked && failures >= probe.failure_threshold {
                     let answer = instance.liveness.last_failure.clone().unwrap_or_default();
                     self.note_failure(&id, Failure::NotAlive(answer));
                     self.ask_to_end(&id, StopReason::NotAlive);

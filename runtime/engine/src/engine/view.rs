@@ -11,7 +11,7 @@ use super::want::Want;
 use super::{Binary, Engine};
 use crate::exit::{Exit, Failure};
 use crate::ids::{Generation, InstanceId, InvocationId};
-use crate::phase::{EndReason, Phase, PhaseName, StopReason};
+use crate::phase::{EndReason, Phase, PhaseName, StopReason, Tally};
 use crate::time::Time;
 
 /// The state of the stack.
@@ -252,8 +252,13 @@ impl Engine {
     fn reason(&self, instance: &Instance) -> Option<String> {
         let failure = || instance.last_failure.as_ref().map(Failure::to_string);
         match &instance.phase {
-            Phase::Waiting | Phase::Starting { .. } | Phase::Ready { .. } => None,
-            Phase::Probing { .. } => instance.readiness.last_failure.clone(),
+            Phase::Waiting | Phase::Starting { .. } => None,
+            // Whoever counts on its probes is told that nobody could ask.
+            Phase::Ready { .. } => {
+                let unasked = |tally: &Tally| tally.unasked.is_some().then(|| tally.in_words()).flatten();
+                unasked(&instance.readiness).or_else(|| unasked(&instance.liveness))
+            }
+            Phase::Probing { .. } => instance.readiness.in_words(),
             Phase::Draining { .. } => match self.want(instance) {
                 Want::Stop(reason) => Some(stop_words(reason).to_owned()),
                 _ => None,

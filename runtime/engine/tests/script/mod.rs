@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use core_engine::action::{Action, Replaces};
 use core_engine::engine::OperationState;
-use core_engine::event::{Command, Event, Found, Life, Loaded, ProbeKind, Reach, Unreached};
+use core_engine::event::{Answer, Command, Event, Found, Life, Loaded, ProbeKind, Reach, Unreached};
 use core_engine::exit::{Exit, Failure};
 use core_engine::ids::Generation;
 use core_engine::record::{Cause, Outcome, Record};
@@ -141,7 +141,7 @@ impl Run {
             return Ok(());
         }
         let probed =
-            |probe, result| -> Result<Event, String> { Ok(Event::Probed { invocation: invocation()?, probe, result }) };
+            |probe, answer| -> Result<Event, String> { Ok(Event::Probed { invocation: invocation()?, probe, answer }) };
         let number = |text: &str| text.parse::<u32>().map_err(|_| format!("`{text}` is no number of a line"));
         let unreached = |why| -> Result<Event, String> {
             let line = number(rest.get(1).copied().unwrap_or_default())?;
@@ -162,10 +162,12 @@ impl Run {
                 leftovers: rest.get(2) == Some(&"leftovers"),
             },
             "emptied" => Event::Emptied { invocation: invocation()? },
-            "ready" => probed(ProbeKind::Readiness, Ok(()))?,
-            "unready" => probed(ProbeKind::Readiness, Err(text()))?,
-            "alive" => probed(ProbeKind::Liveness, Ok(()))?,
-            "dead" => probed(ProbeKind::Liveness, Err(text()))?,
+            "ready" => probed(ProbeKind::Readiness, Answer::Good)?,
+            "unready" => probed(ProbeKind::Readiness, Answer::Bad(text()))?,
+            "ready-unasked" => probed(ProbeKind::Readiness, Answer::Unasked(text()))?,
+            "alive" => probed(ProbeKind::Liveness, Answer::Good)?,
+            "dead" => probed(ProbeKind::Liveness, Answer::Bad(text()))?,
+            "alive-unasked" => probed(ProbeKind::Liveness, Answer::Unasked(text()))?,
             "line-broken" => Event::LineBroken { instance: rest[0].parse()?, line: number(rest[1])? },
             "shim-stopped" => Event::ShimStopped { instance: rest[0].parse()? },
             "shim-dead" => unreached(Unreached::Dead)?,

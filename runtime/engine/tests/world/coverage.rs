@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use core_engine::event::{Command, Event, Life, ProbeKind, Reach, Unreached};
+use core_engine::event::{Answer, Command, Event, Life, ProbeKind, Reach, Unreached};
 use core_engine::phase::PhaseName;
 use core_engine::{Engine, InstanceId};
 
 /// Kinds of events, as the table names them.
-pub(crate) const EVENTS: [&str; 36] = [
+pub(crate) const EVENTS: [&str; 38] = [
     "restored",
     "loaded",
     "rejected",
@@ -34,8 +34,10 @@ pub(crate) const EVENTS: [&str; 36] = [
     "adopted ended",
     "ready: yes",
     "ready: no",
+    "ready: unasked",
     "alive: yes",
     "alive: no",
+    "alive: unasked",
     "counted 0",
     "counted more",
     "routed",
@@ -49,7 +51,7 @@ pub(crate) const EVENTS: [&str; 36] = [
 const COLUMNS: usize = PhaseName::ALL.len();
 
 /// What a history is made of. Of everything but services and edits, a fault each.
-pub(crate) const PARTS: [&str; 29] = [
+pub(crate) const PARTS: [&str; 30] = [
     "services",
     "edits",
     "a broken manifest",
@@ -74,6 +76,7 @@ pub(crate) const PARTS: [&str; 29] = [
     "it gets stuck",
     "it flaps",
     "a probe is slow",
+    "nothing can be asked",
     "a request to end is ignored",
     "a kill misses",
     "the edge's pointers fail",
@@ -82,7 +85,7 @@ pub(crate) const PARTS: [&str; 29] = [
 ];
 /// How many of each there are in ten histories on average, at least.
 const AT_LEAST: [u64; PARTS.len()] =
-    [40, 30, 10, 10, 10, 8, 5, 0, 1, 1, 1, 0, 1, 3, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 0, 0];
+    [40, 30, 10, 10, 10, 8, 5, 0, 1, 1, 1, 0, 1, 3, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 0, 0];
 
 #[derive(Clone)]
 pub(crate) struct Coverage {
@@ -245,12 +248,14 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
             ("adopted running", Of::One(instance.clone()))
         }
         Event::Adopted { instance, .. } => ("adopted ended", Of::One(instance.clone())),
-        Event::Probed { invocation, probe, result } => {
-            let kind = match (probe, result) {
-                (ProbeKind::Readiness, Ok(())) => "ready: yes",
-                (ProbeKind::Readiness, Err(_)) => "ready: no",
-                (ProbeKind::Liveness, Ok(())) => "alive: yes",
-                (ProbeKind::Liveness, Err(_)) => "alive: no",
+        Event::Probed { invocation, probe, answer } => {
+            let kind = match (probe, answer) {
+                (ProbeKind::Readiness, Answer::Good) => "ready: yes",
+                (ProbeKind::Readiness, Answer::Bad(_)) => "ready: no",
+                (ProbeKind::Readiness, Answer::Unasked(_)) => "ready: unasked",
+                (ProbeKind::Liveness, Answer::Good) => "alive: yes",
+                (ProbeKind::Liveness, Answer::Bad(_)) => "alive: no",
+                (ProbeKind::Liveness, Answer::Unasked(_)) => "alive: unasked",
             };
             (kind, Of::One(invocation.instance.clone()))
         }
@@ -285,6 +290,7 @@ fn may_occur(event: &str, phase: PhaseName) -> bool {
         "adopted ended" => matches!(phase, Starting | Probing | Ready | Stopping | Backoff),
         // A probe of this invocation may still be answered after its end.
         "ready: yes" => matches!(phase, Probing | Ready | Draining | Stopping),
+        "ready: unasked" | "alive: unasked" => matches!(phase, Probing | Ready),
         "ready: no" => !matches!(phase, Starting | Ended),
         "alive: yes" => matches!(phase, Probing | Ready | Draining | Stopping),
         "alive: no" => matches!(phase, Probing | Ready | Draining | Stopping | Backoff),

@@ -2,7 +2,7 @@
 
 use core_engine::InvocationId;
 use core_engine::action::Action;
-use core_engine::event::{Event, ProbeKind, Reach};
+use core_engine::event::{Answer, Event, ProbeKind, Reach};
 
 use super::LOST;
 use super::{Later, World};
@@ -77,7 +77,16 @@ impl World {
         let good = self.trees.get(&invocation.instance).is_some_and(|tree| {
             tree.invocation == invocation.number && tree.answers(probe == ProbeKind::Liveness, self.now)
         });
-        let result = if good { Ok(()) } else { Err("connection refused".to_owned()) };
-        self.tell_after(pause, Event::Probed { invocation, probe, result });
+        // What the host lacks it lacks for a while, and for everybody.
+        if self.rng.percent(50) && self.fault("nothing can be asked", 1) {
+            let span = self.rng.millis(1, 6000);
+            self.asks_again_at = self.now + span;
+        }
+        let answer = match (self.chaos && self.now < self.asks_again_at, good) {
+            (true, _) => Answer::Unasked("too many open files".to_owned()),
+            (_, true) => Answer::Good,
+            (_, false) => Answer::Bad("connection refused".to_owned()),
+        };
+        self.tell_after(pause, Event::Probed { invocation, probe, answer });
     }
 }

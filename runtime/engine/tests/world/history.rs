@@ -152,7 +152,9 @@ impl World {
         }
         let untold: Vec<(InstanceId, u32)> =
             self.trees.iter().filter(|(_, tree)| tree.untold).map(|(id, tree)| (id.clone(), tree.shims)).collect();
-        untold.into_iter().for_each(|(id, shim)| self.wake(&id, shim));
+        for (id, shim) in untold {
+            self.wake(&id, shim);
+        }
         // Whoever is still on the way of waking up.
         self.run_for(Duration::from_secs(2))?;
         let trouble = if self.trouble_until > self.now { self.trouble_until - self.now } else { Duration::ZERO };

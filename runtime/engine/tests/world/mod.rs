@@ -93,6 +93,8 @@ pub(crate) struct World {
     present: BTreeSet<String>,
     exited: bool,
     acts: u32,
+    /// Until then no question of a probe can be put.
+    asks_again_at: Time,
     /// When the engine has noticed the last answer that was lost.
     pub(crate) missed_by: Time,
     /// The supervisor stands still until then.
@@ -115,6 +117,7 @@ impl World {
             frozen_until: Time(0),
             trouble_until: Time(0),
             broken: None,
+            asks_again_at: Time(0),
             engine: Engine::new(seed),
             chaos: true,
             topology,
@@ -312,7 +315,10 @@ impl World {
                 if life == self.life && has_line { self.give_if_awake(event) } else { Ok(()) }
             }
             Later::Attend(life, id, shim) => self.attend(life, &id, shim),
-            Later::Silent(life, id, shim) => self.silent(life, id, shim),
+            Later::Silent(life, id, shim) => {
+                self.silent(life, id, shim);
+                Ok(())
+            }
             Later::Dead(life, id, shim) => self.dead(life, id, shim),
             Later::Wake(id, shim) => {
                 self.wake(&id, shim);

@@ -1,9 +1,10 @@
 //! The promises, as checks of what the engine does against what is true.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use core_engine::action::{Action, RouteTable, StartOrder, Target};
-use core_engine::event::{Command, Event, Life, Loaded, ProbeKind, Reach};
+use core_engine::event::{Answer, Command, Event, Life, Loaded, ProbeKind, Reach};
 use core_engine::exit::Exit;
 use core_engine::phase::PhaseName;
 use core_engine::plan::Change;
@@ -20,7 +21,13 @@ pub(crate) struct Promises {
     successes: BTreeMap<InvocationId, u32>,
     /// Invocations that had as many as it takes.
     good_probe: BTreeSet<InvocationId>,
+    /// Bad answers about its life in a row, and invocations that had as many as it takes.
+    failures: BTreeMap<InvocationId, u32>,
     not_alive: BTreeSet<InvocationId>,
+    /// When an invocation last answered whether it is ready, and for how long it could not be asked before.
+    answered: BTreeMap<InvocationId, (Time, Duration)>,
+    /// An answer that counts for nothing, and the phase in which it comes.
+    unasked: Option<(InstanceId, PhaseName)>,
     started: BTreeMap<InvocationId, Time>,
     ended: BTreeMap<InvocationId, Exit>,
     /// Services of which somebody wanted something else, and that have not settled since.
@@ -54,17 +61,31 @@ impl Promises {
 
     /// Takes note of what the engine is about to be told.
     pub(crate) fn before(&mut self, world: &World, event: &Event) {
+        self.note_unasked(world, event);
         match event {
-            Event::Probed { invocation, probe: ProbeKind::Readiness, result } => {
+            Event::Probed { invocation, probe: ProbeKind::Readiness, answer } => {
                 let in_a_row = self.successes.entry(invocation.clone()).or_default();
-                *in_a_row = if result.is_ok() { *in_a_row + 1 } else { 0 };
+                match answer {
+                    Answer::Good => *in_a_row += 1,
+                    Answer::Bad(_) => *in_a_row = 0,
+                    Answer::Unasked(_) => {}
+                }
                 let probe = world.engine.spec(&invocation.instance).and_then(|spec| spec.readiness.as_ref());
                 if probe.is_some_and(|probe| *in_a_row >= probe.success_threshold) {
                     self.good_probe.insert(invocation.clone());
                 }
             }
-            Event::Probed { invocation, probe: ProbeKind::Liveness, result: Err(_) } => {
-                self.not_alive.insert(invocation.clone());
+            Event::Probed { invocation, probe: ProbeKind::Liveness, answer } => {
+                let in_a_row = self.failures.entry(invocation.clone()).or_default();
+                match answer {
+                    Answer::Good => *in_a_row = 0,
+                    Answer::Bad(_) => *in_a_row += 1,
+                    Answer::Unasked(_) => {}
+                }
+                let probe = world.engine.spec(&invocation.instance).and_then(|spec| spec.liveness.as_ref());
+                if probe.is_some_and(|probe| *in_a_row >= probe.failure_threshold) {
+                    self.not_alive.insert(invocation.clone());
+                }
             }
             Event::Started { invocation, .. } => {
                 self.started.insert(invocation.clone(), world.now);
@@ -122,6 +143,25 @@ impl Promises {
                 }
             },
             _ => {}
+        }
+    }
+
+    /// An answer that counts for nothing: the time before it is none of the service's.
+    fn note_unasked(&mut self, world: &World, event: &Event) {
+        self.unasked = None;
+        let Event::Probed { invocation, probe, answer } = event else { return };
+        let is_unasked = matches!(answer, Answer::Unasked(_));
+        if is_unasked {
+            let phase = world.engine.phase(&invocation.instance);
+            self.unasked = phase.map(|phase| (invocation.instance.clone(), phase));
+        }
+        if *probe == ProbeKind::Readiness {
+            let begun = self.started.get(invocation).copied().unwrap_or(world.now);
+            let (last, spared) = self.answered.entry(invocation.clone()).or_insert((begun, Duration::ZERO));
+            if is_unasked {
+                *spared += world.now - *last;
+            }
+            *last = world.now;
         }
     }
 
@@ -185,6 +225,15 @@ impl Promises {
     fn check_state(&mut self, world: &World, event: &Event) -> Result<(), String> {
         if world.engine.finished() {
             return Ok(());
+        }
+        if let Some((id, before)) = self.unasked.take() {
+            let after = world.engine.phase(&id);
+            if matches!(
+                (before, after),
+                (PhaseName::Ready, Some(PhaseName::Probing)) | (PhaseName::Probing, Some(PhaseName::Ready))
+            ) {
+                return Err(format!("{id} was {} and is not any more, because it could not be asked", before.word()));
+            }
         }
         if let Some(deadline) = world.engine.deadline()
             && deadline <= world.now
@@ -349,8 +398,11 @@ impl Promises {
         let has_ended = self.ended.contains_key(invocation);
         let not_alive = self.not_alive.contains(invocation);
         let since = self.started.get(invocation).copied();
+        // Time in which it could not be asked is not held against it.
+        let spared = self.answered.get(invocation).map_or(Duration::ZERO, |(_, spared)| *spared);
+        let patience = spec.update.ready.min(Duration::from_secs(8));
         let never_ready = !self.good_probe.contains(invocation)
-            && since.is_none_or(|since| world.now - since >= spec.update.ready.min(std::time::Duration::from_secs(8)));
+            && since.is_none_or(|since| (world.now - since).saturating_sub(spared) >= patience);
         let failed = has_ended || not_alive || never_ready;
         if !failed && !again && !self.touched.contains(id.service()) {
             return Err(format!("{invocation} is asked to end without a cause"));

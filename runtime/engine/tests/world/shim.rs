@@ -165,13 +165,12 @@ impl World {
     }
 
     /// Its time to answer is over.
-    pub(super) fn silent(&mut self, life: u64, instance: InstanceId, shim: u32) -> Result<(), String> {
+    pub(super) fn silent(&mut self, life: u64, instance: InstanceId, shim: u32) {
         let is_silent = |tree: &tree::Tree| tree.shim && tree.line && tree.stopped && tree.shims == shim;
         let tree = self.trees.get(&instance).filter(|tree| is_silent(tree));
         if let Some(line) = tree.map(|tree| tree.number).filter(|_| life == self.life) {
             self.tell_after(Duration::ZERO, Event::Unreached { instance, line, why: Unreached::Silent });
         }
-        Ok(())
     }
 
     /// A shim stands still; for good, or for a while.

@@ -3,6 +3,7 @@
 
 mod graph;
 mod history;
+mod listener;
 mod server;
 mod types;
 

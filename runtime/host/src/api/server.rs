@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Ask;
 use super::graph::Graph;
 use super::history::History;
+use super::listener::Control;
 use super::types::{
     Accepted, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
@@ -59,8 +60,8 @@ pub struct Server {
 #[derive(Clone, Copy, Debug)]
 struct Peer(Option<u32>);
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+impl Connected<IncomingStream<'_, Control>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Control>) -> Self {
         Self(stream.io().peer_cred().ok().map(|peer| peer.uid()))
     }
 }
@@ -110,7 +111,7 @@ impl Server {
             .fallback(|| async { failure(StatusCode::NOT_FOUND, "not-found", "there is no such path") })
             .layer(middleware::from_fn_with_state(self.clone(), only_us))
             .with_state(self);
-        axum::serve(listener, app.into_make_service_with_connect_info::<Peer>()).await
+        axum::serve(Control(listener), app.into_make_service_with_connect_info::<Peer>()).await
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Answered<T> {

@@ -27,6 +27,7 @@ pub(super) fn command(program: &Path) -> Command {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     // SAFETY: it is one system call, which is allowed after a fork.
     unsafe { command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) };
+    crate::descriptors::as_before(command.as_std_mut());
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(crate::load::is_reserved) {
             command.env_remove(&name);

@@ -1,10 +1,10 @@
 //! Cgroups of version 2: whether we may make one, be born into it, and end all of it at once.
 
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use core_shim::cgroup::{self, Cgroup};
+use core_shim::handle::Handle;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 
@@ -98,7 +98,7 @@ fn end(group: &Cgroup) -> Finding {
     }
 }
 
-/// Whether a process ends in time. A kernel that can kill a cgroup can hold a process by a descriptor, too.
-fn ended(handle: Option<&OwnedFd>) -> bool {
+/// Whether a process ends in time.
+fn ended(handle: Option<&Handle>) -> bool {
     handle.is_some_and(|handle| crate::ended::any_within(&[handle], PATIENCE))
 }

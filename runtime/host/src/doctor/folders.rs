@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use core_shim::pump;
 use nix::unistd::{AccessFlags, access};
 use rustix::pipe::SpliceFlags;
 
@@ -43,7 +44,10 @@ pub(super) fn splice(paths: &Paths) -> Finding {
     let without = "output is copied: a kill of a shim in the middle loses up to 64 KiB";
     match try_splice(&folder) {
         Ok(()) => Finding::ok(name, format!("output goes from pipe to log as one move in {}", folder.display())),
-        Err(error) => Finding::weaker(name, format!("{}: {error}", folder.display()), without),
+        Err(error) if error.raw_os_error().is_some_and(pump::must_copy) => {
+            Finding::weaker(name, format!("{}: {error}", folder.display()), without)
+        }
+        Err(error) => Finding::missing(name, format!("{}: {error}", folder.display()), "output may be dropped"),
     }
 }
 
@@ -55,7 +59,8 @@ fn try_splice(folder: &Path) -> io::Result<()> {
     let (read, write) = io::pipe()?;
     (&write).write_all(b"core")?;
     let mut at = 0;
-    let moved = rustix::pipe::splice(read.as_fd(), None, &file, Some(&mut at), 4, SpliceFlags::MOVE)?;
+    let moved =
+        rustix::pipe::splice(read.as_fd(), None, &file, Some(&mut at), 4, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)?;
     if moved == 4 { Ok(()) } else { Err(io::Error::other("a part was moved only")) }
 }
 

@@ -1,9 +1,10 @@
 //! What the kernel can: handles on processes, their exit codes, and who is at the other end of a socket.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
+use core_shim::handle::Handle;
 use core_shim::sys::{self, Forked};
+use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, geteuid};
 
@@ -33,12 +34,19 @@ pub(super) fn peer_credentials() -> Finding {
 }
 
 pub(super) fn pidfd() -> Finding {
-    match sys::pidfd(std::process::id()) {
-        Ok(_) => Finding::ok("pidfd", "a process is held by a handle, not by its number"),
-        Err(error) => Finding::missing(
-            "pidfd",
-            format!("pidfd_open: {error} (Linux 5.3 has it)"),
-            "a service whose shim was killed is taken for ended",
+    let name = "pidfd";
+    if let Err(error) = sys::pidfd(std::process::id()) {
+        let without = "a process is signalled by its number, right after it was looked at; and a service whose shim was \
+                       killed is taken for ended";
+        return Finding::missing(name, format!("pidfd_open: {error} (Linux 5.3 has it)"), without);
+    }
+    let sent = Handle::of(std::process::id()).map_or(Err(Errno::ESRCH), |handle| handle.send_by_descriptor(0));
+    match sent {
+        Ok(()) => Finding::ok(name, "a process is held by a handle, not by its number"),
+        Err(errno) => Finding::weaker(
+            name,
+            format!("pidfd_send_signal: {}", errno.desc()),
+            "a process is held by a handle, but signalled by its number, right after it was looked at",
         ),
     }
 }
@@ -62,15 +70,27 @@ pub(super) fn exit_codes() -> Finding {
 fn code_of_a_child() -> nix::Result<Option<i32>> {
     let (pid, handle) = child(None, |_| CODE)?;
     waitpid(pid, None)?;
-    Ok(handle.and_then(|handle| sys::exit_status(&handle)))
+    Ok(handle.and_then(|handle| sys::exit_status(handle.fd()?)))
+}
+
+pub(super) fn sock_diag() -> Finding {
+    let name = "sock-diag";
+    match crate::net::can_ask() {
+        Ok(()) => Finding::ok(name, "the kernel tells who listens (netlink)"),
+        Err(error) => Finding::weaker(
+            name,
+            format!("netlink: {error}"),
+            "who listens is read from /proc/net/tcp, which takes milliseconds at each start on a large machine",
+        ),
+    }
 }
 
 /// Forks a child, into a cgroup where one is given. It does nothing but `work`, and ends with what that returns;
 /// `work` is told whether the kernel put it into the cgroup at birth, and makes nothing but system calls.
-pub(super) fn child(cgroup: Option<i32>, work: fn(bool) -> i32) -> nix::Result<(Pid, Option<OwnedFd>)> {
+pub(super) fn child(cgroup: Option<i32>, work: fn(bool) -> i32) -> nix::Result<(Pid, Option<Handle>)> {
     // SAFETY: the child takes no lock and no memory: it makes a few system calls and leaves by `_exit`.
     match unsafe { sys::fork_into(cgroup) }? {
         Forked::Child { entered } => sys::exit_now(work(entered)),
-        Forked::Parent(pid) => Ok((Pid::from_raw(i32::try_from(pid).unwrap_or(0)), sys::pidfd(pid).ok())),
+        Forked::Parent(pid) => Ok((Pid::from_raw(i32::try_from(pid).unwrap_or(0)), Handle::of(pid))),
     }
 }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use core_engine::topology::PortRange;
 use nix::sys::resource::{Resource, getrlimit};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use super::Finding;
 
@@ -27,12 +28,23 @@ pub(super) fn open_files() -> Finding {
 
 pub(super) fn inotify() -> Finding {
     let name = "inotify";
-    let without = "edits in large folders may not be seen as they are saved; `core apply` always reads everything";
+    let without = "edits are looked for once a second where no watch can be had; `core apply` always reads everything";
+    if let Err(error) = try_watch() {
+        return Finding::missing(name, error, without);
+    }
     match number("/proc/sys/fs/inotify/max_user_watches") {
         Some(watches) if watches < FEW_WATCHES => Finding::weaker(name, format!("{watches} watches"), without),
         Some(watches) => Finding::ok(name, format!("{watches} watches")),
-        None => Finding::missing(name, "the kernel has no inotify", without),
+        None => Finding::weaker(name, "how many watches there may be cannot be read", without),
     }
+}
+
+/// As edits are watched.
+fn try_watch() -> Result<(), String> {
+    let said = |call: &'static str| move |error: rustix::io::Errno| format!("{call}: {error}");
+    let events = inotify::init(CreateFlags::CLOEXEC).map_err(said("inotify_init1"))?;
+    inotify::add_watch(&events, "/", WatchFlags::CREATE | WatchFlags::ONLYDIR).map_err(said("inotify_add_watch"))?;
+    Ok(())
 }
 
 pub(super) fn pids() -> Finding {

@@ -77,6 +77,7 @@ pub fn examine(paths: &Paths, range: &PortRange) -> Vec<Finding> {
         folders::space("disk-dep", &paths.dep(), paths),
         limits::open_files(),
         limits::inotify(),
+        kernel::sock_diag(),
         limits::pids(),
         limits::ports(range),
     ]);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_nats::Client;
 use core_nats::streams::{self, NO_MEMBER, NO_STREAM, Staying, Step};
-use rustix::process::{Signal, pidfd_send_signal};
+use core_shim::handle::Handle;
+use nix::libc;
 use serde_json::Value;
 
 use super::api;
@@ -54,7 +55,7 @@ pub async fn leave(server: &Leaving) -> Result<(), String> {
     let text =
         std::fs::read_to_string(&server.pid_file).map_err(|error| format!("{}: {error}", server.pid_file.display()))?;
     let pid: u32 = text.trim().parse().map_err(|_| format!("{}: no number", server.pid_file.display()))?;
-    let handle = core_shim::sys::pidfd(pid).map_err(|error| format!("process {pid}: {error}"))?;
+    let handle = Handle::of(pid).ok_or_else(|| format!("process {pid} is gone"))?;
     let mut forgets = false;
     if let Some(place) = &server.cluster {
         if place.number > 1 && is_removed() {
@@ -65,8 +66,8 @@ pub async fn leave(server: &Leaving) -> Result<(), String> {
             forgets = api::page(&place.monitor, "/jsz").await.is_ok_and(|page| streams::is_last(&page));
         }
     }
-    let signal = if is_removed() { Signal::USR2 } else { Signal::TERM };
-    pidfd_send_signal(&handle, signal).map_err(|error| format!("process {pid}: {error}"))?;
+    let signal = if is_removed() { libc::SIGUSR2 } else { libc::SIGTERM };
+    handle.send(signal).map_err(|error| format!("process {pid}: {error}"))?;
     let ended = tokio::task::spawn_blocking(move || ended::any_within(&[&handle], LAME_DUCK)).await;
     if !ended.unwrap_or(false) {
         return Err(format!("process {pid} did not end"));

@@ -5,8 +5,11 @@ mod sock_diag;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 
 use core_shim::sys::Stat;
+
+use crate::descriptors;
 
 /// What a TCP socket does, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +23,21 @@ enum State {
 pub(crate) struct Listening(BTreeMap<u16, Vec<u64>>);
 
 impl Listening {
-    /// As it is now.
+    /// As it is now. What cannot be read is not there.
     pub(crate) fn read() -> Self {
+        descriptors::with_reserve(Self::try_read).unwrap_or_default()
+    }
+
+    /// As it is now.
+    ///
+    /// # Errors
+    /// What keeps it from being read.
+    pub(crate) fn try_read() -> io::Result<Self> {
         let mut all: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
-        for (port, inode) in sockets(State::Listening) {
+        for (port, inode) in sockets(State::Listening)? {
             all.entry(port).or_default().push(inode);
         }
-        Self(all)
+        Ok(Self(all))
     }
 
     /// All ports somebody listens on.
@@ -41,15 +52,23 @@ impl Listening {
 }
 
 /// How many connections to these ports are open.
-pub(crate) fn established(ports: &[u16]) -> u32 {
-    let count = sockets(State::Established).iter().filter(|(port, _)| ports.contains(port)).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
+///
+/// # Errors
+/// What keeps them from being counted.
+pub(crate) fn established(ports: &[u16]) -> io::Result<u32> {
+    let count = sockets(State::Established)?.iter().filter(|(port, _)| ports.contains(port)).count();
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Local port and inode of each TCP socket in a state. The kernel is asked; where it may not be (a sandbox without
 /// netlink), the files that say the same are read, which takes fifty times as long.
-fn sockets(state: State) -> Vec<(u16, u64)> {
-    sock_diag::sockets(state).unwrap_or_else(|_| proc::sockets(state))
+fn sockets(state: State) -> io::Result<Vec<(u16, u64)>> {
+    sock_diag::sockets(state).or_else(|_| proc::sockets(state))
+}
+
+/// Whether the kernel can be asked, as `sockets` does it.
+pub(crate) fn can_ask() -> io::Result<()> {
+    sock_diag::sockets(State::Listening).map(drop)
 }
 
 /// Whether one of these processes holds one of these sockets.
@@ -111,7 +130,7 @@ mod tests {
             for state in [State::Listening, State::Established] {
                 let asked = of_port(sock_diag::sockets(state).unwrap());
                 assert_eq!(asked.len(), 1, "{state:?}");
-                assert_eq!(asked, of_port(proc::sockets(state)));
+                assert_eq!(asked, of_port(proc::sockets(state).unwrap()));
             }
         }
     }
@@ -127,10 +146,10 @@ mod tests {
         assert!(holds([std::process::id()], sockets));
         assert!(!holds([1], &[1]));
         assert!(owner_in_words(sockets).contains(&std::process::id().to_string()));
-        assert_eq!(established(&[port]), 0);
+        assert_eq!(established(&[port]).unwrap(), 0);
         let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let accepted = listener.accept().unwrap();
-        assert_eq!(established(&[port]), 1);
+        assert_eq!(established(&[port]).unwrap(), 1);
         drop((client, accepted));
     }
 }

@@ -1,18 +1,25 @@
 //! Sockets as the files of `/proc/net` show them.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 
 use super::State;
 
-/// Local port and inode of each TCP socket in a state. What cannot be read is not there.
-pub(super) fn sockets(state: State) -> Vec<(u16, u64)> {
+/// Local port and inode of each TCP socket in a state. A file that is not there, or not for us, has none.
+///
+/// # Errors
+/// What else keeps them from being read.
+pub(super) fn sockets(state: State) -> io::Result<Vec<(u16, u64)>> {
     let wanted = match state {
         State::Listening => "0A",
         State::Established => "01",
     };
     let mut all = Vec::new();
     for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let text = match fs::read_to_string(path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => continue,
+            read => read?,
+        };
         for line in text.lines().skip(1) {
             let mut words = line.split_ascii_whitespace();
             let (Some(local), Some(state), Some(inode)) = (words.nth(1), words.nth(1), words.nth(5)) else { continue };
@@ -22,5 +29,5 @@ pub(super) fn sockets(state: State) -> Vec<(u16, u64)> {
             }
         }
     }
-    all
+    Ok(all)
 }

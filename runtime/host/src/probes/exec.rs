@@ -1,6 +1,7 @@
 //! A shell line that exits with 0, with the environment of the service.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,6 +10,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
+
+use super::NotGood;
+use crate::descriptors;
 
 /// More of what it says than this is not kept.
 const MOST: u64 = 400;
@@ -28,8 +32,8 @@ impl Drop for Group {
 /// Runs a shell line in a folder, for at most `patience`.
 ///
 /// # Errors
-/// How it ended, when that was not with 0.
-pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration) -> Result<(), String> {
+/// How it ended, when that was not with 0; or that it could not be started for want of something of ours.
+pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration) -> Result<(), NotGood> {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", line]).current_dir(folder).env_clear().process_group(0).kill_on_drop(true);
     for pair in env {
@@ -38,7 +42,8 @@ pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration
         }
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| format!("the command cannot be run: {error}"))?;
+    descriptors::as_before(command.as_std_mut());
+    let mut child = command.spawn().map_err(cannot_run)?;
     let mut group = Group(child.id().and_then(|pid| i32::try_from(pid).ok()));
     let stderr = child.stderr.take();
     let said = async {
@@ -52,11 +57,11 @@ pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration
     // A grandchild may hold its output open; the end of the command is what counts.
     let status = tokio::select! {
         status = child.wait() => status,
-        () = tokio::time::sleep(patience) => return Err(format!("no end within {} s", patience.as_secs_f64())),
+        () = tokio::time::sleep(patience) => return Err(format!("no end within {} s", patience.as_secs_f64()).into()),
     };
     // Reaped: from now on the number may be anybody's.
     group.0 = None;
-    let status = status.map_err(|error| error.to_string())?;
+    let status = status.map_err(cannot_run)?;
     let text = tokio::time::timeout(Duration::from_millis(20), said).await.unwrap_or_default();
     if status.success() {
         return Ok(());
@@ -64,5 +69,26 @@ pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration
     let text = String::from_utf8_lossy(&text);
     let last = text.trim().lines().last().unwrap_or_default();
     let how = status.code().map_or_else(|| "was ended by a signal".to_owned(), |code| format!("exited with {code}"));
-    Err(if last.is_empty() { format!("the command {how}") } else { format!("the command {how}: {last}") })
+    Err(NotGood::Bad(if last.is_empty() { format!("the command {how}") } else { format!("the command {how}: {last}") }))
+}
+
+/// Why the command could not be run: that is ours where a limit of processes (`pids.max`) or of files is reached.
+fn cannot_run(error: io::Error) -> NotGood {
+    if error.raw_os_error() == Some(nix::libc::EAGAIN) {
+        return NotGood::Unasked("no more processes may be started".into());
+    }
+    NotGood::of(&error, |why| format!("the command cannot be run: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_processes_is_not_its_fault() {
+        let of = |errno| cannot_run(io::Error::from_raw_os_error(errno)).to_string();
+        assert_eq!(of(nix::libc::EAGAIN), "could not be asked: no more processes may be started");
+        assert_eq!(of(nix::libc::EMFILE), "could not be asked: too many open files");
+        assert_eq!(of(nix::libc::ENOENT), "the command cannot be run: no such file or directory");
+    }
 }

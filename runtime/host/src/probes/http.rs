@@ -7,6 +7,7 @@ use hyper::{HeaderMap, Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::NotGood;
 use crate::shims::InstanceFill;
 
 /// More of a body than this is not looked at.
@@ -19,7 +20,7 @@ pub(super) async fn get(
     path: &str,
     answer: &HttpAnswer,
     fill: &InstanceFill,
-) -> Result<HeaderMap, String> {
+) -> Result<HeaderMap, NotGood> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| words(&error))?;
     let mut request = Request::get(path).header(header::HOST, host).header(header::USER_AGENT, "core-probe");
@@ -34,7 +35,7 @@ pub(super) async fn get(
         let response = sender.send_request(request).await.map_err(|error| words(&error))?;
         let status = response.status().as_u16();
         if status != answer.status {
-            return Err(format!("status {status}, expected {}", answer.status));
+            return Err(NotGood::Bad(format!("status {status}, expected {}", answer.status)));
         }
         let (head, mut body) = response.into_parts();
         let Some(wanted) = &answer.body_contains else { return Ok(head.headers) };
@@ -50,7 +51,7 @@ pub(super) async fn get(
         }
         let text = String::from_utf8_lossy(&seen);
         if !text.contains(wanted.as_str()) {
-            return Err(format!("the body does not hold `{wanted}`"));
+            return Err(NotGood::Bad(format!("the body does not hold `{wanted}`")));
         }
         Ok(head.headers)
     };
@@ -62,7 +63,7 @@ pub(super) async fn get(
         answered = &mut asking => answered,
         ended = &mut connection => match ended {
             Ok(()) => asking.await,
-            Err(error) => Err(words(&error)),
+            Err(error) => Err(NotGood::Bad(words(&error))),
         },
     }
 }

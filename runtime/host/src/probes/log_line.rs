@@ -1,12 +1,15 @@
 //! A line of output: the segments of the invocation are read on from where the last look ended.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use core_engine::InvocationId;
 use core_shim::place::Stream;
 
+use super::NotGood;
+use super::answer::{is_lack, plain};
 use crate::logs::segment_path;
 use crate::paths::Paths;
 
@@ -31,36 +34,43 @@ struct Position {
 
 impl Tail {
     /// Looks at what was written since the last look.
-    pub(super) fn look_for(&mut self, text: &str, paths: &Paths, invocation: &InvocationId) -> Result<(), String> {
+    pub(super) fn look_for(&mut self, text: &str, paths: &Paths, invocation: &InvocationId) -> Result<(), NotGood> {
         for (stream, position) in Stream::BOTH.into_iter().zip(&mut self.streams) {
             let path = |segment| segment_path(paths, invocation, stream, segment, "log");
-            if position.look_for(text.as_bytes(), path) {
+            let found = position.look_for(text.as_bytes(), path);
+            if found.map_err(|error| NotGood::Unasked(plain(&error)))? {
                 return Ok(());
             }
         }
-        Err(format!("no line with `{text}` yet"))
+        Err(NotGood::Bad(format!("no line with `{text}` yet")))
     }
 }
 
 impl Position {
-    fn look_for(&mut self, wanted: &[u8], path: impl Fn(u32) -> PathBuf) -> bool {
-        while let Ok(file) = File::open(path(self.segment)) {
+    /// # Errors
+    /// What we lack to look.
+    fn look_for(&mut self, wanted: &[u8], path: impl Fn(u32) -> PathBuf) -> io::Result<bool> {
+        loop {
+            let file = match File::open(path(self.segment)) {
+                Ok(file) => file,
+                Err(error) if is_lack(&error) => return Err(error),
+                Err(_) => return Ok(false),
+            };
             let mut buffer = vec![0; CHUNK];
             while let Ok(count @ 1..) = file.read_at(&mut buffer, self.offset) {
                 self.offset += count as u64;
                 self.open.extend_from_slice(&buffer[..count]);
                 if self.lines_hold(wanted) {
-                    return true;
+                    return Ok(true);
                 }
             }
             // The next segment begins when this one is full.
             if !path(self.segment + 1).exists() {
-                break;
+                return Ok(false);
             }
             self.segment += 1;
             self.offset = 0;
         }
-        false
     }
 
     fn lines_hold(&mut self, wanted: &[u8]) -> bool {

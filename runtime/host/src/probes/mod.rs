@@ -1,5 +1,6 @@
 //! Probes: one question, one answer.
 
+mod answer;
 mod exec;
 mod http;
 mod log_line;
@@ -28,6 +29,8 @@ use crate::net::{self, Listening};
 use crate::paths::Paths;
 use crate::shims::{Environment, InstanceFill, fill_of};
 
+pub use answer::NotGood;
+use answer::{lack_now, told};
 pub use exec::run as run_shell;
 pub use log_line::Tail;
 pub use notify::said;
@@ -71,13 +74,13 @@ impl Prober {
             if tail.0 != number {
                 *tail = (number, Tail::default());
             }
-            let result = tail.1.look_for(text, paths, &question.invocation);
-            let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, result });
+            let answer = told(tail.1.look_for(text, paths, &question.invocation));
+            let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, answer });
             return;
         }
         if probe.check == Check::Notify {
-            let result = notify::look(paths, &question.invocation, question.kind, probe.period);
-            let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, result });
+            let answer = told(notify::look(paths, &question.invocation, question.kind, probe.period));
+            let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, answer });
             return;
         }
         // Who listens on an auto port is asked until the listener was seen to be the instance's own.
@@ -89,14 +92,15 @@ impl Prober {
         let env = matches!(probe.check, Check::Exec { .. }).then(|| environment.of(&question.spec, &fill));
         tokio::task::spawn_local(async move {
             let patience = probe.timeout;
-            let mut result = ask(&probe.check, &question.spec.working_dir, &fill, env, patience).await;
+            let mut result = put(&probe.check, &question.spec.working_dir, &fill, env, patience).await;
             if result.is_ok() && !watched.is_empty() {
                 result = strangers(&watched, question.shim, &place);
                 if result.is_ok() {
                     owned.borrow_mut().insert(instance, number);
                 }
             }
-            let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, result });
+            let answer = told(result);
+            let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, answer });
         });
     }
 
@@ -117,9 +121,9 @@ fn auto_ports(probe: &Probe, question: &Question) -> Vec<u16> {
 }
 
 /// A good answer of somebody else is no good answer.
-fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), String> {
-    let Some(shim) = shim else { return Err("its shim has not said who it is yet".into()) };
-    let listening = Listening::read();
+fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), NotGood> {
+    let Some(shim) = shim else { return Err(NotGood::Bad("its shim has not said who it is yet".into())) };
+    let listening = Listening::try_read().map_err(|error| NotGood::of(&error, |why| format!("who listens: {why}")))?;
     let tree = descendants(shim);
     // What a shim took over does not descend from it; it carries the mark of its record.
     let adopted = || {
@@ -131,7 +135,10 @@ fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), Stri
         let sockets = listening.sockets(*port);
         let is_ours = || net::holds(tree.iter().copied(), sockets) || net::holds(adopted(), sockets);
         if !sockets.is_empty() && !is_ours() {
-            return Err(format!("port {port} answers, but it is {} that listens on it", net::owner_in_words(sockets)));
+            // What a process has open cannot be read then, so that it looks like somebody else's.
+            lack_now()?;
+            let owner = net::owner_in_words(sockets);
+            return Err(NotGood::Bad(format!("port {port} answers, but it is {owner} that listens on it")));
         }
     }
     Ok(())
@@ -148,6 +155,16 @@ pub async fn ask(
     env: Option<Vec<Vec<u8>>>,
     patience: Duration,
 ) -> Result<(), String> {
+    put(check, working_dir, fill, env, patience).await.map_err(|not_good| not_good.to_string())
+}
+
+async fn put(
+    check: &Check,
+    working_dir: &Template,
+    fill: &InstanceFill,
+    env: Option<Vec<Vec<u8>>>,
+    patience: Duration,
+) -> Result<(), NotGood> {
     let answer = async {
         match check {
             Check::Http { address, path, answer } => {
@@ -167,7 +184,7 @@ pub async fn ask(
             Check::LogLine { .. } | Check::Notify => Ok(()),
         }
     };
-    let late = || Err(format!("no answer within {} s", patience.as_secs_f64()));
+    let late = || Err(NotGood::Bad(format!("no answer within {} s", patience.as_secs_f64())));
     tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| late())
 }
 
@@ -180,19 +197,31 @@ pub async fn get_from(
     path: &str,
     answer: &HttpAnswer,
     fill: &InstanceFill,
-) -> Result<HeaderMap, String> {
-    let failed = |error: io::Error| format!("{}: {}", socket.display(), plain(&error));
+) -> Result<HeaderMap, NotGood> {
+    let in_words = |why: &str| format!("{}: {why}", socket.display());
+    let failed = |error: io::Error| match error.kind() {
+        // Its queue is full.
+        io::ErrorKind::WouldBlock => NotGood::Bad(in_words("connection refused: too many are waiting")),
+        _ => NotGood::of(&error, in_words),
+    };
     let stream = tokio::net::UnixStream::connect(socket).await.map_err(failed)?;
     http::get(stream, "localhost", path, answer, fill).await
 }
 
-async fn connect(address: &str) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| format!("{address}: {}", plain(&error)))?;
+async fn connect(address: &str) -> Result<TcpStream, NotGood> {
+    let stream = match TcpStream::connect(address).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            // A name is looked up in files, and what went wrong there is told in other words.
+            if error.raw_os_error().is_none() {
+                lack_now()?;
+            }
+            return Err(NotGood::of(&error, |why| format!("{address}: {why}")));
+        }
+    };
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// What the operating system says, without its number.
-fn plain(error: &io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
-}
+#[cfg(test)]
+mod tests;

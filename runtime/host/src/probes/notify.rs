@@ -1,5 +1,6 @@
 //! Probes answered by what the service said of itself (`sd_notify`); its shim has written that down.
 
+use std::io;
 use std::time::Duration;
 
 use core_engine::InvocationId;
@@ -8,28 +9,40 @@ use core_shim::place::Place;
 use core_shim::record::Notified;
 use core_shim::sys;
 
+use super::NotGood;
+use super::answer::{is_lack, plain};
 use crate::paths::Paths;
 
 /// What an invocation has said; `None` before it said anything.
 pub fn said(paths: &Paths, invocation: &InvocationId) -> Option<Notified> {
+    read(paths, invocation).ok().flatten()
+}
+
+/// # Errors
+/// What we lack to read it.
+fn read(paths: &Paths, invocation: &InvocationId) -> io::Result<Option<Notified>> {
     let place = Place::new(&paths.run, &invocation.instance.to_string());
-    Notified::read(&place.notified()).ok().filter(|said| said.number == invocation.number)
+    match Notified::read(&place.notified()) {
+        Err(error) if is_lack(&error) => Err(error),
+        said => Ok(said.ok().filter(|said| said.number == invocation.number)),
+    }
 }
 
 /// Whether it said what the probe wants to hear.
-pub(super) fn look(paths: &Paths, invocation: &InvocationId, kind: ProbeKind, period: Duration) -> Result<(), String> {
-    let said = said(paths, invocation).unwrap_or_default();
+pub(super) fn look(paths: &Paths, invocation: &InvocationId, kind: ProbeKind, period: Duration) -> Result<(), NotGood> {
+    let said = read(paths, invocation).map_err(|error| NotGood::Unasked(plain(&error)))?.unwrap_or_default();
+    let bad = |why: String| Err(NotGood::Bad(why));
     match kind {
-        ProbeKind::Readiness if said.stopping => Err("it has said STOPPING=1".into()),
+        ProbeKind::Readiness if said.stopping => bad("it has said STOPPING=1".into()),
         ProbeKind::Readiness if said.ready => Ok(()),
-        ProbeKind::Readiness => Err("it has not said READY=1".into()),
+        ProbeKind::Readiness => bad("it has not said READY=1".into()),
         ProbeKind::Liveness => {
             let silent = Duration::from_nanos(sys::monotonic_ns().saturating_sub(said.beat_ns));
             // Its time runs from the first word on: one whose readiness is asked for otherwise may take its time.
             if said.beat_ns == 0 || silent <= period {
                 Ok(())
             } else {
-                Err(format!("it has not said WATCHDOG=1 for more than {} s", period.as_secs_f64()))
+                bad(format!("it has not said WATCHDOG=1 for more than {} s", period.as_secs_f64()))
             }
         }
     }

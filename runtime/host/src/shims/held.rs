@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use core_manifest::{ServiceName, ServiceSpec};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
+use crate::descriptors;
+
 /// Connections that wait to be accepted while nobody accepts.
 const BACKLOG: i32 = 4096;
 
@@ -37,11 +39,11 @@ impl Held {
             let socket = match self.0.entry(key) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => {
-                    let socket = open_socket(address).map_err(failed)?;
+                    let socket = descriptors::with_reserve(|| open_socket(address)).map_err(failed)?;
                     entry.insert((Some(address), socket))
                 }
             };
-            all.push((name.to_string(), socket.1.try_clone().map_err(failed)?));
+            all.push((name.to_string(), copy(&socket.1).map_err(failed)?));
         }
         Ok(all)
     }
@@ -49,7 +51,7 @@ impl Held {
     /// Copies of the sockets of a service that are open.
     pub(super) fn of(&self, service: &ServiceName) -> Vec<(String, OwnedFd)> {
         let of_service = self.0.iter().filter(|((of, _), _)| of == service.as_str());
-        of_service.filter_map(|((_, port), (_, socket))| Some((port.clone(), socket.try_clone().ok()?))).collect()
+        of_service.filter_map(|((_, port), (_, socket))| Some((port.clone(), copy(socket).ok()?))).collect()
     }
 
     /// Keeps what a shim held.
@@ -64,6 +66,10 @@ impl Held {
     pub(super) fn retain(&mut self, is_wanted: impl Fn(&str, &str) -> bool) {
         self.0.retain(|(service, port), _| is_wanted(service, port));
     }
+}
+
+fn copy(socket: &OwnedFd) -> io::Result<OwnedFd> {
+    descriptors::with_reserve(|| socket.try_clone())
 }
 
 fn open_socket(address: SocketAddr) -> io::Result<OwnedFd> {

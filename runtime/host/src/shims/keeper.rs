@@ -142,11 +142,11 @@ impl Keeper {
     pub fn kill(&self) {
         self.asked_at.set(None);
         let pid = nix::unistd::getppid().as_raw().unsigned_abs();
-        let handle = core_shim::sys::pidfd(pid).ok();
+        let handle = core_shim::handle::Handle::of(pid);
         // Whoever is our parent now may be somebody else, when the keeper has died meanwhile.
         if let Some(handle) = handle.filter(|_| keeper::Keeper::read(&self.run).is_some_and(|keeper| keeper.pid == pid))
         {
-            core_shim::tree::send(&handle, nix::libc::SIGKILL);
+            let _ = handle.send(nix::libc::SIGKILL);
         }
     }
 }

@@ -27,6 +27,7 @@ use core_shim::wire::{self, KeeperReport, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+use crate::descriptors;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
 pub use fill::{InstanceFill, fill_of};
@@ -157,7 +158,7 @@ impl Shims {
     }
 
     fn new_shim(&mut self, instance: &InstanceId, number: u32) -> io::Result<Rc<Line>> {
-        let (line, theirs) = Line::pair(number)?;
+        let (line, theirs) = descriptors::with_reserve(|| Line::pair(number))?;
         let listener = self.attach(instance, line.clone());
         line.set_known();
         tokio::task::spawn_local(listener.listen());
@@ -303,7 +304,7 @@ impl Shims {
         first: Option<oneshot::Sender<Introduction>>,
     ) -> io::Result<()> {
         let path = core_shim::place::Place::new(&self.paths.run, &instance.to_string()).socket();
-        let line = Line::connect(&path, number)?;
+        let line = descriptors::with_reserve(|| Line::connect(&path, number))?;
         let listener = self.attach(instance, line);
         tokio::task::spawn_local(listener.introduce(first));
         Ok(())

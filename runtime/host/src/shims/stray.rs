@@ -1,39 +1,39 @@
 //! What is there of an instance besides the line to its shim: a shim that does not answer, and what runs without one.
 
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use core_engine::InstanceId;
+use core_shim::handle::Handle;
 use core_shim::place::Place;
 use core_shim::{cgroup, guard, sys, tree};
 use nix::libc;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::ended;
 use crate::paths::Paths;
 
 /// How long a shim that dies may take to be dead.
 const DYING: Duration = Duration::from_millis(500);
+/// How long until one looks again whether it is.
+const LOOK_AT_DYING: Duration = Duration::from_millis(2);
 /// How long until one looks again for what was forked meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The process of the shim that stands over an instance, held: by the lock that it has, else by the number that is known
 /// of it (the first releases had no lock), else by its name below our keeper.
-fn shim_of(run: &Path, instance: &InstanceId, known: Option<u32>) -> Option<OwnedFd> {
+fn shim_of(run: &Path, instance: &InstanceId, known: Option<u32>) -> Option<Handle> {
     let name = instance.to_string();
     let place = Place::new(run, &name);
     let text = fs::read_to_string(place.shim_lock()).unwrap_or_default();
     let field = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
     let locked = field("pid").and_then(|pid| u32::try_from(pid).ok()).and_then(|pid| {
-        let handle = sys::pidfd(pid).ok()?;
+        let handle = Handle::of(pid)?;
         let stat = sys::Stat::of(pid)?;
         (Some(stat.start_ticks) == field("start_ticks") && stat.state != b'Z').then_some(handle)
     });
     let by_number = |pid: u32| {
-        let handle = sys::pidfd(pid).ok()?;
+        let handle = Handle::of(pid)?;
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let title = line.split(|byte| *byte == 0).next().unwrap_or_default();
         // One that was only just forked has the name of its keeper yet.
@@ -53,16 +53,18 @@ fn shim_of(run: &Path, instance: &InstanceId, known: Option<u32>) -> Option<Owne
 /// Whether a shim stands over an instance at whose socket nobody answers. One that is just dying gets the time to.
 pub(super) async fn shim_lives(run: &Path, instance: &InstanceId, known: Option<u32>) -> bool {
     let Some(handle) = shim_of(run, instance, known) else { return false };
-    // SAFETY: the descriptor is owned by what is registered, and closed only with it.
-    let Ok(handle) = (unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }) else { return true };
-    tokio::time::timeout(DYING, handle.readable()).await.is_err()
+    let until = tokio::time::Instant::now() + DYING;
+    while handle.lives() && tokio::time::Instant::now() < until {
+        tokio::time::sleep(LOOK_AT_DYING).await;
+    }
+    handle.lives()
 }
 
 /// Kills the shim that stands over an instance. What it looks after lives on.
 pub(crate) fn kill_shim(run: &Path, instance: &InstanceId, known: Option<u32>) {
     if let Some(handle) = shim_of(run, instance, known) {
         crate::say(&format!("the shim of {instance} does not answer and is killed"));
-        tree::send(&handle, libc::SIGKILL);
+        let _ = handle.send(libc::SIGKILL);
     }
 }
 
@@ -88,11 +90,11 @@ pub(crate) fn kill(paths: &Paths, instance: &str, patience: Duration) -> bool {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
         }
         // Held first, then looked at once more: what is held is what is killed.
-        let handles: Vec<(u32, OwnedFd)> =
-            survivors.into_iter().filter_map(|pid| Some((pid, sys::pidfd(pid).ok()?))).collect();
+        let handles: Vec<(u32, Handle)> =
+            survivors.into_iter().filter_map(|pid| Some((pid, Handle::of(pid)?))).collect();
         let still = guard::survivors(&place, cgroup.as_deref());
         for (_, handle) in handles.iter().filter(|(pid, _)| still.contains(pid)) {
-            tree::send(handle, libc::SIGKILL);
+            let _ = handle.send(libc::SIGKILL);
         }
         if Instant::now() > until {
             return false;

@@ -12,7 +12,7 @@ use core_manifest::{Identifier, ServiceSpec};
 use super::Supervisor;
 use crate::probes::Question;
 use crate::shims::fill_of;
-use crate::{edge, net, priority};
+use crate::{descriptors, edge, net, priority};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -39,7 +39,8 @@ impl Supervisor {
                 self.prober.ask(&self.paths, self.shims.environment(), question, self.inbox.clone());
             }
             Action::Count { instance, ports } => {
-                let established = net::established(&ports);
+                // What cannot be counted may be open; how long it may be is bounded besides.
+                let established = descriptors::with_reserve(|| net::established(&ports)).unwrap_or(1);
                 let _ = self.inbox.send(Event::Counted { instance, established });
             }
             Action::Route(table) => self.route(&table),
@@ -55,7 +56,8 @@ impl Supervisor {
     }
 
     fn route(&self, table: &RouteTable) {
-        let result = edge::write(&self.paths.edge(), table).map_err(|error| error.to_string());
+        let written = descriptors::with_reserve(|| edge::write(&self.paths.edge(), table));
+        let result = written.map_err(|error| error.to_string());
         let _ = self.inbox.send(Event::Routed { service: table.service.clone(), version: table.version, result });
     }
 

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::api::{Ask, Server};
 use crate::compose;
 use crate::deps::Progress;
+use crate::descriptors;
 use crate::edge;
 use crate::history;
 use crate::journal::Journal;
@@ -92,6 +93,8 @@ enum Input {
 /// # Errors
 /// What keeps it from running at all.
 pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
+    descriptors::raise();
+    descriptors::hold();
     let keeper = Rc::new(Keeper::inherit(&paths)?);
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let (inbox, mut events) = mpsc::unbounded_channel();
@@ -190,7 +193,8 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
                 crate::say("the keeper is gone; another one takes over");
                 // A disk that does not answer holds nobody up.
                 let _ = tokio::time::timeout(LAST_ANSWERS, supervisor.history.flush()).await;
-                match launch::start_keeper(&supervisor.paths, &supervisor.reading.launch(&launch)) {
+                let launch = supervisor.reading.launch(&launch);
+                match descriptors::with_reserve(|| launch::start_keeper(&supervisor.paths, &launch)) {
                     Ok(_) => return Ok(0),
                     // Nobody else would try again.
                     Err(error) => {
@@ -201,6 +205,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             }
         }
         supervisor.shims.flush();
+        descriptors::hold();
     }
     let code = supervisor.ended.unwrap_or(0);
     // Whoever waits for an operation is told how it ended.
@@ -299,7 +304,8 @@ impl Supervisor {
     }
 
     fn save(&mut self) {
-        let written = self.journal.write(&self.reading.profile(), self.engine.saved());
+        let profile = self.reading.profile();
+        let written = descriptors::with_reserve(|| self.journal.write(&profile, self.engine.saved()));
         self.unsaved = written.err().map(|error| format!("state.json cannot be written: {error}"));
         if let Some(unsaved) = &self.unsaved {
             crate::say(unsaved);
