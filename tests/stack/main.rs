@@ -3,7 +3,7 @@
 //! This binary is the fixture too: started with `fixture …` it is a service with knobs (`tests/fixture`), so that a
 //! fresh clone needs nothing else to be built.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(clippy::disallowed_macros, clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
 
 #[path = "../common/mod.rs"]
 mod common;
