@@ -10,6 +10,8 @@ mod common;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod control;
+mod disk;
 mod edge;
 mod first;
 mod history;
@@ -40,5 +42,7 @@ fn main() {
         notify::TESTS,
         first::TESTS,
         history::TESTS,
+        disk::TESTS,
+        control::TESTS,
     ]));
 }

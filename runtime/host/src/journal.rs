@@ -11,6 +11,7 @@ use core_manifest::Diagnostic;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::own_log;
 use crate::paths::Paths;
 
 /// What stands in the file.
@@ -83,16 +84,28 @@ impl Journal {
     /// # Errors
     /// What keeps it from being written, and what to do.
     pub fn room(paths: &Paths) -> Result<(), Box<Diagnostic>> {
+        Self::try_room(paths).map_err(|message| {
+            let help =
+                "make room on its disk, then `core apply`; until then edits are refused, and what serves serves on";
+            Box::new(Diagnostic::new("no-room", message).help(help))
+        })
+    }
+
+    /// The same for what somebody asks for.
+    ///
+    /// # Errors
+    /// What keeps it from being written, and what to do, in a line.
+    pub fn room_for_command(paths: &Paths) -> Result<(), String> {
+        let help = "nothing was changed; make room on its disk, or mount it so that it can be written, and ask again";
+        Self::try_room(paths).map_err(|message| format!("{message}; {help}"))
+    }
+
+    fn try_room(paths: &Paths) -> Result<(), String> {
         let path = paths.state().join("room");
         let written = File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM]));
         let _ = fs::remove_file(&path);
         written.map_err(|error| {
-            let error = error.to_string();
-            let error = error.split(" (os error").next().unwrap_or_default();
-            let message = format!("{} cannot be written: {error}", paths.shown(&paths.state()));
-            let help =
-                "make room on its disk, then `core apply`; until then edits are refused, and what serves serves on";
-            Box::new(Diagnostic::new("no-room", message).help(help))
+            format!("{} cannot be written: {}", paths.shown(&paths.state()), own_log::in_words(&error))
         })
     }
 

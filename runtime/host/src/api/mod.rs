@@ -1,6 +1,7 @@
 //! Control: HTTP/1.1 with JSON on a unix socket that only we may open. The types are what is promised; a snapshot of
 //! their schema pins them.
 
+mod accept;
 mod graph;
 mod history;
 mod server;
@@ -17,26 +18,36 @@ pub use graph::{Graph, GraphDependency, GraphService};
 pub use history::{History, HistoryCause, HistoryEntry, HistoryOutcome};
 pub use server::{Server, schema};
 pub use types::{
-    Accepted, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status,
-    UpRequest, WaitingStatus, Why, WhyStep,
+    Accepted, Alive, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, ScaleRequest,
+    ServicesRequest, Status, UpRequest, WaitingStatus, Why, WhyStep,
 };
 
 /// What a request asks of the loop that owns the state.
 pub enum Ask {
+    /// Nothing: whether anybody answers.
+    Alive(oneshot::Sender<()>),
     /// The state.
     Status(oneshot::Sender<Box<Answer>>),
     /// What keeps a service from being ready; or that there is no such service.
     Why(ServiceName, oneshot::Sender<Result<Vec<WhyStep>, String>>),
     /// The services and what leads from one to another.
     Graph(oneshot::Sender<Graph>),
-    /// Carry out a command, for somebody; the answer is the number of the operation.
-    Command(Command, Cause, oneshot::Sender<u64>),
+    /// Carry out a command, for somebody; or why what it changed is not on disk.
+    Command(Command, Cause, oneshot::Sender<Result<Accepted, String>>),
     /// How an operation stands.
     Operation(u64, oneshot::Sender<Option<(OperationState, Vec<String>)>>),
     /// Read the manifests now, and say what would be done.
     Plan(oneshot::Sender<Result<Plan, Vec<Problem>>>),
     /// Read the manifests now, and do it, for somebody.
-    Apply(Cause, oneshot::Sender<Result<u64, Vec<Problem>>>),
+    Apply(Cause, oneshot::Sender<Result<u64, Refusal>>),
+}
+
+/// Why manifests are not applied, or may be forgotten again.
+pub enum Refusal {
+    /// They are broken.
+    Broken(Vec<Problem>),
+    /// They are, but that is not on disk; and why.
+    Unsaved(String),
 }
 
 /// The state, with what only the host knows.

@@ -9,13 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use core_engine::engine::OperationState;
 use core_engine::event::Command;
@@ -25,18 +23,25 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Ask;
+use super::accept::{self, Peer};
 use super::graph::Graph;
 use super::history::History;
 use super::types::{
-    Accepted, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
+    Accepted, Alive, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
+use super::{Ask, Refusal};
 use crate::history;
+use crate::journal::Journal;
 use crate::logs::{self, Follower, Selection};
 use crate::paths::Paths;
 
 /// The longest that a question about an operation is held open.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How long a disk may take to say whether it has room.
+const DISK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the body of a request may be, and how long it may take to come.
+const LONGEST_BODY: usize = 64 << 10;
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// How often new lines are looked for while somebody follows.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
 
@@ -53,16 +58,6 @@ pub struct Server {
     pub open: Arc<AtomicUsize>,
     /// Writes what was done.
     pub history: history::Writer,
-}
-
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
-struct Peer(Option<u32>);
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self(stream.io().peer_cred().ok().map(|peer| peer.uid()))
-    }
 }
 
 type Answered<T> = Result<T, (StatusCode, Json<Failure>)>;
@@ -87,11 +82,9 @@ impl Server {
     }
 
     /// Answers requests until nobody needs it any more.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub async fn serve(self, listener: UnixListener) -> io::Result<()> {
+    pub async fn serve(self, listener: UnixListener) {
         let app = Router::new()
+            .route("/v1/alive", get(alive))
             .route("/v1/status", get(status))
             .route("/v1/why/{service}", get(why))
             .route("/v1/graph", get(graph))
@@ -110,7 +103,7 @@ impl Server {
             .fallback(|| async { failure(StatusCode::NOT_FOUND, "not-found", "there is no such path") })
             .layer(middleware::from_fn_with_state(self.clone(), only_us))
             .with_state(self);
-        axum::serve(listener, app.into_make_service_with_connect_info::<Peer>()).await
+        accept::serve(listener, app).await;
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Answered<T> {
@@ -121,13 +114,41 @@ impl Server {
     }
 
     async fn command(&self, peer: Peer, command: Command) -> Begun {
-        let operation = self.ask(|sender| Ask::Command(command, Cause::User(peer.0), sender)).await?;
-        Ok((StatusCode::ACCEPTED, Json(Accepted { operation })))
+        // The end of the stack goes on whatever the disk says.
+        if !matches!(command, Command::Down | Command::Kill) {
+            self.room().await?;
+        }
+        match self.ask(|sender| Ask::Command(command, Cause::User(peer.0), sender)).await? {
+            Ok(accepted) => Ok((StatusCode::ACCEPTED, Json(accepted))),
+            Err(unsaved) => Err(not_saved(&unsaved)),
+        }
+    }
+
+    /// What could not be written down is refused before anything is changed; who asks waits for that, and nobody else.
+    async fn room(&self) -> Answered<()> {
+        let paths = self.paths.clone();
+        let tried = tokio::task::spawn_blocking(move || Journal::room_for_command(&paths));
+        match tokio::time::timeout(DISK_PATIENCE, tried).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(message))) => Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message)),
+            Ok(Err(error)) => Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &error.to_string())),
+            Err(_) => {
+                let state = self.paths.shown(&self.paths.state());
+                let message = format!("the disk of {state} does not answer; nothing was changed");
+                Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message))
+            }
+        }
     }
 }
 
 fn failure(status: StatusCode, code: &str, message: &str) -> (StatusCode, Json<Failure>) {
     (status, Json(Failure { code: code.to_owned(), message: message.to_owned(), problems: Vec::new() }))
+}
+
+/// What was begun and may be forgotten.
+fn not_saved(unsaved: &str) -> (StatusCode, Json<Failure>) {
+    let message = format!("it is being done, but {unsaved}; a supervisor that took over now would not know of it");
+    failure(StatusCode::INSUFFICIENT_STORAGE, "unsaved", &message)
 }
 
 /// The socket is ours alone; who speaks on it is asked besides.
@@ -140,11 +161,29 @@ async fn only_us(
     let mine = nix::unistd::geteuid().as_raw();
     if peer.0.is_some_and(|uid| uid == mine || uid == 0) {
         server.open.fetch_add(1, Ordering::Relaxed);
-        let response = next.run(request).await;
+        let response = match whole(request).await {
+            Ok(request) => next.run(request).await,
+            Err(refused) => refused.into_response(),
+        };
         server.open.fetch_sub(1, Ordering::Relaxed);
         return response;
     }
     failure(StatusCode::FORBIDDEN, "forbidden", "this stack belongs to another user").into_response()
+}
+
+/// A request with all of its body. None of ours is long, and nobody takes long to say it.
+async fn whole(request: axum::extract::Request) -> Answered<axum::extract::Request> {
+    let (head, body) = request.into_parts();
+    match tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, LONGEST_BODY)).await {
+        Ok(Ok(bytes)) => Ok(axum::extract::Request::from_parts(head, Body::from(bytes))),
+        Ok(Err(error)) => Err(failure(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", &error.to_string())),
+        Err(_) => Err(failure(StatusCode::REQUEST_TIMEOUT, "bad-request", "the rest of the request does not come")),
+    }
+}
+
+async fn alive(State(server): State<Server>) -> Answered<Json<Alive>> {
+    server.ask(Ask::Alive).await?;
+    Ok(Json(Alive { pid: std::process::id() }))
 }
 
 async fn status(State(mut server): State<Server>, Query(wait): Query<Wait>) -> Answered<Json<Status>> {
@@ -203,9 +242,11 @@ async fn scale(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer
 }
 
 async fn apply(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
+    server.room().await?;
     match server.ask(|sender| Ask::Apply(Cause::User(peer.0), sender)).await? {
-        Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation }))),
-        Err(problems) => {
+        Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation, within_seconds: None }))),
+        Err(Refusal::Unsaved(unsaved)) => Err(not_saved(&unsaved)),
+        Err(Refusal::Broken(problems)) => {
             let message = "the manifests are broken; nothing was changed".to_owned();
             let body = Failure { code: "broken-manifests".into(), message, problems };
             Err((StatusCode::UNPROCESSABLE_ENTITY, Json(body)))
@@ -374,6 +415,7 @@ pub fn schema() -> serde_json::Value {
         services: ServicesRequest,
         scale: ScaleRequest,
         accepted: Accepted,
+        alive: Alive,
         operation: OperationStatus,
         why: Why,
         graph: Graph,

@@ -158,6 +158,16 @@ pub struct ScaleRequest {
 pub struct Accepted {
     /// Number of the operation, for `GET /v1/operations/{id}`.
     pub operation: u64,
+    /// Of `down` and `kill`: how long that may take at the most, in seconds, as the services are declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_seconds: Option<f64>,
+}
+
+/// `GET /v1/alive`: that the supervisor answers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Alive {
+    /// Its process.
+    pub pid: u32,
 }
 
 /// `GET /v1/operations/{id}`

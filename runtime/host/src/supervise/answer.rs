@@ -14,6 +14,7 @@ use super::{Supervisor, now};
 use crate::api::{Answer, Ask, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
 use crate::logs;
 use crate::metrics::{Tree, Usage};
+use crate::own_log;
 use crate::probes;
 
 /// How many lines of what keeps others are shown.
@@ -22,6 +23,7 @@ const LINES: usize = 10;
 impl Supervisor {
     pub(super) fn answer(&mut self, ask: Ask) {
         match ask {
+            Ask::Alive(answer) => drop(answer.send(())),
             Ask::Status(answer) => {
                 let view = self.engine.view();
                 let status = self.status(&view);
@@ -39,8 +41,7 @@ impl Supervisor {
                     self.early.push_back((command, by, answer));
                     return;
                 }
-                let operation = self.operate(command, by);
-                let _ = answer.send(operation);
+                self.operate_for(command, by, answer);
             }
             Ask::Operation(operation, answer) => {
                 let state = self.engine.operation(operation).map(|operation| operation.state.clone());
@@ -56,10 +57,16 @@ impl Supervisor {
         }
     }
 
-    /// What could not be written down, as a problem.
-    fn unsaved(&self) -> Option<Problem> {
-        let message = format!("{}; a supervisor that took over now would know an older state", self.unsaved.as_ref()?);
-        Some(Diagnostic::new("unsaved", message).problem())
+    /// What could not be written down, as problems.
+    fn unwritten(&self) -> Vec<Problem> {
+        let unsaved = self.saving.unsaved().map(|why| {
+            Diagnostic::new("unsaved", format!("{why}; a supervisor that took over now would know an older state"))
+        });
+        let unsaid = own_log::unsaid().map(|why| {
+            Diagnostic::new("unsaid", format!("{} cannot be written: {why}", self.paths.shown(&self.paths.own_log())))
+        });
+        let help = "make room on the disk of .core-stack, or mount it so that it can be written; what serves serves on";
+        [unsaved, unsaid].into_iter().flatten().map(|one| one.help(help).problem()).collect()
     }
 
     fn status(&mut self, view: &View) -> Status {
@@ -71,7 +78,7 @@ impl Supervisor {
             generation: view.generation,
             state: view.state,
             url: self.url(),
-            problems: view.problems.iter().cloned().chain(self.unsaved()).collect(),
+            problems: view.problems.iter().cloned().chain(self.unwritten()).collect(),
             instances: view
                 .instances
                 .iter()
