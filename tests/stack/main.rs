@@ -20,6 +20,7 @@ mod lifecycle;
 mod logs;
 mod notify;
 mod order;
+mod silent;
 mod socket;
 mod truth;
 mod watch;
@@ -43,6 +44,7 @@ fn main() {
         first::TESTS,
         history::TESTS,
         disk::TESTS,
+        silent::TESTS,
         control::TESTS,
     ]));
 }

@@ -9,6 +9,7 @@ pub mod edge;
 mod ended;
 pub mod history;
 pub mod journal;
+pub mod keeper_call;
 pub mod last_resort;
 pub mod launch;
 pub mod load;

@@ -47,8 +47,12 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
     };
     match printed {
         Ok(()) => Exit::Ok,
-        // What was said stays readable after the stack has ended.
-        Err(ClientError::NoSupervisor) if !args.follow => {
+        // What was said stays readable after the stack has ended, and when nobody answers.
+        Err(error @ (ClientError::NoSupervisor | ClientError::Silent | ClientError::Broken(_))) if !args.follow => {
+            if !matches!(error, ClientError::NoSupervisor) {
+                render::note(&format!("{error}; this is what the files say"));
+            }
+            let selection = printer.after(selection);
             Follower::begin(&paths, &selection, &mut |entry| {
                 printer.print(&entry);
             });
@@ -79,13 +83,17 @@ pub(crate) async fn follow(
     is_over: &mut dyn FnMut() -> bool,
 ) -> Result<(), ClientError> {
     loop {
-        match stream(paths, &selection, true, printer).await {
+        let is_silent = match stream(paths, &selection, true, printer).await {
             Err(error @ ClientError::Refused(_)) => return Err(error),
             Err(error @ ClientError::NoSupervisor) if !printer.has_begun() => return Err(error),
-            _ => {}
-        }
-        if printer.is_closed || !comes_back(paths, is_over).await {
+            Err(ClientError::Silent) => true,
+            _ => false,
+        };
+        if printer.is_closed {
             return Ok(());
+        }
+        if !comes_back(paths, is_over).await {
+            return if is_silent { Err(ClientError::Silent) } else { Ok(()) };
         }
         selection = printer.after(selection);
     }
@@ -120,7 +128,7 @@ pub(crate) async fn stream(
     if let Some(since) = selection.since_ns {
         path += &format!("&since_ns={since}");
     }
-    client::lines(&paths.socket(), &path, |line| match serde_json::from_slice::<Entry>(line) {
+    client::lines(paths, &path, |line| match serde_json::from_slice::<Entry>(line) {
         Ok(entry) => printer.print(&entry),
         Err(_) => true,
     })
@@ -165,6 +173,11 @@ pub(crate) struct Printer {
 impl Printer {
     pub(crate) fn new(timestamps: bool, json: bool) -> Self {
         Self { timestamps, json, slots: Vec::new(), widest: 0, last: None, skip: 0, is_closed: false }
+    }
+
+    /// Nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     fn has_begun(&self) -> bool {

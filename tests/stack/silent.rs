@@ -1,0 +1,78 @@
+//! A supervisor that says nothing: whatever is asked of it, there is an answer within seconds.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::common::trials::{Test, tests};
+use crate::common::{Said, Stack, proc};
+
+pub(crate) const TESTS: &[Test] = tests![
+    every_question_to_a_silent_supervisor_ends,
+    down_of_a_silent_stack_goes_on_by_itself,
+    down_with_kill_of_a_silent_stack_goes_on_by_itself,
+];
+
+/// What a command may take when nobody answers: 6 s, on a slow machine more.
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// A stack whose keeper and supervisor are held still.
+fn silent() -> Stack {
+    let stack = Stack::new();
+    stack.shell("one", "echo its last words; exec sleep 1000", json!({}));
+    stack.up();
+    stack.until_says("one", "its last words");
+    // The keeper first: it would put another in the place of a supervisor that does not answer.
+    for pid in [stack.keeper(), stack.supervisor()] {
+        proc::hold(pid);
+    }
+    stack
+}
+
+#[track_caller]
+fn within(stack: &Stack, words: &[&str], longest: Duration) -> Said {
+    let began = Instant::now();
+    let said = stack.core(words);
+    println!("{}: {} ms", words.join(" "), began.elapsed().as_millis());
+    assert!(began.elapsed() < longest, "{words:?} took {:?}", began.elapsed());
+    said
+}
+
+fn every_question_to_a_silent_supervisor_ends() {
+    let stack = silent();
+    let pid = proc::of_stack(&stack.root).into_iter().find(|one| one.args[0] == "sleep").expect("the service").pid;
+    for words in [
+        &["status"][..],
+        &["status", "--check"],
+        &["why", "one"],
+        &["plan"],
+        &["graph"],
+        &["stop", "one"],
+        &["up", "-d", "--timeout", "5"],
+    ] {
+        let said = within(&stack, words, LONGEST);
+        assert_eq!(said.code, 1, "{words:?}: {said:?}");
+        assert!(said.err.contains("the supervisor does not answer"), "{words:?}: {}", said.err);
+    }
+    let said = within(&stack, &["logs"], LONGEST);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("its last words") && said.err.contains("does not answer"), "{said:?}");
+    assert!(proc::lives(pid), "nobody asked it to end");
+}
+
+fn down_of_a_silent_stack_goes_on_by_itself() {
+    let stack = silent();
+    let run = stack.run_folder();
+    let said = within(&stack, &["down"], 3 * LONGEST);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains("the supervisor does not answer; ending the stack without it"), "{}", said.err);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+fn down_with_kill_of_a_silent_stack_goes_on_by_itself() {
+    let stack = silent();
+    let run = stack.run_folder();
+    let said = within(&stack, &["down", "--kill"], 2 * LONGEST);
+    assert_eq!(said.code, 0, "{said:?}");
+    stack.expect_nothing_left(run.as_deref());
+}
