@@ -3,7 +3,12 @@
 //! This binary is the fixture too: started with `fixture …` it is a service with knobs (`tests/fixture`), so that a
 //! fresh clone needs nothing else to be built.
 
-#![allow(clippy::disallowed_macros, clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests speak to whoever runs them"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -23,6 +28,7 @@ mod order;
 mod silent;
 mod socket;
 mod truth;
+mod version;
 mod watch;
 
 use common::trials;
@@ -46,5 +52,6 @@ fn main() {
         disk::TESTS,
         silent::TESTS,
         control::TESTS,
+        version::TESTS,
     ]));
 }

@@ -103,7 +103,7 @@ pub fn sweep(paths: &Paths) {
 }
 
 /// Kills keeper and supervisor, if the lock still is that keeper's.
-fn end_keeper(paths: &Paths) {
+pub fn end_keeper(paths: &Paths) {
     let Ok(text) = fs::read_to_string(paths.run.join("keeper")) else { return };
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
     let (Some(pid), Some(ticks)) = (field("pid"), field("start_ticks")) else { return };

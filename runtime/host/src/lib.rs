@@ -30,6 +30,9 @@ mod watch;
 pub(crate) use own_log::say;
 pub use supervise::supervise;
 
+/// The version of all of this.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Environment variable by which a shutdown command is told why its service is to end.
 pub(crate) const STOP_REASON: &str = "CORE_STOP_REASON";
 

@@ -54,8 +54,25 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
         let (what, folder) = (styled(YELLOW, &job.what), styled(BOLD, &format!(".dep/{}", job.folder)));
         lines.push(format!("{what} {folder} {}", progress(job.done, job.total)).trim_end().to_owned());
     }
+    if let Some(other) = other_program(status) {
+        lines.push(format!("{}; `core up` moves the stack to {}", styled(YELLOW, &other), core_host::VERSION));
+    }
     lines.extend(status.problems.iter().map(render::diagnostics::problem));
     lines
+}
+
+/// That the stack runs by another program than this one, in words: another version, or one whose file is gone.
+pub(crate) fn other_program(status: &Status) -> Option<String> {
+    let version = status.version.as_ref();
+    let program = status.program.as_ref();
+    let is_deleted = program.is_some_and(|program| program.deleted);
+    if version.is_some_and(|version| version == core_host::VERSION) && !is_deleted {
+        return None;
+    }
+    let version = version.map_or_else(|| "an older core".to_owned(), |version| format!("core {version}"));
+    let path = program.map_or_else(String::new, |program| format!(" of {}", program.path));
+    let gone = if is_deleted { ", whose file is gone or replaced" } else { "" };
+    Some(format!("this stack is run by {version}{path}{gone}"))
 }
 
 fn row(instance: &InstanceStatus) -> Vec<Cell> {

@@ -14,6 +14,7 @@ use core_host::paths::Paths;
 use core_manifest::ServiceName;
 
 use super::logs::{Printer, follow};
+use super::status::other_program;
 use super::{ask_operation, ask_status, begin, down, tell, tell_failure, tell_no_signals, tell_unknown};
 use crate::cli::UpArgs;
 use crate::context::Context;
@@ -80,7 +81,8 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
         Err(error @ ClientError::Silent) => return Err(tell(&error)),
         Err(_) => None,
     };
-    if running.is_some() {
+    let other = running.as_ref().and_then(other_program);
+    if running.is_some() && other.is_none() {
         if args.no_watch {
             render::note("the stack runs already: `--no-watch` counts when it begins");
         }
@@ -100,7 +102,17 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
         render::error(&message);
         return Err(Exit::Failed);
     }
-    let launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
+    let mut launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
+    if let Some(other) = other {
+        render::note(&format!("{other}; it is replaced, and the services go on"));
+        // What was said when the stack was begun still holds.
+        launch = Launch { no_watch: launch.no_watch || launch::of_keeper(&opened).no_watch, ..launch };
+        last_resort::end_keeper(&opened);
+        let until = Instant::now() + START_PATIENCE;
+        while last_resort::keeper_lives(&opened) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
     let mut keeper = None;
     if !last_resort::keeper_lives(&opened) {
         keeper = Some(launch::start_keeper(&opened, &launch).map_err(failed)?);

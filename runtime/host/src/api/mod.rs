@@ -18,7 +18,7 @@ pub use graph::{Graph, GraphDependency, GraphService};
 pub use history::{History, HistoryCause, HistoryEntry, HistoryOutcome};
 pub use server::{Server, schema};
 pub use types::{
-    Accepted, Alive, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, ScaleRequest,
+    Accepted, Alive, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, Program, ScaleRequest,
     ServicesRequest, Status, UpRequest, WaitingStatus, Why, WhyStep,
 };
 

@@ -29,6 +29,21 @@ pub struct Status {
     pub instances: Vec<InstanceStatus>,
     /// Downloads and builds that are under way.
     pub jobs: Vec<JobStatus>,
+    /// Version of the supervisor; absent of one that does not say.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// The program that the supervisor is.
+    #[serde(default)]
+    pub program: Option<Program>,
+}
+
+/// The program that a supervisor is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Program {
+    /// Where it was started from.
+    pub path: String,
+    /// Its file is gone, or another one is in its place.
+    pub deleted: bool,
 }
 
 /// One instance.

@@ -12,6 +12,7 @@ use core_shim::sys;
 use super::reading::Purpose;
 use super::{Supervisor, now};
 use crate::api::{Answer, Ask, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
+use crate::launch;
 use crate::logs;
 use crate::metrics::{Tree, Usage};
 use crate::own_log;
@@ -91,6 +92,8 @@ impl Supervisor {
                 .into_iter()
                 .map(|(folder, job)| JobStatus { folder, what: job.what, done: job.done, total: job.total })
                 .collect(),
+            version: Some(crate::VERSION.to_owned()),
+            program: launch::running_program(),
         }
     }
 
