@@ -41,22 +41,30 @@ fn within(stack: &Stack, words: &[&str], longest: Duration) -> Said {
 fn every_question_to_a_silent_supervisor_ends() {
     let stack = silent();
     let pid = proc::of_stack(&stack.root).into_iter().find(|one| one.args[0] == "sleep").expect("the service").pid;
-    for words in [
-        &["status"][..],
-        &["status", "--check"],
-        &["why", "one"],
-        &["plan"],
-        &["graph"],
-        &["stop", "one"],
-        &["up", "-d", "--timeout", "5"],
-    ] {
+    let ask = |words: &[&str]| {
         let said = within(&stack, words, LONGEST);
-        assert_eq!(said.code, 1, "{words:?}: {said:?}");
         assert!(said.err.contains("the supervisor does not answer"), "{words:?}: {}", said.err);
-    }
-    let said = within(&stack, &["logs"], LONGEST);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.out.contains("its last words") && said.err.contains("does not answer"), "{said:?}");
+        said
+    };
+    // All at the same time: each of them waits.
+    std::thread::scope(|scope| {
+        for words in [
+            &["status"][..],
+            &["status", "--check"],
+            &["why", "one"],
+            &["plan"],
+            &["graph"],
+            &["stop", "one"],
+            &["logs", "-f"],
+            &["up", "-d", "--timeout", "5"],
+        ] {
+            scope.spawn(|| assert_eq!(ask(words).code, 1, "{words:?}"));
+        }
+        scope.spawn(|| {
+            let said = ask(&["logs"]);
+            assert!(said.code == 0 && said.out.contains("its last words"), "{said:?}");
+        });
+    });
     assert!(proc::lives(pid), "nobody asked it to end");
 }
 
