@@ -58,7 +58,8 @@ fn every_question_to_a_silent_supervisor_ends() {
             &["logs", "-f"],
             &["up", "-d", "--timeout", "5"],
         ] {
-            scope.spawn(|| assert_eq!(ask(words).code, 1, "{words:?}"));
+            let ask = &ask;
+            scope.spawn(move || assert_eq!(ask(words).code, 1, "{words:?}"));
         }
         scope.spawn(|| {
             let said = ask(&["logs"]);

@@ -32,8 +32,8 @@ fn a_stack_outlives_its_program_and_moves_to_another() {
     let (stack, core) = without_its_program();
     let (pid, keeper, supervisor) = (stack.pid("one"), stack.keeper(), stack.supervisor());
     assert_eq!(stack.status()["program"], json!({"path": core, "deleted": true}));
-    let said = stack.ok(&["status"]);
-    let words = format!("of {}, whose file is gone or replaced; `core up` moves the stack", core.display());
+    let said = Said::of(stack.command(&["status"]).env("COLUMNS", "400").output().expect("core runs"));
+    let words = format!("of {}, whose file is gone or replaced; `core up` moves it to", core.display());
     assert!(said.out.contains(&words), "{}", said.out);
 
     // Its keeper is replaced by what the kernel still has of the program.

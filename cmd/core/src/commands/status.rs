@@ -8,7 +8,7 @@ use crate::cli::StatusArgs;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::render::table::{Cell, lay_out_within};
-use crate::render::words::{bytes, progress, span};
+use crate::render::words::{bytes, progress, span, wrap};
 use crate::render::{self, BOLD, DIM, GREEN, RED, YELLOW, phase_style, styled};
 
 /// Columns that a narrow terminal does without: CPU, MEMORY, PORTS, RESTARTS.
@@ -55,7 +55,8 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
         lines.push(format!("{what} {folder} {}", progress(job.done, job.total)).trim_end().to_owned());
     }
     if let Some(other) = other_program(status) {
-        lines.push(format!("{}; `core up` moves the stack to {}", styled(YELLOW, &other), core_host::VERSION));
+        let text = format!("{other}; `core up` moves it to {}", core_host::VERSION);
+        lines.extend(wrap(&text, render::width()).iter().map(|line| styled(YELLOW, line)));
     }
     lines.extend(status.problems.iter().map(render::diagnostics::problem));
     lines
