@@ -8,6 +8,7 @@ mod common;
 
 mod canned;
 mod doctor;
+mod gone;
 mod graph;
 mod help;
 mod people;
