@@ -11,6 +11,7 @@ pub(crate) const TESTS: &[Test] = tests![
     every_question_to_a_silent_supervisor_ends,
     down_of_a_silent_stack_goes_on_by_itself,
     down_with_kill_of_a_silent_stack_goes_on_by_itself,
+    an_end_that_is_not_done_in_time_is_done_without_the_supervisor,
 ];
 
 /// What a command may take when nobody answers: 6 s, on a slow machine more.
@@ -83,5 +84,21 @@ fn down_with_kill_of_a_silent_stack_goes_on_by_itself() {
     let run = stack.run_folder();
     let said = within(&stack, &["down", "--kill"], 2 * LONGEST);
     assert_eq!(said.code, 0, "{said:?}");
+    stack.expect_nothing_left(run.as_deref());
+}
+
+/// The supervisor answers, and takes the order; but what would carry it out is held still.
+fn an_end_that_is_not_done_in_time_is_done_without_the_supervisor() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({"shutdown": {"timeout_seconds": 1}}));
+    stack.up();
+    let (pid, shim, run) = (stack.pid("one"), stack.shim("one-0@1"), stack.run_folder());
+    let supervisor = stack.supervisor();
+    proc::hold(shim);
+    let said = within(&stack, &["down"], 4 * LONGEST);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(!proc::lives(pid) && !proc::lives(supervisor));
+    assert!(stack.core(&["status"]).code == 3, "a supervisor is left");
+    proc::kill(shim);
     stack.expect_nothing_left(run.as_deref());
 }

@@ -1,5 +1,6 @@
 //! `core logs`
 
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use core_engine::engine::StackState;
@@ -204,15 +205,18 @@ impl Printer {
             Some((_, count)) if is_of_last => *count += 1,
             last => *last = Some((entry.time.clone(), 1)),
         }
-        self.is_closed = !self.write(entry);
+        if let Err(error) = self.write(entry) {
+            // A pipe or a terminal that is gone takes nothing for good; a disk that is full perhaps the next line.
+            let is_gone = error.raw_os_error() == Some(nix::libc::EIO);
+            self.is_closed = is_gone || error.kind() == io::ErrorKind::BrokenPipe;
+        }
         !self.is_closed
     }
 
-    fn write(&mut self, entry: &Entry) -> bool {
-        use std::io::Write as _;
+    fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         if self.json {
-            return writeln!(out, "{}", serde_json::to_string(entry).unwrap_or_default()).is_ok();
+            return writeln!(out, "{}", serde_json::to_string(entry).unwrap_or_default());
         }
         let number = self.slots.iter().position(|slot| *slot == entry.slot).unwrap_or_else(|| {
             self.slots.push(entry.slot.clone());
@@ -223,6 +227,6 @@ impl Printer {
         let time = if self.timestamps { format!("{} ", styled(DIM, &entry.time)) } else { String::new() };
         let mark = if entry.stream == "err" { "!" } else { "|" };
         let slot = styled(style, &format!("{:<width$} {mark}", entry.slot, width = self.widest));
-        writeln!(out, "{time}{slot} {}", entry.line).is_ok()
+        writeln!(out, "{time}{slot} {}", entry.line)
     }
 }

@@ -4,6 +4,7 @@
 mod accept;
 mod graph;
 mod history;
+mod lines;
 mod server;
 mod types;
 
@@ -33,7 +34,7 @@ pub enum Ask {
     /// The services and what leads from one to another.
     Graph(oneshot::Sender<Graph>),
     /// Carry out a command, for somebody; or why what it changed is not on disk.
-    Command(Command, Cause, oneshot::Sender<Result<Accepted, String>>),
+    Command(Command, Cause, Acknowledge),
     /// How an operation stands.
     Operation(u64, oneshot::Sender<Option<(OperationState, Vec<String>)>>),
     /// Read the manifests now, and say what would be done.
@@ -41,6 +42,9 @@ pub enum Ask {
     /// Read the manifests now, and do it, for somebody.
     Apply(Cause, oneshot::Sender<Result<u64, Refusal>>),
 }
+
+/// Whoever waits until what was asked for is on disk.
+pub type Acknowledge = oneshot::Sender<Result<Accepted, String>>;
 
 /// Why manifests are not applied, or may be forgotten again.
 pub enum Refusal {

@@ -1,6 +1,5 @@
 //! The control socket.
 
-use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +31,7 @@ use super::types::{
 use super::{Ask, Refusal};
 use crate::history;
 use crate::journal::Journal;
-use crate::logs::{self, Follower, Selection};
+use crate::logs;
 use crate::paths::Paths;
 
 /// The longest that a question about an operation is held open.
@@ -42,8 +41,8 @@ const DISK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the body of a request may be, and how long it may take to come.
 const LONGEST_BODY: usize = 64 << 10;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
-/// How often new lines are looked for while somebody follows.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+/// How long the last entries of the history are waited for.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What requests are answered with.
 #[derive(Clone)]
@@ -90,7 +89,7 @@ impl Server {
             .route("/v1/graph", get(graph))
             .route("/v1/plan", get(plan))
             .route("/v1/history", get(entries))
-            .route("/v1/logs", get(lines))
+            .route("/v1/logs", get(super::lines::lines))
             .route("/v1/up", post(up))
             .route("/v1/start", post(start))
             .route("/v1/stop", post(stop))
@@ -304,8 +303,8 @@ struct HistoryQuery {
 
 async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>) -> Answered<Json<History>> {
     let services = listed(&query.services);
-    // What has been answered is in it.
-    server.history.flush().await;
+    // What has been answered is in it; a disk that takes its time is not waited for.
+    let _ = tokio::time::timeout(FLUSH_PATIENCE, server.history.flush()).await;
     let read =
         move || history::select(history::read(&server.paths, Some(server.history.supervisor())), &services, query.n);
     let entries = tokio::task::spawn_blocking(read).await.unwrap_or_default();
@@ -313,69 +312,8 @@ async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>
 }
 
 /// Names with commas between them.
-fn listed(names: &str) -> Vec<String> {
+pub(super) fn listed(names: &str) -> Vec<String> {
     names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-#[derive(Deserialize)]
-struct LogsQuery {
-    /// Services, with commas between them.
-    #[serde(default)]
-    services: String,
-    /// The last lines; absent for all.
-    n: Option<usize>,
-    /// Nanoseconds since 1970.
-    since_ns: Option<u64>,
-    /// Go on with what comes.
-    #[serde(default)]
-    follow: u8,
-}
-
-/// JSON lines, one [`logs::Entry`] each.
-async fn lines(State(server): State<Server>, Query(query): Query<LogsQuery>) -> Response {
-    let selection = Selection { services: listed(&query.services), last: query.n, since_ns: query.since_ns };
-    let (sender, receiver) = mpsc::channel::<Bytes>(16);
-    let paths = server.paths.clone();
-    tokio::task::spawn_blocking(move || {
-        let mut is_open = true;
-        let mut chunk = Vec::new();
-        let mut follower = Follower::begin(&paths, &selection, &mut |entry| {
-            write_line(&mut chunk, &entry);
-            if chunk.len() > 32 << 10 {
-                is_open &= sender.blocking_send(std::mem::take(&mut chunk).into()).is_ok();
-            }
-        });
-        is_open &= chunk.is_empty() || sender.blocking_send(chunk.into()).is_ok();
-        while is_open && query.follow == 1 {
-            std::thread::sleep(FOLLOW_PAUSE);
-            let mut chunk = Vec::new();
-            follower.more().iter().for_each(|entry| write_line(&mut chunk, entry));
-            is_open = if chunk.is_empty() { !sender.is_closed() } else { sender.blocking_send(chunk.into()).is_ok() };
-        }
-    });
-    let stream = LineStream(receiver);
-    ([("content-type", "application/jsonl")], Body::new(stream)).into_response()
-}
-
-fn write_line(chunk: &mut Vec<u8>, entry: &logs::Entry) {
-    if serde_json::to_writer(&mut *chunk, entry).is_ok() {
-        chunk.push(b'\n');
-    }
-}
-
-/// Chunks of lines as the body of an answer.
-struct LineStream(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for LineStream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok(hyper::body::Frame::data(chunk))))
-    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Answered<T> {

@@ -22,9 +22,9 @@ use core_engine::{Action, Engine, Time};
 use core_shim::sys;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use crate::api::{Accepted, Ask, Server};
+use crate::api::{Accepted, Acknowledge, Ask, Server};
 use crate::compose;
 use crate::deps::Progress;
 use crate::edge;
@@ -62,7 +62,7 @@ pub(crate) struct Supervisor {
     /// Number of the next operation.
     operations: u64,
     /// Commands that came before the manifests were read.
-    early: VecDeque<(Command, Cause, oneshot::Sender<Result<Accepted, String>>)>,
+    early: VecDeque<(Command, Cause, Acknowledge)>,
     /// What is to be said, once.
     announcements: Vec<String>,
     /// Exit code of the stack, once it has ended.
@@ -286,7 +286,7 @@ impl Supervisor {
 
     /// Carries a command out, and tells who asked for it when what it changed is on disk. The end of the stack is held up
     /// by nothing.
-    fn operate_for(&mut self, command: Command, by: Cause, answer: oneshot::Sender<Result<Accepted, String>>) {
+    fn operate_for(&mut self, command: Command, by: Cause, answer: Acknowledge) {
         let is_end = matches!(command, Command::Down | Command::Kill);
         let within = is_end.then(|| self.engine.longest_end(command == Command::Kill).as_secs_f64());
         let operation = self.operate(command, by);
