@@ -123,6 +123,7 @@ fn who_only_looks_does_not_wait_for_a_slow_disk() {
     let stack = on_slow_disk();
     stack.shell("one", "exec sleep 1000", json!({"availability": {"restart": "always"}}));
     stack.shell("two", "exec sleep 1000", json!({}));
+    stack.shell("off", "exec sleep 1000", json!({"disabled": true}));
     stack.up();
     let one = stack.pid("one");
     stack.write("slow", "");
@@ -130,6 +131,8 @@ fn who_only_looks_does_not_wait_for_a_slow_disk() {
     let mut scale = scale.expect("core runs");
     let beside = stack.root.join(".core-stack/state.json.new");
     until("it is being written", || beside.exists());
+    // There is nothing to be done for it, but that it is to stay so.
+    let mut stop = stack.command(&["stop", "off"]).spawn().expect("core runs");
 
     let began = Instant::now();
     stack.ok(&["status"]);
@@ -144,13 +147,15 @@ fn who_only_looks_does_not_wait_for_a_slow_disk() {
     // What follows from a change waits until that is written down, and so does who asked for it.
     assert_eq!(stack.pids_of("two").len(), 1);
     assert!(scale.try_wait().expect("it is ours").is_none() && beside.exists());
+    assert!(stop.try_wait().expect("it is ours").is_none());
 
     fs::remove_file(stack.root.join("slow")).expect("the file");
     let said = Said::of(scale.wait_with_output().expect("it ends"));
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(stack.pids_of("two").len(), 2);
+    assert!(stop.wait().expect("it ends").success());
     let state = fs::read_to_string(stack.root.join(".core-stack/state.json")).expect("the state");
-    assert!(state.contains(r#""scale":2"#), "{state}");
+    assert!(state.contains(r#""scale":2"#) && state.contains("stopped"), "{state}");
 }
 
 fn a_disk_that_does_not_answer_holds_nobody_up_for_ever() {
