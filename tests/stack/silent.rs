@@ -9,6 +9,7 @@ use crate::common::{Said, Stack, proc};
 
 pub(crate) const TESTS: &[Test] = tests![
     every_question_to_a_silent_supervisor_ends,
+    a_silent_supervisor_is_replaced_when_somebody_asks,
     down_of_a_silent_stack_goes_on_by_itself,
     down_with_kill_of_a_silent_stack_goes_on_by_itself,
     an_end_that_is_not_done_in_time_is_done_without_the_supervisor,
@@ -68,6 +69,18 @@ fn every_question_to_a_silent_supervisor_ends() {
         });
     });
     assert!(proc::lives(pid), "nobody asked it to end");
+}
+
+/// Its keeper is asked to look, and the question is put again.
+fn a_silent_supervisor_is_replaced_when_somebody_asks() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.up();
+    let (pid, supervisor) = (stack.pid("one"), stack.supervisor());
+    proc::hold(supervisor);
+    assert_eq!(within(&stack, &["status", "--check"], LONGEST).code, 0);
+    assert!(!proc::lives(supervisor));
+    assert_eq!(stack.pid("one"), pid);
 }
 
 fn down_of_a_silent_stack_goes_on_by_itself() {

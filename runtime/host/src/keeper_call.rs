@@ -51,6 +51,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_signal_goes_to_who_is_meant_and_to_nobody_else() {
+        use std::os::unix::process::ExitStatusExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("run")).unwrap();
+        let paths = Paths { run: folder.path().join("run"), ..Paths::look(folder.path()).unwrap() };
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id();
+        let (ticks, _) = sys::identity(pid).unwrap();
+        let path = paths.run.join("keeper");
+        let write = |ticks: u64, looks: &str| {
+            fs::write(&path, format!("pid {pid}\nstart_ticks {ticks}\n{looks}")).unwrap();
+        };
+        write(ticks, "looks yes\n");
+        assert!(!ask_to_look(&paths), "nobody holds the lock");
+        let lock = fs::File::options().read(true).write(true).open(&path).unwrap();
+        assert!(core_shim::guard::try_lock(&lock).unwrap());
+        write(ticks + 1, "looks yes\n");
+        assert!(!ask_to_look(&paths), "another process has its number");
+        write(ticks, "");
+        assert!(!ask_to_look(&paths), "it does not know what is meant");
+        assert_eq!(child.try_wait().unwrap(), None);
+        write(ticks, "looks yes\n");
+        assert!(ask_to_look(&paths));
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGUSR1));
+    }
+
+    #[test]
     fn only_one_that_says_so_looks() {
         let text = "pid 17\nstart_ticks 4711\npidfd_inode 1\nboot abc\n";
         assert_eq!(Record::parse(text), Some(Record { pid: 17, start_ticks: 4711, looks: false }));

@@ -106,7 +106,8 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
     if let Some(other) = other {
         render::note(&format!("{other}; it is replaced, and the services go on"));
         // What was said when the stack was begun still holds.
-        launch = Launch { no_watch: launch.no_watch || launch::of_keeper(&opened).no_watch, ..launch };
+        let no_watch = launch.no_watch || launch::of_keeper(&opened).no_watch;
+        launch = Launch { profile: running.map(|status| status.profile), no_watch, ..launch };
         last_resort::end_keeper(&opened);
         let until = Instant::now() + START_PATIENCE;
         while last_resort::keeper_lives(&opened) && Instant::now() < until {

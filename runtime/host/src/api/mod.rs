@@ -8,6 +8,7 @@ mod lines;
 mod server;
 mod types;
 
+use core_engine::InvocationId;
 use core_engine::engine::{OperationState, View};
 use core_engine::event::Command;
 use core_engine::plan::Plan;
@@ -30,7 +31,7 @@ pub enum Ask {
     /// The state.
     Status(oneshot::Sender<Box<Answer>>),
     /// What keeps a service from being ready; or that there is no such service.
-    Why(ServiceName, oneshot::Sender<Result<Vec<WhyStep>, String>>),
+    Why(ServiceName, oneshot::Sender<Result<Vec<Followed>, String>>),
     /// The services and what leads from one to another.
     Graph(oneshot::Sender<Graph>),
     /// Carry out a command, for somebody; or why what it changed is not on disk.
@@ -42,6 +43,9 @@ pub enum Ask {
     /// Read the manifests now, and do it, for somebody.
     Apply(Cause, oneshot::Sender<Result<u64, Refusal>>),
 }
+
+/// A step on the way to the root, and whose last lines say more, where any do.
+pub type Followed = (WhyStep, Option<InvocationId>);
 
 /// Whoever waits until what was asked for is on disk.
 pub type Acknowledge = oneshot::Sender<Result<Accepted, String>>;

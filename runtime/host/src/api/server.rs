@@ -25,10 +25,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::accept::{self, Peer};
 use super::graph::Graph;
 use super::history::History;
+use super::types::WhyStep;
 use super::types::{
     Accepted, Alive, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
-use super::{Ask, Refusal};
+use super::{Ask, Followed, Refusal};
 use crate::history;
 use crate::journal::Journal;
 use crate::logs;
@@ -36,6 +37,8 @@ use crate::paths::Paths;
 
 /// The longest that a question about an operation is held open.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How many lines of what keeps others are shown.
+const LINES: usize = 10;
 /// How long a disk may take to say whether it has room.
 const DISK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the body of a request may be, and how long it may take to come.
@@ -198,7 +201,15 @@ async fn status(State(mut server): State<Server>, Query(wait): Query<Wait>) -> A
 async fn why(State(server): State<Server>, Path(service): Path<String>) -> Answered<Json<Why>> {
     let name = names(std::slice::from_ref(&service))?.remove(0);
     match server.ask(|sender| Ask::Why(name, sender)).await? {
-        Ok(steps) => Ok(Json(Why { service, steps })),
+        Ok(steps) => {
+            let paths = server.paths.clone();
+            let told = move |(step, says_more): Followed| {
+                let last_lines = says_more.map(|invocation| logs::last(&paths, &invocation, LINES)).unwrap_or_default();
+                WhyStep { last_lines, ..step }
+            };
+            let read = tokio::task::spawn_blocking(move || steps.into_iter().map(told).collect());
+            Ok(Json(Why { service, steps: read.await.unwrap_or_default() }))
+        }
         Err(message) => Err(failure(StatusCode::NOT_FOUND, "unknown-service", &message)),
     }
 }
@@ -283,7 +294,7 @@ async fn operation(
         let is_over = status != OperationState::Running || tokio::time::Instant::now() >= until;
         if is_over || !announcements.is_empty() {
             let last_lines = match &status {
-                OperationState::Failed { culprit: Some(culprit), .. } => logs::last(&server.paths, culprit, 10),
+                OperationState::Failed { culprit: Some(culprit), .. } => logs::last(&server.paths, culprit, LINES),
                 _ => Vec::new(),
             };
             return Ok(Json(OperationStatus { operation, status, announcements, last_lines }));

@@ -11,15 +11,11 @@ use core_shim::sys;
 
 use super::reading::Purpose;
 use super::{Supervisor, now};
-use crate::api::{Answer, Ask, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
+use crate::api::{Answer, Ask, Followed, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
 use crate::launch;
-use crate::logs;
 use crate::metrics::{Tree, Usage};
 use crate::own_log;
 use crate::probes;
-
-/// How many lines of what keeps others are shown.
-const LINES: usize = 10;
 
 impl Supervisor {
     pub(super) fn answer(&mut self, ask: Ask) {
@@ -97,14 +93,15 @@ impl Supervisor {
         }
     }
 
-    fn why(&mut self, service: &ServiceName) -> Result<Vec<WhyStep>, String> {
+    /// What keeps a service; its lines are read from the disk by who asks.
+    fn why(&mut self, service: &ServiceName) -> Result<Vec<Followed>, String> {
         let steps = self.engine.why(service)?;
         let step = |step: EngineStep| {
             let is_well = step.instance.ready || !step.is_root;
-            let last_lines =
-                if is_well { Vec::new() } else { logs::last(&self.paths, &step.instance.invocation, LINES) };
+            let says_more = (!is_well).then(|| step.instance.invocation.clone());
             let last_probe = step.instance.last_probe.clone().filter(|_| !step.instance.ready);
-            WhyStep { depth: step.depth, instance: instance_status(&step.instance, None), last_probe, last_lines }
+            let instance = instance_status(&step.instance, None);
+            (WhyStep { depth: step.depth, instance, last_probe, last_lines: Vec::new() }, says_more)
         };
         Ok(steps.into_iter().map(step).collect())
     }
