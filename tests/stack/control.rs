@@ -1,18 +1,21 @@
 //! The control socket, and those who only sit on it.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::trials::{Test, tests};
 use crate::common::{PATIENCE, Stack, proc, until};
 
-pub(crate) const TESTS: &[Test] =
-    tests![who_says_nothing_is_closed_and_keeps_nobody_out, without_a_descriptor_for_who_comes_the_supervisor_waits,];
+pub(crate) const TESTS: &[Test] = tests![
+    who_says_nothing_is_closed_and_keeps_nobody_out,
+    without_a_descriptor_for_who_comes_the_supervisor_waits,
+    an_end_says_how_long_it_may_take
+];
 
 /// More than the supervisor lets in at a time.
 const IDLE: usize = 500;
@@ -69,4 +72,36 @@ fn without_a_descriptor_for_who_comes_the_supervisor_waits() {
 fn processor_time(pid: u32) -> Duration {
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("its times");
     Duration::from_nanos(text.split(' ').next().and_then(|first| first.parse().ok()).expect("a number"))
+}
+
+/// As the services are declared: one after the other where one depends on another, side by side where not.
+fn an_end_says_how_long_it_may_take() {
+    let stack = Stack::new();
+    let seconds = |seconds: u32, more: Value| {
+        let mut compose = json!({"shutdown": {"timeout_seconds": seconds}});
+        compose.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        compose
+    };
+    stack.shell("db", "exec sleep 1000", seconds(30, json!({})));
+    stack.shell("web", "exec sleep 1000", seconds(40, json!({"depends_on": {"db": {}}})));
+    stack.shell("other", "exec sleep 1000", seconds(50, json!({})));
+    stack.up();
+    let run = stack.run_folder().expect("a run folder");
+    let ask = |verb: &str| {
+        let mut stream = UnixStream::connect(run.join("core.sock")).expect("a connection");
+        write!(stream, "POST /v1/{verb} HTTP/1.1\r\nhost: core\r\ncontent-length: 0\r\n\r\n").expect("it is asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let body: Value = serde_json::from_str(answer.lines().last().expect("a body")).expect("JSON");
+        body["within_seconds"].as_f64().expect("a time")
+    };
+    let asked = ask("down");
+    assert!((70.0..85.0).contains(&asked), "{asked}");
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(Some(&run));
+    stack.up();
+    let killed = ask("kill");
+    assert!((0.0..15.0).contains(&killed), "{killed}");
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(Some(&run));
 }

@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
 
 async fn watch(paths: &Paths, is_json: bool, frame: &mut Frame) -> Exit {
     let mut asked = ask_status(paths).await;
-    if let Err(error @ ClientError::NoSupervisor) = &asked {
+    if let Err(error @ (ClientError::NoSupervisor | ClientError::Silent)) = &asked {
         return tell(error);
     }
     let mut last = String::new();
