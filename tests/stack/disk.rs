@@ -81,6 +81,8 @@ fn a_full_disk_stops_nobody_and_takes_no_order() {
         let why = ".core-stack cannot be written: No space left on device; nothing was changed; make room";
         assert!(said.err.contains(why), "{words:?}: {}", said.err);
     }
+    let (_, message) = problems(&stack).into_iter().find(|(code, _)| code == "no-room").expect("the edit that waits");
+    assert_eq!(message, ".core-stack cannot be written: No space left on device");
     assert_eq!((stack.pid("one"), stack.supervisor()), (pid, supervisor));
     assert_eq!(stack.status()["generation"], generation);
 

@@ -26,6 +26,10 @@ struct Contents {
 /// What must be free: `state.json` twice, the history, and the first lines of a few logs.
 const ROOM: usize = 256 << 10;
 
+/// What there is to do when there is no room for what was asked.
+pub(crate) const ROOM_HELP: &str =
+    "nothing was changed; make room on its disk, or mount it so that it can be written, and ask again";
+
 /// The state of a stack on disk.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -96,8 +100,7 @@ impl Journal {
     /// # Errors
     /// What keeps it from being written, and what to do, in a line.
     pub fn room_for_command(paths: &Paths) -> Result<(), String> {
-        let help = "nothing was changed; make room on its disk, or mount it so that it can be written, and ask again";
-        Self::try_room(paths).map_err(|message| format!("{message}; {help}"))
+        Self::try_room(paths).map_err(|message| format!("{message}; {ROOM_HELP}"))
     }
 
     fn try_room(paths: &Paths) -> Result<(), String> {

@@ -31,7 +31,7 @@ use super::types::{
 };
 use super::{Ask, Followed, Refusal};
 use crate::history;
-use crate::journal::Journal;
+use crate::journal::{Journal, ROOM_HELP};
 use crate::logs;
 use crate::paths::Paths;
 
@@ -252,11 +252,15 @@ async fn scale(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer
 }
 
 async fn apply(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
-    server.room().await?;
     match server.ask(|sender| Ask::Apply(Cause::User(peer.0), sender)).await? {
         Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation, within_seconds: None }))),
         Err(Refusal::Unsaved(unsaved)) => Err(not_saved(&unsaved)),
         Err(Refusal::Broken(problems)) => {
+            // Nothing is wrong with them; `status` names the disk until they are applied.
+            if let Some(room) = problems.iter().find(|problem| problem.code == "no-room") {
+                let message = format!("{}; {ROOM_HELP}", room.message);
+                return Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message));
+            }
             let message = "the manifests are broken; nothing was changed".to_owned();
             let body = Failure { code: "broken-manifests".into(), message, problems };
             Err((StatusCode::UNPROCESSABLE_ENTITY, Json(body)))
