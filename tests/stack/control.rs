@@ -14,7 +14,8 @@ use crate::common::{PATIENCE, Stack, proc, until};
 pub(crate) const TESTS: &[Test] = tests![
     who_says_nothing_is_closed_and_keeps_nobody_out,
     without_a_descriptor_for_who_comes_the_supervisor_waits,
-    an_end_says_how_long_it_may_take
+    an_end_says_how_long_it_may_take,
+    a_crowd_is_answered_one_after_the_other,
 ];
 
 /// More than the supervisor lets in at a time.
@@ -104,4 +105,24 @@ fn an_end_says_how_long_it_may_take() {
     assert!((0.0..15.0).contains(&killed), "{killed}");
     stack.ok(&["down"]);
     stack.expect_nothing_left(Some(&run));
+}
+
+/// Who has just come and says what he wants is not taken for one who says nothing.
+fn a_crowd_is_answered_one_after_the_other() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.up();
+    let socket = stack.run_folder().expect("a run folder").join("core.sock");
+    let ask = || {
+        let mut stream = UnixStream::connect(&socket).expect("a connection");
+        write!(stream, "GET /v1/alive HTTP/1.1\r\nhost: core\r\n\r\n").expect("it is asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..IDLE {
+            scope.spawn(ask);
+        }
+    });
 }

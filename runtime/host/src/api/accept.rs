@@ -19,11 +19,16 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// Connections at a time.
 const MOST: usize = 128;
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client that has just come may take when others wait for its place.
+const PATIENCE_OF_A_CROWD: Duration = Duration::from_millis(100);
+/// How often a place is looked for.
+const LOOK: Duration = Duration::from_millis(20);
 /// Until the next try when the system has no descriptor for whoever comes.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -33,6 +38,7 @@ pub(super) struct Peer(pub(super) Option<u32>);
 
 /// A connection, and whether it has said what it wants.
 struct Connection {
+    since: Instant,
     task: AbortHandle,
     has_asked: Arc<AtomicBool>,
 }
@@ -55,25 +61,27 @@ pub(super) async fn serve(listener: UnixListener, app: Router) {
         make_room(&mut open, &ended).await;
         let has_asked = Arc::new(AtomicBool::new(false));
         let task = tokio::task::spawn_local(answer(stream, app.clone(), has_asked.clone(), ended.clone()));
-        open.push_back(Connection { task: task.abort_handle(), has_asked });
+        open.push_back(Connection { since: Instant::now(), task: task.abort_handle(), has_asked });
     }
 }
 
-/// Who has said nothing for the longest time goes first. Where all have asked, the end of one is waited for.
+/// Who has said nothing for the longest time goes first. Where all have asked, or have just come, one waits.
 async fn make_room(open: &mut VecDeque<Connection>, ended: &Notify) {
     loop {
         open.retain(|one| !one.task.is_finished());
         if open.len() < MOST {
             return;
         }
-        match open.iter().position(|one| !one.has_asked.load(Ordering::Relaxed)) {
+        let is_silent =
+            |one: &Connection| !one.has_asked.load(Ordering::Relaxed) && one.since.elapsed() >= PATIENCE_OF_A_CROWD;
+        match open.iter().position(is_silent) {
             Some(silent) => {
                 if let Some(one) = open.remove(silent) {
                     one.task.abort();
                 }
             }
             None => {
-                let _ = tokio::time::timeout(PAUSE, ended.notified()).await;
+                let _ = tokio::time::timeout(LOOK, ended.notified()).await;
             }
         }
     }
