@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = tests![
     what_could_not_be_written_is_tried_again,
     who_only_looks_does_not_wait_for_a_slow_disk,
     a_disk_that_does_not_answer_holds_nobody_up_for_ever,
+    what_is_being_written_is_there_for_the_next_keeper,
 ];
 
 /// A library that makes every `fsync` take as long as a file is there.
@@ -173,4 +174,25 @@ fn a_disk_that_does_not_answer_holds_nobody_up_for_ever() {
     until("it is done", || stack.pids_of("one").len() == 2);
     stack.ok(&["down"]);
     stack.expect_nothing_left(run.as_deref());
+}
+
+/// A supervisor whose keeper dies leaves nothing half done.
+fn what_is_being_written_is_there_for_the_next_keeper() {
+    let stack = on_slow_disk();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.up();
+    let (supervisor, keeper, pid) = (stack.supervisor(), stack.keeper(), stack.pid("one"));
+    stack.write("slow", "");
+    let scale = stack.command(&["scale", "one=2"]).stderr(Stdio::null()).spawn().expect("core runs");
+    let beside = stack.root.join(".core-stack/state.json.new");
+    until("it is being written", || beside.exists());
+    proc::kill(keeper);
+    until("it was seen", || stack.own_log().contains("the keeper is gone"));
+    fs::remove_file(stack.root.join("slow")).expect("the file");
+    until("another supervisor runs", || !proc::lives(supervisor) && stack.supervisor() != supervisor);
+    stack.until_ready();
+    assert_eq!(stack.pids_of("one").len(), 2);
+    assert_eq!(stack.pid("one"), pid);
+    // Its line broke; or it was told before.
+    let _ = scale.wait_with_output();
 }

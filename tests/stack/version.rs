@@ -20,7 +20,7 @@ fn without_its_program() -> (Stack, PathBuf) {
     fs::create_dir(&folder).expect("a folder");
     let core = folder.join("core");
     fs::copy(CORE, &core).expect("a copy");
-    let said = Command::new(&core).args(["up", "-d"]).current_dir(&stack.root).output();
+    let said = Command::new(&core).args(["up", "-d", "--no-watch"]).current_dir(&stack.root).output();
     let said = Said::of(said.expect("it runs"));
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(stack.status()["program"], json!({"path": core, "deleted": false}));
@@ -52,6 +52,8 @@ fn a_stack_outlives_its_program_and_moves_to_another() {
     assert_eq!(status["program"], json!({"path": fs::canonicalize(CORE).expect("core"), "deleted": false}));
     assert!(!stack.ok(&["status"]).out.contains("core up"), "there is nothing to move");
     let (keeper, supervisor) = (stack.keeper(), stack.supervisor());
+    let args = proc::Process::of(supervisor).expect("it runs").args;
+    assert!(args.contains(&"--no-watch".into()), "what was said when the stack was begun still holds: {args:?}");
     stack.up();
     assert_eq!((stack.keeper(), stack.supervisor()), (keeper, supervisor));
 }
