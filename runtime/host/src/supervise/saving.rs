@@ -84,11 +84,8 @@ impl Saving {
 
     /// When [`Supervisor::look_at_the_disk`] is due.
     pub(super) fn alarm(&self, is_stopping: bool) -> Option<Instant> {
-        let patience = match () {
-            () if self.is_stuck => Duration::ZERO,
-            () if is_stopping => PATIENCE_AT_THE_END,
-            () => PATIENCE,
-        };
+        let patience = if is_stopping { PATIENCE_AT_THE_END } else { PATIENCE };
+        let patience = if self.is_stuck { Duration::ZERO } else { patience };
         let late = self.queue.is_waited_for().then(|| self.began + patience);
         [late, self.retry_at].into_iter().flatten().min()
     }
