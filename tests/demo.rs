@@ -1,7 +1,12 @@
 //! The main job on real parts: a Next.js app behind Caddy, with NATS and PocketBase, from the manifests of this
 //! repository, and a browser that looks at it.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests speak to whoever runs them"
+)]
 
 #[path = "common/mod.rs"]
 mod common;

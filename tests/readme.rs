@@ -1,6 +1,11 @@
 //! The README's ten minutes, run as they stand there; and the script that the README begins with.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests speak to whoever runs them"
+)]
 
 #[path = "common/mod.rs"]
 mod common;

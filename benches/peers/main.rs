@@ -21,7 +21,12 @@
 //! The program is four things: what watches that nothing is left behind (`guard.rs`), what measures (below), a service
 //! (`acting.rs`), and the bare loop (`tools/bare.rs`). All of it is loopback only.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark speaks to whoever runs it"
+)]
 
 mod acting;
 mod children;

@@ -13,7 +13,12 @@
 //! | `SHOW=1` | | tells the course of the windows |
 //! | `SECONDS=n` | 60 | how long a round lasts at least; saturation half of it |
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark speaks to whoever runs it"
+)]
 
 #[path = "../../tests/common/mod.rs"]
 mod common;

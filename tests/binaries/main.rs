@@ -1,6 +1,11 @@
 //! How programs get into `.dep/`: fetched or built once, whole or not at all, and never to the harm of what runs.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests speak to whoever runs them"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

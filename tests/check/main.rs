@@ -3,7 +3,7 @@
 //! A case is a stack with one fault (or several), and a snapshot of what `core check` says. `INSTA_UPDATE=always` writes
 //! the snapshots again; read them before you commit them.
 
-#![allow(clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(clippy::disallowed_macros, clippy::print_stderr, reason = "tests speak to whoever runs them")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,13 +1,14 @@
 //! What people see: help, tables, trees, complaints; and what shells and manuals make of it. Most of it is compared with
 //! a snapshot. `INSTA_UPDATE=always` writes the snapshots again; look at them before you commit them.
 
-#![allow(clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(clippy::disallowed_macros, clippy::print_stderr, reason = "tests speak to whoever runs them")]
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod canned;
 mod doctor;
+mod gone;
 mod graph;
 mod help;
 mod people;

@@ -6,6 +6,9 @@ use crate::canned::{self, instance};
 use crate::common::{Stack, same};
 use crate::{expect_fits, told};
 
+/// The version of `core` that asks.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// A stack in which everything happens at once.
 fn busy() -> Stack {
     let waiting = json!([{"service": "api", "condition": "process_healthy", "code": "dependency",
@@ -70,6 +73,7 @@ fn busy() -> Stack {
             "message": "the new version did not take over, the old one serves on: it was not ready within 60 s"}],
         "instances": instances,
         "jobs": [{"folder": "nats-server-2.15.1", "what": "downloading", "done": 1 << 20, "total": 7 << 20}],
+        "version": VERSION, "program": {"path": "/usr/lib/core/core", "deleted": false},
     });
     let web = instance(
         "web-0",
@@ -139,6 +143,35 @@ fn history() -> Value {
         entry(6, "apply", root, done(), swap),
         entry(7, "down", nobody("signal"), json!({"state": "under_way"}), json!({"ended": null})),
     ]})
+}
+
+/// A supervisor that says nothing of itself is of an older version; one of another version, or whose file is gone, is
+/// named.
+#[test]
+fn another_program_is_named() {
+    let cases = [
+        (json!({}), Some("an older core".to_owned())),
+        (
+            json!({"version": "0.0.1", "program": {"path": "/v1/core", "deleted": false}}),
+            Some("core 0.0.1 of /v1/core".into()),
+        ),
+        (
+            json!({"version": VERSION, "program": {"path": "/v1/core", "deleted": true}}),
+            Some(format!("core {VERSION} of /v1/core, whose file is gone or replaced")),
+        ),
+        (json!({"version": VERSION, "program": {"path": "/v2/core", "deleted": false}}), None),
+    ];
+    for (more, named) in cases {
+        let mut status = json!({"stack": "/srv/stack", "profile": "local", "generation": 7, "state": "running",
+            "url": null, "problems": [], "instances": [], "jobs": []});
+        for (key, value) in more.as_object().expect("an object") {
+            status[key] = value.clone();
+        }
+        let stack = canned::stack(vec![("/v1/status", status)]);
+        let text = told(&stack, &["status"], 200);
+        let line = named.map(|named| format!("this stack is run by {named}; `core up` moves it to {VERSION}"));
+        assert_eq!(text.lines().find(|line| line.contains("core up")), line.as_deref(), "{text}");
+    }
 }
 
 #[test]

@@ -42,10 +42,15 @@ impl Disk {
         command
     }
 
+    /// A file on it, as it is seen from outside.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        let folder = self.folder.strip_prefix("/").expect("an absolute path");
+        Path::new("/proc").join(self.keeper.id().to_string()).join("root").join(folder).join(name)
+    }
+
     /// What fills it.
     fn filling(&self) -> PathBuf {
-        let folder = self.folder.strip_prefix("/").expect("an absolute path");
-        Path::new("/proc").join(self.keeper.id().to_string()).join("root").join(folder).join("filling")
+        self.file("filling")
     }
 
     /// Fills it to the last byte.

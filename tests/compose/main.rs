@@ -2,7 +2,12 @@
 //!
 //! The real program is looked for on PATH only. Where it is not, the tests that need it are ignored, and it is said why.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests speak to whoever runs them"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

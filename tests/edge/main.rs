@@ -3,7 +3,12 @@
 //!
 //! Caddy is fetched into the checkout's `.dep/`, as `core up` does. This binary is the fixture too, see `tests/fixture`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests speak to whoever runs them"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,7 +1,12 @@
 //! Real NATS servers: one becomes a cluster with a server of another region, and one again, while a client publishes and
 //! consumes. What was acknowledged is there at the end.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests speak to whoever runs them"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

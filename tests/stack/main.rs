@@ -3,13 +3,20 @@
 //! This binary is the fixture too: started with `fixture …` it is a service with knobs (`tests/fixture`), so that a
 //! fresh clone needs nothing else to be built.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests speak to whoever runs them")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests speak to whoever runs them"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod control;
+mod disk;
 mod edge;
 mod first;
 mod history;
@@ -20,8 +27,10 @@ mod notify;
 mod order;
 mod refused;
 mod scarce;
+mod silent;
 mod socket;
 mod truth;
+mod version;
 mod watch;
 
 use common::trials;
@@ -44,5 +53,9 @@ fn main() {
         history::TESTS,
         refused::TESTS,
         scarce::TESTS,
+        disk::TESTS,
+        silent::TESTS,
+        control::TESTS,
+        version::TESTS,
     ]));
 }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the purity rules are for the crate; its tests may look at a clock")]
 #![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::disallowed_macros, reason = "a test speaks to whoever runs it")]
 
 mod world;
 

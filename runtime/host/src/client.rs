@@ -1,7 +1,9 @@
-//! The other end of the control socket: what the command line speaks with.
+//! The other end of the control socket: what the command line speaks with. Whatever is asked, there is an end to it: a
+//! supervisor that does not answer is told from one that takes its time.
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -10,8 +12,25 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout};
 
 use crate::api::Failure;
+use crate::keeper;
+use crate::last_resort;
+use crate::paths::Paths;
+
+/// How long an answer to a plain question may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a supervisor that did not answer gets in all; its keeper may put another one in its place meanwhile.
+const IN_ALL: Duration = Duration::from_secs(6);
+/// When it is first asked whether anybody is there, while an answer takes its time, and how often from then on.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(2);
+/// How long the next supervisor may take to be there, and how often one looks for it.
+const REPLACED: Duration = Duration::from_secs(2);
+const LOOK_FOR_THE_NEXT: Duration = Duration::from_millis(2);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a request got no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +38,9 @@ pub enum ClientError {
     /// No supervisor listens.
     #[error("no supervisor runs")]
     NoSupervisor,
+    /// One is there, and says nothing.
+    #[error("the supervisor does not answer")]
+    Silent,
     /// The line broke.
     #[error("the supervisor does not answer: {0}")]
     Broken(String),
@@ -27,31 +49,90 @@ pub enum ClientError {
     Refused(Failure),
 }
 
-/// Asks, and reads the answer.
+/// How long one waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It is known at once.
+    Short,
+    /// It may take any time, as long as somebody is there.
+    WhileAlive,
+}
+
+/// Asks something whose answer is known at once.
+///
+/// # Errors
+/// Why there is no good answer.
+pub async fn get<T: DeserializeOwned>(paths: &Paths, path: &str) -> Result<T, ClientError> {
+    call(paths, Method::GET, path, &(), Patience::Short).await
+}
+
+/// Asks, and reads the answer. Where nobody answers, the keeper is asked to look, and the question put again.
 ///
 /// # Errors
 /// Why there is no good answer.
 pub async fn call<T: DeserializeOwned>(
-    socket: &Path,
+    paths: &Paths,
     method: Method,
     path: &str,
     body: &impl Serialize,
+    patience: Patience,
 ) -> Result<T, ClientError> {
     let body = if method == Method::GET { Vec::new() } else { serde_json::to_vec(body).map_err(broken)? };
-    let response = send(socket, method, path, body).await?;
-    let status = response.status();
-    let bytes = response.into_body().collect().await.map_err(broken)?.to_bytes();
-    if status.is_success() {
-        return serde_json::from_slice(&bytes).map_err(broken);
+    let socket = paths.socket();
+    let (began, until) = (Instant::now(), Instant::now() + IN_ALL);
+    // What only asks may be asked again, whatever came of it; an order only when it reached nobody.
+    let is_question = method == Method::GET;
+    let mut was_silent = false;
+    loop {
+        let asked = once(&socket, method.clone(), path, body.clone());
+        let answer = match patience {
+            Patience::Short => timeout(PATIENCE, asked).await.unwrap_or(Err(ClientError::Silent)),
+            Patience::WhileAlive => while_alive(&socket, asked).await,
+        };
+        match answer {
+            Err(ClientError::Silent) if Instant::now() < until => {
+                was_silent = true;
+                keeper::ask_to_look(&paths.run);
+            }
+            // One that was silent is being replaced.
+            Err(ClientError::NoSupervisor | ClientError::Broken(_))
+                if was_silent && last_resort::keeper_lives(paths) =>
+            {
+                if Instant::now() >= until {
+                    return Err(ClientError::Silent);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(ClientError::NoSupervisor | ClientError::Broken(_)) if was_silent => return Err(ClientError::Silent),
+            // One that died is replaced at once.
+            Err(error)
+                if (matches!(error, ClientError::NoSupervisor)
+                    || is_question && matches!(error, ClientError::Broken(_)))
+                    && began.elapsed() < REPLACED
+                    && last_resort::keeper_lives(paths) =>
+            {
+                tokio::time::sleep(LOOK_FOR_THE_NEXT).await;
+            }
+            Ok(bytes) => return serde_json::from_slice(&bytes).map_err(broken),
+            Err(error) => return Err(error),
+        }
     }
-    Err(refused(status, &bytes))
 }
 
 /// Asks, and gives each line of the answer to `tell` as it comes, until that says no.
 ///
 /// # Errors
 /// Why there is no good answer.
-pub async fn lines(socket: &Path, path: &str, mut tell: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
+pub async fn lines(paths: &Paths, path: &str, mut tell: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
+    let socket = paths.socket();
+    let answer = while_alive(&socket, read_lines(&socket, path, &mut tell)).await;
+    if matches!(answer, Err(ClientError::Silent)) {
+        keeper::ask_to_look(&paths.run);
+    }
+    answer
+}
+
+async fn read_lines(socket: &Path, path: &str, tell: &mut impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
     let response = send(socket, Method::GET, path, Vec::new()).await?;
     let status = response.status();
     let mut body = response.into_body();
@@ -73,11 +154,37 @@ pub async fn lines(socket: &Path, path: &str, mut tell: impl FnMut(&[u8]) -> boo
     Ok(())
 }
 
+/// Waits for an answer as long as the supervisor is there.
+async fn while_alive<T>(socket: &Path, asked: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+    tokio::select! {
+        biased;
+        answer = asked => answer,
+        () = silence(socket) => Err(ClientError::Silent),
+    }
+}
+
+/// Ends when the supervisor does not say within a moment that it is there. One that knows no such question and says so
+/// is; and a line that breaks is told by the one that waits for its answer.
+async fn silence(socket: &Path) {
+    let mut pause = FIRST_LOOK;
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = LOOK;
+        if timeout(PATIENCE, once(socket, Method::GET, "/v1/alive", Vec::new())).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn once(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes, ClientError> {
+    let response = send(socket, method, path, body).await?;
+    let status = response.status();
+    let bytes = response.into_body().collect().await.map_err(broken)?.to_bytes();
+    if status.is_success() { Ok(bytes) } else { Err(refused(status, &bytes)) }
+}
+
 async fn send(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Result<Response<Incoming>, ClientError> {
-    let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoSupervisor,
-        _ => broken(error),
-    })?;
+    let stream = connect(socket).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     tokio::spawn(async move {
         let _ = connection.await;
@@ -90,6 +197,20 @@ async fn send(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Resul
         .body(Full::new(Bytes::from(body)))
         .map_err(broken)?;
     sender.send_request(request).await.map_err(broken)
+}
+
+async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
+    loop {
+        match UnixStream::connect(socket).await {
+            Ok(stream) => return Ok(stream),
+            // More wait to be let in than the kernel lets wait; that is no error, and not an answer either.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(PAUSE).await,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                return Err(ClientError::NoSupervisor);
+            }
+            Err(error) => return Err(broken(error)),
+        }
+    }
 }
 
 fn refused(status: StatusCode, bytes: &[u8]) -> ClientError {

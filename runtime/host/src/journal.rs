@@ -11,10 +11,11 @@ use core_manifest::Diagnostic;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::own_log;
 use crate::paths::Paths;
 
 /// What stands in the file.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Contents {
     version: u32,
     /// Which profile the stack runs with.
@@ -22,8 +23,20 @@ struct Contents {
     saved: Saved,
 }
 
+/// The same, as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    profile: &'a str,
+    saved: &'a Saved,
+}
+
 /// What must be free: `state.json` twice, the history, and the first lines of a few logs.
 const ROOM: usize = 256 << 10;
+
+/// What there is to do when there is no room for what was asked.
+pub(crate) const ROOM_HELP: &str =
+    "nothing was changed; make room on its disk, or mount it so that it can be written, and ask again";
 
 /// The state of a stack on disk.
 #[derive(Clone, Debug)]
@@ -52,8 +65,8 @@ impl Journal {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn write(&mut self, profile: &str, saved: Saved) -> io::Result<()> {
-        let contents = Contents { version: 1, profile: profile.to_owned(), saved };
+    pub fn write(&mut self, profile: &str, saved: &Saved) -> io::Result<()> {
+        let contents = Written { version: 1, profile, saved };
         let text = serde_json::to_string(&contents).map_err(io::Error::other)?;
         let sum = crate::hex(&Sha256::digest(text.as_bytes()));
         if sum == self.last && self.path.exists() {
@@ -83,16 +96,27 @@ impl Journal {
     /// # Errors
     /// What keeps it from being written, and what to do.
     pub fn room(paths: &Paths) -> Result<(), Box<Diagnostic>> {
+        Self::try_room(paths).map_err(|message| {
+            let help =
+                "make room on its disk, then `core apply`; until then edits are refused, and what serves serves on";
+            Box::new(Diagnostic::new("no-room", message).help(help))
+        })
+    }
+
+    /// The same for what somebody asks for.
+    ///
+    /// # Errors
+    /// What keeps it from being written, and what to do, in a line.
+    pub fn room_for_command(paths: &Paths) -> Result<(), String> {
+        Self::try_room(paths).map_err(|message| format!("{message}; {ROOM_HELP}"))
+    }
+
+    fn try_room(paths: &Paths) -> Result<(), String> {
         let path = paths.state().join("room");
         let written = File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM]));
         let _ = fs::remove_file(&path);
         written.map_err(|error| {
-            let error = error.to_string();
-            let error = error.split(" (os error").next().unwrap_or_default();
-            let message = format!("{} cannot be written: {error}", paths.shown(&paths.state()));
-            let help =
-                "make room on its disk, then `core apply`; until then edits are refused, and what serves serves on";
-            Box::new(Diagnostic::new("no-room", message).help(help))
+            format!("{} cannot be written: {}", paths.shown(&paths.state()), own_log::in_words(&error))
         })
     }
 
@@ -129,11 +153,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal { path: folder.path().join("state.json"), last: String::new() };
         assert!(journal.read().is_none());
-        journal.write("local", Saved::default()).unwrap();
-        journal.write("production", Saved::default()).unwrap();
+        journal.write("local", &Saved::default()).unwrap();
+        journal.write("production", &Saved::default()).unwrap();
         assert_eq!(journal.read().unwrap().profile, "production");
         // The same once more is not written once more: the one before it is still the other one.
-        journal.write("production", Saved::default()).unwrap();
+        journal.write("production", &Saved::default()).unwrap();
         let whole = fs::read(&journal.path).unwrap();
         for length in (0..whole.len()).step_by(7) {
             fs::write(&journal.path, &whole[..length]).unwrap();

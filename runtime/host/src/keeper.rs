@@ -64,6 +64,14 @@ pub fn lives(run: &Path) -> bool {
     !guard::try_lock(&file).unwrap_or(true)
 }
 
+/// Asks the keeper of a stack to see whether its supervisor answers, and to replace one that does not. Returns whether
+/// it was asked: there is one that lives and knows what is meant.
+pub fn ask_to_look(run: &Path) -> bool {
+    // The signal ends a keeper that knows nothing of it.
+    let Some((_, handle)) = Keeper::living(run).filter(|(keeper, _)| keeper.looks) else { return false };
+    handle.send(core_shim::keeper::LOOK as i32).is_ok()
+}
+
 /// Kills the keeper of a stack and its supervisor; shims and services live on.
 pub fn end(run: &Path) -> Remains {
     let Some((keeper, handle)) = Keeper::living(run) else {
@@ -92,4 +100,36 @@ pub fn end(run: &Path) -> Remains {
     }
     let base = || core_shim::cgroup::base().map(|base| base.join(run.file_name().unwrap_or_default()));
     Remains { orphans, cgroup: keeper.cgroup.or_else(base) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_goes_to_who_is_meant_and_to_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path();
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id();
+        let (ticks, _) = sys::identity(pid).unwrap();
+        let path = run.join("keeper");
+        let write = |ticks: u64, looks: &str| {
+            fs::write(&path, format!("pid {pid}\nstart_ticks {ticks}\n{looks}")).unwrap();
+        };
+        write(ticks, "looks yes\n");
+        assert!(!ask_to_look(run), "nobody holds the lock");
+        let lock = fs::File::options().read(true).write(true).open(&path).unwrap();
+        assert!(guard::try_lock(&lock).unwrap());
+        write(ticks + 1, "looks yes\n");
+        assert!(!ask_to_look(run), "another process has its number");
+        write(ticks, "");
+        assert!(!ask_to_look(run), "it does not know what is meant");
+        assert_eq!(child.try_wait().unwrap(), None);
+        write(ticks, "looks yes\n");
+        assert!(ask_to_look(run));
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGUSR1));
+    }
 }

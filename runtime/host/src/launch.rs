@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::api::Program;
+use crate::keeper::Keeper;
 use crate::paths::Paths;
 
 /// Above this size the supervisor's own log begins anew; the one before is kept.
@@ -19,6 +21,9 @@ const LONGEST_LOG: u64 = 4 << 20;
 const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
 /// What stood in its place, for the services.
 const TUNABLES_BEFORE: &str = "CORE_GLIBC_TUNABLES";
+
+/// What a process was executed from, for itself.
+const OWN_IMAGE: &str = "/proc/self/exe";
 
 /// How a supervisor is started.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +42,9 @@ pub struct Launch {
 /// When one of our own programs is missing, or cannot be executed.
 pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<Child> {
     let core = own_program()?;
-    let shim = shim_beside(&core);
+    // Without its file there is still what the kernel runs; as keeper it is its supervisor's program, too.
+    let (core, shim) =
+        if core.is_file() { (core.clone(), shim_beside(&core)) } else { (OWN_IMAGE.into(), OWN_IMAGE.into()) };
     let log = paths.own_log();
     if fs::metadata(&log).is_ok_and(|meta| meta.len() > LONGEST_LOG) {
         fs::rename(&log, log.with_extension("log.before"))?;
@@ -93,6 +100,21 @@ fn supervisor_args(paths: &Paths, launch: &Launch) -> Vec<OsString> {
 /// When the kernel does not say.
 pub(crate) fn own_program() -> io::Result<PathBuf> {
     std::env::current_exe().map(|program| in_place_of(&program))
+}
+
+/// The program that we are, as others are told of it.
+pub(crate) fn running_program() -> Option<Program> {
+    let program = std::env::current_exe().ok()?;
+    let place = in_place_of(&program);
+    Some(Program { deleted: place != program, path: place.display().to_string() })
+}
+
+/// How the supervisor of a stack was started, as far as its keeper's command line says.
+pub fn of_keeper(paths: &Paths) -> Launch {
+    let keeper = Keeper::read(&paths.run);
+    let line = keeper.and_then(|keeper| fs::read(format!("/proc/{}/cmdline", keeper.pid)).ok()).unwrap_or_default();
+    let no_watch = line.split(|byte| *byte == 0).any(|word| word == b"--no-watch");
+    Launch { no_watch, ..Launch::default() }
 }
 
 fn in_place_of(program: &Path) -> PathBuf {

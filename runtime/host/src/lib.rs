@@ -18,6 +18,7 @@ pub mod logs;
 pub mod metrics;
 pub mod nats;
 mod net;
+mod own_log;
 pub mod paths;
 mod priority;
 pub mod probes;
@@ -27,17 +28,14 @@ mod supervise;
 mod users;
 mod watch;
 
+pub(crate) use own_log::say;
 pub use supervise::supervise;
+
+/// The version of all of this.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Environment variable by which a shutdown command is told why its service is to end.
 pub(crate) const STOP_REASON: &str = "CORE_STOP_REASON";
-
-/// Says something to whoever reads the supervisor's own log.
-#[expect(clippy::print_stderr, reason = "standard error is the supervisor's own log")]
-pub(crate) fn say(text: &str) {
-    let now = jiff::Timestamp::now();
-    eprintln!("{now:.3} {text}");
-}
 
 /// Bytes in hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -35,8 +35,8 @@ async fn carry_out(context: &Context, verb: &str, body: &impl Serialize) -> Exit
         Err(exit) => return exit,
     };
     let asked = async {
-        let operation = begin(&paths, verb, body).await?;
-        wait_for(&paths, operation).await
+        let accepted = begin(&paths, verb, body).await?;
+        wait_for(&paths, accepted.operation).await
     };
     match asked.await {
         Ok(operation) => match operation.status {

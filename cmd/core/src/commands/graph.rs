@@ -3,7 +3,6 @@
 use core_host::api;
 use core_host::client::{self, ClientError};
 use core_host::paths::Paths;
-use hyper::Method;
 
 use super::{ask_status, tell};
 use crate::cli::{GraphArgs, GraphFormat};
@@ -41,6 +40,6 @@ async fn running(paths: &Paths) -> Result<Option<Graph>, ClientError> {
         Err(ClientError::NoSupervisor) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let graph: api::Graph = client::call(&paths.socket(), Method::GET, "/v1/graph", &()).await?;
+    let graph: api::Graph = client::get(paths, "/v1/graph").await?;
     Ok(Some(graph).filter(|graph| !graph.services.is_empty()).map(|graph| Graph::of(graph, Some(&status))))
 }

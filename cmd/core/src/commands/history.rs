@@ -5,7 +5,6 @@ use core_host::api::{History, HistoryEntry, HistoryOutcome};
 use core_host::client::{self, ClientError};
 use core_host::history;
 use core_host::paths::Paths;
-use hyper::Method;
 
 use super::{tell, tell_unknown};
 use crate::cli::HistoryArgs;
@@ -47,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> Exit {
 
 async fn ask(paths: &Paths, args: &HistoryArgs) -> Result<History, ClientError> {
     let path = format!("/v1/history?services={}&n={}", args.services.join(","), args.entries);
-    client::call(&paths.socket(), Method::GET, &path, &()).await
+    client::get(paths, &path).await
 }
 
 /// A service that is there, or that was.

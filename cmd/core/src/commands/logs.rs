@@ -1,5 +1,6 @@
 //! `core logs`
 
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use core_engine::engine::StackState;
@@ -47,8 +48,12 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
     };
     match printed {
         Ok(()) => Exit::Ok,
-        // What was said stays readable after the stack has ended.
-        Err(ClientError::NoSupervisor) if !args.follow => {
+        // What was said stays readable after the stack has ended, and when nobody answers.
+        Err(error @ (ClientError::NoSupervisor | ClientError::Silent | ClientError::Broken(_))) if !args.follow => {
+            if !matches!(error, ClientError::NoSupervisor) {
+                render::note(&format!("{error}; this is what the files say"));
+            }
+            let selection = printer.after(selection);
             Follower::begin(&paths, &selection, &mut |entry| {
                 printer.print(&entry);
             });
@@ -79,13 +84,17 @@ pub(crate) async fn follow(
     is_over: &mut dyn FnMut() -> bool,
 ) -> Result<(), ClientError> {
     loop {
-        match stream(paths, &selection, true, printer).await {
+        let is_silent = match stream(paths, &selection, true, printer).await {
             Err(error @ ClientError::Refused(_)) => return Err(error),
             Err(error @ ClientError::NoSupervisor) if !printer.has_begun() => return Err(error),
-            _ => {}
-        }
-        if printer.is_closed || !comes_back(paths, is_over).await {
+            Err(ClientError::Silent) => true,
+            _ => false,
+        };
+        if printer.is_closed {
             return Ok(());
+        }
+        if !comes_back(paths, is_over).await {
+            return if is_silent { Err(ClientError::Silent) } else { Ok(()) };
         }
         selection = printer.after(selection);
     }
@@ -120,7 +129,7 @@ pub(crate) async fn stream(
     if let Some(since) = selection.since_ns {
         path += &format!("&since_ns={since}");
     }
-    client::lines(&paths.socket(), &path, |line| match serde_json::from_slice::<Entry>(line) {
+    client::lines(paths, &path, |line| match serde_json::from_slice::<Entry>(line) {
         Ok(entry) => printer.print(&entry),
         Err(_) => true,
     })
@@ -167,6 +176,11 @@ impl Printer {
         Self { timestamps, json, slots: Vec::new(), widest: 0, last: None, skip: 0, is_closed: false }
     }
 
+    /// Nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     fn has_begun(&self) -> bool {
         self.last.is_some()
     }
@@ -191,15 +205,18 @@ impl Printer {
             Some((_, count)) if is_of_last => *count += 1,
             last => *last = Some((entry.time.clone(), 1)),
         }
-        self.is_closed = !self.write(entry);
+        if let Err(error) = self.write(entry) {
+            // A pipe or a terminal that is gone takes nothing for good; a disk that is full perhaps the next line.
+            let is_gone = error.raw_os_error() == Some(nix::libc::EIO);
+            self.is_closed = is_gone || error.kind() == io::ErrorKind::BrokenPipe;
+        }
         !self.is_closed
     }
 
-    fn write(&mut self, entry: &Entry) -> bool {
-        use std::io::Write as _;
+    fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         if self.json {
-            return writeln!(out, "{}", serde_json::to_string(entry).unwrap_or_default()).is_ok();
+            return writeln!(out, "{}", serde_json::to_string(entry).unwrap_or_default());
         }
         let number = self.slots.iter().position(|slot| *slot == entry.slot).unwrap_or_else(|| {
             self.slots.push(entry.slot.clone());
@@ -210,6 +227,6 @@ impl Printer {
         let time = if self.timestamps { format!("{} ", styled(DIM, &entry.time)) } else { String::new() };
         let mark = if entry.stream == "err" { "!" } else { "|" };
         let slot = styled(style, &format!("{:<width$} {mark}", entry.slot, width = self.widest));
-        writeln!(out, "{time}{slot} {}", entry.line).is_ok()
+        writeln!(out, "{time}{slot} {}", entry.line)
     }
 }

@@ -23,7 +23,7 @@ pub(crate) mod why;
 
 use core_engine::engine::OperationState;
 use core_host::api::{Accepted, OperationStatus, Status};
-use core_host::client::{self, ClientError};
+use core_host::client::{self, ClientError, Patience};
 use core_host::paths::Paths;
 use hyper::Method;
 use serde::Serialize;
@@ -33,19 +33,18 @@ use crate::render;
 
 /// Asks for the state.
 pub(crate) async fn ask_status(paths: &Paths) -> Result<Status, ClientError> {
-    client::call(&paths.socket(), Method::GET, "/v1/status", &()).await
+    client::get(paths, "/v1/status").await
 }
 
-/// Asks for something that takes time; returns the number of the operation.
-pub(crate) async fn begin(paths: &Paths, verb: &str, body: &impl Serialize) -> Result<u64, ClientError> {
-    let accepted: Accepted = client::call(&paths.socket(), Method::POST, &format!("/v1/{verb}"), body).await?;
-    Ok(accepted.operation)
+/// Asks for something that takes time.
+pub(crate) async fn begin(paths: &Paths, verb: &str, body: &impl Serialize) -> Result<Accepted, ClientError> {
+    client::call(paths, Method::POST, &format!("/v1/{verb}"), body, Patience::WhileAlive).await
 }
 
 /// Asks how an operation stands, and waits for a change for so many seconds.
 pub(crate) async fn ask_operation(paths: &Paths, operation: u64, wait: f64) -> Result<OperationStatus, ClientError> {
     let path = format!("/v1/operations/{operation}?wait={wait}");
-    client::call(&paths.socket(), Method::GET, &path, &()).await
+    client::call(paths, Method::GET, &path, &(), Patience::WhileAlive).await
 }
 
 /// Waits until an operation has ended. What is to be said is said.
@@ -94,8 +93,11 @@ pub(crate) fn tell(error: &ClientError) -> Exit {
             failure.problems.iter().for_each(|problem| render::note(&render::diagnostics::problem(problem)));
             if failure.code == "broken-manifests" { Exit::Usage } else { Exit::Failed }
         }
-        ClientError::Broken(_) => {
+        ClientError::Silent | ClientError::Broken(_) => {
             render::error(&error.to_string());
+            render::help(
+                "the services go on; `core down` ends them without it, and `.core-stack/core.log` may say more",
+            );
             Exit::Failed
         }
     }

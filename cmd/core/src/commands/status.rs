@@ -8,7 +8,7 @@ use crate::cli::StatusArgs;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::render::table::{Cell, lay_out_within};
-use crate::render::words::{bytes, progress, span};
+use crate::render::words::{bytes, progress, span, wrap};
 use crate::render::{self, BOLD, DIM, GREEN, RED, YELLOW, phase_style, styled};
 
 /// Columns that a narrow terminal does without: CPU, MEMORY, PORTS, RESTARTS.
@@ -54,8 +54,26 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
         let (what, folder) = (styled(YELLOW, &job.what), styled(BOLD, &format!(".dep/{}", job.folder)));
         lines.push(format!("{what} {folder} {}", progress(job.done, job.total)).trim_end().to_owned());
     }
+    if let Some(other) = other_program(status) {
+        let text = format!("{other}; `core up` moves it to {}", core_host::VERSION);
+        lines.extend(wrap(&text, render::width()).iter().map(|line| styled(YELLOW, line)));
+    }
     lines.extend(status.problems.iter().map(render::diagnostics::problem));
     lines
+}
+
+/// That the stack runs by another program than this one, in words: another version, or one whose file is gone.
+pub(crate) fn other_program(status: &Status) -> Option<String> {
+    let version = status.version.as_ref();
+    let program = status.program.as_ref();
+    let is_deleted = program.is_some_and(|program| program.deleted);
+    if version.is_some_and(|version| version == core_host::VERSION) && !is_deleted {
+        return None;
+    }
+    let version = version.map_or_else(|| "an older core".to_owned(), |version| format!("core {version}"));
+    let path = program.map_or_else(String::new, |program| format!(" of {}", program.path));
+    let gone = if is_deleted { ", whose file is gone or replaced" } else { "" };
+    Some(format!("this stack is run by {version}{path}{gone}"))
 }
 
 fn row(instance: &InstanceStatus) -> Vec<Cell> {

@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 
 use core_engine::engine::OperationState;
 use core_host::api::UpRequest;
+use core_host::client::ClientError;
+use core_host::journal::Journal;
+use core_host::last_resort;
 use core_host::launch::{self, Launch};
 use core_host::logs::Selection;
 use core_host::paths::Paths;
 use core_manifest::ServiceName;
 
 use super::logs::{Printer, follow};
+use super::status::other_program;
 use super::{ask_operation, ask_status, begin, down, tell, tell_failure, tell_no_signals, tell_unknown};
 use crate::cli::UpArgs;
 use crate::context::Context;
@@ -55,6 +59,10 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
             if let Err(error) = result {
                 return tell(&error);
             }
+            // Whoever watched is gone, with the terminal or at the other end of a pipe.
+            if printer.is_closed() {
+                return leave(&paths, keeper.is_some(), &mut interrupt).await;
+            }
         }
         () = reaper.go_on() => {}
         () = interrupt.next() => return leave(&paths, keeper.is_some(), &mut interrupt).await,
@@ -68,7 +76,13 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
 
 /// Sees to it that a supervisor answers. Returns its keeper when it was we who started it.
 async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option<Child>, Exit> {
-    if ask_status(paths).await.is_ok() {
+    let running = match ask_status(paths).await {
+        Ok(status) => Some(status),
+        Err(error @ ClientError::Silent) => return Err(tell(&error)),
+        Err(_) => None,
+    };
+    let other = running.as_ref().and_then(other_program);
+    if running.is_some() && other.is_none() {
         if args.no_watch {
             render::note("the stack runs already: `--no-watch` counts when it begins");
         }
@@ -84,9 +98,24 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
         Exit::Failed
     };
     let opened = Paths::open(&paths.root).map_err(failed)?;
+    if let Err(message) = Journal::room_for_command(&opened) {
+        render::error(&message);
+        return Err(Exit::Failed);
+    }
+    let mut launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
+    if let Some(other) = other {
+        render::note(&format!("{other}; it is replaced, and the services go on"));
+        // What was said when the stack was begun still holds.
+        let no_watch = launch.no_watch || launch::of_keeper(&opened).no_watch;
+        launch = Launch { profile: running.map(|status| status.profile), no_watch, ..launch };
+        core_host::keeper::end(&opened.run);
+        let until = Instant::now() + START_PATIENCE;
+        while last_resort::keeper_lives(&opened) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
     let mut keeper = None;
-    if !core_host::last_resort::keeper_lives(&opened) {
-        let launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
+    if !last_resort::keeper_lives(&opened) {
         keeper = Some(launch::start_keeper(&opened, &launch).map_err(failed)?);
     }
     let until = Instant::now() + START_PATIENCE;
@@ -106,7 +135,7 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
 async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
     let request = UpRequest { services: args.services.clone(), timeout_seconds: Some(args.timeout) };
     let operation = match begin(paths, "up", &request).await {
-        Ok(operation) => operation,
+        Ok(accepted) => accepted.operation,
         Err(error) => return tell(&error),
     };
     let mut progress = Progress::new();

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use core_host::api::Status;
-use core_host::client::{self, ClientError};
+use core_host::client::{self, ClientError, Patience};
 use core_host::last_resort;
 use core_host::paths::Paths;
 use hyper::Method;
@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
 
 async fn watch(paths: &Paths, is_json: bool, frame: &mut Frame) -> Exit {
     let mut asked = ask_status(paths).await;
-    if let Err(error @ ClientError::NoSupervisor) = &asked {
+    if let Err(error @ (ClientError::NoSupervisor | ClientError::Silent)) = &asked {
         return tell(error);
     }
     let mut last = String::new();
@@ -69,11 +69,12 @@ async fn watch(paths: &Paths, is_json: bool, frame: &mut Frame) -> Exit {
                     Ok(())
                 }
             }
-            Err(_) if last_resort::keeper_lives(paths) => {
-                let is_new = absent_since.is_none();
+            Err(error) if last_resort::keeper_lives(paths) => {
+                let is_new = absent_since.is_none() && !matches!(error, ClientError::Silent);
                 let since = *absent_since.get_or_insert_with(Instant::now);
-                // One that died is back in a moment; that is not worth a word.
-                let is_due = since.elapsed() >= ABSENCE && frame.is_redrawn() && !is_json;
+                // One that died is back in a moment; that is not worth a word. For one that is silent it has been long.
+                let is_late = matches!(error, ClientError::Silent) || since.elapsed() >= ABSENCE;
+                let is_due = is_late && frame.is_redrawn() && !is_json;
                 if is_new || !is_due {
                     Ok(())
                 } else {
@@ -88,7 +89,8 @@ async fn watch(paths: &Paths, is_json: bool, frame: &mut Frame) -> Exit {
             return Exit::Ok;
         }
         let path = format!("/v1/status?wait={HELD_BACK}");
-        let held: Result<Status, ClientError> = client::call(&paths.socket(), Method::GET, &path, &()).await;
+        let held: Result<Status, ClientError> =
+            client::call(paths, Method::GET, &path, &(), Patience::WhileAlive).await;
         tokio::time::sleep(PAUSE).await;
         // What followed upon the change at once is in the picture, too.
         asked = if held.is_ok() { ask_status(paths).await } else { held };

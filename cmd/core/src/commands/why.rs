@@ -3,7 +3,6 @@
 use core_engine::phase::PhaseName;
 use core_host::api::{InstanceStatus, Why, WhyStep};
 use core_host::client::{self, ClientError};
-use hyper::Method;
 
 use super::status::since;
 use super::tell;
@@ -17,8 +16,7 @@ pub(crate) async fn run(context: &Context, args: &WhyArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    let asked: Result<Why, ClientError> =
-        client::call(&paths.socket(), Method::GET, &format!("/v1/why/{}", args.service), &()).await;
+    let asked: Result<Why, ClientError> = client::get(&paths, &format!("/v1/why/{}", args.service)).await;
     let why = match asked {
         Ok(why) => why,
         Err(error) => return tell(&error),

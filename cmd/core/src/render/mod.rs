@@ -52,9 +52,9 @@ pub(crate) fn lines(all: &[String]) {
     }
 }
 
-/// A line for people, on standard error.
+/// A line for people, on standard error. That its terminal has gone away is no fault either.
 pub(crate) fn note(text: &str) {
-    anstream::eprintln!("{text}");
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// What is wrong.

@@ -9,6 +9,7 @@
 mod advance;
 mod chronicle;
 mod command;
+mod ending;
 mod instance;
 mod lifecycle;
 mod load;

@@ -1,12 +1,14 @@
 //! Control: HTTP/1.1 with JSON on a unix socket that only we may open. The types are what is promised; a snapshot of
 //! their schema pins them.
 
+mod accept;
 mod graph;
 mod history;
-mod listener;
+mod lines;
 mod server;
 mod types;
 
+use core_engine::InvocationId;
 use core_engine::engine::{OperationState, View};
 use core_engine::event::Command;
 use core_engine::plan::Plan;
@@ -18,26 +20,42 @@ pub use graph::{Graph, GraphDependency, GraphService};
 pub use history::{History, HistoryCause, HistoryEntry, HistoryOutcome};
 pub use server::{Server, schema};
 pub use types::{
-    Accepted, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status,
-    UpRequest, WaitingStatus, Why, WhyStep,
+    Accepted, Alive, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, Program, ScaleRequest,
+    ServicesRequest, Status, UpRequest, WaitingStatus, Why, WhyStep,
 };
 
 /// What a request asks of the loop that owns the state.
 pub enum Ask {
+    /// Nothing: whether anybody answers.
+    Alive(oneshot::Sender<()>),
     /// The state.
     Status(oneshot::Sender<Box<Answer>>),
     /// What keeps a service from being ready; or that there is no such service.
-    Why(ServiceName, oneshot::Sender<Result<Vec<WhyStep>, String>>),
+    Why(ServiceName, oneshot::Sender<Result<Vec<Followed>, String>>),
     /// The services and what leads from one to another.
     Graph(oneshot::Sender<Graph>),
-    /// Carry out a command, for somebody; the answer is the number of the operation.
-    Command(Command, Cause, oneshot::Sender<u64>),
+    /// Carry out a command, for somebody; or why what it changed is not on disk.
+    Command(Command, Cause, Acknowledge),
     /// How an operation stands.
     Operation(u64, oneshot::Sender<Option<(OperationState, Vec<String>)>>),
     /// Read the manifests now, and say what would be done.
     Plan(oneshot::Sender<Result<Plan, Vec<Problem>>>),
     /// Read the manifests now, and do it, for somebody.
-    Apply(Cause, oneshot::Sender<Result<u64, Vec<Problem>>>),
+    Apply(Cause, oneshot::Sender<Result<u64, Refusal>>),
+}
+
+/// A step on the way to the root, and whose last lines say more, where any do.
+pub type Followed = (WhyStep, Option<InvocationId>);
+
+/// Whoever waits until what was asked for is on disk.
+pub type Acknowledge = oneshot::Sender<Result<Accepted, String>>;
+
+/// Why manifests are not applied, or may be forgotten again.
+pub enum Refusal {
+    /// They are broken.
+    Broken(Vec<Problem>),
+    /// They are, but that is not on disk; and why.
+    Unsaved(String),
 }
 
 /// The state, with what only the host knows.

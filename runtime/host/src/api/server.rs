@@ -1,6 +1,5 @@
 //! The control socket.
 
-use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -9,13 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use core_engine::engine::OperationState;
 use core_engine::event::Command;
@@ -25,21 +22,30 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Ask;
+use super::accept::{self, Peer};
 use super::graph::Graph;
 use super::history::History;
-use super::listener::Control;
+use super::types::WhyStep;
 use super::types::{
-    Accepted, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
+    Accepted, Alive, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
+use super::{Ask, Followed, Refusal};
 use crate::history;
-use crate::logs::{self, Follower, Selection};
+use crate::journal::{Journal, ROOM_HELP};
+use crate::logs;
 use crate::paths::Paths;
 
 /// The longest that a question about an operation is held open.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How often new lines are looked for while somebody follows.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+/// How many lines of what keeps others are shown.
+const LINES: usize = 10;
+/// How long a disk may take to say whether it has room.
+const DISK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the body of a request may be, and how long it may take to come.
+const LONGEST_BODY: usize = 64 << 10;
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the last entries of the history are waited for.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What requests are answered with.
 #[derive(Clone)]
@@ -54,16 +60,6 @@ pub struct Server {
     pub open: Arc<AtomicUsize>,
     /// Writes what was done.
     pub history: history::Writer,
-}
-
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
-struct Peer(Option<u32>);
-
-impl Connected<IncomingStream<'_, Control>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Control>) -> Self {
-        Self(stream.io().peer_cred().ok().map(|peer| peer.uid()))
-    }
 }
 
 type Answered<T> = Result<T, (StatusCode, Json<Failure>)>;
@@ -88,17 +84,15 @@ impl Server {
     }
 
     /// Answers requests until nobody needs it any more.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub async fn serve(self, listener: UnixListener) -> io::Result<()> {
+    pub async fn serve(self, listener: UnixListener) {
         let app = Router::new()
+            .route("/v1/alive", get(alive))
             .route("/v1/status", get(status))
             .route("/v1/why/{service}", get(why))
             .route("/v1/graph", get(graph))
             .route("/v1/plan", get(plan))
             .route("/v1/history", get(entries))
-            .route("/v1/logs", get(lines))
+            .route("/v1/logs", get(super::lines::lines))
             .route("/v1/up", post(up))
             .route("/v1/start", post(start))
             .route("/v1/stop", post(stop))
@@ -111,7 +105,7 @@ impl Server {
             .fallback(|| async { failure(StatusCode::NOT_FOUND, "not-found", "there is no such path") })
             .layer(middleware::from_fn_with_state(self.clone(), only_us))
             .with_state(self);
-        axum::serve(Control(listener), app.into_make_service_with_connect_info::<Peer>()).await
+        accept::serve(listener, app).await;
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Answered<T> {
@@ -122,13 +116,41 @@ impl Server {
     }
 
     async fn command(&self, peer: Peer, command: Command) -> Begun {
-        let operation = self.ask(|sender| Ask::Command(command, Cause::User(peer.0), sender)).await?;
-        Ok((StatusCode::ACCEPTED, Json(Accepted { operation })))
+        // The end of the stack goes on whatever the disk says.
+        if !matches!(command, Command::Down | Command::Kill) {
+            self.room().await?;
+        }
+        match self.ask(|sender| Ask::Command(command, Cause::User(peer.0), sender)).await? {
+            Ok(accepted) => Ok((StatusCode::ACCEPTED, Json(accepted))),
+            Err(unsaved) => Err(not_saved(&unsaved)),
+        }
+    }
+
+    /// What could not be written down is refused before anything is changed; who asks waits for that, and nobody else.
+    async fn room(&self) -> Answered<()> {
+        let paths = self.paths.clone();
+        let tried = tokio::task::spawn_blocking(move || Journal::room_for_command(&paths));
+        match tokio::time::timeout(DISK_PATIENCE, tried).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(message))) => Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message)),
+            Ok(Err(error)) => Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &error.to_string())),
+            Err(_) => {
+                let state = self.paths.shown(&self.paths.state());
+                let message = format!("the disk of {state} does not answer; nothing was changed");
+                Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message))
+            }
+        }
     }
 }
 
 fn failure(status: StatusCode, code: &str, message: &str) -> (StatusCode, Json<Failure>) {
     (status, Json(Failure { code: code.to_owned(), message: message.to_owned(), problems: Vec::new() }))
+}
+
+/// What was begun and may be forgotten.
+fn not_saved(unsaved: &str) -> (StatusCode, Json<Failure>) {
+    let message = format!("it is being done, but {unsaved}; a supervisor that took over now would not know of it");
+    failure(StatusCode::INSUFFICIENT_STORAGE, "unsaved", &message)
 }
 
 /// The socket is ours alone; who speaks on it is asked besides.
@@ -141,11 +163,29 @@ async fn only_us(
     let mine = nix::unistd::geteuid().as_raw();
     if peer.0.is_some_and(|uid| uid == mine || uid == 0) {
         server.open.fetch_add(1, Ordering::Relaxed);
-        let response = next.run(request).await;
+        let response = match whole(request).await {
+            Ok(request) => next.run(request).await,
+            Err(refused) => refused.into_response(),
+        };
         server.open.fetch_sub(1, Ordering::Relaxed);
         return response;
     }
     failure(StatusCode::FORBIDDEN, "forbidden", "this stack belongs to another user").into_response()
+}
+
+/// A request with all of its body. None of ours is long, and nobody takes long to say it.
+async fn whole(request: axum::extract::Request) -> Answered<axum::extract::Request> {
+    let (head, body) = request.into_parts();
+    match tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, LONGEST_BODY)).await {
+        Ok(Ok(bytes)) => Ok(axum::extract::Request::from_parts(head, Body::from(bytes))),
+        Ok(Err(error)) => Err(failure(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", &error.to_string())),
+        Err(_) => Err(failure(StatusCode::REQUEST_TIMEOUT, "bad-request", "the rest of the request does not come")),
+    }
+}
+
+async fn alive(State(server): State<Server>) -> Answered<Json<Alive>> {
+    server.ask(Ask::Alive).await?;
+    Ok(Json(Alive { pid: std::process::id() }))
 }
 
 async fn status(State(mut server): State<Server>, Query(wait): Query<Wait>) -> Answered<Json<Status>> {
@@ -161,7 +201,15 @@ async fn status(State(mut server): State<Server>, Query(wait): Query<Wait>) -> A
 async fn why(State(server): State<Server>, Path(service): Path<String>) -> Answered<Json<Why>> {
     let name = names(std::slice::from_ref(&service))?.remove(0);
     match server.ask(|sender| Ask::Why(name, sender)).await? {
-        Ok(steps) => Ok(Json(Why { service, steps })),
+        Ok(steps) => {
+            let paths = server.paths.clone();
+            let told = move |(step, says_more): Followed| {
+                let last_lines = says_more.map(|invocation| logs::last(&paths, &invocation, LINES)).unwrap_or_default();
+                WhyStep { last_lines, ..step }
+            };
+            let read = tokio::task::spawn_blocking(move || steps.into_iter().map(told).collect());
+            Ok(Json(Why { service, steps: read.await.unwrap_or_default() }))
+        }
         Err(message) => Err(failure(StatusCode::NOT_FOUND, "unknown-service", &message)),
     }
 }
@@ -205,8 +253,14 @@ async fn scale(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer
 
 async fn apply(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
     match server.ask(|sender| Ask::Apply(Cause::User(peer.0), sender)).await? {
-        Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation }))),
-        Err(problems) => {
+        Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation, within_seconds: None }))),
+        Err(Refusal::Unsaved(unsaved)) => Err(not_saved(&unsaved)),
+        Err(Refusal::Broken(problems)) => {
+            // Nothing is wrong with them; `status` names the disk until they are applied.
+            if let Some(room) = problems.iter().find(|problem| problem.code == "no-room") {
+                let message = format!("{}; {ROOM_HELP}", room.message);
+                return Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message));
+            }
             let message = "the manifests are broken; nothing was changed".to_owned();
             let body = Failure { code: "broken-manifests".into(), message, problems };
             Err((StatusCode::UNPROCESSABLE_ENTITY, Json(body)))
@@ -244,7 +298,7 @@ async fn operation(
         let is_over = status != OperationState::Running || tokio::time::Instant::now() >= until;
         if is_over || !announcements.is_empty() {
             let last_lines = match &status {
-                OperationState::Failed { culprit: Some(culprit), .. } => logs::last(&server.paths, culprit, 10),
+                OperationState::Failed { culprit: Some(culprit), .. } => logs::last(&server.paths, culprit, LINES),
                 _ => Vec::new(),
             };
             return Ok(Json(OperationStatus { operation, status, announcements, last_lines }));
@@ -264,8 +318,8 @@ struct HistoryQuery {
 
 async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>) -> Answered<Json<History>> {
     let services = listed(&query.services);
-    // What has been answered is in it.
-    server.history.flush().await;
+    // What has been answered is in it; a disk that takes its time is not waited for.
+    let _ = tokio::time::timeout(FLUSH_PATIENCE, server.history.flush()).await;
     let read =
         move || history::select(history::read(&server.paths, Some(server.history.supervisor())), &services, query.n);
     let entries = tokio::task::spawn_blocking(read).await.unwrap_or_default();
@@ -273,69 +327,8 @@ async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>
 }
 
 /// Names with commas between them.
-fn listed(names: &str) -> Vec<String> {
+pub(super) fn listed(names: &str) -> Vec<String> {
     names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-#[derive(Deserialize)]
-struct LogsQuery {
-    /// Services, with commas between them.
-    #[serde(default)]
-    services: String,
-    /// The last lines; absent for all.
-    n: Option<usize>,
-    /// Nanoseconds since 1970.
-    since_ns: Option<u64>,
-    /// Go on with what comes.
-    #[serde(default)]
-    follow: u8,
-}
-
-/// JSON lines, one [`logs::Entry`] each.
-async fn lines(State(server): State<Server>, Query(query): Query<LogsQuery>) -> Response {
-    let selection = Selection { services: listed(&query.services), last: query.n, since_ns: query.since_ns };
-    let (sender, receiver) = mpsc::channel::<Bytes>(16);
-    let paths = server.paths.clone();
-    tokio::task::spawn_blocking(move || {
-        let mut is_open = true;
-        let mut chunk = Vec::new();
-        let mut follower = Follower::begin(&paths, &selection, &mut |entry| {
-            write_line(&mut chunk, &entry);
-            if chunk.len() > 32 << 10 {
-                is_open &= sender.blocking_send(std::mem::take(&mut chunk).into()).is_ok();
-            }
-        });
-        is_open &= chunk.is_empty() || sender.blocking_send(chunk.into()).is_ok();
-        while is_open && query.follow == 1 {
-            std::thread::sleep(FOLLOW_PAUSE);
-            let mut chunk = Vec::new();
-            follower.more().iter().for_each(|entry| write_line(&mut chunk, entry));
-            is_open = if chunk.is_empty() { !sender.is_closed() } else { sender.blocking_send(chunk.into()).is_ok() };
-        }
-    });
-    let stream = LineStream(receiver);
-    ([("content-type", "application/jsonl")], Body::new(stream)).into_response()
-}
-
-fn write_line(chunk: &mut Vec<u8>, entry: &logs::Entry) {
-    if serde_json::to_writer(&mut *chunk, entry).is_ok() {
-        chunk.push(b'\n');
-    }
-}
-
-/// Chunks of lines as the body of an answer.
-struct LineStream(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for LineStream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok(hyper::body::Frame::data(chunk))))
-    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Answered<T> {
@@ -375,6 +368,7 @@ pub fn schema() -> serde_json::Value {
         services: ServicesRequest,
         scale: ScaleRequest,
         accepted: Accepted,
+        alive: Alive,
         operation: OperationStatus,
         why: Why,
         graph: Graph,

@@ -29,6 +29,21 @@ pub struct Status {
     pub instances: Vec<InstanceStatus>,
     /// Downloads and builds that are under way.
     pub jobs: Vec<JobStatus>,
+    /// Version of the supervisor; absent of one that does not say.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// The program that the supervisor is.
+    #[serde(default)]
+    pub program: Option<Program>,
+}
+
+/// The program that a supervisor is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Program {
+    /// Where it was started from.
+    pub path: String,
+    /// Its file is gone, or another one is in its place.
+    pub deleted: bool,
 }
 
 /// One instance.
@@ -158,6 +173,16 @@ pub struct ScaleRequest {
 pub struct Accepted {
     /// Number of the operation, for `GET /v1/operations/{id}`.
     pub operation: u64,
+    /// Of `down` and `kill`: how long that may take at the most, in seconds, as the services are declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_seconds: Option<f64>,
+}
+
+/// `GET /v1/alive`: that the supervisor answers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Alive {
+    /// Its process.
+    pub pid: u32,
 }
 
 /// `GET /v1/operations/{id}`

@@ -11,17 +11,16 @@ use core_shim::sys;
 
 use super::reading::Purpose;
 use super::{Supervisor, now};
-use crate::api::{Answer, Ask, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
-use crate::logs;
+use crate::api::{Answer, Ask, Followed, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
+use crate::launch;
 use crate::metrics::{Tree, Usage};
+use crate::own_log;
 use crate::probes;
-
-/// How many lines of what keeps others are shown.
-const LINES: usize = 10;
 
 impl Supervisor {
     pub(super) fn answer(&mut self, ask: Ask) {
         match ask {
+            Ask::Alive(answer) => drop(answer.send(())),
             Ask::Status(answer) => {
                 let view = self.engine.view();
                 let status = self.status(&view);
@@ -39,8 +38,7 @@ impl Supervisor {
                     self.early.push_back((command, by, answer));
                     return;
                 }
-                let operation = self.operate(command, by);
-                let _ = answer.send(operation);
+                self.operate_for(command, by, answer);
             }
             Ask::Operation(operation, answer) => {
                 let state = self.engine.operation(operation).map(|operation| operation.state.clone());
@@ -56,10 +54,16 @@ impl Supervisor {
         }
     }
 
-    /// What could not be written down, as a problem.
-    fn unsaved(&self) -> Option<Problem> {
-        let message = format!("{}; a supervisor that took over now would know an older state", self.unsaved.as_ref()?);
-        Some(Diagnostic::new("unsaved", message).problem())
+    /// What could not be written down, as problems.
+    fn unwritten(&self) -> Vec<Problem> {
+        let unsaved = self.saving.unsaved().map(|why| {
+            Diagnostic::new("unsaved", format!("{why}; a supervisor that took over now would know an older state"))
+        });
+        let unsaid = own_log::unsaid().map(|why| {
+            Diagnostic::new("unsaid", format!("{} cannot be written: {why}", self.paths.shown(&self.paths.own_log())))
+        });
+        let help = "make room on the disk of .core-stack, or mount it so that it can be written; what serves serves on";
+        [unsaved, unsaid].into_iter().flatten().map(|one| one.help(help).problem()).collect()
     }
 
     fn status(&mut self, view: &View) -> Status {
@@ -71,7 +75,7 @@ impl Supervisor {
             generation: view.generation,
             state: view.state,
             url: self.url(),
-            problems: view.problems.iter().cloned().chain(self.unsaved()).collect(),
+            problems: view.problems.iter().cloned().chain(self.unwritten()).collect(),
             instances: view
                 .instances
                 .iter()
@@ -84,17 +88,20 @@ impl Supervisor {
                 .into_iter()
                 .map(|(folder, job)| JobStatus { folder, what: job.what, done: job.done, total: job.total })
                 .collect(),
+            version: Some(crate::VERSION.to_owned()),
+            program: launch::running_program(),
         }
     }
 
-    fn why(&mut self, service: &ServiceName) -> Result<Vec<WhyStep>, String> {
+    /// What keeps a service; its lines are read from the disk by who asks.
+    fn why(&mut self, service: &ServiceName) -> Result<Vec<Followed>, String> {
         let steps = self.engine.why(service)?;
         let step = |step: EngineStep| {
             let is_well = step.instance.ready || !step.is_root;
-            let last_lines =
-                if is_well { Vec::new() } else { logs::last(&self.paths, &step.instance.invocation, LINES) };
+            let says_more = (!is_well).then(|| step.instance.invocation.clone());
             let last_probe = step.instance.last_probe.clone().filter(|_| !step.instance.ready);
-            WhyStep { depth: step.depth, instance: instance_status(&step.instance, None), last_probe, last_lines }
+            let instance = instance_status(&step.instance, None);
+            (WhyStep { depth: step.depth, instance, last_probe, last_lines: Vec::new() }, says_more)
         };
         Ok(steps.into_iter().map(step).collect())
     }

@@ -5,7 +5,9 @@
 
 mod answer;
 mod hands;
+mod queue;
 mod reading;
+mod saving;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -21,9 +23,9 @@ use core_shim::sys;
 use core_shim::wire::KeeperReport;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use crate::api::{Ask, Server};
+use crate::api::{Accepted, Acknowledge, Ask, Server};
 use crate::compose;
 use crate::deps::Progress;
 use crate::descriptors;
@@ -37,6 +39,7 @@ use crate::probes::Prober;
 use crate::shims::{self, Environment, Keeper, Shims};
 use crate::watch::Fingerprint;
 use reading::Reading;
+use saving::Saving;
 
 /// How long answers that are under way get when everything has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
@@ -46,6 +49,8 @@ const LATE: Duration = Duration::from_millis(100);
 const TURNS: u32 = 4;
 /// The pause before a keeper that could not be started is tried again.
 const KEEPER_PAUSE: Duration = Duration::from_millis(500);
+/// How long the state that is being written gets when the keeper is gone.
+const LAST_WRITING: Duration = Duration::from_secs(2);
 /// How often logs and pointers are looked through for what is not needed any more.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -56,7 +61,7 @@ pub(crate) struct Supervisor {
     shims: Shims,
     prober: Prober,
     metrics: Metrics,
-    journal: Journal,
+    saving: Saving,
     history: history::Writer,
     progress: Progress,
     reading: Reading,
@@ -65,11 +70,9 @@ pub(crate) struct Supervisor {
     /// Number of the next operation.
     operations: u64,
     /// Commands that came before the manifests were read.
-    early: VecDeque<(Command, Cause, oneshot::Sender<u64>)>,
+    early: VecDeque<(Command, Cause, Acknowledge)>,
     /// What is to be said, once.
     announcements: Vec<String>,
-    /// Why the state could not be written down.
-    unsaved: Option<String>,
     /// Exit code of the stack, once it has ended.
     ended: Option<i32>,
     steps: watch::Sender<u64>,
@@ -81,6 +84,8 @@ enum Input {
     Ask(Ask),
     Read(Box<reading::Outcome>),
     Edited(Fingerprint),
+    Written(saving::Written),
+    Disk,
     Signal,
     Sweep,
     Keeper(KeeperReport),
@@ -101,6 +106,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let (asks_in, mut asks) = mpsc::channel(64);
     let (reads_in, mut reads) = mpsc::unbounded_channel();
     let (edits_in, mut edits) = mpsc::unbounded_channel();
+    let (writes_in, mut writes) = mpsc::unbounded_channel();
     let (steps, steps_seen) = watch::channel(0);
     let journal = Journal::new(&paths);
     let remembered = journal.read();
@@ -116,10 +122,9 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         operations: 0,
         early: VecDeque::new(),
         announcements: Vec::new(),
-        unsaved: None,
         ended: None,
         history: history::Writer::new(&paths),
-        journal,
+        saving: Saving::new(journal, writes_in),
         inbox,
         keeper,
         steps,
@@ -152,14 +157,17 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let mut no_keeper_until = None;
     while supervisor.ended.is_none() {
         let deadline = supervisor.engine.deadline();
+        let alarm = supervisor.saving.alarm(supervisor.engine.is_stopping());
         let input = tokio::select! {
             biased;
             () = next_signal(&mut signals) => Input::Signal,
             input = from_keeper(&supervisor.keeper, no_keeper_until) => input,
             Some(event) = events.recv() => Input::Event(event),
+            Some(written) = writes.recv() => Input::Written(written),
             Some(outcome) = reads.recv() => Input::Read(Box::new(outcome)),
             Some(fingerprint) = edits.recv() => Input::Edited(fingerprint),
             Some(ask) = asks.recv() => Input::Ask(ask),
+            () = at(alarm) => Input::Disk,
             () = until(deadline) => Input::Event(Event::Tick),
             () = supervisor.keeper.is_silent() => Input::KeeperSilent,
             _ = sweep.tick() => Input::Sweep,
@@ -175,13 +183,10 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Ask(ask) => supervisor.answer(ask),
             Input::Read(outcome) => supervisor.take_reading(*outcome),
             Input::Edited(fingerprint) => supervisor.edited(fingerprint),
+            Input::Written(written) => supervisor.written(written),
+            Input::Disk => supervisor.look_at_the_disk(),
             Input::Signal => supervisor.signalled(),
-            Input::Sweep => {
-                supervisor.sweep();
-                if supervisor.unsaved.is_some() {
-                    supervisor.save();
-                }
-            }
+            Input::Sweep => supervisor.sweep(),
             Input::Keeper(report) => supervisor.shims.heard(report),
             Input::KeeperSilent => {
                 crate::say("the keeper does not answer and is killed; another one takes over");
@@ -191,7 +196,13 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
                 // Without a keeper nothing new can be started. Another one begins with another supervisor, which finds
                 // every shim where it is.
                 crate::say("the keeper is gone; another one takes over");
-                // A disk that does not answer holds nobody up.
+                // What is wanted is written down first; but a disk that does not answer holds nobody up.
+                let patience = tokio::time::Instant::now() + LAST_WRITING;
+                while supervisor.saving.is_open()
+                    && let Ok(Some(written)) = tokio::time::timeout_at(patience, writes.recv()).await
+                {
+                    supervisor.written(written);
+                }
                 let _ = tokio::time::timeout(LAST_ANSWERS, supervisor.history.flush()).await;
                 let launch = supervisor.reading.launch(&launch);
                 match descriptors::with_reserve(|| launch::start_keeper(&supervisor.paths, &launch)) {
@@ -240,6 +251,14 @@ async fn until(deadline: Option<Time>) {
     }
 }
 
+/// Waits until a moment, where there is one.
+async fn at(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits for a signal that means: end the stack.
 async fn next_signal(signals: &mut Signals) {
     use futures_core::Stream;
@@ -283,9 +302,7 @@ impl Supervisor {
 
     /// Begins what an event came to.
     fn begin_all(&mut self, event: &Event, actions: Vec<Action>) {
-        for action in actions {
-            self.begin(action);
-        }
+        self.begin_actions(actions);
         hands::note(event);
         // Whoever waits for something looks again. (Not at every turn of the loop: looking is one, too.)
         self.steps.send_modify(|steps| *steps += 1);
@@ -303,13 +320,17 @@ impl Supervisor {
         operation
     }
 
-    fn save(&mut self) {
-        let profile = self.reading.profile();
-        let written = descriptors::with_reserve(|| self.journal.write(&profile, self.engine.saved()));
-        self.unsaved = written.err().map(|error| format!("state.json cannot be written: {error}"));
-        if let Some(unsaved) = &self.unsaved {
-            crate::say(unsaved);
-        }
+    /// Carries a command out, and tells who asked for it when what it changed is on disk. The end of the stack is held up
+    /// by nothing.
+    fn operate_for(&mut self, command: Command, by: Cause, answer: Acknowledge) {
+        let is_end = matches!(command, Command::Down | Command::Kill);
+        let within = is_end.then(|| self.engine.longest_end(command == Command::Kill).as_secs_f64());
+        let operation = self.operate(command, by);
+        let accepted = Accepted { operation, within_seconds: within };
+        self.tell_when_saved(Box::new(move |saved| {
+            let saved = if is_end { Ok(()) } else { saved };
+            let _ = answer.send(saved.map(|()| accepted).map_err(str::to_owned));
+        }));
     }
 
     /// Takes away what is too much of logs and pointers; when manifests have been read, and now and then.
@@ -343,7 +364,8 @@ impl Supervisor {
 
     fn begin(&mut self, action: Action) {
         match action {
-            Action::Save => self.save(),
+            // Its place in the queue is what it comes to.
+            Action::Save => {}
             Action::Record(record) => self.history.write(record),
             Action::Exit { code } => self.ended = Some(code),
             other => self.carry_out(other),

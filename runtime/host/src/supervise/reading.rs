@@ -10,6 +10,7 @@ use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Supervisor;
+use crate::api::Refusal;
 use crate::compose;
 use crate::deps::{self, Progress};
 use crate::journal::Journal;
@@ -27,7 +28,7 @@ pub(super) enum Purpose {
         /// Who wants it.
         by: Cause,
         /// Who waits for the number of the operation.
-        answer: Option<oneshot::Sender<Result<u64, Vec<Problem>>>>,
+        answer: Option<oneshot::Sender<Result<u64, Refusal>>>,
     },
     /// To say what carrying them out would do.
     Plan(oneshot::Sender<Result<Plan, Vec<Problem>>>),
@@ -214,7 +215,10 @@ impl Supervisor {
                 self.apply(stack, &listening, answer.is_some());
                 let operation = self.operate(Command::Settle, by);
                 if let Some(answer) = answer {
-                    let _ = answer.send(Ok(operation));
+                    self.tell_when_saved(Box::new(move |saved| {
+                        let refusal = |unsaved: &str| Refusal::Unsaved(unsaved.to_owned());
+                        let _ = answer.send(saved.map(|()| operation).map_err(refusal));
+                    }));
                 }
                 self.after_first_reading();
             }
@@ -223,7 +227,7 @@ impl Supervisor {
                 self.give(&Event::Rejected(problems.clone()));
                 self.operate(Command::Settle, by);
                 if let Some(answer) = answer {
-                    let _ = answer.send(Err(problems));
+                    let _ = answer.send(Err(Refusal::Broken(problems)));
                 }
                 self.after_first_reading();
             }
@@ -325,8 +329,7 @@ impl Supervisor {
 
     fn after_first_reading(&mut self) {
         while let Some((command, by, answer)) = self.early.pop_front() {
-            let operation = self.operate(command, by);
-            let _ = answer.send(operation);
+            self.operate_for(command, by, answer);
         }
     }
 

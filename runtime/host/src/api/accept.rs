@@ -1,0 +1,110 @@
+//! Connections to the control socket: so many and no more, each for one request, and none for who says nothing.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::descriptors;
+
+/// Connections at a time.
+const MOST: usize = 128;
+/// How long a client may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client that has just come may take when others wait for its place.
+const PATIENCE_OF_A_CROWD: Duration = Duration::from_millis(100);
+/// How often a place is looked for.
+const LOOK: Duration = Duration::from_millis(20);
+/// Until the next try when the system has no descriptor for whoever comes.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) Option<u32>);
+
+/// A connection, and whether it has said what it wants.
+struct Connection {
+    since: Instant,
+    task: AbortHandle,
+    has_asked: Arc<AtomicBool>,
+}
+
+/// Answers requests until nobody needs it any more.
+pub(super) async fn serve(listener: UnixListener, app: Router) {
+    let mut open: VecDeque<Connection> = VecDeque::new();
+    let ended = Rc::new(Notify::new());
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Whoever asks is told what is wrong, as far as there is something in reserve.
+            Err(error) if descriptors::is_exhausted(&error) && descriptors::spare_one() => continue,
+            Err(error) => {
+                // Who comes waits in the line meanwhile; only a table of descriptors that is full lasts.
+                if error.kind() != io::ErrorKind::ConnectionAborted {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                continue;
+            }
+        };
+        make_room(&mut open, &ended).await;
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let task = tokio::task::spawn_local(answer(stream, app.clone(), has_asked.clone(), ended.clone()));
+        open.push_back(Connection { since: Instant::now(), task: task.abort_handle(), has_asked });
+    }
+}
+
+/// Who has said nothing for the longest time goes first. Where all have asked, or have just come, one waits.
+async fn make_room(open: &mut VecDeque<Connection>, ended: &Notify) {
+    loop {
+        open.retain(|one| !one.task.is_finished());
+        if open.len() < MOST {
+            return;
+        }
+        let is_silent =
+            |one: &Connection| !one.has_asked.load(Ordering::Relaxed) && one.since.elapsed() >= PATIENCE_OF_A_CROWD;
+        match open.iter().position(is_silent) {
+            Some(silent) => {
+                if let Some(one) = open.remove(silent) {
+                    one.task.abort();
+                }
+            }
+            None => {
+                let _ = tokio::time::timeout(LOOK, ended.notified()).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, app: Router, has_asked: Arc<AtomicBool>, ended: Rc<Notify>) {
+    let peer = Peer(stream.peer_cred().ok().map(|peer| peer.uid()));
+    let app = TowerToHyperService::new(app);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        app.call(request.map(Body::new))
+    });
+    // A line that breaks is its client's matter.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    ended.notify_one();
+}
