@@ -66,7 +66,7 @@ fn is_never_copied(tear: fn(&str) -> String, with_cgroup: bool) {
     let stack = if with_cgroup { Tried::new() } else { Tried::of(Stack::new().env("CORE_NO_CGROUP", "1")) };
     let name = stack.name("a");
     let helper = if with_cgroup { "" } else { "env -i setsid sleep 5551 & " };
-    stack.shell(&name, &format!("{helper}echo $$ >> begun; exec sleep 4321"), always());
+    stack.shell(&name, &format!("{helper}echo $$$$ >> begun; exec sleep 4321"), always());
     stack.up();
     let instance = format!("{name}-0@1");
     let count = usize::from(!with_cgroup);
