@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::common::Stack;
 use crate::common::proc;
 use crate::common::trials::{Test, tests};
-use crate::common::Stack;
 use crate::random::tried::{DOWN, SOON, Tried, found_within, soon};
 
 use super::one_shim::always;

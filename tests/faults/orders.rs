@@ -86,8 +86,11 @@ fn an_environment_of_800_kb_is_passed_on() {
     let name = stack.name("rich");
     let variable = |number: u32| (format!("V{number:02}"), Value::from(format!("{number:02}").repeat(5_000)));
     let env: Map<String, Value> = (0..80).map(variable).collect();
-    stack.service(&name, &json!({"process": {"command": "exec sleep 4321", "shell": true, "env": env,
-        "compose": {"shutdown": {"timeout_seconds": 2}}}}));
+    stack.service(
+        &name,
+        &json!({"process": {"command": "exec sleep 4321", "shell": true, "env": env,
+        "compose": {"shutdown": {"timeout_seconds": 2}}}}),
+    );
     stack.well(SOON, &["up", "-d", "--timeout", "10"]);
     let have = proc::env(stack.leader(&format!("{name}-0@1")));
     for (name, value) in env {

@@ -33,9 +33,10 @@ fn a_stack_outlives_the_file_of_its_program() {
         let supervisor = stack.supervisor();
         proc::kill(supervisor);
         soon("it is back", || {
-            let another = stack.ours().into_iter().any(|(_, one)| {
-                one.pid != supervisor && one.args.get(1).is_some_and(|word| word == "supervise")
-            });
+            let another = stack
+                .ours()
+                .into_iter()
+                .any(|(_, one)| one.pid != supervisor && one.args.get(1).is_some_and(|word| word == "supervise"));
             (another && stack.is_well()).then_some(())
         });
         assert_eq!(pids(), before, "a service has another process");

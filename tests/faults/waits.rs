@@ -89,9 +89,7 @@ fn a_supervisor_answers_although_a_shim_stands_still() {
     proc::hold(held);
     proc::kill(supervisor);
     let began = Instant::now();
-    soon("status answers", || {
-        stack.begin(&["status"]).within(SOON).is_some_and(|said| said.code == 0).then_some(())
-    });
+    soon("status answers", || stack.begin(&["status"]).within(SOON).is_some_and(|said| said.code == 0).then_some(()));
     let took = began.elapsed();
     println!("answered after {} ms", took.as_millis());
     proc::send(held, "CONT");
@@ -112,7 +110,8 @@ fn a_stop_asks_whoever_has_left_the_session() {
     let line: Vec<String> = (0..3).map(helper).collect();
     stack.shell(&name, &format!("{} exec sleep 4321", line.join(" ")), json!({}));
     stack.up();
-    let files = |word: &str| -> Vec<PathBuf> { (0..3).map(|number| stack.root.join(format!("{word}.{number}"))).collect() };
+    let files =
+        |word: &str| -> Vec<PathBuf> { (0..3).map(|number| stack.root.join(format!("{word}.{number}"))).collect() };
     soon("its helpers are there", || files("up").iter().all(|file| file.exists()).then_some(()));
     let began = Instant::now();
     stack.well(DOWN, &["stop", &name]);

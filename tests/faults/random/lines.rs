@@ -131,6 +131,9 @@ impl Said {
     fn breaks(&mut self, text: &str, name: &str, broken: &mut Vec<String>) {
         self.is_broken = true;
         let shown: String = text.chars().take(80).collect();
-        broken.push(format!("{name}: segment {}: line {} was to come, and {shown:?} stands there", self.segment, self.count));
+        broken.push(format!(
+            "{name}: segment {}: line {} was to come, and {shown:?} stands there",
+            self.segment, self.count
+        ));
     }
 }

@@ -88,7 +88,11 @@ fn run(role: &str, words: &[String]) {
         "forks" => {
             for _ in 0..HELPERS {
                 let mut helper = Command::new("setsid");
-                helper.args(HELPER).stdin(Stdio::null()).spawn().expect("setsid, of util-linux");
+                // A host may be short of processes for a moment.
+                while helper.args(HELPER).stdin(Stdio::null()).spawn().is_err() {
+                    std::thread::sleep(Duration::from_millis(20));
+                    helper = Command::new("setsid");
+                }
             }
         }
         "quiet" => {}
@@ -142,12 +146,19 @@ fn chatter(mark: &str, fast: bool) {
     }
 }
 
+/// As many at once as there are threads; none is begun later, so that nothing that a host is short of closes this one.
 fn serve(port: u16) {
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port");
-    for stream in listener.incoming().flatten() {
-        // Whoever goes away in the middle is none of ours.
-        std::thread::spawn(move || talk(&stream));
-    }
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for stream in listener.incoming().flatten() {
+                    // Whoever goes away in the middle is none of ours.
+                    let _ = talk(&stream);
+                }
+            });
+        }
+    });
 }
 
 fn talk(stream: &TcpStream) -> std::io::Result<()> {
