@@ -10,6 +10,7 @@
 //! | `WORKERS=n` | 2 | stacks at the same time |
 //! | `LIFE=n` | 25 | sequences of a stack, from `core up` to `core down` |
 //! | `BREAKS=n` | 10 | after how many that broke the rest is left out |
+//! | `ONLY=a,b` | all | parts of names of faults, as the table shows them |
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
 
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
     if random::role::ran() {
         return ExitCode::SUCCESS;
     }
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let text = |name: &str| std::env::var(name).unwrap_or_default();
+    let number = |name: &str| text(name).parse::<u64>().ok();
     let few =
         |name: &str, default: usize| number(name).and_then(|number| usize::try_from(number).ok()).unwrap_or(default);
     let seed = number("SEED");
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         workers: few("WORKERS", 2),
         of_a_life: number("LIFE").unwrap_or(25),
         breaks: few("BREAKS", 10),
+        only: text("ONLY").split(',').filter(|words| !words.is_empty()).map(str::to_owned).collect(),
     };
     let began = std::time::Instant::now();
     let figures = random::run(&settings);

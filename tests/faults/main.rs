@@ -9,6 +9,7 @@ mod common;
 
 mod codes;
 mod copies;
+mod cut_short;
 mod one_shim;
 mod orders;
 mod program;
@@ -30,6 +31,7 @@ fn main() {
         waits::TESTS,
         codes::TESTS,
         copies::TESTS,
+        cut_short::TESTS,
         program::TESTS,
         sequences::TESTS,
     ]));

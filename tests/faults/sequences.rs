@@ -9,7 +9,8 @@ pub(crate) const TESTS: &[Test] = tests![all_is_well_after_random_faults, all_is
 const SEQUENCES: u64 = 10;
 
 fn are_well(seed: u64) {
-    let settings = Settings { seed, sequences: SEQUENCES, workers: 1, of_a_life: SEQUENCES, breaks: 1 };
+    let settings =
+        Settings { seed, sequences: SEQUENCES, workers: 1, of_a_life: SEQUENCES, breaks: 1, only: Vec::new() };
     println!("seeds {seed} to {}; SEED=n cargo bench --bench faults runs one", seed + SEQUENCES - 1);
     let figures = random::run(&settings);
     println!("{}", figures.table());

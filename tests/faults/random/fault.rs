@@ -83,8 +83,17 @@ fn parts(dice: &mut Dice) -> Vec<Part> {
 }
 
 impl Fault {
-    /// Any.
-    pub(crate) fn any(dice: &mut Dice) -> Self {
+    /// Any whose name has one of these words in it; of none, any.
+    pub(crate) fn any_of(dice: &mut Dice, only: &[String]) -> Self {
+        loop {
+            let fault = Self::any(dice);
+            if only.is_empty() || only.iter().any(|words| fault.name().contains(words.as_str())) {
+                return fault;
+            }
+        }
+    }
+
+    fn any(dice: &mut Dice) -> Self {
         match dice.below(100) {
             0..24 => Self::Kill(parts(dice)),
             24..34 => Self::Kill(vec![Part::Service(dice.of(&ROLES))]),

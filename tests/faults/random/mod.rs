@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) of_a_life: u64,
     /// After how many that broke the rest is left out.
     pub(crate) breaks: usize,
+    /// Parts of the names of faults: only those; none is all of them.
+    pub(crate) only: Vec<String>,
 }
 
 /// Runs sequences, and says of each that broke what did.
@@ -79,7 +81,7 @@ fn live(settings: &Settings, next: &AtomicU64, figures: &mut Figures) {
             break;
         }
         last = settings.seed + number;
-        let came = sequence::run(&mut life, last, figures);
+        let came = sequence::run(&mut life, last, &settings.only, figures);
         figures.sequences += 1;
         if let Err(broken) = came {
             figures.lines += life.lines.total();

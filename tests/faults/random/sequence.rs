@@ -32,7 +32,7 @@ const STATUS: Duration = Duration::from_secs(5);
 /// What is to be done later.
 enum Later {
     Wake(Vec<u32>),
-    Files(u64),
+    Files,
     Processes,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Sequence<'a> {
 ///
 /// # Errors
 /// Says what was broken.
-pub(crate) fn run(life: &mut Life, seed: u64, figures: &mut Figures) -> Result<(), Broken> {
+pub(crate) fn run(life: &mut Life, seed: u64, only: &[String], figures: &mut Figures) -> Result<(), Broken> {
     let root = life.stack.root.clone();
     let mut one = Sequence::new(life, seed);
     let loads = [true, false].map(|fresh| {
@@ -77,7 +77,7 @@ pub(crate) fn run(life: &mut Life, seed: u64, figures: &mut Figures) -> Result<(
             fresh,
         })
     });
-    one.inject(figures);
+    one.inject(only, figures);
     let mut lacks = one.settle(figures);
     for load in loads {
         let outcome = load.end();
@@ -122,9 +122,9 @@ impl<'a> Sequence<'a> {
         self.told.push(format!("{:6.3} s  {text}", self.began.elapsed().as_secs_f64()));
     }
 
-    fn inject(&mut self, figures: &mut Figures) {
+    fn inject(&mut self, only: &[String], figures: &mut Figures) {
         for _ in 0..3 + self.dice.below(6) {
-            let fault = Fault::any(&mut self.dice);
+            let fault = Fault::any_of(&mut self.dice, only);
             *figures.faults.entry(fault.name()).or_default() += 1;
             self.tell(&format!("{fault:?}"));
             self.carry_out(&fault);
@@ -161,9 +161,7 @@ impl<'a> Sequence<'a> {
         match later {
             Later::Wake(pids) => pids.iter().for_each(|pid| proc::send(*pid, "CONT")),
             // Who was begun meanwhile has inherited it.
-            Later::Files(before) => {
-                self.life.stack.everybody().iter().for_each(|one| squeeze::ease_files(one.pid, *before));
-            }
+            Later::Files => self.life.stack.everybody().iter().for_each(|one| squeeze::ease_files(one.pid)),
             Later::Processes => self.life.group.iter().for_each(squeeze::Processes::ease),
         }
     }
@@ -213,10 +211,10 @@ impl<'a> Sequence<'a> {
                 self.stop(&world, parts);
             }
             Fault::Files(part) => {
-                let before = self.pids(&world, *part).into_iter().filter_map(squeeze::files).max();
-                if let Some(before) = before {
-                    self.later.push((Instant::now() + SHORT, Later::Files(before)));
+                for pid in self.pids(&world, *part) {
+                    squeeze::files(pid);
                 }
+                self.later.push((Instant::now() + SHORT, Later::Files));
             }
             Fault::Processes => {
                 let Some(group) = &self.life.group else { return };
@@ -357,6 +355,11 @@ impl<'a> Sequence<'a> {
             let is_coming = self.commands.iter().any(|(order, _)| order.is_none());
             if gone_since.is_some_and(|since: Instant| since.elapsed() > GONE) && !is_coming {
                 self.tell("neither keeper nor supervisor is there: core up -d");
+                // That brings up what was stopped, too.
+                if self.life.forks.contains(&0) {
+                    self.life.forks.insert(1);
+                    self.touched.insert("forks");
+                }
                 let begun = self.life.stack.begin(&["up", "-d"]);
                 self.commands.push((None, begun));
             }

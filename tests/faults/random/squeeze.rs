@@ -7,41 +7,42 @@ use nix::libc::{self, RLIMIT_NOFILE, RLIMIT_NPROC};
 
 use crate::common::proc;
 
-/// Limits how many descriptors a process may have to those that it has. Returns the limit that it had.
-pub(crate) fn files(pid: u32) -> Option<u64> {
-    let have = u64::try_from(proc::descriptors(pid).len()).ok().filter(|count| *count > 0)?;
-    limit(pid, RLIMIT_NOFILE, Some(have))
+/// Limits how many descriptors a process may have to those that it has.
+pub(crate) fn files(pid: u32) -> bool {
+    let have = u64::try_from(proc::descriptors(pid).len()).ok().filter(|count| *count > 0);
+    have.is_some_and(|have| limit(pid, RLIMIT_NOFILE, have).is_some())
 }
 
-/// Limits how many processes its user may have to none more. The kernel asks nobody with privileges.
+/// Gives a process, which may have been begun by one that was limited, as many as this one may have.
+pub(crate) fn ease_files(pid: u32) {
+    if let Ok((soft, _)) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE) {
+        let _ = limit(pid, RLIMIT_NOFILE, soft);
+    }
+}
+
+/// Limits how many processes the user of a process may have to none more. Returns the limit that it had. The kernel asks
+/// nobody with privileges.
 pub(crate) fn processes(pid: u32) -> Option<u64> {
-    limit(pid, RLIMIT_NPROC, Some(1)).filter(|_| !nix::unistd::geteuid().is_root())
-}
-
-/// Gives descriptors back to a process, and to what it began meanwhile.
-pub(crate) fn ease_files(pid: u32, before: u64) {
-    let _ = limit(pid, RLIMIT_NOFILE, Some(before));
+    limit(pid, RLIMIT_NPROC, 1).filter(|_| !nix::unistd::geteuid().is_root())
 }
 
 /// Gives processes back.
 pub(crate) fn ease_processes(pid: u32, before: u64) {
-    let _ = limit(pid, RLIMIT_NPROC, Some(before));
+    let _ = limit(pid, RLIMIT_NPROC, before);
 }
 
-/// Sets the soft limit, and returns the one before. `None` when that process is gone.
-fn limit(pid: u32, resource: libc::__rlimit_resource_t, soft: Option<u64>) -> Option<u64> {
+/// Sets a soft limit, and returns the one before. `None` when that process is gone.
+fn limit(pid: u32, resource: libc::__rlimit_resource_t, soft: u64) -> Option<u64> {
     let pid = i32::try_from(pid).ok()?;
     let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a plain system call; the pointer is to a live value of the type that it writes.
     if unsafe { libc::prlimit(pid, resource, std::ptr::null(), &raw mut before) } != 0 {
         return None;
     }
-    if let Some(soft) = soft {
-        let after = libc::rlimit { rlim_cur: soft.min(before.rlim_max), rlim_max: before.rlim_max };
-        // SAFETY: as above; it reads this one.
-        unsafe { libc::prlimit(pid, resource, &raw const after, std::ptr::null_mut()) };
-    }
-    Some(before.rlim_cur)
+    let after = libc::rlimit { rlim_cur: soft.min(before.rlim_max), rlim_max: before.rlim_max };
+    // SAFETY: as above; it reads this one.
+    let done = unsafe { libc::prlimit(pid, resource, &raw const after, std::ptr::null_mut()) };
+    (done == 0).then_some(before.rlim_cur)
 }
 
 /// A cgroup that limits how many processes there are, with those in it that were put there and what they begin.
@@ -54,7 +55,7 @@ impl Processes {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let v1 = own.lines().find_map(|line| line.split_once(":pids:/")).map(|(_, path)| path);
         let v2 = own.lines().find_map(|line| line.strip_prefix("0::/"));
-        let folder = mounts.lines().find_map(|line| {
+        mounts.lines().find_map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
             let is_v1 = words[2] == "cgroup" && words[3].split(',').any(|word| word == "pids");
             let own = if is_v1 { v1 } else { v2.filter(|_| words[2] == "cgroup2") };
@@ -62,8 +63,7 @@ impl Processes {
             fs::create_dir(&folder).ok()?;
             let one = Self(folder);
             one.0.join("pids.max").exists().then_some(one)
-        });
-        folder
+        })
     }
 
     /// Puts a process into it.
