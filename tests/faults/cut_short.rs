@@ -22,7 +22,9 @@ fn what_was_being_stopped_is_started_once() {
     soon("its helpers are there", || (helpers().len() == HELPERS).then_some(()));
     let (leader, held) = (stack.leader(&instance), helpers());
     // So they cannot end before all of ours are dead, whoever asks them to.
-    held.iter().for_each(|pid| proc::hold(*pid));
+    for pid in &held {
+        proc::hold(*pid);
+    }
     let stop = stack.begin(&["stop", &name]);
     soon("its first process has ended", || (!proc::lives(leader)).then_some(()));
     stack.kill_all_of_ours();

@@ -19,12 +19,18 @@ mod strangers;
 mod waits;
 
 use common::trials;
+use libtest_mimic::Arguments;
+
+/// Tests at the same time: most of them wait most of the time.
+const THREADS: usize = 4;
 
 fn main() {
     if random::role::ran() {
         return;
     }
-    trials::run(trials::of(&[
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let trials = trials::of(&[
         one_shim::TESTS,
         strangers::TESTS,
         orders::TESTS,
@@ -34,5 +40,6 @@ fn main() {
         cut_short::TESTS,
         program::TESTS,
         sequences::TESTS,
-    ]));
+    ]);
+    libtest_mimic::run(&arguments, trials).exit();
 }

@@ -23,7 +23,7 @@ impl Sequence<'_> {
     /// What is not as it must be; some of it may need a moment more. What no moment mends goes to `broken`.
     pub(super) fn lacks(&mut self, world: &World) -> Vec<String> {
         let mut lacks = Vec::new();
-        self.ours_are_there(world, &mut lacks);
+        ours_are_there(world, &mut lacks);
         self.services_are_there(world, &mut lacks);
         self.untouched_are_same(world);
         self.lines_are_whole(world, &mut lacks);
@@ -38,35 +38,6 @@ impl Sequence<'_> {
             lacks.push(format!("the one-shot was begun {begun} times, and has ended {ended} times"));
         }
         lacks
-    }
-
-    fn ours_are_there(&self, world: &World, lacks: &mut Vec<String>) {
-        let pids = |all: &[crate::common::proc::Process]| all.iter().map(|one| one.pid).collect::<Vec<_>>();
-        for (what, all) in [("keeper", &world.keepers), ("supervisor", &world.supervisors)] {
-            if all.len() != 1 {
-                lacks.push(format!("there is not one {what}: {:?}", pids(all)));
-            }
-        }
-        if let ([keeper], [supervisor]) = (&*world.keepers, &*world.supervisors)
-            && supervisor.parent != keeper.pid
-        {
-            lacks.push(format!("supervisor {} is no child of keeper {}", supervisor.pid, keeper.pid));
-        }
-        lacks.extend(world.unborn.iter().map(|one| format!("process {} was forked, and is nothing yet", one.pid)));
-        for one in world.ours().into_iter().filter(|one| one.state == 'T') {
-            lacks.push(format!("process {} is held: {:?}", one.pid, one.args[0]));
-        }
-        for one in &world.zombies {
-            lacks.push(format!("process {} has ended, and {} does not fetch it", one.pid, one.parent));
-        }
-        let mut instances: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        world.leaders.iter().for_each(|one| instances.entry(&one.instance).or_default().0 += 1);
-        world.shims.iter().for_each(|(name, _)| instances.entry(name).or_default().1 += 1);
-        for (name, (services, shims)) in instances {
-            if services != shims {
-                lacks.push(format!("{name}: {services} processes of the service, {shims} shims"));
-            }
-        }
     }
 
     fn services_are_there(&self, world: &World, lacks: &mut Vec<String>) {
@@ -179,6 +150,40 @@ impl Sequence<'_> {
                     end.number, end.status
                 ));
             }
+        }
+    }
+}
+
+/// One keeper, one supervisor, and one shim over each service that lives.
+fn ours_are_there(world: &World, lacks: &mut Vec<String>) {
+    let pids = |all: &[crate::common::proc::Process]| all.iter().map(|one| one.pid).collect::<Vec<_>>();
+    for (what, all) in [("keeper", &world.keepers), ("supervisor", &world.supervisors)] {
+        if all.len() != 1 {
+            lacks.push(format!("there is not one {what}: {:?}", pids(all)));
+        }
+    }
+    if let ([keeper], [supervisor]) = (&*world.keepers, &*world.supervisors)
+        && supervisor.parent != keeper.pid
+    {
+        lacks.push(format!("supervisor {} is no child of keeper {}", supervisor.pid, keeper.pid));
+    }
+    lacks.extend(world.unborn.iter().map(|one| format!("process {} was forked, and is nothing yet", one.pid)));
+    for one in world.ours().into_iter().filter(|one| one.state == 'T') {
+        lacks.push(format!("process {} is held: {:?}", one.pid, one.args[0]));
+    }
+    for one in &world.zombies {
+        lacks.push(format!("process {} has ended, and {} does not fetch it", one.pid, one.parent));
+    }
+    let mut instances: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for one in &world.leaders {
+        instances.entry(&one.instance).or_default().0 += 1;
+    }
+    for (name, _) in &world.shims {
+        instances.entry(name).or_default().1 += 1;
+    }
+    for (name, (services, shims)) in instances {
+        if services != shims {
+            lacks.push(format!("{name}: {services} processes of the service, {shims} shims"));
         }
     }
 }

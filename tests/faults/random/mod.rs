@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each program uses its own part of this")]
 
+mod asked;
 mod check;
 pub(crate) mod dice;
 mod fault;
@@ -19,8 +20,8 @@ pub(crate) mod tried;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use life::Life;
 use tally::{Broken, Figures};
@@ -60,12 +61,12 @@ pub(crate) fn run(settings: &Settings) -> Figures {
                     for one in &figures.broken {
                         println!("{}\n", one.words());
                     }
-                    all.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).add(figures);
+                    all.lock().unwrap_or_else(PoisonError::into_inner).add(figures);
                 }
             });
         }
     });
-    all.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    all.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One stack.

@@ -19,9 +19,9 @@ use crate::common::load::{Load, Shape};
 use crate::common::proc;
 
 /// Within which all is to be well again. The promise is 2 s; the rest is for machines that do something else, too.
-const WELL: Duration = Duration::from_secs(10);
+pub(super) const WELL: Duration = Duration::from_secs(10);
 /// How long a command may take after that.
-const COMMAND: Duration = Duration::from_secs(30);
+pub(super) const COMMAND: Duration = Duration::from_secs(30);
 /// How long neither keeper nor supervisor may be there before somebody brings the stack up again.
 const GONE: Duration = Duration::from_millis(700);
 /// How long something that is short stays so.
@@ -40,16 +40,15 @@ enum Later {
 pub(crate) struct Sequence<'a> {
     pub(crate) life: &'a mut Life,
     dice: Dice,
-    seed: u64,
     began: Instant,
     told: Vec<String>,
     later: Vec<(Instant, Later)>,
     held: Vec<UnixStream>,
-    commands: Vec<(Option<Order>, Begun)>,
+    pub(super) commands: Vec<(Option<Order>, Begun)>,
     /// Services that something was done to.
     pub(crate) touched: BTreeSet<&'static str>,
     /// Services that may have missed requests.
-    disturbed: BTreeSet<&'static str>,
+    pub(super) disturbed: BTreeSet<&'static str>,
     /// Services whose shim was killed, or held.
     pub(crate) unattended: BTreeSet<&'static str>,
     pub(crate) keeper_was_killed: bool,
@@ -102,7 +101,6 @@ impl<'a> Sequence<'a> {
         Self {
             life,
             dice: Dice::new(seed),
-            seed,
             began: Instant::now(),
             told: Vec::new(),
             later: Vec::new(),
@@ -118,7 +116,7 @@ impl<'a> Sequence<'a> {
         }
     }
 
-    fn tell(&mut self, text: &str) {
+    pub(super) fn tell(&mut self, text: &str) {
         self.told.push(format!("{:6.3} s  {text}", self.began.elapsed().as_secs_f64()));
     }
 
@@ -147,7 +145,9 @@ impl<'a> Sequence<'a> {
             let (due, rest) = std::mem::take(&mut self.later).into_iter().partition(|(at, _)| *at <= now);
             self.later = rest;
             let due: Vec<(Instant, Later)> = due;
-            due.into_iter().for_each(|(_, later)| self.undo(&later));
+            for (_, later) in due {
+                self.undo(&later);
+            }
             self.poll_commands();
             if now >= until {
                 return;
@@ -190,7 +190,9 @@ impl<'a> Sequence<'a> {
         match fault {
             Fault::Kill(parts) => {
                 let pids: Vec<u32> = parts.iter().flat_map(|part| self.pids(&world, *part)).collect();
-                parts.iter().for_each(|part| self.touch(*part, true));
+                for part in parts {
+                    self.touch(*part, true);
+                }
                 pids.into_iter().for_each(proc::kill);
             }
             Fault::KillAllOfOurs => {
@@ -265,75 +267,13 @@ impl<'a> Sequence<'a> {
 
     fn stop(&mut self, world: &World, parts: &[Part]) -> Vec<u32> {
         let pids: Vec<u32> = parts.iter().flat_map(|part| self.pids(world, *part)).collect();
-        parts.iter().for_each(|part| self.touch(*part, false));
-        pids.iter().for_each(|pid| proc::send(*pid, "STOP"));
+        for part in parts {
+            self.touch(*part, false);
+        }
+        for pid in &pids {
+            proc::send(*pid, "STOP");
+        }
         pids
-    }
-
-    fn order(&mut self, order: Order) {
-        // One at a time, so that it can be told what is wanted.
-        if self.commands.iter().any(|(order, _)| order.is_some()) {
-            return;
-        }
-        let life = &mut *self.life;
-        let name = |role: &str| life.stack.name(role);
-        let words: Vec<String> = match order {
-            Order::Restart(role) => {
-                self.touched.insert(role);
-                self.disturbed.insert(role);
-                vec!["restart".into(), name(role)]
-            }
-            Order::Scale(count) => {
-                self.touched.insert("quiet");
-                let words = vec!["scale".into(), format!("{}={count}", name("quiet"))];
-                life.quiet.insert(count);
-                words
-            }
-            Order::StopForks | Order::StartForks => {
-                self.touched.insert("forks");
-                let word = if order == Order::StopForks { "stop" } else { "start" };
-                let words = vec![word.into(), name("forks")];
-                life.forks.insert(usize::from(order == Order::StartForks));
-                words
-            }
-            Order::Edit => {
-                self.touched.insert("quiet");
-                life.edits += 1;
-                let edits = life.edits;
-                life.stack.edit(&name("quiet"), |manifest| {
-                    manifest["process"]["env"]["EDIT"] = edits.to_string().into();
-                });
-                vec!["apply".into()]
-            }
-            Order::StartOnce => {
-                // One that still runs is not started.
-                if life.runs("begin") != life.runs("end") {
-                    return;
-                }
-                life.once += 1;
-                vec!["start".into(), name("once")]
-            }
-        };
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let begun = self.life.stack.begin(&words);
-        self.commands.push((Some(order), begun));
-    }
-
-    fn poll_commands(&mut self) {
-        for (order, mut begun) in std::mem::take(&mut self.commands) {
-            let Some(said) = begun.ended() else {
-                self.commands.push((order, begun));
-                continue;
-            };
-            let took = begun.at.elapsed().as_secs_f64();
-            self.tell(&format!("{order:?} ended with {} after {took:.2} s: {}", said.code, said.err.trim()));
-            match order {
-                Some(Order::Scale(count)) if said.code == 0 => self.life.quiet = [count].into(),
-                Some(Order::StopForks) if said.code == 0 => self.life.forks = [0].into(),
-                Some(Order::StartForks) if said.code == 0 => self.life.forks = [1].into(),
-                _ => {}
-            }
-        }
     }
 
     /// Whoever is held goes on, whoever is gone is brought up again; then all is to be well. Returns what is not.
@@ -387,51 +327,5 @@ impl<'a> Sequence<'a> {
             }
             self.pass(Duration::from_millis(20));
         }
-    }
-
-    /// Where nobody knows whether a command came through, it is given once more: now it must.
-    fn make_sure(&mut self) -> Vec<String> {
-        let name = |role: &str| self.life.stack.name(role);
-        let mut orders: Vec<(Vec<String>, Order)> = Vec::new();
-        if self.life.quiet.len() > 1 {
-            orders.push((vec!["scale".into(), format!("{}=1", name("quiet"))], Order::Scale(1)));
-        }
-        if self.life.forks.len() > 1 {
-            orders.push((vec!["start".into(), name("forks")], Order::StartForks));
-        }
-        for (words, order) in orders {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            match self.life.stack.begin(&words).within(COMMAND) {
-                Some(said) if said.code == 0 => {}
-                Some(said) => {
-                    return vec![format!("`core {}` ended with {}: {}", words.join(" "), said.code, said.err)];
-                }
-                None => return vec![format!("`core {}` did not end", words.join(" "))],
-            }
-            match order {
-                Order::Scale(count) => self.life.quiet = [count].into(),
-                _ => self.life.forks = [1].into(),
-            }
-            let until = Instant::now() + WELL;
-            loop {
-                let world = World::of(&self.life.stack);
-                let lacks = self.lacks(&world);
-                self.life.known = known(&world);
-                if lacks.is_empty() {
-                    break;
-                }
-                if Instant::now() > until {
-                    return lacks;
-                }
-                std::thread::park_timeout(Duration::from_millis(20));
-            }
-        }
-        self.life.once = self.life.runs("begin");
-        Vec::new()
-    }
-
-    /// Which sequence this is.
-    pub(crate) fn seed(&self) -> u64 {
-        self.seed
     }
 }
