@@ -143,6 +143,17 @@ impl Squeeze {
         squeeze::processes(keeper).map(|before| Self::Limit(keeper, before))
     }
 
+    fn again(&self) {
+        match self {
+            Self::Cgroup(group) => {
+                group.squeeze();
+            }
+            Self::Limit(pid, _) => {
+                squeeze::processes(*pid);
+            }
+        }
+    }
+
     fn end(&self) {
         match self {
             Self::Cgroup(group) => group.ease(),
@@ -166,16 +177,12 @@ fn a_shim_is_waited_for_while_the_keeper_cannot_fork() {
         assert!(stack.shims_of(&name).is_empty(), "it was to have none");
         squeeze.end();
         expect_well(&stack, &name, &instance, stack.leader(&instance));
-        if let Squeeze::Cgroup(group) = &squeeze {
-            group.squeeze();
-        }
+        squeeze.again();
     }
     squeeze.end();
     assert_ne!(stack.leader(&instance), pid, "it was killed, and started again");
     // With none to stand over it, it can be stopped all the same once there can be one.
-    if let Squeeze::Cgroup(group) = &squeeze {
-        group.squeeze();
-    }
+    squeeze.again();
     proc::kill(stack.shim(&instance));
     soon("it has none", || stack.shims_of(&name).is_empty().then_some(()));
     let mut stop = stack.begin(&["stop", &name]);

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::one_shim::{always, expect_well, sleeper};
 use crate::common::proc;
 use crate::common::trials::{Test, tests};
+use crate::random::knock::connect;
 use crate::random::lines::Lines;
 use crate::random::role;
 use crate::random::tried::{DOWN, SOON, Tried, soon};
@@ -87,10 +88,16 @@ impl Chatty {
     }
 }
 
+/// Comes to a socket.
+#[track_caller]
+fn come(socket: &Path) -> UnixStream {
+    soon("somebody can connect", || connect(socket))
+}
+
 fn one_who_says_nothing_changes_nothing() {
     let (stack, name, instance) = sleeper();
     let (pid, shim) = (stack.leader(&instance), stack.shim(&instance));
-    let held = UnixStream::connect(stack.place(&instance).socket()).expect("the shim's socket");
+    let held = come(&stack.place(&instance).socket());
     // Twenty answers later the supervisor has noticed what there is to notice; after two deaths of it, the next one.
     for _ in 0..20 {
         stack.is_well();
@@ -112,8 +119,8 @@ fn two_hundred_who_say_garbage_change_nothing() {
     let (pid, shim) = (stack.leader(&instance), stack.shim(&instance));
     let mut held = Vec::new();
     for number in 0..200_u8 {
-        // A socket that is full for a moment refuses; what is asked here is what becomes of those that it takes.
-        let Ok(mut stream) = UnixStream::connect(stack.place(&instance).socket()) else { continue };
+        // A socket may have a limit; what is asked here is what becomes of those that it takes.
+        let Some(mut stream) = connect(&stack.place(&instance).socket()) else { continue };
         let garbage: Vec<u8> = (0..=number).map(|byte| byte.wrapping_mul(37).wrapping_add(number)).collect();
         let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
         let _ = stream.write_all(&garbage);
@@ -133,10 +140,10 @@ fn lines_are_whole_while_strangers_connect() {
     let chatty = Chatty::new();
     let shim = chatty.stack.shim(&chatty.instance);
     for _ in 0..5 {
-        let held = UnixStream::connect(chatty.socket()).expect("the shim's socket");
+        let held = come(&chatty.socket());
         chatty.goes_on();
         drop(held);
-        let mut said = UnixStream::connect(chatty.socket()).expect("the shim's socket");
+        let mut said = come(&chatty.socket());
         let _ = said.write_all(b"\xff\xff\xff\xffgarbage");
         chatty.goes_on();
     }

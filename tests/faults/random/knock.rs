@@ -59,7 +59,7 @@ pub(crate) fn knock(socket: &Path, manner: Manner, dice: &mut Dice) -> Vec<UnixS
 }
 
 /// Connects, unless that would have to be waited for.
-fn connect(path: &Path) -> Option<UnixStream> {
+pub(crate) fn connect(path: &Path) -> Option<UnixStream> {
     use std::os::fd::{AsRawFd as _, FromRawFd as _};
 
     use nix::libc;

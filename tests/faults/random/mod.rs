@@ -9,7 +9,7 @@ mod asked;
 mod check;
 pub(crate) mod dice;
 mod fault;
-mod knock;
+pub(crate) mod knock;
 mod life;
 pub(crate) mod lines;
 pub(crate) mod role;

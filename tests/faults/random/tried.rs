@@ -138,7 +138,11 @@ impl Tried {
         let instance = |one: &Process| one.args.first()?.strip_prefix("core-shim ").map(str::to_owned);
         let is_its = |name: &str| name.contains(&format!("{}-", self.suffix));
         let all = proc::all().into_iter().filter(|one| one.state != 'Z');
-        all.filter_map(|one| Some((instance(&one).filter(|name| is_its(name))?, one))).collect()
+        let all: Vec<(String, Process)> =
+            all.filter_map(|one| Some((instance(&one).filter(|name| is_its(name))?, one))).collect();
+        // What a shim has forked looks like it until it is the service.
+        let is_forked = |one: &Process| all.iter().any(|(_, other)| other.pid == one.parent && other.args == one.args);
+        all.iter().filter(|(_, one)| !is_forked(one)).cloned().collect()
     }
 
     /// The processes of the shims of a service.
