@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod checker;
 mod codes;
 mod copies;
 mod cut_short;
@@ -39,6 +40,7 @@ fn main() {
         copies::TESTS,
         cut_short::TESTS,
         program::TESTS,
+        checker::TESTS,
         sequences::TESTS,
     ]);
     libtest_mimic::run(&arguments, trials).exit();

@@ -130,7 +130,7 @@ fn a_down_ends_while_shims_are_killed() {
 /// Takes away that the keeper can fork, in the way that this host has.
 enum Squeeze {
     Cgroup(Processes),
-    Limit(u32, u64),
+    Limit(u32),
 }
 
 impl Squeeze {
@@ -140,7 +140,7 @@ impl Squeeze {
         if let Some(group) = group.filter(|group| group.take(keeper) && group.squeeze()) {
             return Some(Self::Cgroup(group));
         }
-        squeeze::processes(keeper).map(|before| Self::Limit(keeper, before))
+        squeeze::processes(keeper).then_some(Self::Limit(keeper))
     }
 
     fn again(&self) {
@@ -148,7 +148,7 @@ impl Squeeze {
             Self::Cgroup(group) => {
                 group.squeeze();
             }
-            Self::Limit(pid, _) => {
+            Self::Limit(pid) => {
                 squeeze::processes(*pid);
             }
         }
@@ -157,7 +157,7 @@ impl Squeeze {
     fn end(&self) {
         match self {
             Self::Cgroup(group) => group.ease(),
-            Self::Limit(pid, before) => squeeze::ease_processes(*pid, *before),
+            Self::Limit(pid) => squeeze::ease(*pid),
         }
     }
 }

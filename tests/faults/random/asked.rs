@@ -37,6 +37,7 @@ impl Sequence<'_> {
             Order::Edit => {
                 self.touched.insert("quiet");
                 life.edits += 1;
+                life.is_unapplied = true;
                 let edits = life.edits;
                 life.stack.edit(&name("quiet"), |manifest| {
                     manifest["process"]["env"]["EDIT"] = edits.to_string().into();
@@ -67,6 +68,7 @@ impl Sequence<'_> {
             self.tell(&format!("{order:?} ended with {} after {took:.2} s: {}", said.code, said.err.trim()));
             match order {
                 Some(Order::Scale(count)) if said.code == 0 => self.life.quiet = [count].into(),
+                Some(Order::Edit) if said.code == 0 => self.life.is_unapplied = false,
                 Some(Order::StopForks) if said.code == 0 => self.life.forks = [0].into(),
                 Some(Order::StartForks) if said.code == 0 => self.life.forks = [1].into(),
                 _ => {}
@@ -84,6 +86,9 @@ impl Sequence<'_> {
         if self.life.forks.len() > 1 {
             orders.push((vec!["start".into(), name("forks")], Order::StartForks));
         }
+        if self.life.is_unapplied {
+            orders.push((vec!["apply".into()], Order::Edit));
+        }
         for (words, order) in orders {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             match self.life.stack.begin(&words).within(COMMAND) {
@@ -95,6 +100,7 @@ impl Sequence<'_> {
             }
             match order {
                 Order::Scale(count) => self.life.quiet = [count].into(),
+                Order::Edit => self.life.is_unapplied = false,
                 _ => self.life.forks = [1].into(),
             }
             let until = Instant::now() + WELL;
@@ -102,6 +108,9 @@ impl Sequence<'_> {
                 let world = World::of(&self.life.stack);
                 let lacks = self.lacks(&world);
                 self.life.known = known(&world);
+                if !self.broken.is_empty() {
+                    return std::mem::take(&mut self.broken);
+                }
                 if lacks.is_empty() {
                     break;
                 }

@@ -36,6 +36,8 @@ pub(crate) struct Life {
     /// How often `once` may have been begun.
     pub(crate) once: usize,
     pub(crate) edits: u32,
+    /// Nobody knows whether the last edit was carried out: whoever reads the manifests next carries it out.
+    pub(crate) is_unapplied: bool,
     /// The services at the end of the last sequence, by role.
     pub(crate) known: BTreeMap<String, BTreeSet<Who>>,
     /// Invocations of `chatty` whose last words nobody could hear.
@@ -79,6 +81,7 @@ impl Life {
             forks: [1].into(),
             once: 1,
             edits: 0,
+            is_unapplied: false,
             known: BTreeMap::new(),
             unheard: BTreeSet::new(),
         };

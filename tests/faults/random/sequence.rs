@@ -32,8 +32,7 @@ const STATUS: Duration = Duration::from_secs(5);
 /// What is to be done later.
 enum Later {
     Wake(Vec<u32>),
-    Files,
-    Processes,
+    Ease,
 }
 
 /// A sequence that is under way.
@@ -58,6 +57,11 @@ pub(crate) struct Sequence<'a> {
     pub(crate) floor: Option<(String, u64)>,
     /// What can never be put right.
     pub(crate) broken: Vec<String>,
+}
+
+/// Looks at a stack to which nothing was done as far as this knows. Returns what is not well.
+pub(crate) fn look(life: &mut Life) -> Vec<String> {
+    Sequence::new(life, 0).settle(&mut Figures::default())
 }
 
 /// Runs one. Adds to the figures what came of it.
@@ -161,8 +165,10 @@ impl<'a> Sequence<'a> {
         match later {
             Later::Wake(pids) => pids.iter().for_each(|pid| proc::send(*pid, "CONT")),
             // Who was begun meanwhile has inherited it.
-            Later::Files => self.life.stack.everybody().iter().for_each(|one| squeeze::ease_files(one.pid)),
-            Later::Processes => self.life.group.iter().for_each(squeeze::Processes::ease),
+            Later::Ease => {
+                self.life.group.iter().for_each(squeeze::Processes::ease);
+                self.life.stack.everybody().iter().for_each(|one| squeeze::ease(one.pid));
+            }
         }
     }
 
@@ -216,15 +222,19 @@ impl<'a> Sequence<'a> {
                 for pid in self.pids(&world, *part) {
                     squeeze::files(pid);
                 }
-                self.later.push((Instant::now() + SHORT, Later::Files));
+                self.later.push((Instant::now() + SHORT, Later::Ease));
             }
             Fault::Processes => {
-                let Some(group) = &self.life.group else { return };
-                world.ours().iter().for_each(|one| {
-                    group.take(one.pid);
+                for one in world.ours() {
+                    match &self.life.group {
+                        Some(group) => group.take(one.pid),
+                        None => squeeze::processes(one.pid),
+                    };
+                }
+                self.life.group.iter().for_each(|group| {
+                    group.squeeze();
                 });
-                group.squeeze();
-                self.later.push((Instant::now() + SHORT, Later::Processes));
+                self.later.push((Instant::now() + SHORT, Later::Ease));
             }
             Fault::Knock(door, manner) => {
                 let Some(run) = self.life.stack.run_folder() else { return };
@@ -284,6 +294,8 @@ impl<'a> Sequence<'a> {
         }
         self.tell("all go on");
         let began = Instant::now();
+        // Since when all could be well: somebody must bring up again what is gone. And since when it is.
+        let (mut could_be, mut is_well) = (began, None);
         let mut gone_since = None;
         self.floor = self.floor_of_chatty();
         loop {
@@ -300,6 +312,7 @@ impl<'a> Sequence<'a> {
                     self.life.forks.insert(1);
                     self.touched.insert("forks");
                 }
+                could_be = Instant::now();
                 let begun = self.life.stack.begin(&["up", "-d"]);
                 self.commands.push((None, begun));
             }
@@ -308,11 +321,15 @@ impl<'a> Sequence<'a> {
                 self.broken.dedup();
                 return std::mem::take(&mut self.broken);
             }
-            if lacks.is_empty() && self.commands.is_empty() {
+            let now = Instant::now();
+            is_well = if lacks.is_empty() { is_well.or(Some(now)) } else { None };
+            if self.commands.is_empty()
+                && let Some(well) = is_well
+            {
                 let asked = Instant::now();
                 let said = self.life.stack.begin(&["status"]).within(STATUS);
                 figures.status.push(asked.elapsed());
-                figures.well.push(asked.duration_since(began));
+                figures.well.push(well.saturating_duration_since(could_be));
                 self.life.known = known(&world);
                 return match said {
                     Some(said) if said.code == 0 => Vec::new(),

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use nix::libc::{self, RLIMIT_NOFILE, RLIMIT_NPROC};
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::common::proc;
 
@@ -13,22 +14,19 @@ pub(crate) fn files(pid: u32) -> bool {
     have.is_some_and(|have| limit(pid, RLIMIT_NOFILE, have).is_some())
 }
 
-/// Gives a process, which may have been begun by one that was limited, as many as this one may have.
-pub(crate) fn ease_files(pid: u32) {
-    if let Ok((soft, _)) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE) {
-        let _ = limit(pid, RLIMIT_NOFILE, soft);
+/// Gives a process, which may have been begun by one that was limited, as many as this one may have: of both.
+pub(crate) fn ease(pid: u32) {
+    for (resource, number) in [(Resource::RLIMIT_NOFILE, RLIMIT_NOFILE), (Resource::RLIMIT_NPROC, RLIMIT_NPROC)] {
+        if let Ok((soft, _)) = getrlimit(resource) {
+            let _ = limit(pid, number, soft);
+        }
     }
 }
 
-/// Limits how many processes the user of a process may have to none more. Returns the limit that it had. The kernel asks
+/// Limits how many processes the user of a process may have to none more, as far as it is concerned. The kernel asks
 /// nobody with privileges.
-pub(crate) fn processes(pid: u32) -> Option<u64> {
-    limit(pid, RLIMIT_NPROC, 1).filter(|_| !nix::unistd::geteuid().is_root())
-}
-
-/// Gives processes back.
-pub(crate) fn ease_processes(pid: u32, before: u64) {
-    let _ = limit(pid, RLIMIT_NPROC, before);
+pub(crate) fn processes(pid: u32) -> bool {
+    !nix::unistd::geteuid().is_root() && limit(pid, RLIMIT_NPROC, 1).is_some()
 }
 
 /// Sets a soft limit, and returns the one before. `None` when that process is gone.
