@@ -44,7 +44,8 @@ fn a_stack_outlives_the_file_of_its_program() {
     let log = stack.own_log();
     let is_told = |line: &&str| {
         let words = ["gone", "removed", "deleted", "no longer", "taken away", "missing"];
-        line.contains("v1/core") && words.iter().any(|word| line.contains(word))
+        let is_about_it = ["v1/core", "program", "file"].iter().any(|word| line.contains(word));
+        is_about_it && words.iter().any(|word| line.contains(word))
     };
     assert_eq!(log.lines().filter(is_told).count(), 1, "core.log says once that the file is gone:\n{log}");
     proc::kill(before[1]);
