@@ -11,6 +11,7 @@ mod checker;
 mod codes;
 mod copies;
 mod cut_short;
+mod descriptors;
 mod one_shim;
 mod orders;
 mod program;
@@ -39,6 +40,7 @@ fn main() {
         codes::TESTS,
         copies::TESTS,
         cut_short::TESTS,
+        descriptors::TESTS,
         program::TESTS,
         checker::TESTS,
         sequences::TESTS,

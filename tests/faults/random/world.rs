@@ -48,8 +48,11 @@ impl World {
             }
         }
         let root = stack.root.display().to_string();
-        for one in proc::all() {
-            let is_leader = one.args.get(1).is_some_and(|word| word == "role");
+        let all = proc::all();
+        for one in all.clone() {
+            // What a service has forked looks like it until it is something else.
+            let is_forked = all.iter().any(|other| other.pid == one.parent && other.args == one.args);
+            let is_leader = one.args.get(1).is_some_and(|word| word == "role") && !is_forked;
             if one.state == 'Z' || !(is_leader || one.args == HELPER) {
                 continue;
             }
