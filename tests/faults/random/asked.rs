@@ -91,12 +91,17 @@ impl Sequence<'_> {
         }
         for (words, order) in orders {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            match self.life.stack.begin(&words).within(COMMAND) {
-                Some(said) if said.code == 0 => {}
-                Some(said) => {
-                    return vec![format!("`core {}` ended with {}: {}", words.join(" "), said.code, said.err)];
+            // One that failed again and again a moment ago may still be held against it.
+            let until = Instant::now() + COMMAND;
+            loop {
+                match self.life.stack.begin(&words).within(COMMAND) {
+                    Some(said) if said.code == 0 => break,
+                    Some(_) if Instant::now() < until => std::thread::park_timeout(Duration::from_millis(100)),
+                    Some(said) => {
+                        return vec![format!("`core {}` ended with {}: {}", words.join(" "), said.code, said.err)];
+                    }
+                    None => return vec![format!("`core {}` did not end", words.join(" "))],
                 }
-                None => return vec![format!("`core {}` did not end", words.join(" "))],
             }
             match order {
                 Order::Scale(count) => self.life.quiet = [count].into(),
