@@ -17,7 +17,6 @@ use crate::paths::Paths;
 /// What stands in the file.
 #[derive(Deserialize)]
 struct Contents {
-    version: u32,
     /// Which profile the stack runs with.
     profile: String,
     saved: Saved,

@@ -135,8 +135,8 @@ fn subject(action: &Action) -> Subject<'_> {
         Action::Signal { invocation, .. }
         | Action::ShutdownCommand { invocation, .. }
         | Action::Kill { invocation }
+        | Action::Adopt { invocation, .. }
         | Action::Probe { invocation, .. } => Subject::Service(invocation.instance.service()),
-        Action::Adopt { invocation, .. } => Subject::Service(invocation.instance.service()),
         Action::Release { instance }
         | Action::Connect { instance, .. }
         | Action::Ask { instance, .. }
