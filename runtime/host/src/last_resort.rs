@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use core_engine::InstanceId;
@@ -12,7 +13,7 @@ use core_shim::wire::{ECHO, FrameBuffer, Life, Report, Request, Scope, receive, 
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
 
 use crate::ended;
 use crate::keeper;
@@ -130,11 +131,14 @@ fn end_orphans(orphans: Vec<(u32, Handle)>) -> Vec<String> {
 
 /// Lines to all shims that say how they stand; one that does not is killed, since it would hold everything up.
 fn ask_all(paths: &Paths, names: &[String]) -> Vec<Line> {
-    let open = |name: &String| Line::open(&Place::new(&paths.run, name));
-    let mut lines: Vec<Line> = names.iter().filter_map(open).collect();
+    let open = |instance: InstanceId| Line::open(&paths.run, instance);
+    let mut lines: Vec<Line> = names.iter().filter_map(|name| open(name.parse().ok()?)).collect();
     wait_for(&mut lines, Instant::now() + ANSWER, |line| line.is_known || line.has_ended);
-    lines.retain(|line| line.is_known);
-    lines
+    let (known, silent) = lines.into_iter().partition::<Vec<Line>, _>(|line| line.is_known);
+    for line in silent {
+        stray::kill_shim(&paths.run, &line.instance, line.shim);
+    }
+    known
 }
 
 /// Hears all lines until each is as `enough` says, or time is over.
@@ -154,7 +158,10 @@ fn wait_for(lines: &mut [Line], until: Instant, enough: impl Fn(&Line) -> bool) 
 
 /// A line to a shim, spoken on from a thread that may block, and that never does for long.
 struct Line {
+    instance: InstanceId,
     fd: OwnedFd,
+    /// The process that opened the socket.
+    shim: Option<u32>,
     incoming: FrameBuffer,
     number: u32,
     /// It has said how it stands, on a line that is ours.
@@ -165,12 +172,22 @@ struct Line {
 }
 
 impl Line {
-    fn open(place: &Place) -> Option<Self> {
+    fn open(run: &Path, instance: InstanceId) -> Option<Self> {
+        let place = Place::new(run, &instance.to_string());
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None).ok()?;
         connect(fd.as_raw_fd(), &UnixAddr::new(&place.socket()).ok()?).ok()?;
-        let incoming = FrameBuffer::default();
-        let mut line = Self { fd, incoming, number: 0, is_known: false, is_empty: false, has_ended: false };
+        let shim = getsockopt(&fd, sockopt::PeerCredentials).ok().and_then(|peer| u32::try_from(peer.pid()).ok());
+        let mut line = Self {
+            instance,
+            fd,
+            shim,
+            incoming: FrameBuffer::default(),
+            number: 0,
+            is_known: false,
+            is_empty: false,
+            has_ended: false,
+        };
         // Whoever only connects is nobody to it.
         line.ask(&Request::Kill { number: ECHO });
         Some(line)
