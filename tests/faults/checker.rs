@@ -8,7 +8,7 @@ use crate::common::proc;
 use crate::common::trials::{Test, tests};
 use crate::random::life::Life;
 use crate::random::sequence::look;
-use crate::random::tried::Tried;
+use crate::random::tried::{Tried, soon};
 
 pub(crate) const TESTS: &[Test] = tests![
     what_is_well_is_said_to_be_well,
@@ -87,7 +87,7 @@ fn a_wrong_code_is_noticed() {
     let said = said_of(|stack| {
         let instance = format!("{}-0@1", stack.name("once"));
         let path = stack.place(&instance).exit();
-        let mut end = stack.end(&instance).expect("its record");
+        let mut end = soon("there is a record of the end", || stack.end(&instance));
         (end.status, end.wall_ns) = (-1, end.wall_ns + 60_000_000_000);
         end.write(&path).expect("the record");
         None
