@@ -16,6 +16,7 @@
 //! | `IDLE=seconds` | 60 | how long processor time is watched |
 //! | `LOG_MB=n` | 500 | how much is logged, in each size of block |
 //! | `PATIENCE=seconds` | 60 | how long anything may take |
+//! | `BEFORE=FILE` | | another build of `core`, run beside this one |
 //! | `SHOW=1` | | lets the tools be heard |
 //!
 //! The program is four things: what watches that nothing is left behind (`guard.rs`), what measures (below), a service
@@ -67,7 +68,7 @@ fn measure() {
     for word in settings.strangers() {
         println!("no such row: {word}");
     }
-    let (here, missing): (Vec<_>, Vec<_>) = settings.tools().into_iter().partition(|tool| tools::is_here(*tool));
+    let (here, missing): (Vec<_>, Vec<_>) = settings.tools().into_iter().partition(|tool| tool.is_here());
     for tool in &missing {
         println!("not on PATH: {}", tool.name());
     }

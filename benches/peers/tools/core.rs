@@ -14,18 +14,35 @@ use crate::run::run;
 use crate::service::{READY_LINE, Ready, Service};
 
 /// Detached, as on a server: in the foreground its output would only be shown to nobody.
-pub(crate) struct Core;
+pub(crate) enum Core {
+    /// As it is now.
+    Now,
+    /// Another build of it, which `BEFORE` names.
+    Before,
+}
 
-fn core(place: &Place) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_core"));
-    // The run folder goes with the place, whatever happens.
-    command.current_dir(place.path("")).env("XDG_RUNTIME_DIR", place.memory());
-    command
+impl Core {
+    fn command(&self, place: &Place) -> Command {
+        let mut command = match self {
+            Self::Now => Command::new(env!("CARGO_BIN_EXE_core")),
+            Self::Before => Command::new(std::env::var_os("BEFORE").unwrap_or_default()),
+        };
+        // The run folder goes with the place, whatever happens.
+        command.current_dir(place.path("")).env("XDG_RUNTIME_DIR", place.memory());
+        command
+    }
 }
 
 impl Tool for Core {
     fn name(&self) -> &'static str {
-        "core"
+        match self {
+            Self::Now => "core",
+            Self::Before => "core before",
+        }
+    }
+
+    fn is_here(&self) -> bool {
+        matches!(self, Self::Now) || std::env::var_os("BEFORE").is_some()
     }
 
     fn programs(&self) -> &'static [&'static str] {
@@ -74,15 +91,15 @@ impl Tool for Core {
     }
 
     fn start(&self, place: &Place, _services: &[Service]) -> io::Result<i32> {
-        children::begin(core(place).args(["up", "-d"]))
+        children::begin(self.command(place).args(["up", "-d"]))
     }
 
     fn stop(&self, place: &Place, _main: i32) -> io::Result<()> {
-        children::begin(core(place).arg("down")).map(drop)
+        children::begin(self.command(place).arg("down")).map(drop)
     }
 
     fn apply(&self, place: &Place) -> io::Result<()> {
-        run(core(place).arg("apply"), place.patience)
+        run(self.command(place).arg("apply"), place.patience)
     }
 
     fn supervisor(&self, main: i32, own: &[i32]) -> i32 {

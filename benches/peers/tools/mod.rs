@@ -22,9 +22,10 @@ use crate::place::Place;
 use crate::service::Service;
 
 /// All of them, in the order of the table's columns.
-pub(crate) const ALL: [&dyn Tool; 11] = [
+pub(crate) const ALL: [&dyn Tool; 12] = [
     &bare::Bare,
-    &core::Core,
+    &core::Core::Now,
+    &core::Core::Before,
     &process_compose::ProcessCompose,
     &supervisord::Supervisord,
     &circus::Circus,
@@ -63,6 +64,12 @@ pub(crate) trait Tool: Sync {
     /// The programs that must be on PATH.
     fn programs(&self) -> &'static [&'static str];
 
+    /// Whether it can be run here.
+    fn is_here(&self) -> bool {
+        let path = std::env::var("PATH").unwrap_or_default();
+        self.programs().iter().all(|program| path.split(':').any(|folder| Path::new(folder).join(program).is_file()))
+    }
+
     /// What it can do.
     fn abilities(&self) -> &'static [Ability];
 
@@ -91,12 +98,6 @@ pub(crate) trait Tool: Sync {
     fn log_files(&self, _place: &Place, _service: &str) -> Vec<PathBuf> {
         Vec::new()
     }
-}
-
-/// Whether a tool's programs are there.
-pub(crate) fn is_here(tool: &dyn Tool) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default();
-    tool.programs().iter().all(|program| path.split(':').any(|folder| Path::new(folder).join(program).is_file()))
 }
 
 /// Sends a signal to the process that was begun.
