@@ -12,7 +12,12 @@
 //! | `BREAKS=n` | 10 | after how many that broke the rest is left out |
 //! | `ONLY=a,b` | all | parts of names of faults, as the table shows them |
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark speaks to whoever runs it"
+)]
 
 #[path = "../../tests/common/mod.rs"]
 mod common;

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::common::trials::{Test, tests};
-use crate::common::{Said, Stack, proc};
+use crate::common::{PATIENCE, Said, Stack, proc, until};
 
 pub(crate) const TESTS: &[Test] = tests![
+    who_asks_is_answered_at_once,
     every_question_to_a_silent_supervisor_ends,
     a_silent_supervisor_is_replaced_when_somebody_asks,
     down_of_a_silent_stack_goes_on_by_itself,
@@ -113,5 +114,42 @@ fn an_end_that_is_not_done_in_time_is_done_without_the_supervisor() {
     assert!(!proc::lives(pid) && !proc::lives(supervisor));
     assert!(stack.core(&["status"]).code == 3, "a supervisor is left");
     proc::kill(shim);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+/// Whatever stands still: who asks has his answer within half a second on a machine that does nothing else.
+fn who_asks_is_answered_at_once() {
+    let stack = Stack::new();
+    let names: Vec<String> = (0..50).map(|number| format!("one{number}x")).collect();
+    for name in &names {
+        stack.shell(name, "exec sleep 1000", json!({}));
+    }
+    stack.up();
+    let asked = || {
+        let began = Instant::now();
+        stack.ok(&["status"]);
+        began.elapsed()
+    };
+    // In the first second of a new supervisor, of which one shim stands still.
+    let shim = stack.shim("one7x-0@1");
+    proc::hold(shim);
+    let one_stands_still = asked();
+    let supervisor = stack.supervisor();
+    proc::kill(supervisor);
+    until("it is gone", || !proc::lives(supervisor));
+    let (new, again) = (asked(), asked());
+    println!(
+        "one of fifty shims stands still: {} ms; and the supervisor is new: {} ms, {} ms",
+        one_stands_still.as_millis(),
+        new.as_millis(),
+        again.as_millis()
+    );
+    for took in [one_stands_still, new, again] {
+        assert!(took < PATIENCE / 20, "{took:?}");
+    }
+    until("another shim has its place", || !proc::lives(shim));
+    stack.until_ready();
+    let run = stack.run_folder();
+    stack.ok(&["down"]);
     stack.expect_nothing_left(run.as_deref());
 }

@@ -19,6 +19,11 @@ impl Sequence<'_> {
             Order::Restart(role) => {
                 self.touched.insert(role);
                 self.disturbed.insert(role);
+                life.unsure.insert(role);
+                // What was stopped is started by it.
+                if role == "forks" {
+                    life.forks.insert(1);
+                }
                 vec!["restart".into(), name(role)]
             }
             Order::Scale(count) => {
@@ -71,6 +76,12 @@ impl Sequence<'_> {
                 Some(Order::Edit) if said.code == 0 => self.life.is_unapplied = false,
                 Some(Order::StopForks) if said.code == 0 => self.life.forks = [0].into(),
                 Some(Order::StartForks) if said.code == 0 => self.life.forks = [1].into(),
+                Some(Order::Restart(role)) if said.code == 0 => {
+                    self.life.unsure.remove(role);
+                    if role == "forks" {
+                        self.life.forks = [1].into();
+                    }
+                }
                 _ => {}
             }
         }
@@ -85,6 +96,9 @@ impl Sequence<'_> {
         }
         if self.life.forks.len() > 1 {
             orders.push((vec!["start".into(), name("forks")], Order::StartForks));
+        }
+        for role in std::mem::take(&mut self.life.unsure) {
+            orders.push((vec!["restart".into(), name(role)], Order::Restart(role)));
         }
         if self.life.is_unapplied {
             orders.push((vec!["apply".into()], Order::Edit));
@@ -106,6 +120,7 @@ impl Sequence<'_> {
             match order {
                 Order::Scale(count) => self.life.quiet = [count].into(),
                 Order::Edit => self.life.is_unapplied = false,
+                Order::Restart(role) if role != "forks" => {}
                 _ => self.life.forks = [1].into(),
             }
             let until = Instant::now() + WELL;

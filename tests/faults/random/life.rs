@@ -33,6 +33,8 @@ pub(crate) struct Life {
     /// How many of `quiet` and `forks` there may be: more than one number while nobody knows whether a command came through.
     pub(crate) quiet: BTreeSet<usize>,
     pub(crate) forks: BTreeSet<usize>,
+    /// What was to be restarted, and nobody knows whether that came through.
+    pub(crate) unsure: BTreeSet<&'static str>,
     /// How often `once` may have been begun.
     pub(crate) once: usize,
     pub(crate) edits: u32,
@@ -79,6 +81,7 @@ impl Life {
             lines,
             quiet: [1].into(),
             forks: [1].into(),
+            unsure: BTreeSet::new(),
             once: 1,
             edits: 0,
             is_unapplied: false,
