@@ -1,6 +1,7 @@
 //! A cgroup of its own for each instance, where cgroup v2 is there and may be written: so that a tree is killed at
 //! once, and is known whole. Without one, the tree is what descends from the shim.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub struct Cgroup {
     path: PathBuf,
     folder: File,
+    /// It was killed whole, or may have been: somebody before us has made it.
+    is_spent: Cell<bool>,
 }
 
 /// The folder of cgroup v2 in which this process may make cgroups, if there is one.
@@ -41,15 +44,33 @@ impl Cgroup {
     /// What the file system says.
     pub fn make(base: &Path, name: &str) -> io::Result<Self> {
         let path = base.join(name);
+        let mut was_there = false;
         match fs::create_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir(base)?;
                 fs::create_dir(&path)?;
             }
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => was_there = true,
+            other => other?,
         }
-        Ok(Self { folder: File::open(&path)?, path })
+        Ok(Self { folder: File::open(&path)?, path, is_spent: Cell::new(was_there) })
+    }
+
+    /// The same one for the next invocation, or another in its place: where one was killed whole, Linux 6.18 kills
+    /// whatever is begun in it from then on, too. Nothing may be in it.
+    ///
+    /// # Errors
+    /// What the file system says; one that something is left in cannot be made anew.
+    pub fn anew(self) -> io::Result<Self> {
+        if !self.is_spent.get() {
+            return Ok(self);
+        }
+        for below in sub_folders(&self.path) {
+            remove_tree(&below);
+        }
+        fs::remove_dir(&self.path)?;
+        fs::create_dir(&self.path)?;
+        Ok(Self { folder: File::open(&self.path)?, path: self.path, is_spent: Cell::new(false) })
     }
 
     /// For a fork into it.
@@ -69,6 +90,7 @@ impl Cgroup {
 
     /// Kills everything in it, whatever is being forked meanwhile (Linux 5.14 and later).
     pub fn kill(&self) -> bool {
+        self.is_spent.set(true);
         fs::write(self.path.join("cgroup.kill"), "1").is_ok()
     }
 

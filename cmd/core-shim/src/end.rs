@@ -1,34 +1,103 @@
-//! How a process ended that is not our child, as far as the kernel tells it.
+//! How a process has ended, as far as the kernel tells it: of a child before it is reaped, and of somebody else's child.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
-use crate::sys::{self, Stat};
+use nix::libc;
+
+use crate::sys::{self, Reaped, Stat};
 
 /// What the capability to trace every process is in a set of them (`CAP_SYS_PTRACE`).
 const SYS_PTRACE: u64 = 1 << 19;
 
-/// Wait status of a process that has ended and that its parent has not reaped: field 52 of `/proc/PID/stat`. The kernel
-/// shows it to those who may trace the process, and a 0 to all others; so nobody else asks.
-pub fn of_zombie(pid: u32, start_ticks: u64) -> Option<i32> {
+/// What is to be found out of the end of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its wait status.
+    Known(i32),
+    /// It is still there, or could not be looked at now.
+    NotYet,
+    /// It is gone: whoever was its parent has reaped it.
+    Gone,
+}
+
+/// How a process has ended that its parent has not reaped: field 52 of `/proc/PID/stat`. The kernel shows it to those who
+/// may trace the process, and a 0 to all others; so nobody else asks.
+pub fn of_zombie(pid: u32, start_ticks: u64) -> End {
     let folder = format!("/proc/{pid}");
-    let owner = fs::metadata(&folder).ok()?.uid();
-    if owner != nix::unistd::geteuid().as_raw() && !may_trace() {
-        return None;
+    let text = match fs::read(format!("{folder}/stat")) {
+        Ok(text) => text,
+        Err(error) => {
+            let is_gone = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH));
+            return if is_gone { End::Gone } else { End::NotYet };
+        }
+    };
+    let Some(stat) = Stat::parse(&text) else { return End::NotYet };
+    if stat.start_ticks != start_ticks {
+        return End::Gone;
     }
-    let text = fs::read(format!("{folder}/stat")).ok()?;
-    let stat = Stat::parse(&text)?;
-    if stat.state != b'Z' || stat.start_ticks != start_ticks {
-        return None;
+    let may_know = || {
+        let owner = fs::metadata(&folder).map(|meta| meta.uid());
+        owner.is_ok_and(|owner| owner == nix::unistd::geteuid().as_raw()) || may_trace()
+    };
+    if stat.state != b'Z' || !may_know() {
+        return End::NotYet;
     }
-    let after = text.iter().rposition(|byte| *byte == b')')? + 2;
-    std::str::from_utf8(text.get(after..)?).ok()?.split_ascii_whitespace().nth(49)?.parse().ok()
+    let after = text.iter().rposition(|byte| *byte == b')').map_or(0, |at| at + 2);
+    let rest = text.get(after..).and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default();
+    rest.split_ascii_whitespace().nth(49).and_then(|word| word.parse().ok()).map_or(End::NotYet, End::Known)
 }
 
 /// Wait status of a process that was reaped, by a handle from before (Linux 6.15 and later).
 pub fn of_reaped(handle: &OwnedFd) -> Option<i32> {
-    sys::exit_status(handle)
+    // `struct pidfd_info` of linux/pidfd.h, as far as the exit code.
+    #[repr(C)]
+    #[derive(Default)]
+    struct PidfdInfo {
+        mask: u64,
+        cgroupid: u64,
+        pids: [u32; 3],
+        ids: [u32; 8],
+        exit_code: i32,
+        rest: [u64; 8],
+    }
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    // _IOWR(0xFF, 11, struct pidfd_info), with the size the structure has here: the kernel takes any size it knows a
+    // beginning of.
+    let size = size_of::<PidfdInfo>() as u64;
+    let request = (3_u64 << 30) | (size << 16) | (0xff << 8) | 0x0b;
+    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+    // SAFETY: the pointer is to a live, writable structure of the size that the request names.
+    let result = unsafe { libc::ioctl(handle.as_raw_fd(), request, &raw mut info) };
+    (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
+}
+
+/// How a child has ended, without reaping it; `None` while it has not.
+pub fn peek(pid: u32) -> Option<Reaped> {
+    // SAFETY: zeroed values of plain C structures are valid.
+    let (mut info, mut usage) = unsafe { (std::mem::zeroed::<libc::siginfo_t>(), std::mem::zeroed::<libc::rusage>()) };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // The system call itself: the C library leaves the last argument out.
+    // SAFETY: both pointers are to live, writable values.
+    let result = unsafe { libc::syscall(libc::SYS_waitid, libc::P_PID, pid, &raw mut info, flags, &raw mut usage) };
+    // SAFETY: the kernel has filled it in as for the end of a child, or left it zero.
+    let (found, value) = unsafe { (info.si_pid(), info.si_status()) };
+    if result != 0 || u32::try_from(found) != Ok(pid) {
+        return None;
+    }
+    let status = match info.si_code {
+        libc::CLD_EXITED => (value & 0xff) << 8,
+        libc::CLD_DUMPED => value | 0x80,
+        _ => value,
+    };
+    Some(Reaped {
+        pid,
+        status,
+        user_us: sys::micros(usage.ru_utime),
+        system_us: sys::micros(usage.ru_stime),
+        max_rss_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+    })
 }
 
 fn may_trace() -> bool {
@@ -39,9 +108,26 @@ fn may_trace() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn an_end_is_known_before_it_is_reaped() {
+        for (line, status) in [("exit 7", 7 << 8), ("kill -9 $$", 9)] {
+            let mut child = Command::new("sh").args(["-c", line]).spawn().unwrap();
+            let seen = loop {
+                if let Some(seen) = peek(child.id()) {
+                    break seen;
+                }
+                std::thread::yield_now();
+            };
+            assert_eq!(seen.status, status);
+            assert!(seen.max_rss_kib > 0);
+            assert_eq!(child.wait().unwrap().into_raw(), status);
+        }
+    }
 
     #[test]
     fn a_zombie_tells_how_it_ended() {
@@ -51,9 +137,11 @@ mod tests {
         while !is_zombie() {
             std::thread::yield_now();
         }
-        assert_eq!(of_zombie(child.id(), ticks), Some(7 << 8));
-        assert_eq!(of_zombie(child.id(), ticks + 1), None, "another process of the same number");
+        assert_eq!(of_zombie(child.id(), ticks), End::Known(7 << 8));
+        assert_eq!(of_zombie(child.id(), ticks + 1), End::Gone, "another process of the same number");
         child.wait().unwrap();
-        assert_eq!(of_zombie(child.id(), ticks), None);
+        assert_eq!(of_zombie(child.id(), ticks), End::Gone);
+        let (own, _) = sys::identity(std::process::id()).unwrap();
+        assert_eq!(of_zombie(std::process::id(), own), End::NotYet);
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn become_service(child: &Child<'_>, report: &OwnedFd) -> ! {
         Ok(report) => report,
         Err(errno) => fail(report, Stage::Files, errno),
     };
-    match stages(child) {
+    match stages(child, &report) {
         Ok(never) => match never {},
         Err((stage, errno)) => fail(&report, stage, errno),
     }
@@ -117,7 +117,7 @@ fn fail(report: &OwnedFd, stage: Stage, errno: Errno) -> ! {
 
 enum Never {}
 
-fn stages(child: &Child<'_>) -> Result<Never, (Stage, Errno)> {
+fn stages(child: &Child<'_>, report: &OwnedFd) -> Result<Never, (Stage, Errno)> {
     let order = child.order;
     let at = |stage: Stage| move |errno: Errno| (stage, errno);
     setsid().map_err(at(Stage::Session))?;
@@ -148,6 +148,10 @@ fn stages(child: &Child<'_>) -> Result<Never, (Stage, Errno)> {
         setgroups(&groups).map_err(at(Stage::User))?;
         setresgid(group, group, group).map_err(at(Stage::User))?;
         setresuid(user, user, user).map_err(at(Stage::User))?;
+    }
+    // Whoever has forked us has died before he had written down who we are: then there is no service.
+    if !matches!(nix::unistd::read(report, &mut [0]), Ok(1)) {
+        sys::exit_now(126);
     }
     exec(order, child.sockets.len()).map_err(at(Stage::Exec))
 }

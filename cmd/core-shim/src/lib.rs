@@ -17,6 +17,7 @@ mod exec;
 pub mod guard;
 pub mod handle;
 pub mod keeper;
+pub mod limits;
 pub mod memory;
 pub mod place;
 pub mod pump;

@@ -65,7 +65,7 @@ pub fn reap() -> Wait {
     }
 }
 
-fn micros(time: libc::timeval) -> u64 {
+pub(crate) fn micros(time: libc::timeval) -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
 }
 
@@ -224,30 +224,6 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
-}
-
-/// How a process ended that is not our child: what its pidfd tells once it has ended (Linux 6.15 and later).
-pub fn exit_status(handle: &OwnedFd) -> Option<i32> {
-    // `struct pidfd_info` of linux/pidfd.h, as far as the exit code.
-    #[repr(C)]
-    #[derive(Default)]
-    struct PidfdInfo {
-        mask: u64,
-        cgroupid: u64,
-        pids: [u32; 3],
-        ids: [u32; 8],
-        exit_code: i32,
-        rest: [u64; 8],
-    }
-    const PIDFD_INFO_EXIT: u64 = 1 << 3;
-    // _IOWR(0xFF, 11, struct pidfd_info), with the size the structure has here: the kernel takes any size it knows a
-    // beginning of.
-    let size = size_of::<PidfdInfo>() as u64;
-    let request = (3_u64 << 30) | (size << 16) | (0xff << 8) | 0x0b;
-    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
-    // SAFETY: the pointer is to a live, writable structure of the size that the request names.
-    let result = unsafe { libc::ioctl(handle.as_raw_fd(), request, &raw mut info) };
-    (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
 
 /// What we need of `/proc/PID/stat`.

@@ -5,7 +5,7 @@
 //! `golden/wire` has one message a line, in hexadecimal digits. A line that stands there is never changed; a message
 //! that is new gets a line at the end, from what `WRITE=1 cargo test -p core-shim --test golden` prints.
 
-#![allow(clippy::print_stdout, clippy::disallowed_macros, reason = "a test")]
+#![allow(clippy::disallowed_macros, clippy::print_stdout, reason = "a test")]
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};

@@ -59,6 +59,9 @@ pub enum Failure {
     Guard(String),
     /// Our own part of the start failed.
     Host(String),
+    /// Something of ours was lacking for the start: processes, descriptors, memory. No fault of the service, and tried
+    /// again without being counted.
+    Lack(String),
     /// It ended.
     Exit(Exit),
     /// It was not ready in time. With the last answer of its probe.
@@ -75,7 +78,7 @@ impl fmt::Display for Failure {
             Self::Exec { stage, message } => write!(f, "could not be started ({stage}): {message}"),
             Self::PortTaken { port, owner } => write!(f, "port {port} is taken by {owner}"),
             Self::Guard(message) => write!(f, "was not started, a copy may still live: {message}"),
-            Self::Host(message) => write!(f, "could not be started: {message}"),
+            Self::Host(message) | Self::Lack(message) => write!(f, "could not be started: {message}"),
             Self::Exit(exit) => exit.fmt(f),
             Self::NeverReady(answer) if answer.is_empty() => f.write_str("was not ready in time"),
             Self::NeverReady(answer) => write!(f, "was not ready in time: {answer}"),

@@ -27,6 +27,7 @@ impl Keeper {
                     instance: instance.to_owned(),
                     run: self.settings.run.clone(),
                     cgroups: self.cgroups.clone(),
+                    limits: self.limits,
                     orphans: self.orphans.iter().copied().collect(),
                 };
                 // SAFETY: we were just forked and use nothing of the keeper any more.

@@ -18,6 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::limits::Limits;
 use crate::shim::Orphan;
 use crate::sys;
 use crate::wire::{KeeperReport, KeeperRequest, receive};
@@ -52,8 +53,12 @@ struct Keeper {
     shims: BTreeMap<u32, String>,
     /// What was reaped in the place of shims that had died; the newest last.
     orphans: VecDeque<Orphan>,
+    /// The limits that we began with.
+    limits: Limits,
     program: Program,
     supervisor: Option<Supervisor>,
+    /// How long the next supervisor may take to say that it is there, in nanoseconds.
+    patience: u64,
     /// Starts of the supervisor that failed, in a row.
     failures: u32,
     /// When the supervisor is started again.
@@ -105,12 +110,14 @@ pub fn run(settings: Settings) -> Result<i32, String> {
     // Only now is it told where we are: whoever asks us to look after the supervisor is heard.
     write_identity(&mut lock, cgroups.as_deref()).map_err(|error| format!("{}: {error}", lock_path.display()))?;
     let mut keeper = Keeper {
+        limits: Limits::now(),
         program: Program::open(&settings.supervisor),
         settings,
         cgroups,
         shims: BTreeMap::new(),
         orphans: VecDeque::new(),
         supervisor: None,
+        patience: supervisor::ANSWER_NS,
         failures: 0,
         start_at: Some(0),
         farewell: None,

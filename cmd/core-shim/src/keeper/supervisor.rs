@@ -16,6 +16,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{execve, execveat};
 
 use super::{Keeper, SUPERVISOR_FD, eprint_line};
+use crate::limits::Limits;
 use crate::sys::{self, Forked};
 use crate::wire::{KeeperReport, send};
 
@@ -30,8 +31,10 @@ const LONGEST_PAUSE_AFTER_AN_ANSWER_NS: u64 = 500_000_000;
 const DOUBTFUL: u32 = 3;
 /// How long a supervisor that was stopped (SIGSTOP) may stand still.
 const STOPPED_NS: u64 = 1_000_000_000;
-/// How long one may take to say that it is there. It waits for nothing in its loop, so this is for slow machines.
-const ANSWER_NS: u64 = 2_000_000_000;
+/// How long one may take to say that it is there; twice as long for each in a row that did not, up to the longest: where
+/// the whole machine is slow, another one is no faster.
+pub(super) const ANSWER_NS: u64 = 2_000_000_000;
+const LONGEST_ANSWER_NS: u64 = 32_000_000_000;
 
 /// The program of the supervisor.
 pub(super) struct Program {
@@ -91,11 +94,15 @@ pub(super) struct Supervisor {
     stopped_until: Option<u64>,
     /// It was asked whether it is there; when it should have answered.
     answer_by: Option<u64>,
+    /// How long that may take, in nanoseconds.
+    patience: u64,
+    /// It was killed because it did not say so.
+    was_silent: bool,
 }
 
 impl Supervisor {
     /// Starts the program with its line on descriptor 3. It inherits our environment, that of `core up`.
-    fn start(program: &Program, held_first: bool) -> Result<Self, Errno> {
+    fn start(program: &Program, limits: Limits, held_first: bool, patience: u64) -> Result<Self, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (line, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         let env: Vec<CString> = std::env::vars_os()
@@ -115,6 +122,8 @@ impl Supervisor {
                 unsent: VecDeque::new(),
                 stopped_until: None,
                 answer_by: None,
+                patience,
+                was_silent: false,
             }),
             Forked::Child { .. } => {
                 let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
@@ -124,6 +133,7 @@ impl Supervisor {
                     // SAFETY: this child uses nothing of the keeper's descriptors any more.
                     unsafe { libc::dup2(theirs.as_raw_fd(), SUPERVISOR_FD) };
                 }
+                limits.restore();
                 let _ = sys::close_on_exec_from(SUPERVISOR_FD + 1);
                 program.execute(&env, held_first);
                 sys::exit_now(127)
@@ -169,7 +179,7 @@ impl Supervisor {
     /// Somebody says that it does not answer. Whether that is so it must say itself.
     pub(super) fn look(&mut self) {
         if self.answer_by.is_none() {
-            self.answer_by = Some(sys::monotonic_ns() + ANSWER_NS);
+            self.answer_by = Some(sys::monotonic_ns() + self.patience);
             self.tell(&KeeperReport::Look);
         }
     }
@@ -193,6 +203,7 @@ impl Supervisor {
         let why = if self.stopped_until.is_some_and(|at| at <= now) {
             "stands still"
         } else if self.answer_by.is_some_and(|at| at <= now) {
+            self.was_silent = true;
             "does not answer"
         } else {
             return;
@@ -208,6 +219,11 @@ impl Keeper {
         // What it said last may still be on the line.
         self.read_supervisor();
         let Some(supervisor) = self.supervisor.take() else { return };
+        self.patience = if supervisor.was_silent {
+            supervisor.patience.saturating_mul(2).min(LONGEST_ANSWER_NS)
+        } else {
+            ANSWER_NS
+        };
         if self.farewell.is_some() {
             return;
         }
@@ -232,7 +248,7 @@ impl Keeper {
             eprint_line(&format!("{path} is gone; the supervisor is started from the file that it was"));
         }
         let held_first = self.failures >= DOUBTFUL && self.failures % 2 == 1;
-        match Supervisor::start(&self.program, held_first) {
+        match Supervisor::start(&self.program, self.limits, held_first, self.patience) {
             Ok(supervisor) => self.supervisor = Some(supervisor),
             Err(errno) => {
                 eprint_line(&format!("the supervisor cannot be started: {errno}"));

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Shim, TRY_AGAIN_MS};
+use crate::end;
 use crate::pump::Moved;
 use crate::record::{Ended, Invocation};
 use crate::sys::{self, Reaped, Wait};
@@ -16,6 +17,7 @@ const MOST_MOVES: usize = 64;
 impl Shim {
     /// Reaps whatever has ended, and says what that means for the invocation.
     pub(super) fn reap(&mut self) {
+        self.note_end();
         let mut leader = None;
         let childless = loop {
             match sys::reap() {
@@ -37,13 +39,18 @@ impl Shim {
         }
     }
 
-    pub(super) fn leader_ended(&mut self, reaped: Reaped, leftovers: bool) {
-        if leftovers && reaped.status == 0 && self.is_daemon && self.follow_daemon() {
+    /// Writes down how the first process has ended before anybody reaps it: from then on nobody else could tell.
+    fn note_end(&mut self) {
+        let Life::Running { pid } = self.life else { return };
+        let Some(seen) = end::peek(pid).filter(|seen| self.foreign.is_none() && !(self.is_daemon && seen.status == 0))
+        else {
             return;
-        }
-        // Output first, then the record, then the word.
-        self.drain();
-        let ended = Ended {
+        };
+        let _ = self.ended_as(&seen, true).write(&self.place.exit());
+    }
+
+    fn ended_as(&self, reaped: &Reaped, leftovers: bool) -> Ended {
+        Ended {
             number: self.number,
             status: reaped.status,
             leftovers,
@@ -52,7 +59,16 @@ impl Shim {
             user_us: reaped.user_us,
             system_us: reaped.system_us,
             max_rss_kib: reaped.max_rss_kib,
-        };
+        }
+    }
+
+    pub(super) fn leader_ended(&mut self, reaped: Reaped, leftovers: bool) {
+        if leftovers && reaped.status == 0 && self.is_daemon && self.follow_daemon() {
+            return;
+        }
+        // Output first, then the record, then the word.
+        self.drain();
+        let ended = self.ended_as(&reaped, leftovers);
         self.ended = Some(ended);
         let _ = ended.write(&self.place.exit());
         self.life = Life::Exited { status: reaped.status, leftovers };

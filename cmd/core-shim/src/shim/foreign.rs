@@ -2,6 +2,7 @@
 //! belongs to it by the cgroup, the mark and the lock.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::Shim;
 use super::notify::Notifier;
 use super::start::Failed;
-use crate::end;
+use crate::end::{self, End};
 use crate::guard;
 use crate::handle::Handle;
 use crate::pump::Target;
@@ -48,6 +49,11 @@ impl Foreign {
     /// What can be read once the first process has ended, while that is waited for.
     pub(super) fn awaited(&self) -> Option<&OwnedFd> {
         self.handle.as_ref().filter(|_| !self.has_ended).and_then(Handle::fd)
+    }
+
+    /// The first process, while it lives.
+    pub(super) fn living(&self) -> Option<&Handle> {
+        self.handle.as_ref().filter(|handle| !self.has_ended && !Self::ended(handle))
     }
 
     /// Whether the first process has ended.
@@ -93,36 +99,36 @@ impl Shim {
         if self.place.notified().exists() {
             self.notifier = Notifier::open(&record.mark).ok();
         }
-        let ended = Ended::read(&self.place.exit()).ok().filter(|ended| ended.number == record.number);
+        let exit = self.place.exit();
+        let ended = match Ended::read(&exit) {
+            Ok(ended) => Some(ended).filter(|ended| ended.number == record.number),
+            Err(error) if is_lost(&error) => None,
+            Err(error) => return Err(Failed::io("record", exit.display().to_string())(error)),
+        };
         self.ended = ended;
         // Held before it is looked at: then it is that process that is looked at.
         let handle = Handle::of(record.pid);
-        let lives = ended.is_none() && guard::is_alive(&record);
         let (pid, start_ticks) = (record.pid, record.start_ticks);
-        self.foreign = Some(Foreign {
-            leader: pid,
-            start_ticks,
-            mark: record.mark,
-            handle: handle.filter(|_| lives),
-            has_ended: false,
-        });
-        if lives {
-            self.life = Life::Running { pid };
-            return Ok(());
+        let end = if ended.is_some() { End::Gone } else { end::of_zombie(pid, start_ticks) };
+        if end == End::NotYet && handle.is_none() {
+            let detail = format!("process {pid} cannot be looked at");
+            return Err(Failed { stage: "record", errno: 0, detail });
         }
-        match ended {
-            Some(Ended { status, .. }) => {
-                let leftovers = !self.tree().members().is_empty();
+        let is_it = record.boot == sys::boot_id();
+        let handle = handle.filter(|_| is_it && end == End::NotYet);
+        self.foreign = Some(Foreign { leader: pid, start_ticks, mark: record.mark, handle, has_ended: false });
+        match (ended, end) {
+            (Some(Ended { status, .. }), _) => {
+                let leftovers = self.lives_on();
                 self.life = Life::Exited { status, leftovers };
                 if !leftovers {
                     self.empty(status);
                 }
             }
-            // It ended while nobody stood over it. Nobody but the keeper saw how, if not even it is a zombie yet.
-            None => {
-                let status = end::of_zombie(pid, start_ticks).or_else(|| self.reaped_as(pid, start_ticks));
-                self.foreign_ended(pid, status.unwrap_or(-1));
-            }
+            (None, End::NotYet) if is_it => self.life = Life::Running { pid },
+            // It ended while nobody stood over it: its keeper may have seen how.
+            (None, End::Known(status)) if is_it => self.foreign_ended(pid, status),
+            (None, _) => self.foreign_ended(pid, self.reaped_as(pid, start_ticks).unwrap_or(-1)),
         }
         Ok(())
     }
@@ -136,7 +142,11 @@ impl Shim {
             // Its shim died before it had written down which process that came to.
             Ok(record) if record.pid == 0 && is_held => record,
             Ok(record) => return Ok(Some(record)),
-            Err(_) if !path.exists() && !is_held => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_held => return Ok(None),
+            // That we cannot read it now says nothing of what stands there.
+            Err(error) if !is_lost(&error) => {
+                return Err(Failed::io("record", path.display().to_string())(error));
+            }
             Err(_) => Invocation {
                 number,
                 boot: sys::boot_id().to_owned(),
@@ -184,6 +194,11 @@ impl Shim {
         self.orphans.iter().find(is_it).map(|orphan| orphan.status)
     }
 
+    /// Whether something of what was taken over lives. Where nothing is seen of it, it may be we who cannot see.
+    fn lives_on(&self) -> bool {
+        guard::is_held(&self.place) || !self.tree().members().is_empty()
+    }
+
     /// Whether nobody will tell us of what is waited for, so that one must look.
     pub(super) fn must_look(&self) -> bool {
         let leftovers = matches!(self.life, Life::Exited { leftovers: true, .. });
@@ -195,7 +210,7 @@ impl Shim {
     /// Whether what was taken over has ended.
     pub(super) fn look_at_foreign(&mut self) {
         if let Life::Exited { status, leftovers: true } = self.life {
-            if self.foreign.is_some() && self.tree().members().is_empty() {
+            if self.foreign.is_some() && !self.lives_on() {
                 self.empty(status);
                 self.tell(&Report::Emptied { number: self.number });
             }
@@ -207,13 +222,12 @@ impl Shim {
             return;
         }
         foreign.has_ended = true;
-        let known = end::of_zombie(pid, foreign.start_ticks).or_else(|| handle.fd().and_then(end::of_reaped));
-        // Its handle tells how it ended once it was reaped, and until then we may not be allowed to know.
-        if known.is_none() && Stat::of(pid).is_some_and(|stat| stat.start_ticks == foreign.start_ticks) {
-            return;
-        }
-        // It may have been reaped between the two questions.
-        let status = known.or_else(|| handle.fd().and_then(end::of_reaped)).unwrap_or(-1);
+        let status = match end::of_zombie(pid, foreign.start_ticks) {
+            End::Known(status) => status,
+            // Its handle tells how it ended once it was reaped, and until then we may not be allowed to know.
+            End::NotYet => return,
+            End::Gone => handle.fd().and_then(end::of_reaped).unwrap_or(-1),
+        };
         self.foreign_ended(pid, status);
     }
 
@@ -222,9 +236,14 @@ impl Shim {
             (foreign.handle, foreign.has_ended) = (None, false);
         }
         let reaped = Reaped { pid, status, user_us: 0, system_us: 0, max_rss_kib: 0 };
-        let leftovers = !self.tree().members().is_empty();
+        let leftovers = self.lives_on();
         self.leader_ended(reaped, leftovers);
     }
+}
+
+/// Whether a record is not there, or torn. That it cannot be read now is another matter.
+fn is_lost(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
 }
 
 /// The mark in the environment of a process.

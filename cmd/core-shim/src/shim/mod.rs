@@ -20,6 +20,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::cgroup::Cgroup;
+use crate::limits::Limits;
 use crate::place::{Place, Stream};
 use crate::pump::Pump;
 use crate::record::Ended;
@@ -47,6 +48,8 @@ pub struct Birth {
     pub run: PathBuf,
     /// The folder in which cgroups are made, where they can be.
     pub cgroups: Option<PathBuf>,
+    /// The limits that the keeper began with: what is taken from it for a while is not taken from us for good.
+    pub limits: Limits,
     /// Processes that the keeper has reaped in the place of shims that had died.
     pub orphans: Vec<Orphan>,
 }
@@ -104,6 +107,7 @@ pub unsafe fn run(birth: Birth, fd: RawFd) -> ! {
     // SAFETY: the descriptor was made two lines above and belongs to nobody else.
     let line = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(3) };
     let _ = nix::fcntl::fcntl(&line, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
+    birth.limits.restore();
     sys::set_title(&format!("core-shim {}", birth.instance));
     let _ = rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1));
     let mut shim = Shim::new(birth, line);

@@ -3,6 +3,7 @@
 use nix::libc;
 
 use super::Shim;
+use super::foreign::Foreign;
 use crate::sys;
 use crate::wire::{Life, Report, Scope};
 
@@ -24,17 +25,39 @@ impl Shim {
                 }
             }
             (Life::Running { .. } | Life::Exited { leftovers: true, .. }, _) => {
-                let is_meant = |pid: u32| match scope {
-                    Scope::Leader => pid == leader,
-                    // A daemon has left the group that its first process was in.
-                    Scope::Group if self.is_daemon => true,
-                    Scope::Group => sys::Stat::of(pid).is_some_and(|stat| stat.group == self.group()),
-                    Scope::Tree => true,
-                    Scope::OutsideGroup => sys::Stat::of(pid).is_some_and(|stat| stat.group != self.group()),
+                // The first process is held, so it is reached even where nobody else can be looked up.
+                let held = self.foreign.as_ref().and_then(Foreign::living).filter(|_| scope != Scope::OutsideGroup);
+                let reached = held.map(|handle| {
+                    let _ = handle.send(signal);
+                    let _ = handle.send(libc::SIGCONT);
+                    leader
+                });
+                let is_of_group = |pid: u32| sys::Stat::of(pid).is_some_and(|stat| stat.group == self.group());
+                let is_meant = |pid: u32| {
+                    let is_in_scope = match scope {
+                        Scope::Leader => pid == leader,
+                        // A daemon has left the group that its first process was in.
+                        Scope::Group => self.is_daemon || is_of_group(pid),
+                        Scope::Tree => true,
+                        Scope::OutsideGroup => !is_of_group(pid),
+                    };
+                    is_in_scope && reached != Some(pid)
                 };
                 let tree = self.tree();
                 tree.signal(signal, is_meant);
                 tree.signal(libc::SIGCONT, is_meant);
+            }
+            _ => {}
+        }
+    }
+
+    /// The first process is reached even where nobody else can be looked up.
+    fn kill_leader(&self) {
+        match (self.life, &self.foreign) {
+            (_, Some(foreign)) => drop(foreign.living().map(|handle| handle.send(libc::SIGKILL))),
+            (Life::Running { pid }, None) if pid > 1 => {
+                // SAFETY: a plain system call; our own child that we have not reaped, so its group is nobody else's.
+                unsafe { libc::kill(-i32::try_from(pid).unwrap_or(0), libc::SIGKILL) };
             }
             _ => {}
         }
@@ -47,7 +70,10 @@ impl Shim {
 
     pub(super) fn kill(&mut self, number: u32) {
         match self.life {
-            Life::Running { .. } | Life::Exited { leftovers: true, .. } if number == self.number => self.tree().kill(),
+            Life::Running { .. } | Life::Exited { leftovers: true, .. } if number == self.number => {
+                self.kill_leader();
+                self.tree().kill();
+            }
             // Nothing of it lives.
             _ => self.tell(&Report::Emptied { number }),
         }

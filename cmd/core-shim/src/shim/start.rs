@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::socket::{AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, send, shutdown, socketpair};
 use nix::sys::stat::Mode;
-use nix::unistd::{mkfifo, pipe2};
+use nix::unistd::mkfifo;
 
 use super::Shim;
 use super::callers::Listener;
@@ -32,6 +33,10 @@ pub(super) struct Failed {
 
 /// How long the one before may take to leave its place, in nanoseconds: it was told to, or has died.
 const LEAVING_NS: u64 = 1_000_000_000;
+/// What a child waits for before it becomes the service.
+const GO: u8 = 1;
+/// How often it is told, where that fails.
+const TRIES: usize = 3;
 /// How long until one looks again.
 const LOOK_AGAIN_MS: u16 = 2;
 
@@ -96,6 +101,7 @@ impl Shim {
         }
         self.empty_folder(order).map_err(Failed::io("run folder", self.run_folder().display().to_string()))?;
         self.make_cgroup();
+        self.cgroup = self.cgroup.take().and_then(|cgroup| cgroup.anew().ok());
         self.number = order.number;
         self.note.clone_from(&order.note);
         self.sockets = order.sockets.iter().cloned().zip(fds).collect();
@@ -129,15 +135,16 @@ impl Shim {
         if order.notifies {
             self.listen_to(&order.mark).map_err(Failed::io("notify socket", ""))?;
         }
-        let pid = self.fork(order, lock.as_raw_fd())?;
+        let pid = self.fork(order, lock.as_raw_fd(), |pid| {
+            record.pid = pid;
+            (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
+            let _ = record.write(&record_path);
+        })?;
         // Our copy of the lock goes; the service's stays.
         drop(lock);
         self.life = Life::Running { pid };
         self.leader = pid;
         self.ended = None;
-        record.pid = pid;
-        (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
-        let _ = record.write(&record_path);
         Ok(pid)
     }
 
@@ -245,10 +252,12 @@ impl Shim {
         }
     }
 
-    /// Forks the service and waits until it was executed, or says why not.
-    fn fork(&mut self, order: &Start, lock: RawFd) -> Result<u32, Failed> {
+    /// Forks the service and waits until it was executed, or says why not. It is executed when `write_down` has noted which
+    /// process that is, and not at all when we die before: whoever takes over could not tell how it ended.
+    fn fork(&mut self, order: &Start, lock: RawFd, write_down: impl FnOnce(u32)) -> Result<u32, Failed> {
         let fork_failed = |errno: Errno| Failed { stage: "fork", errno: errno as i32, detail: String::new() };
-        let (report, report_end) = pipe2(OFlag::O_CLOEXEC).map_err(fork_failed)?;
+        let (report, report_end) =
+            socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).map_err(fork_failed)?;
         // The service's ends are open for reading too: it never meets an end of its output because one of ours died.
         let mut output = Vec::new();
         for stream in Stream::BOTH {
@@ -270,10 +279,17 @@ impl Shim {
             Forked::Child { entered } => {
                 // Where the kernel could not put us there, we go ourselves.
                 child.cgroup = self.cgroup.as_ref().filter(|_| !entered).map(Cgroup::procs);
+                drop(report);
                 become_service(&child, &report_end);
             }
         };
         drop(report_end);
+        write_down(pid);
+        let go = || send(report.as_raw_fd(), &[GO], MsgFlags::MSG_NOSIGNAL).is_ok();
+        if !(0..TRIES).any(|_| go()) {
+            // Neither of us may wait for the other: it ends.
+            let _ = shutdown(report.as_raw_fd(), Shutdown::Write);
+        }
         let mut answer = Vec::new();
         let _ = fs::File::from(report).take(5).read_to_end(&mut answer);
         let [stage, errno @ ..] = answer.as_slice() else { return Ok(pid) };

@@ -41,6 +41,8 @@ pub(super) struct Instance {
     pub(super) last_exit: Option<Exit>,
     pub(super) last_failure: Option<Failure>,
     pub(super) shim: Shim,
+    /// How often its shim did not answer in time, in this invocation.
+    pub(super) silences: u32,
     /// Number of the line to its shim; 0 is the one that was found when the supervisor began.
     pub(super) line: u32,
     pub(super) readiness: Tally,
@@ -69,6 +71,7 @@ impl Instance {
             last_exit: None,
             last_failure: None,
             shim: Shim::None,
+            silences: 0,
             line: 0,
             readiness: Tally::default(),
             liveness: Tally::default(),

@@ -30,6 +30,7 @@ impl Engine {
         instance.ports = ports;
         instance.admitted = true;
         instance.invocation += 1;
+        instance.silences = 0;
         instance.ready_since = None;
         instance.readiness = Tally::default();
         instance.liveness = Tally::default();

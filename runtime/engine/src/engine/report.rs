@@ -56,6 +56,7 @@ impl Engine {
         }
         match self.want(&self.instances[&id]) {
             super::want::Want::Stop(reason) => self.rest(&id, reason),
+            _ if matches!(failure, Failure::Lack(_)) => self.start_later(&id, failure.clone()),
             _ => self.failed(&id, failure),
         }
     }

@@ -23,8 +23,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1600);
 /// How long a shim that is known to stand still may do so.
 const STOPPED_PATIENCE: Duration = Duration::from_secs(1);
-/// How long any other may take to say that it is there.
-pub(super) const ASK_PATIENCE: Duration = Duration::from_millis(1500);
+/// How long any other may take to say that it is there; twice as long each time that it did not, up to the longest: where
+/// the whole machine is slow, another shim is no faster.
+const ASK_PATIENCE: Duration = Duration::from_millis(1500);
+const LONGEST_ASK_PATIENCE: Duration = Duration::from_secs(24);
 
 /// Whether a shim stands over the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,11 +128,14 @@ impl Engine {
             // It was to be forked for this start, and nothing was begun.
             (None, Unreached::Failed(why)) if is_new => {
                 self.set_shim(id, Shim::None);
-                self.start_later(id, Failure::Host(why.clone()));
+                self.start_later(id, Failure::Lack(why.clone()));
             }
             (None, Unreached::Failed(why)) => self.connect(id, why),
             (None | Some(Step::Connecting { .. }), Unreached::Dead) => self.adopt(id, Replaces::Dead, "its shim died"),
             (None | Some(Step::Connecting { .. }), Unreached::Silent) => {
+                if let Some(instance) = self.instances.get_mut(id) {
+                    instance.silences += 1;
+                }
                 self.adopt(id, Replaces::Silent, "its shim did not answer");
             }
             (Some(Step::Connecting { .. } | Step::Adopting { .. }), Unreached::Failed(why)) => {
@@ -141,6 +146,15 @@ impl Engine {
                 self.attempt_failed(id, "its shim does not answer, and does not die either");
             }
             (Some(Step::Pausing { .. }), _) => {}
+        }
+    }
+
+    /// Nothing has come of what was asked for: is its shim there at all?
+    pub(super) fn ask_shim(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instances.get(id).filter(|instance| instance.shim == Shim::Live) else { return };
+        if !mutated!(self, TrustSilence) {
+            let within = ASK_PATIENCE.saturating_mul(1 << instance.silences.min(10)).min(LONGEST_ASK_PATIENCE);
+            self.actions.push(Action::Ask { instance: id.clone(), within });
         }
     }
 
@@ -256,7 +270,7 @@ impl Engine {
             return;
         }
         if begun < invocation.number && !lives {
-            self.start_failed(&invocation, &Failure::Host("the order did not reach its shim".into()));
+            self.start_failed(&invocation, &Failure::Lack("the order did not reach its shim".into()));
             return;
         }
         if begun < invocation.number {

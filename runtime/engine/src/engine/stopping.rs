@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::shim::{ASK_PATIENCE, Shim};
 use super::{Engine, mutated};
 use crate::action::{Action, Scope};
 use crate::ids::InstanceId;
@@ -99,13 +98,6 @@ impl Engine {
         let scope = if was_group_asked { Scope::OutsideGroup } else { Scope::Tree };
         let (invocation, signal) = (instance.invocation_id(), shutdown.signal);
         self.actions.push(Action::Signal { invocation, signal, scope });
-    }
-
-    /// Nothing has come of what was asked for: is its shim there at all?
-    pub(super) fn ask_shim(&mut self, id: &InstanceId) {
-        if self.instances.get(id).is_some_and(|instance| instance.shim == Shim::Live) && !mutated!(self, TrustSilence) {
-            self.actions.push(Action::Ask { instance: id.clone(), within: ASK_PATIENCE });
-        }
     }
 
     /// Kills the whole tree, and will do so again until nothing is left.

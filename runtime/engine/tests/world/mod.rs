@@ -8,6 +8,7 @@ mod effects;
 mod history;
 pub(crate) mod promises;
 pub(crate) mod rng;
+mod service;
 mod shim;
 pub(crate) mod stack;
 pub(crate) mod tree;

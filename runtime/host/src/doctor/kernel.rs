@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 
+use core_shim::end;
 use core_shim::handle::Handle;
 use core_shim::sys::{self, Forked};
 use nix::errno::Errno;
@@ -36,8 +37,7 @@ pub(super) fn peer_credentials() -> Finding {
 pub(super) fn pidfd() -> Finding {
     let name = "pidfd";
     if let Err(error) = sys::pidfd(std::process::id()) {
-        let without = "a process is signalled by its number, right after it was looked at; and a service whose shim was \
-                       killed is taken for ended";
+        let without = "a process is signalled by its number, right after it was looked at";
         return Finding::missing(name, format!("pidfd_open: {error} (Linux 5.3 has it)"), without);
     }
     let sent = Handle::of(std::process::id()).map_or(Err(Errno::ESRCH), |handle| handle.send_by_descriptor(0));
@@ -61,7 +61,7 @@ pub(super) fn exit_codes() -> Finding {
                 Err(error) => format!("could not be tried: {error}"),
                 Ok(_) => "a handle does not tell how its process ended (Linux 6.15 does)".to_owned(),
             },
-            "of a service whose shim was killed, the exit code is not known",
+            "of a service whose shim was killed, the exit code is not always known",
         ),
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn exit_codes() -> Finding {
 fn code_of_a_child() -> nix::Result<Option<i32>> {
     let (pid, handle) = child(None, |_| CODE)?;
     waitpid(pid, None)?;
-    Ok(handle.and_then(|handle| sys::exit_status(handle.fd()?)))
+    Ok(handle.and_then(|handle| end::of_reaped(handle.fd()?)))
 }
 
 pub(super) fn sock_diag() -> Finding {

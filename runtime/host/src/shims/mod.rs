@@ -2,6 +2,7 @@
 
 mod fill;
 mod find;
+mod heard;
 mod held;
 mod keeper;
 mod line;
@@ -23,7 +24,7 @@ use core_engine::event::{Event, Life, Unreached};
 use core_engine::exit::{Exit, Failure};
 use core_engine::{InstanceId, InvocationId};
 use core_manifest::{ServiceName, ServiceSpec};
-use core_shim::wire::{self, KeeperReport, Report, Request};
+use core_shim::wire::{self, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
@@ -115,6 +116,7 @@ impl Shims {
                 let owner = net::owner_in_words(Listening::read().sockets(port));
                 Failure::PortTaken { port, owner }
             }
+            Some(errno) if order::is_lack(errno) => Failure::Lack(format!("port {port} cannot be held: {error}")),
             _ => Failure::Host(format!("port {port} cannot be held: {error}")),
         })?;
         let start = order::build(&self.paths, order, &self.environment, &sockets)?;
@@ -132,7 +134,7 @@ impl Shims {
             Some(known) => known.line.clone(),
             None => self
                 .new_shim(instance, order.line)
-                .map_err(|error| Failure::Host(format!("no line to a shim: {error}")))?,
+                .map_err(|error| Failure::Lack(format!("no line to a shim: {error}")))?,
         };
         let fds = sockets.into_iter().map(|(_, fd)| fd).collect();
         line.send(request, fds);
@@ -172,50 +174,6 @@ impl Shims {
         let batch = std::mem::take(&mut self.batch);
         for (instance, error) in self.keeper.fork(batch) {
             self.not_forked(&instance, &format!("its keeper cannot be asked for a shim: {error}"));
-        }
-    }
-
-    fn not_forked(&mut self, instance: &InstanceId, why: &str) {
-        if let Some(known) = self.lines.remove(instance) {
-            known.line.close();
-            let (instance, line, why) = (instance.clone(), known.line.number(), Unreached::Failed(why.to_owned()));
-            let _ = self.inbox.send(Event::Unreached { instance, line, why });
-        }
-    }
-
-    /// Takes in what the keeper says.
-    pub fn heard(&mut self, report: KeeperReport) {
-        match report {
-            KeeperReport::ForkFailed { instance, errno } => {
-                let error = io::Error::from_raw_os_error(errno);
-                if let Ok(instance) = instance.parse() {
-                    self.not_forked(&instance, &format!("no process can be made for its shim: {error}"));
-                }
-            }
-            KeeperReport::Forked { shims } => {
-                for (instance, pid) in shims {
-                    let instance = instance.parse::<InstanceId>().ok();
-                    if let Some(known) = instance.and_then(|instance| self.lines.get(&instance)) {
-                        known.line.set_shim(pid);
-                    }
-                }
-            }
-            KeeperReport::ShimDied { instance, pid, .. } => {
-                let Ok(instance) = instance.parse::<InstanceId>() else { return };
-                // That of one whose place is taken is news to nobody.
-                let known = self.lines.get(&instance).filter(|known| known.line.shim_pid() == Some(pid));
-                if let Some(line) = known.map(|known| known.line.number()) {
-                    let _ = self.inbox.send(Event::Unreached { instance, line, why: Unreached::Dead });
-                }
-            }
-            KeeperReport::ShimStopped { instance, pid } => {
-                let Ok(instance) = instance.parse::<InstanceId>() else { return };
-                if self.shim_pid(&instance) == Some(pid) {
-                    let _ = self.inbox.send(Event::ShimStopped { instance });
-                }
-            }
-            KeeperReport::Look => self.keeper.here(),
-            KeeperReport::OrphanDied { .. } => {}
         }
     }
 

@@ -18,6 +18,11 @@ use super::fill::fill_of;
 use crate::paths::Paths;
 use crate::users;
 
+/// Whether this is what a host says that has nothing left to give just now.
+pub(super) fn is_lack(errno: i32) -> bool {
+    matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ENOBUFS)
+}
+
 /// The environment that `core up` had, without what is ours.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, Vec<u8>>);
@@ -174,5 +179,8 @@ pub(super) fn failure_of(stage: &str, errno: i32, detail: &str) -> Failure {
         (detail, None) => detail.to_owned(),
         (detail, Some(said)) => format!("{detail}: {said}"),
     };
+    if is_lack(errno) {
+        return Failure::Lack(format!("{stage}: {message}"));
+    }
     Failure::Exec { stage: stage.to_owned(), message }
 }

@@ -130,6 +130,17 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         steps,
         paths,
     };
+    // Whoever asks now is answered as soon as it is known what lives: shims may take their time to say.
+    let open = Arc::new(AtomicUsize::new(0));
+    let server = Server {
+        asks: asks_in,
+        steps: steps_seen,
+        paths: supervisor.paths.clone(),
+        open: open.clone(),
+        history: supervisor.history.clone(),
+    };
+    let listener = server.open()?;
+    tokio::task::spawn_local(server.serve(listener));
     // What lives is found before anything else is thought of.
     let found = shims::find(&supervisor.paths, &mut supervisor.shims).await;
     let saved = remembered.map(|remembered| Box::new(remembered.saved));
@@ -141,16 +152,6 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     supervisor.history.cover(&[], &supervisor.engine.topology());
     supervisor.begin_all(&restored, actions);
     crate::watch::begin(supervisor.paths.root.clone(), edits_in);
-    let open = Arc::new(AtomicUsize::new(0));
-    let server = Server {
-        asks: asks_in,
-        steps: steps_seen,
-        paths: supervisor.paths.clone(),
-        open: open.clone(),
-        history: supervisor.history.clone(),
-    };
-    let listener = server.open()?;
-    tokio::task::spawn_local(server.serve(listener));
     supervisor.keeper.answering();
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
     // Another keeper could not be started; when that is tried again.
