@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod ours;
+pub(crate) mod preload;
 pub(crate) mod proc;
 pub(crate) mod small;
 pub(crate) mod trials;

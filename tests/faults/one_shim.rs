@@ -1,11 +1,13 @@
 //! One shim for each instance, and always one: a takeover that fails is tried again.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::common::proc;
 use crate::common::trials::{Test, tests};
+use crate::common::{Stack, preload, proc};
 use crate::random::squeeze::{self, Processes};
 use crate::random::tried::{DOWN, SOON, Tried, found_within, soon};
 
@@ -24,7 +26,21 @@ pub(crate) fn always() -> Value {
 
 /// A stack of one service `a` that sleeps, and its instance.
 pub(crate) fn sleeper() -> (Tried, String, String) {
-    let stack = Tried::new();
+    sleeper_of(Stack::new())
+}
+
+/// The same, where a message of a shim fails when the file `fail-send` is there, and the keeper cannot fork as long as
+/// `no-fork` is.
+pub(crate) fn sleeper_with_failing_calls() -> (Tried, String, String) {
+    let stack = Stack::new();
+    let library = preload::library(&stack.root, preload::FAILING_CALLS);
+    let path = |name: &str| stack.root.join(name).display().to_string();
+    let (send, fork) = (path("fail-send"), path("no-fork"));
+    sleeper_of(stack.env("LD_PRELOAD", &library.display().to_string()).env("FAIL_SEND", &send).env("NO_FORK", &fork))
+}
+
+fn sleeper_of(stack: Stack) -> (Tried, String, String) {
+    let stack = Tried::of(stack);
     let name = stack.name("a");
     stack.shell(&name, "exec sleep 4321", always());
     stack.up();
@@ -131,16 +147,23 @@ fn a_down_ends_while_shims_are_killed() {
 enum Squeeze {
     Cgroup(Processes),
     Limit(u32),
+    /// The file that lets a fork of the keeper fail.
+    File(PathBuf),
 }
 
 impl Squeeze {
-    fn begin(stack: &Tried) -> Option<Self> {
+    fn begin(stack: &Tried) -> Self {
         let keeper = stack.keeper();
         let group = Processes::make(&format!("core-test-{}", stack.hash()));
         if let Some(group) = group.filter(|group| group.take(keeper) && group.squeeze()) {
-            return Some(Self::Cgroup(group));
+            return Self::Cgroup(group);
         }
-        squeeze::processes(keeper).then_some(Self::Limit(keeper))
+        if squeeze::processes(keeper) {
+            return Self::Limit(keeper);
+        }
+        let file = Self::File(stack.root.join("no-fork"));
+        file.again();
+        file
     }
 
     fn again(&self) {
@@ -151,6 +174,7 @@ impl Squeeze {
             Self::Limit(pid) => {
                 squeeze::processes(*pid);
             }
+            Self::File(file) => fs::write(file, "").expect("a file"),
         }
     }
 
@@ -158,17 +182,15 @@ impl Squeeze {
         match self {
             Self::Cgroup(group) => group.ease(),
             Self::Limit(pid) => squeeze::ease(*pid),
+            Self::File(file) => fs::remove_file(file).expect("the file"),
         }
     }
 }
 
 fn a_shim_is_waited_for_while_the_keeper_cannot_fork() {
-    let (stack, name, instance) = sleeper();
+    let (stack, name, instance) = sleeper_with_failing_calls();
     let pid = stack.leader(&instance);
-    let Some(squeeze) = Squeeze::begin(&stack) else {
-        println!("not tried: this host lets nobody limit how many processes there are");
-        return;
-    };
+    let squeeze = Squeeze::begin(&stack);
     for _ in 0..2 {
         let shim = stack.shim(&instance);
         proc::kill(shim);

@@ -1,11 +1,10 @@
 //! What goes over the line between supervisor and shim: what is too large, and what cannot be sent.
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::one_shim::{always, sleeper};
+use super::one_shim::{always, sleeper_with_failing_calls};
 use crate::common::proc;
 use crate::common::trials::{Test, tests};
 use crate::random::tried::{DOWN, SOON, Tried, soon};
@@ -34,46 +33,15 @@ fn an_order_that_is_too_large_is_refused() {
     stack.expect_nothing(run);
 }
 
-/// A tracer that lets the first message fail which its process sends.
-struct Tracer(Child);
-
-impl Tracer {
-    fn of(pid: u32) -> Option<Self> {
-        let mut strace = Command::new("strace");
-        strace.args(["-qq", "-o", "/dev/null", "-p", &pid.to_string()]);
-        strace.args(["-e", "trace=sendmsg,sendto", "-e", "inject=sendmsg,sendto:error=EPIPE:when=1"]);
-        let child = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-        let mut tracer = Self(child);
-        soon("strace says whether it may", || {
-            let has_ended = tracer.0.try_wait().expect("it is ours").is_some();
-            (has_ended || proc::status_line(pid, "TracerPid") != "0").then_some(())
-        });
-        tracer.0.try_wait().expect("it is ours").is_none().then_some(tracer)
-    }
-}
-
-impl Drop for Tracer {
-    fn drop(&mut self) {
-        // It lets go of its process when it is asked to end.
-        if self.0.try_wait().is_ok_and(|status| status.is_none()) {
-            proc::send(self.0.id(), "INT");
-        }
-        let _ = self.0.wait();
-    }
-}
-
 fn an_end_is_told_although_one_send_failed() {
-    let (stack, name, instance) = sleeper();
+    let (stack, name, instance) = sleeper_with_failing_calls();
     let pid = stack.leader(&instance);
-    let Some(tracer) = Tracer::of(stack.shim(&instance)) else {
-        println!("not tried: strace is not here, or may not look");
-        return;
-    };
+    stack.write("fail-send", "");
     proc::kill(pid);
     soon("it is started again", || {
         stack.record(&instance).filter(|record| record.pid != pid && proc::lives(record.pid))
     });
-    drop(tracer);
+    assert!(!stack.root.join("fail-send").exists(), "nothing was sent");
     soon("all is well", || stack.is_well().then_some(()));
     soon("it has one shim", || (stack.shims_of(&name).len() == 1).then_some(()));
     let run = stack.run_folder();

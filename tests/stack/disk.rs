@@ -3,14 +3,13 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::common::trials::{Test, tests};
-use crate::common::{Said, Stack, eventually, proc, until};
+use crate::common::{Said, Stack, eventually, preload, proc, until};
 
 pub(crate) const TESTS: &[Test] = tests![
     a_full_disk_stops_nobody_and_takes_no_order,
@@ -20,33 +19,10 @@ pub(crate) const TESTS: &[Test] = tests![
     what_is_being_written_is_there_for_the_next_keeper,
 ];
 
-/// A library that makes every `fsync` take as long as a file is there.
-const SLOW: &str = r#"
-#define _GNU_SOURCE
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-static void wait(void) {
-    const char *file = getenv("SLOW_DISK");
-    while (file && access(file, F_OK) == 0) usleep(1000);
-}
-int fsync(int fd) { wait(); return (int)syscall(SYS_fsync, fd); }
-int fdatasync(int fd) { wait(); return (int)syscall(SYS_fdatasync, fd); }
-"#;
-
-/// Compiles the library. There is a C compiler wherever Rust links.
-fn slow_library(folder: &Path) -> PathBuf {
-    let (source, library) = (folder.join("slow.c"), folder.join("slow.so"));
-    fs::write(&source, SLOW).expect("a file");
-    let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
-    assert!(made.expect("cc runs").success());
-    library
-}
-
 /// A stack whose disk is slow while the file `slow` is there.
 fn on_slow_disk() -> Stack {
     let stack = Stack::new();
-    let library = slow_library(&stack.root);
+    let library = preload::library(&stack.root, preload::SLOW_DISK);
     let file = stack.root.join("slow");
     stack.env("LD_PRELOAD", library.to_str().expect("text")).env("SLOW_DISK", file.to_str().expect("text"))
 }
