@@ -92,9 +92,17 @@ fn messages() -> Vec<Message> {
         request("sockets", Request::Sockets),
         request(
             "adopt",
-            Request::Adopt { sockets: vec!["http".into(), "https".into()], number: 0, log: LogPlace::default() },
+            Request::Adopt {
+                sockets: vec!["http".into(), "https".into()],
+                number: 0,
+                log: LogPlace::default(),
+                leader: 0,
+            },
         ),
-        request("adopt-unrecorded", Request::Adopt { sockets: vec!["http".into()], number: 3, log: start().log }),
+        request(
+            "adopt-unrecorded",
+            Request::Adopt { sockets: vec!["http".into()], number: 3, log: start().log, leader: 4243 },
+        ),
         request("signal-outside-group", Request::Signal { number: 3, signal: 15, scope: Scope::OutsideGroup }),
         report(
             "hello-running",

@@ -67,8 +67,9 @@ impl Foreign {
 
 impl Shim {
     /// Takes over what the records of this place speak of. Whoever cannot goes.
-    pub(super) fn adopt(&mut self, number: u32, log: &LogPlace) {
-        let report = match self.take_over(number, log) {
+    /// `held` is a handle on its first process from when that lived, if anybody has one.
+    pub(super) fn adopt(&mut self, number: u32, log: &LogPlace, held: Option<(u32, OwnedFd)>) {
+        let report = match self.take_over(number, log, held) {
             Ok(()) => Report::Adopted { number: self.number, life: self.life },
             Err(failed) => {
                 self.released = true;
@@ -78,7 +79,7 @@ impl Shim {
         self.tell(&report);
     }
 
-    fn take_over(&mut self, number: u32, log: &LogPlace) -> Result<(), Failed> {
+    fn take_over(&mut self, number: u32, log: &LogPlace, held: Option<(u32, OwnedFd)>) -> Result<(), Failed> {
         self.prepare_place(None)?;
         self.make_cgroup();
         let Some(record) = self.record(number, log)? else {
@@ -126,9 +127,13 @@ impl Shim {
                 }
             }
             (None, End::NotYet) if is_it => self.life = Life::Running { pid },
-            // It ended while nobody stood over it: its keeper may have seen how.
+            // It ended while nobody stood over it: its keeper may have seen how, or a handle from before may tell.
             (None, End::Known(status)) if is_it => self.foreign_ended(pid, status),
-            (None, _) => self.foreign_ended(pid, self.reaped_as(pid, start_ticks).unwrap_or(-1)),
+            (None, _) => {
+                let told = || held.filter(|(held, _)| *held == pid).and_then(|(_, handle)| end::of_reaped(&handle));
+                let status = self.reaped_as(pid, start_ticks).or_else(told).unwrap_or(-1);
+                self.foreign_ended(pid, status);
+            }
         }
         Ok(())
     }

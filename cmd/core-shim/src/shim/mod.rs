@@ -312,9 +312,11 @@ impl Shim {
                 }
             }
             Request::Sockets => self.hand_out_sockets(),
-            Request::Adopt { sockets, number, log } => {
+            Request::Adopt { sockets, number, log, leader } => {
+                let mut fds = fds;
+                let handle = if leader > 0 { fds.pop() } else { None };
                 self.sockets = sockets.into_iter().zip(fds).collect();
-                self.adopt(number, &log);
+                self.adopt(number, &log, handle.map(|handle| (leader, handle)));
             }
         }
     }

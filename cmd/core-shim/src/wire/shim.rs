@@ -40,6 +40,8 @@ pub enum Request {
         number: u32,
         /// Where its output goes, for the same case.
         log: LogPlace,
+        /// The first process, where a handle on it comes beside the sockets, as the last descriptor; 0 for none.
+        leader: u32,
     },
 }
 
@@ -212,10 +214,11 @@ impl Request {
                 5
             }
             Self::Sockets => 6,
-            Self::Adopt { sockets, number, log } => {
+            Self::Adopt { sockets, number, log, leader } => {
                 writer.list(sockets, |writer, one| writer.bytes(one.as_bytes()));
                 writer.u32(*number);
                 log.write(&mut writer);
+                writer.u32(*leader);
                 7
             }
         };
@@ -226,7 +229,7 @@ impl Request {
     pub fn descriptors(&self) -> usize {
         match self {
             Self::Start(order) => order.sockets.len(),
-            Self::Adopt { sockets, .. } => sockets.len(),
+            Self::Adopt { sockets, leader, .. } => sockets.len() + usize::from(*leader > 0),
             _ => 0,
         }
     }
@@ -257,7 +260,8 @@ impl Request {
                 } else {
                     (reader.u32()?, LogPlace::read(&mut reader)?)
                 };
-                Some(Self::Adopt { sockets, number, log })
+                let leader = if reader.is_at_end() { 0 } else { reader.u32()? };
+                Some(Self::Adopt { sockets, number, log, leader })
             }
             _ => None,
         })

@@ -41,6 +41,8 @@ pub(super) struct Instance {
     pub(super) last_exit: Option<Exit>,
     pub(super) last_failure: Option<Failure>,
     pub(super) shim: Shim,
+    /// Starts in a row that failed for want of something of ours.
+    pub(super) lacks: u32,
     /// How often its shim did not answer in time, in this invocation.
     pub(super) silences: u32,
     /// Number of the line to its shim; 0 is the one that was found when the supervisor began.
@@ -71,6 +73,7 @@ impl Instance {
             last_exit: None,
             last_failure: None,
             shim: Shim::None,
+            lacks: 0,
             silences: 0,
             line: 0,
             readiness: Tally::default(),

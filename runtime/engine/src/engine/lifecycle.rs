@@ -17,8 +17,9 @@ use crate::phase::{EndReason, Phase, StopReason, Tally};
 const START_ANSWER: Duration = Duration::from_secs(30);
 /// An instance that was ready this long has proven itself: its failures are forgotten.
 const PROVEN: Duration = Duration::from_secs(10);
-/// The pause before what failed for want of something of ours is tried again, at least.
+/// The pause before what failed for want of something of ours is tried again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE_OF_A_LACK: Duration = Duration::from_millis(1600);
 /// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -198,9 +199,8 @@ impl Engine {
     pub(super) fn start_later(&mut self, id: &InstanceId, failure: Failure) {
         self.note_failure(id, failure);
         let Some(instance) = self.instances.get_mut(id) else { return };
-        instance.failures += 1;
-        let (first, failures) = (instance.spec.availability.backoff.max(FIRST_PAUSE), instance.failures);
-        let pause = self.pause(first, failures);
+        let pause = FIRST_PAUSE.saturating_mul(1 << instance.lacks.min(10)).min(LONGEST_PAUSE_OF_A_LACK);
+        instance.lacks += 1;
         self.set_phase(id, Phase::Backoff { until: self.now + pause });
     }
 

@@ -19,6 +19,7 @@ impl Engine {
         let now = self.now;
         let Some(instance) = self.instances.get_mut(&id) else { return };
         instance.started_once = true;
+        instance.lacks = 0;
         self.changed.insert(id.service().clone());
         // Its start was given up on; the kill that was sent finds it.
         if !matches!(instance.phase, Phase::Starting { .. }) {

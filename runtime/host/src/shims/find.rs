@@ -37,7 +37,7 @@ pub async fn find(paths: &Paths, shims: &mut Shims) -> Vec<Found> {
         all.extend(match answer {
             Some(Ok(introduction)) => Some(introduced(&instance, introduction)),
             // It is there, and says nothing; or it went while it was asked.
-            None | Some(Err(_)) => recorded(paths, &instance, is_there),
+            None | Some(Err(_)) => recorded(paths, shims, &instance, is_there),
         });
     }
     all
@@ -60,7 +60,7 @@ fn found(instance: &InstanceId, invocation: u32, note: Note, life: Life) -> Foun
 }
 
 /// What the records say of an instance whose shim does not. One that has a shim is looked after, whatever they say.
-fn recorded(paths: &Paths, instance: &InstanceId, has_shim: bool) -> Option<Found> {
+fn recorded(paths: &Paths, shims: &Shims, instance: &InstanceId, has_shim: bool) -> Option<Found> {
     let place = Place::new(&paths.run, &instance.to_string());
     let Ok(record) = Invocation::read(&place.invocation()) else {
         // Nothing was ever begun in it, or its record is lost. Where something holds the lock, the instance counts as
@@ -70,6 +70,9 @@ fn recorded(paths: &Paths, instance: &InstanceId, has_shim: bool) -> Option<Foun
         }
         return Some(found(instance, 1, Note::default(), Life::Unattended));
     };
+    if guard::is_alive(&record) {
+        shims.leaders.borrow_mut().found(instance, &Life::Running { pid: record.pid });
+    }
     let ended = Ended::read(&place.exit()).ok().filter(|ended| ended.number == record.number);
     let note: Note = serde_json::from_str(&record.note).unwrap_or_default();
     let life = match ended {

@@ -77,6 +77,11 @@ impl Keeper {
         failed
     }
 
+    /// Whether it says what it has forked, as the first releases did not; nor did their shims know what ours do.
+    pub fn answers(&self) -> bool {
+        self.answers
+    }
+
     /// Says that we are there.
     pub fn here(&self) {
         let _ = self.send(&KeeperRequest::Here.encode(), &[]);

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::held::Held;
+use super::leaders::Leaders;
 use super::line::{Heard, Line};
 use super::stray;
 use super::{event_of, life_of};
@@ -50,6 +51,7 @@ pub(super) struct Listener {
     pub(super) line: Rc<Line>,
     pub(super) released: Rc<RefCell<Released>>,
     pub(super) held: Rc<RefCell<Held>>,
+    pub(super) leaders: Rc<RefCell<Leaders>>,
     pub(super) inbox: UnboundedSender<Event>,
     /// The run folder of the stack.
     pub(super) run: PathBuf,
@@ -94,6 +96,7 @@ impl Listener {
         }
         self.line.set_known();
         if let Some(introduction) = said {
+            self.leaders.borrow_mut().found(&self.instance, &introduction.life);
             let told = match first {
                 Some(first) => first.send(introduction),
                 None => Err(introduction),
@@ -122,6 +125,11 @@ impl Listener {
 
     fn take(&self, report: Report) {
         if let Some(event) = event_of(&self.instance, self.line.number(), report) {
+            match &event {
+                Event::Adopted { life, .. } => self.leaders.borrow_mut().found(&self.instance, life),
+                Event::Started { pid, .. } => self.leaders.borrow_mut().started(&self.instance, *pid),
+                _ => {}
+            }
             self.tell(event);
         }
     }

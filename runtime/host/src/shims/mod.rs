@@ -5,6 +5,7 @@ mod find;
 mod heard;
 mod held;
 mod keeper;
+mod leaders;
 mod line;
 mod listen;
 mod order;
@@ -35,6 +36,7 @@ pub use fill::{InstanceFill, fill_of};
 pub use find::find;
 pub use held::Held;
 pub use keeper::Keeper;
+use leaders::Leaders;
 use line::Line;
 use listen::{Introduction, Listener, Released};
 pub use order::{Environment, Note};
@@ -57,6 +59,7 @@ pub struct Shims {
     inbox: UnboundedSender<Event>,
     environment: Environment,
     held: Rc<RefCell<Held>>,
+    leaders: Rc<RefCell<Leaders>>,
     /// New shims to be forked with the next flush.
     batch: Vec<(InstanceId, OwnedFd)>,
     /// Who listens, as of the present batch of starts.
@@ -73,6 +76,7 @@ impl Shims {
             inbox,
             environment,
             held: Rc::default(),
+            leaders: Rc::default(),
             batch: Vec::new(),
             listening: None,
         }
@@ -91,6 +95,7 @@ impl Shims {
             line,
             released: known.released.clone(),
             held: self.held.clone(),
+            leaders: self.leaders.clone(),
             inbox: self.inbox.clone(),
             run: self.paths.run.clone(),
         };
@@ -205,6 +210,7 @@ impl Shims {
 
     /// Lets a shim go. `leaves` is what it leaves behind and nobody needs.
     pub fn release(&mut self, instance: &InstanceId, leaves: Option<PathBuf>) {
+        self.leaders.borrow_mut().forget(instance);
         if let Some(known) = self.lines.remove(instance) {
             known.released.borrow_mut().tell(&known.line, leaves);
             return;
@@ -282,9 +288,14 @@ impl Shims {
         match self.new_shim(instance, number) {
             Ok(line) => {
                 // The one that died had copies of them; whoever comes after us asks this one.
-                let (sockets, fds) = self.held.borrow().of(instance.service()).into_iter().unzip();
+                let (sockets, mut fds): (_, Vec<OwnedFd>) =
+                    self.held.borrow().of(instance.service()).into_iter().unzip();
+                // Shims of the first releases would not know what to do with it.
+                let leader = self.leaders.borrow().of(instance).filter(|_| self.keeper.answers());
+                let pid = leader.as_ref().map_or(0, |(pid, _)| *pid);
+                fds.extend(leader.map(|(_, handle)| handle));
                 let log = order::log_place(&self.paths, invocation, spec);
-                line.send(Request::Adopt { sockets, number: invocation.number, log }.encode(), fds);
+                line.send(Request::Adopt { sockets, number: invocation.number, log, leader: pid }.encode(), fds);
             }
             Err(error) => {
                 let why = Unreached::Failed(format!("no line to a new shim: {error}"));
