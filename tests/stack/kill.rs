@@ -17,6 +17,8 @@ pub(crate) const TESTS: &[Test] = tests![
     what_dies_without_a_supervisor_is_restarted_once,
     a_killed_keeper_is_replaced,
     a_killed_shim_is_replaced,
+    a_takeover_that_fails_leaves_the_output_where_it_is,
+    a_supervisor_that_ends_by_a_signal_without_a_name_is_replaced,
     everything_of_ours_is_killed,
     what_nobody_stands_over_is_not_ready,
     down_works_without_a_supervisor,
@@ -150,6 +152,43 @@ fn a_killed_shim_is_replaced() {
     let run = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run.as_deref());
+}
+
+/// Whoever cannot take over takes nothing away: what the service writes to is there for the next.
+fn a_takeover_that_fails_leaves_the_output_where_it_is() {
+    let stack = chatty_stack();
+    stack.up();
+    let pid = stack.pid("chatty");
+    let record = stack.run_of("chatty").join(".core/invocation");
+    let aside = record.with_extension("aside");
+    fs::rename(&record, &aside).expect("its record");
+    fs::create_dir(&record).expect("something that is no record");
+    proc::kill(stack.shim("chatty-0@1"));
+    until("it cannot be taken over", || stack.own_log().matches("cannot take over").count() >= 2);
+    fs::remove_dir(&record).expect("what is no record");
+    fs::rename(&aside, &record).expect("its record");
+    stack.until_ready();
+    assert_eq!(stack.pid("chatty"), pid);
+    let before = stack.lines("chatty").len();
+    until("it is heard again", || stack.lines("chatty").len() > before + 1000);
+    stack.ok(&["stop", "chatty"]);
+    expect_every_number(&stack, "chatty");
+    stack.ok(&["down"]);
+}
+
+/// The C library gives no names to some of the signals.
+fn a_supervisor_that_ends_by_a_signal_without_a_name_is_replaced() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.up();
+    let (pid, supervisor) = (stack.pid("one"), stack.supervisor());
+    let nameless = nix::libc::SIGRTMIN() + 2;
+    // SAFETY: a plain system call, on a process that this test has begun.
+    assert_eq!(unsafe { nix::libc::kill(i32::try_from(supervisor).expect("a process number"), nameless) }, 0);
+    until("it has ended", || !proc::lives(supervisor));
+    stack.until_ready();
+    assert_eq!(stack.pid("one"), pid);
+    stack.ok(&["down"]);
 }
 
 /// Keeper, supervisor and every shim at once: all live on, the next `core up` takes them all over, nobody twice.

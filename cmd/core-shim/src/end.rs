@@ -73,19 +73,37 @@ pub fn of_reaped(handle: &OwnedFd) -> Option<i32> {
     (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
 
-/// How a child has ended, without reaping it; `None` while it has not.
-pub fn peek(pid: u32) -> Option<Reaped> {
+/// A child that has ended and was not reaped, of whatever signal: its number.
+pub fn any_child() -> Option<u32> {
+    wait_for(libc::P_ALL, 0, libc::WEXITED | libc::WNOWAIT).map(|(info, _)| child_of(&info))
+}
+
+/// A child that was stopped (true) or goes on (false) since the last question.
+pub fn held_child() -> Option<(u32, bool)> {
+    let (info, _) = wait_for(libc::P_ALL, 0, libc::WSTOPPED | libc::WCONTINUED)?;
+    Some((child_of(&info), info.si_code != libc::CLD_CONTINUED))
+}
+
+fn child_of(info: &libc::siginfo_t) -> u32 {
+    // SAFETY: the kernel has filled it in as for a child.
+    u32::try_from(unsafe { info.si_pid() }).unwrap_or(0)
+}
+
+/// The system call itself: the C library leaves the last argument out, and others know only the signals that have names.
+fn wait_for(kind: libc::idtype_t, id: u32, flags: i32) -> Option<(libc::siginfo_t, libc::rusage)> {
     // SAFETY: zeroed values of plain C structures are valid.
     let (mut info, mut usage) = unsafe { (std::mem::zeroed::<libc::siginfo_t>(), std::mem::zeroed::<libc::rusage>()) };
-    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // The system call itself: the C library leaves the last argument out.
     // SAFETY: both pointers are to live, writable values.
-    let result = unsafe { libc::syscall(libc::SYS_waitid, libc::P_PID, pid, &raw mut info, flags, &raw mut usage) };
-    // SAFETY: the kernel has filled it in as for the end of a child, or left it zero.
-    let (found, value) = unsafe { (info.si_pid(), info.si_status()) };
-    if result != 0 || u32::try_from(found) != Ok(pid) {
-        return None;
-    }
+    let result =
+        unsafe { libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, flags | libc::WNOHANG, &raw mut usage) };
+    (result == 0 && child_of(&info) > 0).then_some((info, usage))
+}
+
+/// How a child has ended, without reaping it; `None` while it has not.
+pub fn peek(pid: u32) -> Option<Reaped> {
+    let (info, usage) = wait_for(libc::P_PID, pid, libc::WEXITED | libc::WNOWAIT)?;
+    // SAFETY: the kernel has filled it in as for the end of a child.
+    let value = unsafe { info.si_status() };
     let status = match info.si_code {
         libc::CLD_EXITED => (value & 0xff) << 8,
         libc::CLD_DUMPED => value | 0x80,

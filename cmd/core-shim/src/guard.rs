@@ -21,8 +21,8 @@ pub fn is_alive(record: &Invocation) -> bool {
     if record.pid == 0 || record.boot != sys::boot_id() {
         return false;
     }
-    let is_zombie = sys::Stat::of(record.pid).is_none_or(|stat| stat.state == b'Z');
-    !is_zombie
+    let has_ended = sys::Stat::of(record.pid).is_none_or(|stat| stat.has_ended(record.pid));
+    !has_ended
         && sys::identity(record.pid).is_some_and(|(ticks, inode)| {
             ticks == record.start_ticks && (inode == record.pidfd_inode || inode == 0 || record.pidfd_inode == 0)
         })
@@ -53,19 +53,35 @@ pub fn open_lock(place: &Place) -> io::Result<File> {
 /// # Errors
 /// What the kernel says.
 pub fn try_lock(file: &File) -> io::Result<bool> {
-    let lock = libc::flock {
-        l_type: i16::try_from(libc::F_WRLCK).unwrap_or(1),
-        l_whence: i16::try_from(libc::SEEK_SET).unwrap_or(0),
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
+    let lock = whole_file();
     // SAFETY: the pointer is to a live value of the type this command reads.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
     match Errno::result(result) {
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Whether somebody else has the lock; it is not taken for the answer.
+///
+/// # Errors
+/// What the kernel says.
+pub fn is_locked(file: &File) -> io::Result<bool> {
+    let mut lock = whole_file();
+    // SAFETY: the pointer is to a live, writable value of the type this command reads and writes.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+    Errno::result(result)?;
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
+fn whole_file() -> libc::flock {
+    libc::flock {
+        l_type: i16::try_from(libc::F_WRLCK).unwrap_or(1),
+        l_whence: i16::try_from(libc::SEEK_SET).unwrap_or(0),
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
     }
 }
 
@@ -90,8 +106,13 @@ pub fn lock_at(path: &Path) -> io::Result<Option<File>> {
 /// Whether somebody has the lock that says that something of an invocation lives. What cannot be told counts as a yes,
 /// but for a file that is not there.
 pub fn is_held(place: &Place) -> bool {
-    match OpenOptions::new().read(true).write(true).open(place.lock()) {
-        Ok(file) => !try_lock(&file).unwrap_or(false),
+    is_held_at(&place.lock())
+}
+
+/// The same of any lock file.
+pub fn is_held_at(path: &Path) -> bool {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => is_locked(&file).unwrap_or(true),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
@@ -126,7 +147,7 @@ pub fn survivors(place: &Place, cgroup: Option<&Path>) -> BTreeSet<u32> {
         all.extend(holders(place));
     }
     all.extend(cgroup.map(cgroup::members_of).unwrap_or_default());
-    all.retain(|pid| sys::Stat::of(*pid).is_some_and(|stat| stat.state != b'Z'));
+    all.retain(|pid| sys::Stat::of(*pid).is_some_and(|stat| !stat.has_ended(*pid)));
     all
 }
 

@@ -34,7 +34,7 @@ impl Handle {
 
     /// Whether the process has not ended; one that was not reaped yet has.
     pub fn lives(&self) -> bool {
-        Stat::of(self.pid).is_some_and(|stat| stat.start_ticks == self.start_ticks && stat.state != b'Z')
+        Stat::of(self.pid).is_some_and(|stat| stat.start_ticks == self.start_ticks && !stat.has_ended(self.pid))
     }
 
     /// Sends a signal; 0 only asks whether one could be sent.

@@ -237,8 +237,12 @@ impl Pump {
         }
         let mut dropped = std::mem::take(&mut self.held).len();
         let mut buffer = vec![0; PIPE];
-        while let Ok(count @ 1..) = rustix::io::read(&self.fifo, &mut buffer) {
-            dropped += count;
+        // As much as a wide pipe holds: whoever writes on without end must not keep us here.
+        for _ in 0..CHUNK / PIPE {
+            match rustix::io::read(&self.fifo, &mut buffer) {
+                Ok(count @ 1..) => dropped += count,
+                _ => break,
+            }
         }
         self.dropped += dropped as u64;
         Moved::Stuck

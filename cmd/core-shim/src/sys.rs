@@ -248,6 +248,12 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// Whether a process of this number has ended: a first thread that has, while others go on, is not the end.
+    pub fn has_ended(&self, pid: u32) -> bool {
+        let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        self.state == b'Z' && threads() <= 1
+    }
+
     /// Of a process; `None` when there is none.
     pub fn of(pid: u32) -> Option<Self> {
         Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)

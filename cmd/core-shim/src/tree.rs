@@ -76,7 +76,7 @@ impl Tree<'_> {
             }
         }
         all.remove(&self.shim);
-        all.retain(|pid| Stat::of(*pid).is_some_and(|stat| stat.state != b'Z'));
+        all.retain(|pid| Stat::of(*pid).is_some_and(|stat| !stat.has_ended(*pid)));
         all
     }
 

@@ -91,6 +91,11 @@ pub async fn call<T: DeserializeOwned>(
         };
         match answer {
             Err(ClientError::Silent) if Instant::now() < until => {
+                // It may have been heard: what is not the same when it is done twice is not put twice.
+                if !is_question && path.ends_with("/restart") {
+                    keeper::ask_to_look(&paths.run);
+                    return Err(ClientError::Silent);
+                }
                 was_silent = true;
                 keeper::ask_to_look(&paths.run);
             }

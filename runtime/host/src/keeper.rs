@@ -60,8 +60,7 @@ impl Keeper {
 /// Whether a keeper holds this stack.
 pub fn lives(run: &Path) -> bool {
     let Ok(file) = OpenOptions::new().read(true).write(true).open(run.join("keeper")) else { return false };
-    // Whoever can take the lock is alone.
-    !guard::try_lock(&file).unwrap_or(true)
+    guard::is_locked(&file).unwrap_or(false)
 }
 
 /// Asks the keeper of a stack to see whether its supervisor answers, and to replace one that does not. Returns whether

@@ -83,7 +83,7 @@ fn end_now(paths: &Paths, kill: bool) -> Ended {
             stray::kill_shim(&paths.run, &instance, None);
         }
     }
-    let mut left: Vec<String> = names.into_iter().filter(|name| !stray::kill(paths, name, KILLED)).collect();
+    let mut left: Vec<String> = names.into_iter().filter(|name| !stray::kill(paths, name, None, KILLED)).collect();
     left.extend(end_orphans(remains.orphans));
     if left.is_empty() {
         if let Some(folder) = remains.cgroup {
@@ -99,7 +99,8 @@ pub fn sweep(paths: &Paths) -> Vec<String> {
     if keeper_lives(paths) {
         return Vec::new();
     }
-    let left: Vec<String> = instances(paths).into_iter().filter(|name| !stray::kill(paths, name, GOING)).collect();
+    let left: Vec<String> =
+        instances(paths).into_iter().filter(|name| !stray::kill(paths, name, None, GOING)).collect();
     if left.is_empty() {
         let _ = fs::remove_dir_all(&paths.run);
         let _ = fs::remove_file(paths.state().join("run"));

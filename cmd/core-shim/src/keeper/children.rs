@@ -4,9 +4,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 use super::Keeper;
+use crate::end;
 use crate::shim::{self, Birth, Orphan};
 use crate::sys::{self, Forked, Stat};
 use crate::tree;
@@ -14,6 +14,8 @@ use crate::wire::KeeperReport;
 
 /// How many ends of orphans are kept for shims that are yet to ask.
 const MOST_ORPHANS: usize = 128;
+/// How long an orphan stays a zombie, in nanoseconds.
+const ZOMBIE_NS: u64 = 100_000_000;
 /// How long what is left of a stack that has ended may take to vanish, in nanoseconds.
 const STRAYS_NS: u64 = 2_000_000_000;
 
@@ -39,22 +41,40 @@ impl Keeper {
     /// Takes note of all children that have ended, stopped, or gone on.
     pub(super) fn reap(&mut self) {
         // Looked at first, reaped then: while it is a zombie its number and its start are its own.
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, flags) {
-            let pid = pid.as_raw().unsigned_abs();
-            let start_ticks = if self.is_known(pid) { 0 } else { Stat::of(pid).map_or(0, |stat| stat.start_ticks) };
-            let Some(status) = reap_one(pid) else { return };
+        while let Some(pid) = end::any_child() {
+            if self.is_known(pid) {
+                self.reap_one(pid);
+                continue;
+            }
+            // How an orphan has ended its shim reads off the zombie, which gets a moment for that.
+            let until = *self.zombies_until.get_or_insert_with(|| sys::monotonic_ns() + ZOMBIE_NS);
+            if sys::monotonic_ns() < until {
+                let known: Vec<u32> = self.known().filter(|pid| end::peek(*pid).is_some()).collect();
+                for pid in known {
+                    self.reap_one(pid);
+                }
+                break;
+            }
+            self.reap_one(pid);
+        }
+        if end::any_child().is_none() {
+            self.zombies_until = None;
+        }
+        while let Some((pid, is_held)) = end::held_child() {
+            if is_held { self.was_stopped(pid) } else { self.goes_on(pid) }
+        }
+    }
+
+    fn reap_one(&mut self, pid: u32) {
+        let start_ticks = if self.is_known(pid) { 0 } else { Stat::of(pid).map_or(0, |stat| stat.start_ticks) };
+        if let Some(status) = reap_one(pid) {
             self.has_ended(pid, start_ticks, status);
         }
-        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
-        loop {
-            match waitid(Id::All, flags) {
-                Ok(WaitStatus::Stopped(pid, _)) => self.was_stopped(pid.as_raw().unsigned_abs()),
-                Ok(WaitStatus::Continued(pid)) => self.goes_on(pid.as_raw().unsigned_abs()),
-                Err(Errno::EINTR) => {}
-                _ => return,
-            }
-        }
+    }
+
+    /// Shims and supervisor.
+    fn known(&self) -> impl Iterator<Item = u32> {
+        self.shims.keys().copied().chain(self.supervisor.as_ref().map(|supervisor| supervisor.pid))
     }
 
     fn is_known(&self, pid: u32) -> bool {

@@ -53,6 +53,8 @@ struct Keeper {
     shims: BTreeMap<u32, String>,
     /// What was reaped in the place of shims that had died; the newest last.
     orphans: VecDeque<Orphan>,
+    /// Until when orphans that have ended stay zombies.
+    zombies_until: Option<u64>,
     /// The limits that we began with.
     limits: Limits,
     program: Program,
@@ -110,6 +112,7 @@ pub fn run(settings: Settings) -> Result<i32, String> {
     // Only now is it told where we are: whoever asks us to look after the supervisor is heard.
     write_identity(&mut lock, cgroups.as_deref()).map_err(|error| format!("{}: {error}", lock_path.display()))?;
     let mut keeper = Keeper {
+        zombies_until: None,
         limits: Limits::now(),
         program: Program::open(&settings.supervisor),
         settings,
@@ -167,7 +170,7 @@ impl Keeper {
 
     fn wait(&mut self, signals: &SignalFd) {
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        let mut deadline = self.start_at;
+        let mut deadline = [self.start_at, self.zombies_until].into_iter().flatten().min();
         if let Some(supervisor) = &self.supervisor {
             fds.push(PollFd::new(supervisor.line(), supervisor.interest()));
             deadline = [deadline, supervisor.deadline()].into_iter().flatten().min();

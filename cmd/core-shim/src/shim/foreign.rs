@@ -72,7 +72,8 @@ impl Shim {
         let report = match self.take_over(number, log, held) {
             Ok(()) => Report::Adopted { number: self.number, life: self.life },
             Err(failed) => {
-                self.released = true;
+                // What is there is the service's still: its pipes above all.
+                (self.released, self.leaves_all) = (true, true);
                 Report::AdoptFailed { errno: failed.errno(), detail: failed.words() }
             }
         };
@@ -82,10 +83,8 @@ impl Shim {
     fn take_over(&mut self, number: u32, log: &LogPlace, held: Option<(u32, OwnedFd)>) -> Result<(), Failed> {
         self.prepare_place(None)?;
         self.make_cgroup();
-        let Some(record) = self.record(number, log)? else {
-            self.number = number;
-            return Ok(());
-        };
+        // Without one nothing was executed, whatever the order was.
+        let Some(record) = self.record(number, log)? else { return Ok(()) };
         self.number = record.number;
         self.leader = record.pid;
         self.note.clone_from(&record.note);
@@ -110,7 +109,12 @@ impl Shim {
         // Held before it is looked at: then it is that process that is looked at.
         let handle = Handle::of(record.pid);
         let (pid, start_ticks) = (record.pid, record.start_ticks);
-        let end = if ended.is_some() { End::Gone } else { end::of_zombie(pid, start_ticks) };
+        let lives = handle.as_ref().is_some_and(|handle| !Foreign::ended(handle));
+        let end = match ended {
+            Some(_) => End::Gone,
+            None if lives => End::NotYet,
+            None => end::of_zombie(pid, start_ticks),
+        };
         if end == End::NotYet && handle.is_none() {
             let detail = format!("process {pid} cannot be looked at");
             return Err(Failed { stage: "record", errno: 0, detail });
@@ -146,6 +150,7 @@ impl Shim {
         let mut record = match Invocation::read(&path) {
             // Its shim died before it had written down which process that came to.
             Ok(record) if record.pid == 0 && is_held => record,
+            Ok(record) if record.pid == 0 => return Ok(None),
             Ok(record) => return Ok(Some(record)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !is_held => return Ok(None),
             // That we cannot read it now says nothing of what stands there.

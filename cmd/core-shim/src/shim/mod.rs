@@ -85,6 +85,8 @@ pub(crate) struct Shim {
     /// What was said of dropped output.
     told_dropped: u64,
     released: bool,
+    /// What is in the place is not ours to take away.
+    leaves_all: bool,
     /// Nothing of an earlier shim may be here: its records were looked at.
     is_clean: bool,
     /// What another shim began.
@@ -140,6 +142,7 @@ impl Shim {
             sockets: Vec::new(),
             told_dropped: 0,
             released: false,
+            leaves_all: false,
             is_clean: false,
             foreign: None,
             notifier: None,
@@ -183,6 +186,9 @@ impl Shim {
 
     /// Waits for whatever comes first, and takes it in.
     fn wait(&mut self, signals: &SignalFd) {
+        if !self.postponed.is_empty() {
+            self.read_line();
+        }
         let running = !self.is_idle();
         let stuck = self.pumps.iter().any(Pump::is_stuck);
         let hears = !std::mem::take(&mut self.is_deaf);
@@ -339,7 +345,7 @@ impl Shim {
     /// Takes away what is of no use any more; records stay, for whoever asks how it ended. Without the lock nothing here
     /// is ours.
     fn leave(&mut self) {
-        let Some(_lock) = &self.lock else { return };
+        let Some(_lock) = self.lock.as_ref().filter(|_| !self.leaves_all) else { return };
         if let Some(cgroup) = &self.cgroup {
             cgroup.remove();
         }

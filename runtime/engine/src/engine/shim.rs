@@ -101,6 +101,9 @@ impl Engine {
             Some(Shim::Away(Away { step: Step::Adopting { .. }, .. })) => {
                 self.attempt_failed(id, "the shim that took over is gone");
             }
+            Some(Shim::Away(Away { step: Step::Connecting { .. }, .. })) => {
+                self.attempt_failed(id, "its new line broke, too");
+            }
             _ => {}
         }
     }
@@ -267,6 +270,11 @@ impl Engine {
             if lives {
                 self.kill(id, StopReason::Leftovers);
             }
+            return;
+        }
+        // What had begun has ended, and its record is lost.
+        if begun < invocation.number && !lives && !matches!(instance.phase, Phase::Starting { .. }) {
+            self.exited(&invocation, Exit::Unknown, false);
             return;
         }
         if begun < invocation.number && !lives {

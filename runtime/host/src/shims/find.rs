@@ -78,10 +78,10 @@ fn recorded(paths: &Paths, shims: &Shims, instance: &InstanceId, has_shim: bool)
     let life = match ended {
         _ if has_shim => Life::Unattended,
         Some(ended) if !ended.leftovers => Life::Recorded { exit: exit_of(ended.status) },
-        _ if guard::is_alive(&record) || !guard::survivors(&place, None).is_empty() => Life::Unattended,
-        Some(ended) => Life::Recorded { exit: exit_of(ended.status) },
         // Only another shim can find out how it ended: its keeper may have seen it.
         None if record.boot == core_shim::sys::boot_id() => Life::Unattended,
+        Some(_) if !guard::survivors(&place, None).is_empty() => Life::Unattended,
+        Some(ended) => Life::Recorded { exit: exit_of(ended.status) },
         None => Life::Recorded { exit: Exit::Unknown },
     };
     Some(found(instance, record.number, note, life))

@@ -48,6 +48,8 @@ pub(crate) struct Line {
     pending: Notify,
     incoming: RefCell<FrameBuffer>,
     due: Cell<Option<Due>>,
+    /// Nothing but its end is waited for.
+    is_ending: Cell<bool>,
     shim: Cell<Option<u32>>,
     /// Whether whoever is at the other end has said how it stands.
     is_known: Cell<bool>,
@@ -63,6 +65,7 @@ impl Line {
             pending: Notify::new(),
             incoming: RefCell::default(),
             due: Cell::new(None),
+            is_ending: Cell::new(false),
             shim: Cell::new(None),
             is_known: Cell::new(false),
         }))
@@ -123,6 +126,13 @@ impl Line {
             self.due.set(Some(Due { by, within }));
             self.pending.notify_one();
         }
+    }
+
+    /// It must end within this time, whatever else is said on it.
+    pub(super) fn expect_end_within(&self, within: Duration) {
+        self.is_ending.set(true);
+        self.due.set(Some(Due { by: Instant::now() + within, within }));
+        self.pending.notify_one();
     }
 
     /// Asks whether the shim is there; it must say so within this time.
@@ -207,7 +217,7 @@ impl Line {
     fn is_over_due(&self) -> bool {
         let Some(Due { by, within }) = self.due.get() else { return false };
         let is_unread = rustix::io::ioctl_fionread(self.stream.as_fd()).is_ok_and(|count| count > 0);
-        if is_unread || by.elapsed() > LATE {
+        if is_unread && !self.is_ending.get() || by.elapsed() > LATE {
             self.due.set(Some(Due { by: Instant::now() + within, within }));
             return false;
         }
@@ -228,8 +238,10 @@ impl Line {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
             Err(_) => return false,
         }
-        // Whoever says something is there.
-        self.due.set(None);
+        // Whoever says something is there; one that is to go has not gone by that.
+        if !self.is_ending.get() {
+            self.due.set(None);
+        }
         true
     }
 

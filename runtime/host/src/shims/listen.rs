@@ -87,7 +87,7 @@ impl Listener {
                 }
                 Heard::Report(Report::Emptied { number: ECHO }) => break,
                 Heard::Report(report) => early.push(report),
-                Heard::Silence => {}
+                Heard::Silence => self.is_silent(),
                 Heard::End => {
                     self.has_ended();
                     return;
@@ -168,6 +168,6 @@ impl Released {
     pub(super) fn tell(&mut self, line: &Line, leaves: Option<PathBuf>) {
         *self = Self::Told { leaves };
         line.send(Request::Release.encode(), Vec::new());
-        line.expect_within(GOING);
+        line.expect_end_within(GOING);
     }
 }

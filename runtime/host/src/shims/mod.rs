@@ -12,7 +12,7 @@ mod order;
 pub(crate) mod stray;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -60,6 +60,8 @@ pub struct Shims {
     environment: Environment,
     held: Rc<RefCell<Held>>,
     leaders: Rc<RefCell<Leaders>>,
+    /// What is being killed without a shim.
+    killing: Rc<RefCell<HashSet<InvocationId>>>,
     /// New shims to be forked with the next flush.
     batch: Vec<(InstanceId, OwnedFd)>,
     /// Who listens, as of the present batch of starts.
@@ -77,6 +79,7 @@ impl Shims {
             environment,
             held: Rc::default(),
             leaders: Rc::default(),
+            killing: Rc::default(),
             batch: Vec::new(),
             listening: None,
         }
@@ -199,10 +202,17 @@ impl Shims {
             self.request(&invocation.instance, &Request::Kill { number: invocation.number });
             return;
         }
+        // The engine asks again and again; once at a time is enough.
+        if !self.killing.borrow_mut().insert(invocation.clone()) {
+            return;
+        }
         let (paths, inbox, invocation) = (self.paths.clone(), self.inbox.clone(), invocation.clone());
-        tokio::task::spawn_blocking(move || {
-            // Otherwise the engine asks again.
-            if stray::kill(&paths, &invocation.instance.to_string(), KILLED) {
+        let killing = self.killing.clone();
+        tokio::task::spawn_local(async move {
+            let (name, number) = (invocation.instance.to_string(), invocation.number);
+            let killed = tokio::task::spawn_blocking(move || stray::kill(&paths, &name, Some(number), KILLED)).await;
+            killing.borrow_mut().remove(&invocation);
+            if killed.unwrap_or(false) {
                 let _ = inbox.send(Event::Emptied { invocation });
             }
         });

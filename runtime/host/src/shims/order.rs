@@ -179,7 +179,8 @@ pub(super) fn failure_of(stage: &str, errno: i32, detail: &str) -> Failure {
         (detail, None) => detail.to_owned(),
         (detail, Some(said)) => format!("{detail}: {said}"),
     };
-    if is_lack(errno) {
+    // The one before may still stand there.
+    if is_lack(errno) || stage == "shim" {
         return Failure::Lack(format!("{stage}: {message}"));
     }
     Failure::Exec { stage: stage.to_owned(), message }

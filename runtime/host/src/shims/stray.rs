@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use core_engine::InstanceId;
 use core_shim::handle::Handle;
 use core_shim::place::Place;
+use core_shim::record::Invocation;
 use core_shim::{cgroup, guard, sys, tree};
 use nix::libc;
 
 use crate::ended;
+use crate::keeper::Keeper;
 use crate::paths::Paths;
 
 /// How long a shim that dies may take to be dead.
@@ -41,7 +43,9 @@ fn shim_of(run: &Path, instance: &InstanceId, known: Option<u32>) -> Option<Hand
         is_it.then_some(handle)
     };
     locked.or_else(|| known.and_then(by_number)).or_else(|| {
+        // Other stacks have instances of the same names, so only the children of our keeper are looked at.
         let keeper = nix::unistd::getppid().as_raw().unsigned_abs();
+        Keeper::read(run).filter(|ours| ours.pid == keeper)?;
         let titled = |pid: &u32| {
             fs::read(format!("/proc/{pid}/cmdline"))
                 .is_ok_and(|line| line.starts_with(format!("core-shim {name}\0").as_bytes()))
@@ -76,23 +80,31 @@ pub(crate) fn cgroup_of(paths: &Paths, instance: &str) -> Option<PathBuf> {
     Some(base.join(instance)).filter(|folder| folder.is_dir())
 }
 
-/// Kills whatever there is of an instance, without a shim, for as long as `patience`. Returns whether nothing is left.
-pub(crate) fn kill(paths: &Paths, instance: &str, patience: Duration) -> bool {
+/// Kills whatever there is of an instance, without a shim, for as long as `patience`; of one invocation where its number
+/// is given: another one is not meant. Returns whether nothing is left.
+pub(crate) fn kill(paths: &Paths, instance: &str, number: Option<u32>, patience: Duration) -> bool {
     let place = Place::new(&paths.run, instance);
     let cgroup = cgroup_of(paths, instance);
     let until = Instant::now() + patience;
     loop {
+        if number.is_some_and(|number| is_another(&place, number)) {
+            return false;
+        }
         let survivors = guard::survivors(&place, cgroup.as_deref());
         if survivors.is_empty() && !guard::is_held(&place) {
             return true;
         }
-        if let Some(cgroup) = &cgroup {
+        // Not behind the back of a shim, which must know that it was.
+        if let Some(cgroup) = cgroup.as_ref().filter(|_| !guard::is_held_at(&place.shim_lock())) {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
         }
         // Held first, then looked at once more: what is held is what is killed.
         let handles: Vec<(u32, Handle)> =
             survivors.into_iter().filter_map(|pid| Some((pid, Handle::of(pid)?))).collect();
         let still = guard::survivors(&place, cgroup.as_deref());
+        if number.is_some_and(|number| is_another(&place, number)) {
+            return false;
+        }
         for (_, handle) in handles.iter().filter(|(pid, _)| still.contains(pid)) {
             let _ = handle.send(libc::SIGKILL);
         }
@@ -102,6 +114,11 @@ pub(crate) fn kill(paths: &Paths, instance: &str, patience: Duration) -> bool {
         // What has ended shows itself by its descriptor; what can be told by its lock alone, by the next look.
         ended::any_within(&handles.iter().map(|(_, handle)| handle).collect::<Vec<_>>(), LOOK_AGAIN);
     }
+}
+
+/// Whether the record speaks of another invocation by now.
+fn is_another(place: &Place, number: u32) -> bool {
+    Invocation::read(&place.invocation()).is_ok_and(|record| record.number != number)
 }
 
 /// Takes the run folder of an instance away, unless something that has its lock lives.

@@ -34,7 +34,7 @@ pub(super) enum Item<T> {
 enum Subject<'a> {
     Service(&'a ServiceName),
     History,
-    Priority,
+    Aside,
     Everything,
 }
 
@@ -55,7 +55,11 @@ impl<T> Queue<T> {
                 is_saving = true;
                 continue;
             }
-            let after = if is_saving { Some(self.asked) } else { self.after(&subject(&action)) };
+            let after = match subject(&action) {
+                Subject::Aside => None,
+                _ if is_saving => Some(self.asked),
+                subject => self.after(&subject),
+            };
             match after {
                 Some(after) => self.waiting.push_back((after, Item::Action(action))),
                 None => at_once.push(action),
@@ -129,18 +133,15 @@ fn subject(action: &Action) -> Subject<'_> {
     match action {
         Action::Save | Action::Exit { .. } => Subject::Everything,
         Action::Record(_) => Subject::History,
-        Action::Yield { .. } => Subject::Priority,
+        // Who looks after an instance follows from nothing that is written down.
+        Action::Yield { .. } | Action::Connect { .. } | Action::Adopt { .. } | Action::Ask { .. } => Subject::Aside,
         Action::Prepare { service, .. } => Subject::Service(service),
         Action::Start(order) => Subject::Service(order.invocation.instance.service()),
         Action::Signal { invocation, .. }
         | Action::ShutdownCommand { invocation, .. }
         | Action::Kill { invocation }
-        | Action::Adopt { invocation, .. }
         | Action::Probe { invocation, .. } => Subject::Service(invocation.instance.service()),
-        Action::Release { instance }
-        | Action::Connect { instance, .. }
-        | Action::Ask { instance, .. }
-        | Action::Count { instance, .. } => Subject::Service(instance.service()),
+        Action::Release { instance } | Action::Count { instance, .. } => Subject::Service(instance.service()),
         Action::Route(table) => Subject::Service(&table.service),
         Action::Verify(asked) => Subject::Service(&asked.service),
     }
