@@ -87,9 +87,9 @@ impl Engine {
     pub(super) fn missing_shim(&self, instance: &Instance) -> Option<WaitingOn> {
         let Shim::Away(Away { since, tries, why, step }) = &instance.shim else { return None };
         let doing = match step {
-            Step::Connecting { .. } => "it is asked for a new line",
-            Step::Adopting { .. } => "another one takes over",
-            Step::Pausing { .. } => "it is tried again in a moment",
+            Step::Connecting { .. } => "connecting to its shim again",
+            Step::Adopting { .. } => "another shim is taking over",
+            Step::Pausing { .. } => "trying again in a moment",
         };
         let tried = match tries {
             0 => String::new(),
@@ -97,7 +97,7 @@ impl Engine {
             several => format!(", {several} attempts failed"),
         };
         let seconds = (self.now - *since).as_secs();
-        let message = format!("nobody looks after it for {seconds} s: {why}{tried}; {doing}");
+        let message = format!("unattended for {seconds} s: {why}{tried}; {doing}");
         Some(WaitingOn::Shim { message })
     }
 
