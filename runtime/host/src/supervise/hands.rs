@@ -70,7 +70,7 @@ impl Supervisor {
             let _ = self.inbox.send(Event::Prepared { folder: folder.to_owned(), result });
             return;
         };
-        job.begin(&self.paths, &self.progress, &self.inbox);
+        self.jobs.begin(job, &self.paths, &self.progress, &self.inbox);
     }
 
     fn release(&mut self, instance: &InstanceId) {

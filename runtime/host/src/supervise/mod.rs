@@ -5,6 +5,7 @@
 
 mod answer;
 mod hands;
+mod job;
 mod queue;
 mod reading;
 mod saving;
@@ -38,6 +39,7 @@ use crate::paths::Paths;
 use crate::probes::Prober;
 use crate::shims::{self, Environment, Keeper, Shims};
 use crate::watch::Fingerprint;
+use job::Jobs;
 use reading::Reading;
 use saving::Saving;
 
@@ -64,6 +66,7 @@ pub(crate) struct Supervisor {
     saving: Saving,
     history: history::Writer,
     progress: Progress,
+    jobs: Jobs,
     reading: Reading,
     inbox: mpsc::UnboundedSender<Event>,
     keeper: Rc<Keeper>,
@@ -119,6 +122,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         prober: Prober::default(),
         metrics: Metrics::default(),
         progress: Progress::default(),
+        jobs: Jobs::default(),
         operations: 0,
         early: VecDeque::new(),
         announcements: Vec::new(),
@@ -207,7 +211,10 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
                 let _ = tokio::time::timeout(LAST_ANSWERS, supervisor.history.flush()).await;
                 let launch = supervisor.reading.launch(&launch);
                 match descriptors::with_reserve(|| launch::start_keeper(&supervisor.paths, &launch)) {
-                    Ok(_) => return Ok(0),
+                    Ok(_) => {
+                        supervisor.jobs.call_off().await;
+                        return Ok(0);
+                    }
                     // Nobody else would try again.
                     Err(error) => {
                         crate::say(&format!("a keeper cannot be started: {error}; tried again"));
@@ -230,6 +237,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     // The answers are on their way; their connections get a moment to carry them.
     tokio::task::yield_now().await;
     let _ = tokio::time::timeout(LAST_ANSWERS, supervisor.history.flush()).await;
+    supervisor.jobs.call_off().await;
     supervisor.keeper.farewell(code);
     supervisor.leave();
     Ok(code)

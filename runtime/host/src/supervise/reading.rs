@@ -10,15 +10,15 @@ use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Supervisor;
+use super::job::Job;
 use crate::api::Refusal;
 use crate::compose;
-use crate::deps::{self, Progress};
+use crate::deps;
 use crate::journal::Journal;
 use crate::launch::Launch;
 use crate::load::{self, Locator, Options, Stack, Wanted};
 use crate::logs::Retention;
 use crate::net::{Listening, owner_in_words};
-use crate::paths::Paths;
 use crate::watch::Fingerprint;
 
 /// Why the manifests are read.
@@ -72,14 +72,6 @@ pub(super) struct Known {
     wanted: BTreeMap<String, Wanted>,
     ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
     watch: bool,
-}
-
-/// One binary to be fetched or built.
-pub(super) struct Job {
-    folder: String,
-    wanted: Wanted,
-    /// What must have landed first.
-    tool: Option<(String, Wanted)>,
 }
 
 impl Reading {
@@ -138,26 +130,6 @@ impl Reading {
         let tool = wanted.tool.as_ref().and_then(|(_, folder)| folder.clone());
         let tool = tool.and_then(|folder| Some((folder.clone(), all.get(&folder)?.clone())));
         Some(Job { folder: folder.to_owned(), wanted, tool })
-    }
-}
-
-impl Job {
-    /// Fetches or builds, beside the loop.
-    pub(super) fn begin(self, paths: &Paths, progress: &Progress, inbox: &mpsc::UnboundedSender<Event>) {
-        let (paths, progress, inbox) = (paths.clone(), progress.clone(), inbox.clone());
-        tokio::task::spawn_local(async move {
-            let mut result = Ok(());
-            if let Some((folder, tool)) = &self.tool {
-                progress.say(&self.folder, "waiting for its tools");
-                result =
-                    deps::prepare(&paths, folder, tool, &progress).await.map_err(|error| format!("{folder}: {error}"));
-            }
-            if result.is_ok() {
-                result = deps::prepare(&paths, &self.folder, &self.wanted, &progress).await;
-            }
-            progress.end(&self.folder);
-            let _ = inbox.send(Event::Prepared { folder: self.folder, result });
-        });
     }
 }
 
@@ -242,7 +214,7 @@ impl Supervisor {
                 self.operate(Command::Settle, Cause::Source);
                 match self.reading.job(&folder) {
                     // The other source lands in the same folder, which the engine has asked for already.
-                    Some(job) => job.begin(&self.paths, &self.progress, &self.inbox),
+                    Some(job) => self.jobs.begin(job, &self.paths, &self.progress, &self.inbox),
                     // Nobody waits for that folder now; it may be asked for again.
                     None => self.give(&Event::Prepared { folder, result: Err(reason) }),
                 }

@@ -1,0 +1,97 @@
+//! A download or a build, in a thread of its own: unpacking and hashing take seconds, and the loop waits for nobody.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use core_engine::event::Event;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::deps::{self, Progress};
+use crate::load::Wanted;
+use crate::paths::Paths;
+
+/// How long one that is called off may take to end.
+const CALLED_OFF: Duration = Duration::from_secs(2);
+/// How often one looks whether it has.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What is to be fetched or built.
+pub(super) struct Job {
+    pub(super) folder: String,
+    pub(super) wanted: Wanted,
+    /// What it is made with, and that tool's own folder.
+    pub(super) tool: Option<(String, Wanted)>,
+}
+
+/// Those that are under way.
+#[derive(Default)]
+pub(super) struct Jobs(Vec<(oneshot::Sender<()>, JoinHandle<()>)>);
+
+impl Jobs {
+    /// Begins one, which says how it has ended.
+    pub(super) fn begin(&mut self, job: Job, paths: &Paths, progress: &Progress, inbox: &mpsc::UnboundedSender<Event>) {
+        self.0.retain(|(_, thread)| !thread.is_finished());
+        let (paths, progress, to) = (paths.clone(), progress.clone(), inbox.clone());
+        let (sender, called_off) = oneshot::channel();
+        let folder = job.folder.clone();
+        let work = move || {
+            let done = catch_unwind(AssertUnwindSafe(|| job.carry_out(&paths, &progress, called_off)));
+            progress.end(&job.folder);
+            let result = done.unwrap_or_else(|_| Some(Err("it ended by a fault of core itself".to_owned())));
+            if let Some(result) = result {
+                let _ = to.send(Event::Prepared { folder: job.folder, result });
+            }
+        };
+        match std::thread::Builder::new().name("job".into()).spawn(work) {
+            Ok(thread) => self.0.push((sender, thread)),
+            Err(error) => {
+                let result = Err(format!("no thread can be had for it: {error}"));
+                let _ = inbox.send(Event::Prepared { folder, result });
+            }
+        }
+    }
+
+    /// Calls all of them off, and waits a moment until they have taken away what they had begun.
+    pub(super) async fn call_off(&mut self) {
+        let until = Instant::now() + CALLED_OFF;
+        for (sender, thread) in std::mem::take(&mut self.0) {
+            drop(sender);
+            while !thread.is_finished() && Instant::now() < until {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+}
+
+impl Job {
+    /// Fetches or builds. `None` when it was called off.
+    fn carry_out(
+        &self,
+        paths: &Paths,
+        progress: &Progress,
+        called_off: oneshot::Receiver<()>,
+    ) -> Option<Result<(), String>> {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Some(Err(format!("it cannot be begun: {error}"))),
+        };
+        let work = tokio::task::LocalSet::new();
+        work.block_on(&runtime, async {
+            tokio::select! {
+                result = self.prepare(paths, progress) => Some(result),
+                // Dropped where it stands: its programs are killed, and its half-made folder goes.
+                _ = called_off => None,
+            }
+        })
+    }
+
+    async fn prepare(&self, paths: &Paths, progress: &Progress) -> Result<(), String> {
+        if let Some((folder, tool)) = &self.tool {
+            progress.say(&self.folder, "waiting for its tools");
+            deps::prepare(paths, folder, tool, progress).await.map_err(|error| format!("{folder}: {error}"))?;
+        }
+        deps::prepare(paths, &self.folder, &self.wanted, progress).await
+    }
+}
