@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_build_that_fails_leaves_nothing,
     a_build_without_a_server_leaves_nothing,
     down_ends_a_build,
+    who_asks_while_sources_are_copied_is_answered,
 ];
 
 /// Plays node: notes what it is run for; builds by copying; serves by waiting.
@@ -146,4 +147,16 @@ fn down_ends_a_build() {
     assert!(!up.wait().expect("it ends").success());
     until("the build is gone", || !proc::lives(pid));
     assert_eq!(scene.builds(), [""; 0]);
+}
+
+fn who_asks_while_sources_are_copied_is_answered() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    // So many that whoever copies them needs a while.
+    for number in 0..20_000 {
+        stack.write(&format!("app/public/{number}"), "");
+    }
+    let mut up = begin_up(stack);
+    until("an answer says so", || stack.core(&["status", "--json"]).out.contains("copying sources"));
+    assert!(up.wait().expect("it ends").success());
 }
