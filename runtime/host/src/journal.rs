@@ -11,6 +11,7 @@ use core_manifest::Diagnostic;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::descriptors;
 use crate::own_log;
 use crate::paths::Paths;
 
@@ -112,7 +113,8 @@ impl Journal {
 
     fn try_room(paths: &Paths) -> Result<(), String> {
         let path = paths.state().join("room");
-        let written = File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM]));
+        let write = || File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM]));
+        let written = descriptors::with_reserve(write);
         let _ = fs::remove_file(&path);
         written.map_err(|error| {
             format!("{} cannot be written: {}", paths.shown(&paths.state()), own_log::in_words(&error))
