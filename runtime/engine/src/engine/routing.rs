@@ -81,7 +81,12 @@ impl Engine {
     pub(super) fn settle_route(&mut self, name: &ServiceName) {
         let Some(replicas) = self.route_spec(name) else {
             if self.instances_of(name).next().is_none() {
-                self.routings.remove(name);
+                // Versions begin anew with the next one: an answer to this one would be taken for an answer to that.
+                let waits =
+                    self.routings.get(name).and_then(|routing| routing.outstanding).is_some_and(|by| by > self.now);
+                if !waits {
+                    self.routings.remove(name);
+                }
             } else if let Some(routing) = self.routings.get_mut(name) {
                 // Nothing is wanted of the edge any more, so nothing is waited for.
                 (routing.outstanding, routing.retry_at, routing.told) = (None, None, None);
