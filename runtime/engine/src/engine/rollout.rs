@@ -259,9 +259,8 @@ impl Engine {
         } else if self.missing_of(&spec).is_empty() || mutated!(self, StopBeforeFetch) {
             None
         } else {
-            // The newest that runs, even when an earlier edit has already condemned it.
-            let runs =
-                |i: &&Instance| matches!(i.phase, Phase::Starting { .. } | Phase::Probing { .. } | Phase::Ready { .. });
+            // The newest that runs, even when an earlier edit has already condemned it: who only drains has not been asked.
+            let runs = |i: &&Instance| i.phase.is_live() && !matches!(i.phase, Phase::Stopping { .. });
             let newest = self.instances_of(name).filter(runs).max_by_key(|i| i.id.generation);
             newest.map(|i| Rollout { spec: i.spec.clone(), born: i.id.generation, stage: Stage::Fetching })
         };
