@@ -108,7 +108,12 @@ fn one_who_says_nothing_changes_nothing() {
     soon("all is well", || stack.is_well().then_some(()));
     assert_eq!(stack.shims_of(&name), [shim], "it had this one, which lives");
     drop(held);
-    expect_well(&stack, &name, &instance, pid);
+    ends_well(&stack, &name, &instance, pid);
+}
+
+#[track_caller]
+fn ends_well(stack: &Tried, name: &str, instance: &str, pid: u32) {
+    expect_well(stack, name, instance, pid);
     let run = stack.run_folder();
     stack.well(DOWN, &["down"]);
     stack.expect_nothing(run);
@@ -130,10 +135,7 @@ fn two_hundred_who_say_garbage_change_nothing() {
     }
     assert_eq!(stack.shims_of(&name), [shim], "it had this one, which lives");
     drop(held);
-    expect_well(&stack, &name, &instance, pid);
-    let run = stack.run_folder();
-    stack.well(DOWN, &["down"]);
-    stack.expect_nothing(run);
+    ends_well(&stack, &name, &instance, pid);
 }
 
 fn lines_are_whole_while_strangers_connect() {
@@ -176,8 +178,5 @@ fn a_shim_that_stood_still_for_a_takeover_leaves() {
     let (pid, shim) = (stack.leader(&instance), stack.shim(&instance));
     proc::hold(shim);
     stand_still(&stack, shim);
-    expect_well(&stack, &name, &instance, pid);
-    let run = stack.run_folder();
-    stack.well(DOWN, &["down"]);
-    stack.expect_nothing(run);
+    ends_well(&stack, &name, &instance, pid);
 }

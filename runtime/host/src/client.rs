@@ -49,55 +49,69 @@ pub enum ClientError {
     Refused(Failure),
 }
 
-/// How long one waits for an answer.
+/// What is put to the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// It is known at once.
-    Short,
-    /// It may take any time, as long as somebody is there.
-    WhileAlive,
+enum Kind {
+    /// A question whose answer is known at once.
+    Glance,
+    /// A question whose answer may take any time, as long as somebody is there.
+    Wait,
+    /// An order that comes to the same when it is given twice.
+    Order,
+    /// An order that does not.
+    OrderOnce,
 }
+
+/// Orders that come to something else when they are given twice.
+const ONCE: &[&str] = &["restart"];
 
 /// Asks something whose answer is known at once.
 ///
 /// # Errors
 /// Why there is no good answer.
 pub async fn get<T: DeserializeOwned>(paths: &Paths, path: &str) -> Result<T, ClientError> {
-    call(paths, Method::GET, path, &(), Patience::Short).await
+    call(paths, Kind::Glance, path, Vec::new()).await
 }
 
-/// Asks, and reads the answer. Where nobody answers, the keeper is asked to look, and the question put again.
+/// Asks something whose answer may take any time, as long as somebody is there.
 ///
 /// # Errors
 /// Why there is no good answer.
-pub async fn call<T: DeserializeOwned>(
-    paths: &Paths,
-    method: Method,
-    path: &str,
-    body: &impl Serialize,
-    patience: Patience,
-) -> Result<T, ClientError> {
-    let body = if method == Method::GET { Vec::new() } else { serde_json::to_vec(body).map_err(broken)? };
+pub async fn wait<T: DeserializeOwned>(paths: &Paths, path: &str) -> Result<T, ClientError> {
+    call(paths, Kind::Wait, path, Vec::new()).await
+}
+
+/// Orders something: `verb` is the last part of its path.
+///
+/// # Errors
+/// Why there is no good answer.
+pub async fn order<T: DeserializeOwned>(paths: &Paths, verb: &str, body: &impl Serialize) -> Result<T, ClientError> {
+    let kind = if ONCE.contains(&verb) { Kind::OrderOnce } else { Kind::Order };
+    call(paths, kind, &format!("/v1/{verb}"), serde_json::to_vec(body).map_err(broken)?).await
+}
+
+/// Asks, and reads the answer. Where nobody answers, the keeper is asked to look, and the question put again.
+async fn call<T: DeserializeOwned>(paths: &Paths, kind: Kind, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
     let socket = paths.socket();
     let (began, until) = (Instant::now(), Instant::now() + IN_ALL);
     // What only asks may be asked again, whatever came of it; an order only when it reached nobody.
-    let is_question = method == Method::GET;
+    let is_question = matches!(kind, Kind::Glance | Kind::Wait);
+    let method = if is_question { Method::GET } else { Method::POST };
     let mut was_silent = false;
     loop {
         let asked = once(&socket, method.clone(), path, body.clone());
-        let answer = match patience {
-            Patience::Short => timeout(PATIENCE, asked).await.unwrap_or(Err(ClientError::Silent)),
-            Patience::WhileAlive => while_alive(&socket, asked).await,
+        let answer = match kind {
+            Kind::Glance => timeout(PATIENCE, asked).await.unwrap_or(Err(ClientError::Silent)),
+            Kind::Wait | Kind::Order | Kind::OrderOnce => while_alive(&socket, asked).await,
         };
         match answer {
             Err(ClientError::Silent) if Instant::now() < until => {
-                // It may have been heard: what is not the same when it is done twice is not put twice.
-                if !is_question && path.ends_with("/restart") {
-                    keeper::ask_to_look(&paths.run);
+                keeper::ask_to_look(&paths.run);
+                // It may have been heard.
+                if kind == Kind::OrderOnce {
                     return Err(ClientError::Silent);
                 }
                 was_silent = true;
-                keeper::ask_to_look(&paths.run);
             }
             // One that was silent is being replaced.
             Err(ClientError::NoSupervisor | ClientError::Broken(_))

@@ -1,7 +1,7 @@
 //! The end of a stack without a supervisor: the shims are asked directly, then what is left is killed.
 
 use std::fs;
-use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,11 @@ use core_shim::wire::{ECHO, FrameBuffer, Life, Report, Request, Scope, receive, 
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
 
 use crate::ended;
 use crate::keeper;
 use crate::paths::Paths;
-use crate::shims::stray;
+use crate::shims::{call, stray};
 
 /// How long services are given before they are killed. Their manifests may be gone; this is the common default.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -175,10 +174,7 @@ struct Line {
 impl Line {
     fn open(run: &Path, instance: InstanceId) -> Option<Self> {
         let place = Place::new(run, &instance.to_string());
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None).ok()?;
-        connect(fd.as_raw_fd(), &UnixAddr::new(&place.socket()).ok()?).ok()?;
-        let shim = getsockopt(&fd, sockopt::PeerCredentials).ok().and_then(|peer| u32::try_from(peer.pid()).ok());
+        let (fd, shim) = call(&place.socket()).ok()?;
         let mut line = Self {
             instance,
             fd,

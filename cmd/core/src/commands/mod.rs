@@ -23,9 +23,8 @@ pub(crate) mod why;
 
 use core_engine::engine::OperationState;
 use core_host::api::{Accepted, OperationStatus, Status};
-use core_host::client::{self, ClientError, Patience};
+use core_host::client::{self, ClientError};
 use core_host::paths::Paths;
-use hyper::Method;
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -38,13 +37,13 @@ pub(crate) async fn ask_status(paths: &Paths) -> Result<Status, ClientError> {
 
 /// Asks for something that takes time.
 pub(crate) async fn begin(paths: &Paths, verb: &str, body: &impl Serialize) -> Result<Accepted, ClientError> {
-    client::call(paths, Method::POST, &format!("/v1/{verb}"), body, Patience::WhileAlive).await
+    client::order(paths, verb, body).await
 }
 
 /// Asks how an operation stands, and waits for a change for so many seconds.
 pub(crate) async fn ask_operation(paths: &Paths, operation: u64, wait: f64) -> Result<OperationStatus, ClientError> {
     let path = format!("/v1/operations/{operation}?wait={wait}");
-    client::call(paths, Method::GET, &path, &(), Patience::WhileAlive).await
+    client::wait(paths, &path).await
 }
 
 /// Waits until an operation has ended. What is to be said is said.

@@ -3,8 +3,7 @@
 use core_engine::plan::{Change, Plan, plan};
 use core_engine::{Generation, Topology};
 use core_host::api::PlanAnswer;
-use core_host::client::{self, ClientError, Patience};
-use hyper::Method;
+use core_host::client::{self, ClientError};
 
 use super::tell;
 use crate::cli::PlanArgs;
@@ -18,8 +17,7 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    let answer: Result<PlanAnswer, ClientError> =
-        client::call(&paths, Method::GET, "/v1/plan", &(), Patience::WhileAlive).await;
+    let answer: Result<PlanAnswer, ClientError> = client::wait(&paths, "/v1/plan").await;
     let plan = match answer {
         Ok(PlanAnswer { plan: Some(plan), .. }) => plan,
         // Told by our own reading, with the lines it is about.

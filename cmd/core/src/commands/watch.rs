@@ -4,10 +4,9 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use core_host::api::Status;
-use core_host::client::{self, ClientError, Patience};
+use core_host::client::{self, ClientError};
 use core_host::last_resort;
 use core_host::paths::Paths;
-use hyper::Method;
 
 use super::{ask_status, status, tell, tell_no_signals};
 use crate::cli::StatusArgs;
@@ -89,8 +88,7 @@ async fn watch(paths: &Paths, is_json: bool, frame: &mut Frame) -> Exit {
             return Exit::Ok;
         }
         let path = format!("/v1/status?wait={HELD_BACK}");
-        let held: Result<Status, ClientError> =
-            client::call(paths, Method::GET, &path, &(), Patience::WhileAlive).await;
+        let held: Result<Status, ClientError> = client::wait(paths, &path).await;
         tokio::time::sleep(PAUSE).await;
         // What followed upon the change at once is in the picture, too.
         asked = if held.is_ok() { ask_status(paths).await } else { held };

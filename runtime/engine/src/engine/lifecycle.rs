@@ -5,6 +5,7 @@ use std::time::Duration;
 use core_manifest::Identifier;
 use core_manifest::spec::Restart;
 
+use super::pause::{doubled, pause_of_ours};
 use super::shim::Shim;
 use super::want::Want;
 use super::{Engine, mutated};
@@ -17,9 +18,6 @@ use crate::phase::{EndReason, Phase, StopReason, Tally};
 const START_ANSWER: Duration = Duration::from_secs(30);
 /// An instance that was ready this long has proven itself: its failures are forgotten.
 const PROVEN: Duration = Duration::from_secs(10);
-/// The pause before what failed for want of something of ours is tried again, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE_OF_A_LACK: Duration = Duration::from_millis(1600);
 /// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -199,7 +197,7 @@ impl Engine {
     pub(super) fn start_later(&mut self, id: &InstanceId, failure: Failure) {
         self.note_failure(id, failure);
         let Some(instance) = self.instances.get_mut(id) else { return };
-        let pause = FIRST_PAUSE.saturating_mul(1 << instance.lacks.min(10)).min(LONGEST_PAUSE_OF_A_LACK);
+        let pause = pause_of_ours(instance.lacks);
         instance.lacks += 1;
         self.set_phase(id, Phase::Backoff { until: self.now + pause });
     }
@@ -209,7 +207,7 @@ impl Engine {
         if first.is_zero() {
             return first;
         }
-        let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(LONGEST_PAUSE.max(first));
+        let doubled = doubled(first, failures.saturating_sub(1), LONGEST_PAUSE.max(first));
         let fifth = u64::try_from(doubled.as_micros() / 5).unwrap_or(u64::MAX);
         let jitter = self.next_random() % (2 * fifth + 1);
         doubled.saturating_sub(Duration::from_micros(fifth)) + Duration::from_micros(jitter)

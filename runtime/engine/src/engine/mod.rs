@@ -14,6 +14,7 @@ mod instance;
 mod lifecycle;
 mod load;
 mod operation;
+mod pause;
 mod probing;
 mod report;
 mod restore;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::pause::{doubled, pause_of_ours};
 use super::{Engine, mutated};
 use crate::action::{Action, Replaces};
 use crate::event::{Life, Unreached};
@@ -18,9 +19,6 @@ use crate::time::Time;
 const CONNECT_ANSWER: Duration = Duration::from_secs(2);
 /// How long it may take to put another one over an instance.
 const ADOPT_ANSWER: Duration = Duration::from_secs(5);
-/// The pause after the first attempt that failed, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(1600);
 /// How long a shim that is known to stand still may do so.
 const STOPPED_PATIENCE: Duration = Duration::from_secs(1);
 /// How long any other may take to say that it is there; twice as long each time that it did not, up to the longest: where
@@ -156,7 +154,7 @@ impl Engine {
     pub(super) fn ask_shim(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.get(id).filter(|instance| instance.shim == Shim::Live) else { return };
         if !mutated!(self, TrustSilence) {
-            let within = ASK_PATIENCE.saturating_mul(1 << instance.silences.min(10)).min(LONGEST_ASK_PATIENCE);
+            let within = doubled(ASK_PATIENCE, instance.silences, LONGEST_ASK_PATIENCE);
             self.actions.push(Action::Ask { instance: id.clone(), within });
         }
     }
@@ -214,7 +212,7 @@ impl Engine {
         }
         let Some(Shim::Away(away)) = self.instances.get(id).map(|instance| &instance.shim) else { return };
         let tries = away.tries + 1;
-        let pause = FIRST_PAUSE.saturating_mul(1 << (tries - 1).min(10)).min(LONGEST_PAUSE);
+        let pause = pause_of_ours(away.tries);
         let (since, why) = (away.since, why.to_owned());
         let step = Step::Pausing { until: self.now + pause };
         self.set_shim(id, Shim::Away(Away { since, tries, why, step }));

@@ -79,13 +79,9 @@ impl Line {
 
     /// A line to a shim that is found. It is not waited for: one whose queue of callers is full does not answer.
     pub(super) fn connect(path: &Path, number: u32) -> io::Result<Rc<Self>> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-        // Whoever opened the socket, before it has said a word.
-        let peer = getsockopt(&fd, sockopt::PeerCredentials).ok().and_then(|peer| u32::try_from(peer.pid()).ok());
+        let (fd, shim) = call(path)?;
         let line = Self::new(StdStream::from(fd), number)?;
-        line.shim.set(peer.filter(|pid| *pid > 0));
+        line.shim.set(shim);
         Ok(line)
     }
 
@@ -260,6 +256,16 @@ impl Line {
         }
         Ok(None)
     }
+}
+
+/// Calls the shim that has opened this socket. Nobody waits: an error is what one whose queue of callers is full gives.
+/// Returns the process that opened it, too, before it has said a word.
+pub(crate) fn call(path: &Path) -> io::Result<(OwnedFd, Option<u32>)> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let shim = getsockopt(&fd, sockopt::PeerCredentials).ok().and_then(|peer| u32::try_from(peer.pid()).ok());
+    Ok((fd, shim.filter(|pid| *pid > 0)))
 }
 
 async fn until(due: Option<Due>) {

@@ -38,6 +38,7 @@ pub use held::Held;
 pub use keeper::Keeper;
 use leaders::Leaders;
 use line::Line;
+pub(crate) use line::call;
 use listen::{Introduction, Listener, Released};
 pub use order::{Environment, Note};
 

@@ -73,9 +73,8 @@ pub(crate) fn kill_shim(run: &Path, instance: &InstanceId, known: Option<u32>) {
 }
 
 /// The cgroup of an instance, where its keeper has made one.
-pub(crate) fn cgroup_of(paths: &Paths, instance: &str) -> Option<PathBuf> {
-    let recorded = fs::read_to_string(paths.run.join("keeper")).ok();
-    let recorded = recorded.and_then(|text| Some(PathBuf::from(text.lines().find_map(|l| l.strip_prefix("cgroup "))?)));
+fn cgroup_of(paths: &Paths, instance: &str) -> Option<PathBuf> {
+    let recorded = Keeper::read(&paths.run).and_then(|keeper| keeper.cgroup);
     let base = recorded.or_else(|| cgroup::base().map(|base| base.join(paths.cgroup())))?;
     Some(base.join(instance)).filter(|folder| folder.is_dir())
 }

@@ -1,7 +1,6 @@
 //! A download or a build, in a thread of its own: unpacking and hashing take seconds, and the loop waits for nobody.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use core_engine::event::Event;
@@ -14,8 +13,6 @@ use crate::paths::Paths;
 
 /// How long one that is called off may take to end.
 const CALLED_OFF: Duration = Duration::from_secs(2);
-/// How often one looks whether it has.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// What is to be fetched or built.
 pub(super) struct Job {
@@ -27,14 +24,21 @@ pub(super) struct Job {
 
 /// Those that are under way.
 #[derive(Default)]
-pub(super) struct Jobs(Vec<(oneshot::Sender<()>, JoinHandle<()>)>);
+pub(super) struct Jobs(Vec<UnderWay>);
+
+struct UnderWay {
+    /// Dropped, it calls the job off.
+    call: oneshot::Sender<()>,
+    /// It ends with the job.
+    over: oneshot::Receiver<()>,
+}
 
 impl Jobs {
     /// Begins one, which says how it has ended.
     pub(super) fn begin(&mut self, job: Job, paths: &Paths, progress: &Progress, inbox: &mpsc::UnboundedSender<Event>) {
-        self.0.retain(|(_, thread)| !thread.is_finished());
+        self.0.retain(|job| !job.call.is_closed());
         let (paths, progress, to) = (paths.clone(), progress.clone(), inbox.clone());
-        let (sender, called_off) = oneshot::channel();
+        let ((call, called_off), (ends, over)) = (oneshot::channel(), oneshot::channel::<()>());
         let folder = job.folder.clone();
         let work = move || {
             let done = catch_unwind(AssertUnwindSafe(|| job.carry_out(&paths, &progress, called_off)));
@@ -43,9 +47,10 @@ impl Jobs {
             if let Some(result) = result {
                 let _ = to.send(Event::Prepared { folder: job.folder, result });
             }
+            drop(ends);
         };
         match std::thread::Builder::new().name("job".into()).spawn(work) {
-            Ok(thread) => self.0.push((sender, thread)),
+            Ok(_) => self.0.push(UnderWay { call, over }),
             Err(error) => {
                 let result = Err(format!("no thread can be had for it: {error}"));
                 let _ = inbox.send(Event::Prepared { folder, result });
@@ -56,11 +61,10 @@ impl Jobs {
     /// Calls all of them off, and waits a moment until they have taken away what they had begun.
     pub(super) async fn call_off(&mut self) {
         let until = Instant::now() + CALLED_OFF;
-        for (sender, thread) in std::mem::take(&mut self.0) {
-            drop(sender);
-            while !thread.is_finished() && Instant::now() < until {
-                tokio::time::sleep(LOOK).await;
-            }
+        let (calls, jobs): (Vec<_>, Vec<_>) = self.0.drain(..).map(|job| (job.call, job.over)).unzip();
+        drop(calls);
+        for over in jobs {
+            let _ = tokio::time::timeout_at(until, over).await;
         }
     }
 }
