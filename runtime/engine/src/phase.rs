@@ -78,6 +78,9 @@ pub enum Drain {
         /// When the next count is due; `None` while one is outstanding.
         next: Option<Time>,
     },
+    /// It is to be asked, and its shim is away, so that nobody could tell it. The time that it has to end runs. Until it
+    /// was told, it may still be kept.
+    Untold,
 }
 
 /// How far stopping is.

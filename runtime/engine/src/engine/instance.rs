@@ -101,6 +101,11 @@ impl Instance {
         self.last_exit.and_then(Exit::code).is_some_and(|code| self.spec.is_success(code))
     }
 
+    /// Whether nobody could ask it to end: its shim would, and is away.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        self.shim.is_away() && self.spec.shutdown.command.is_none()
+    }
+
     /// When it must be ready, where it must. While it cannot be asked the time does not run out: how much later it is
     /// then, the next answer says.
     pub(super) fn must_be_ready_by(&self) -> Option<Time> {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::want::Want;
 use super::{Engine, mutated};
 use crate::action::{Action, Scope};
 use crate::ids::InstanceId;
 use crate::phase::{Drain, Phase, Stop, StopReason};
+use crate::time::Time;
 
 /// Pause between two kills of a tree of which something is left.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
@@ -49,14 +51,28 @@ impl Engine {
             self.kill(id, why);
             return;
         }
+        let kill_at = self.now + shutdown.timeout;
+        let is_unwanted = matches!(self.want(instance), Want::Stop(_));
+        if let Some(process) = instance.phase.process().filter(|_| is_unwanted && instance.is_out_of_reach()) {
+            self.set_phase(id, Phase::Draining { process, until: kill_at, stage: Drain::Untold });
+            return;
+        }
         self.send_request(id, why);
-        self.asked(id, why);
+        self.asked(id, kill_at, why);
+    }
+
+    /// It was to be asked, and nobody could tell it so far.
+    pub(super) fn ask_untold(&mut self, id: &InstanceId, kill_at: Time, why: StopReason) {
+        if kill_at <= self.now || self.down.is_some_and(|down| down.kill) {
+            self.kill(id, why);
+        } else if !self.instances[id].is_out_of_reach() {
+            self.send_request(id, why);
+            self.asked(id, kill_at, why);
+        }
     }
 
     /// It was asked, and has the time that its manifest gives it.
-    fn asked(&mut self, id: &InstanceId, why: StopReason) {
-        let Some(instance) = self.instances.get(id) else { return };
-        let kill_at = self.now + instance.spec.shutdown.timeout;
+    fn asked(&mut self, id: &InstanceId, kill_at: Time, why: StopReason) {
         let stage = Stop::Asked { kill_at, ask_at: Some(self.now + ASK_AFTER) };
         self.set_phase(id, Phase::Stopping { stage, why });
     }
@@ -65,7 +81,7 @@ impl Engine {
     pub(super) fn send_request(&mut self, id: &InstanceId, why: StopReason) {
         let Some(instance) = self.instances.get(id) else { return };
         // Whoever takes over is told.
-        if instance.shim.is_away() && instance.spec.shutdown.command.is_none() {
+        if instance.is_out_of_reach() {
             return;
         }
         let invocation = instance.invocation_id();
@@ -87,7 +103,7 @@ impl Engine {
             return;
         }
         self.actions.push(Action::Signal { invocation, signal: instance.spec.shutdown.signal, scope: Scope::Tree });
-        self.asked(id, StopReason::Leftovers);
+        self.asked(id, self.now + timeout, StopReason::Leftovers);
     }
 
     /// The first process has ended as it was asked to. Whatever of its tree was not asked with it is asked now.
