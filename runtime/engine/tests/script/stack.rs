@@ -70,6 +70,7 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
             spec.update.strategy = Strategy::Swap;
             spec.update.ramp = Duration::ZERO;
         }
+        ["no-swap"] => spec.update.strategy = Strategy::Restart,
         ["env", value] => {
             spec.env.insert("VALUE".into(), Template::literal(*value));
         }
