@@ -80,7 +80,10 @@ pub enum Drain {
     },
     /// It is to be asked, and its shim is away, so that nobody could tell it. The time that it has to end runs. Until it
     /// was told, it may still be kept.
-    Untold,
+    Untold {
+        /// The edge has let go of it before; else there was no edge, and one that comes back meanwhile lets go first.
+        drained: bool,
+    },
 }
 
 /// How far stopping is.

@@ -202,7 +202,7 @@ impl Engine {
                     self.set_phase(id, Phase::Draining { process, until, stage });
                 }
             }
-            Drain::Untold => self.ask_untold(id, until, reason),
+            Drain::Untold { drained } => self.ask_untold(id, drained, until, reason),
             Drain::Counting { zeros: 2.., .. } => self.ask_to_end(id, reason),
             Drain::Counting { .. } if patience_over => self.ask_to_end(id, reason),
             Drain::Counting { zeros, next: Some(next) } if next <= self.now => {

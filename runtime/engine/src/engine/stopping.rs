@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::instance::Instance;
 use super::want::Want;
 use super::{Engine, mutated};
 use crate::action::{Action, Scope};
@@ -34,13 +35,17 @@ impl Engine {
             return;
         }
         let Some(process) = instance.phase.process() else { return };
-        let skips_drain = mutated!(self, StopBeforeDrained);
-        if instance.spec.route.is_some() && self.edge_may_send() && !skips_drain {
+        if self.is_served_by_edge(instance) {
             let until = self.now + instance.spec.update.drain;
             self.set_phase(id, Phase::Draining { process, until, stage: Drain::Routed });
         } else {
             self.ask_to_end(id, reason);
         }
+    }
+
+    /// Whether the edge may send requests to it, so that it is taken out of the edge before it is asked to end.
+    fn is_served_by_edge(&self, instance: &Instance) -> bool {
+        instance.spec.route.is_some() && self.edge_may_send() && !mutated!(self, StopBeforeDrained)
     }
 
     /// Asks an instance to end, as its manifest says.
@@ -54,7 +59,8 @@ impl Engine {
         let kill_at = self.now + shutdown.timeout;
         let is_unwanted = matches!(self.want(instance), Want::Stop(_));
         if let Some(process) = instance.phase.process().filter(|_| is_unwanted && instance.is_out_of_reach()) {
-            self.set_phase(id, Phase::Draining { process, until: kill_at, stage: Drain::Untold });
+            let drained = matches!(instance.phase, Phase::Draining { .. });
+            self.set_phase(id, Phase::Draining { process, until: kill_at, stage: Drain::Untold { drained } });
             return;
         }
         self.send_request(id, why);
@@ -62,8 +68,12 @@ impl Engine {
     }
 
     /// It was to be asked, and nobody could tell it so far.
-    pub(super) fn ask_untold(&mut self, id: &InstanceId, kill_at: Time, why: StopReason) {
-        if kill_at <= self.now || self.down.is_some_and(|down| down.kill) {
+    pub(super) fn ask_untold(&mut self, id: &InstanceId, drained: bool, kill_at: Time, why: StopReason) {
+        let instance = &self.instances[id];
+        if let Some(process) = instance.phase.process().filter(|_| !drained && self.is_served_by_edge(instance)) {
+            let until = self.now + instance.spec.update.drain;
+            self.set_phase(id, Phase::Draining { process, until, stage: Drain::Routed });
+        } else if kill_at <= self.now || self.down.is_some_and(|down| down.kill) {
             self.kill(id, why);
         } else if !self.instances[id].is_out_of_reach() {
             self.send_request(id, why);
