@@ -14,6 +14,11 @@ pub(crate) fn files(pid: u32) -> bool {
     have.is_some_and(|have| limit(pid, RLIMIT_NOFILE, have).is_some())
 }
 
+/// Leaves a process without a single descriptor to open, whatever number would be free; it may poll two that it has.
+pub(crate) fn all_files(pid: u32) -> bool {
+    limit(pid, RLIMIT_NOFILE, 2).is_some()
+}
+
 /// Gives a process, which may have been begun by one that was limited, as many as this one may have: of both.
 pub(crate) fn ease(pid: u32) {
     for (resource, number) in [(Resource::RLIMIT_NOFILE, RLIMIT_NOFILE), (Resource::RLIMIT_NPROC, RLIMIT_NPROC)] {

@@ -47,8 +47,12 @@ impl Keeper {
                 continue;
             }
             // How an orphan has ended its shim reads off the zombie, which gets a moment for that.
-            let until = *self.zombies_until.get_or_insert_with(|| sys::monotonic_ns() + ZOMBIE_NS);
-            if sys::monotonic_ns() < until {
+            let now = sys::monotonic_ns();
+            // One that cannot be looked at for want of a descriptor stays longer: nobody could say later which it was.
+            let must_wait = self.zombies_until.is_some_and(|until| until <= now) && is_blind(pid);
+            let until = self.zombies_until.filter(|_| !must_wait).unwrap_or(now + ZOMBIE_NS);
+            self.zombies_until = Some(until);
+            if now < until {
                 let known: Vec<u32> = self.known().filter(|pid| end::peek(*pid).is_some()).collect();
                 for pid in known {
                     self.reap_one(pid);
@@ -136,6 +140,12 @@ impl Keeper {
             let _ = nix::poll::poll(&mut [], 5_u8);
         }
     }
+}
+
+/// Whether a child that has ended cannot be looked at just now.
+fn is_blind(pid: u32) -> bool {
+    let looked = std::fs::File::open(format!("/proc/{pid}/stat"));
+    looked.is_err_and(|error| matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)))
 }
 
 /// Reaps a child that has ended; returns its wait status.

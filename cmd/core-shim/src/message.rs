@@ -1,0 +1,137 @@
+//! What comes on a unix socket: bytes, and beside them descriptors and who has sent them.
+//!
+//! The kernel is asked directly: where more comes beside the bytes than there is room or descriptors for, the library
+//! returns an error and leaves open what came.
+
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::libc;
+
+/// The most descriptors that the kernel passes with one message (`SCM_MAX_FD`).
+pub const MOST_FDS: usize = 253;
+/// Room beside the bytes: for descriptors and credentials, with their heads. A multiple of eight.
+const ROOM: usize = 1 << 11;
+
+/// One message.
+#[derive(Debug, Default)]
+pub struct Message {
+    /// How many bytes came.
+    pub bytes: usize,
+    /// Descriptors that came beside them (close-on-exec).
+    pub fds: Vec<OwnedFd>,
+    /// The process that has sent them, where the socket was told to say so.
+    pub sender: Option<u32>,
+}
+
+/// Memory in which heads of what comes beside the bytes are aligned.
+#[repr(C, align(8))]
+struct Room([MaybeUninit<u8>; ROOM]);
+
+/// Receives bytes into `buffer`, and takes in what comes beside them.
+///
+/// # Errors
+/// What the kernel says, `EAGAIN` included.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Message, Errno> {
+    let mut room = Room([const { MaybeUninit::uninit() }; ROOM]);
+    let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all zero is a valid header: no name, no slices, no room.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut slice;
+    header.msg_iovlen = 1;
+    header.msg_control = room.0.as_mut_ptr().cast();
+    header.msg_controllen = ROOM as _;
+    // SAFETY: the header's pointers lead to live, writable memory of the lengths beside them.
+    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+    let bytes = usize::try_from(Errno::result(count)?).unwrap_or(0);
+    let mut message = Message { bytes, ..Message::default() };
+    // SAFETY: the kernel has filled in the header, and as much of the room as it says.
+    let mut control = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
+    while !control.is_null() {
+        // SAFETY: it is not null, so it leads to a whole head within the room; its data follows.
+        let (head, data) = unsafe { (control.read(), libc::CMSG_DATA(control)) };
+        // SAFETY: as above.
+        let length = (head.cmsg_len as usize).saturating_sub(unsafe { libc::CMSG_LEN(0) } as usize);
+        match (head.cmsg_level, head.cmsg_type) {
+            (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                for at in 0..length / size_of::<RawFd>() {
+                    // SAFETY: so many numbers came, each a descriptor that the kernel has just made for us, and nobody
+                    // else knows.
+                    message.fds.push(unsafe { OwnedFd::from_raw_fd(data.cast::<RawFd>().add(at).read_unaligned()) });
+                }
+            }
+            (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if length >= size_of::<libc::ucred>() => {
+                // SAFETY: that is what came, whole.
+                let sender = unsafe { data.cast::<libc::ucred>().read_unaligned() };
+                message.sender = u32::try_from(sender.pid).ok();
+            }
+            _ => {}
+        }
+        // SAFETY: the header and what it leads to are as the kernel has left them.
+        control = unsafe { libc::CMSG_NXTHDR(&raw const header, control) };
+    }
+    Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use nix::sys::socket::{
+        AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, setsockopt, socketpair, sockopt,
+    };
+
+    use super::*;
+
+    /// How many descriptors this process has open.
+    fn open() -> usize {
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    }
+
+    /// In a process of its own: it counts descriptors, and takes some from itself.
+    #[test]
+    fn whatever_comes_is_taken_in_or_closed() {
+        // SAFETY: the child only makes system calls and small allocations, and ends by `_exit`.
+        match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Parent { child } => {
+                let status = nix::sys::wait::waitpid(child, None).unwrap();
+                assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));
+            }
+            nix::unistd::ForkResult::Child => {
+                let is_well = std::panic::catch_unwind(|| {
+                    let (ours, theirs) =
+                        socketpair(AddressFamily::Unix, SockType::Datagram, None, SockFlag::SOCK_CLOEXEC).unwrap();
+                    setsockopt(&ours, sockopt::PassCred, &true).unwrap();
+                    let null = std::fs::File::open("/dev/null").unwrap();
+                    let send = |count: usize| {
+                        let fds = vec![null.as_raw_fd(); count];
+                        let slices = [std::io::IoSlice::new(b"x")];
+                        let rights = [ControlMessage::ScmRights(&fds)];
+                        sendmsg::<()>(theirs.as_raw_fd(), &slices, &rights, MsgFlags::empty(), None).unwrap();
+                    };
+                    let mut buffer = [0; 8];
+                    let before = open();
+                    send(MOST_FDS);
+                    let message = receive(ours.as_fd(), &mut buffer).unwrap();
+                    assert_eq!((message.bytes, message.fds.len()), (1, MOST_FDS));
+                    assert_eq!(message.sender, Some(std::process::id()));
+                    drop(message);
+                    assert_eq!(open(), before);
+                    // There are fewer left than come.
+                    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+                    setrlimit(Resource::RLIMIT_NOFILE, before as u64 + 20, hard).unwrap();
+                    send(MOST_FDS);
+                    let message = receive(ours.as_fd(), &mut buffer).unwrap();
+                    assert!(message.bytes == 1 && message.fds.len() < 30, "{message:?}");
+                    drop(message);
+                    assert_eq!(open(), before);
+                })
+                .is_ok();
+                // SAFETY: nothing of the harness may run in the child.
+                unsafe { libc::_exit(i32::from(!is_well)) };
+            }
+        }
+    }
+}

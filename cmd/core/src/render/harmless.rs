@@ -1,0 +1,70 @@
+//! What others have said, made harmless for a terminal: services, probes, programs of strangers. Colours stay; whatever
+//! moves the cursor, sets a title or reaches the clipboard becomes text.
+
+use std::fmt::Write as _;
+
+/// The end of whatever colours a text has set.
+const RESET: &str = "\u{1b}[0m";
+
+/// The same text, with control characters as `\u001b`, which is text in JSON, too. Line ends, tabs and colours stay.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(is_harmful) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(length) = colour(rest) {
+            out.push_str(&rest[..length]);
+            rest = &rest[length..];
+            continue;
+        }
+        let mut characters = rest.chars();
+        if let Some(control) = characters.next() {
+            let _ = write!(out, "\\u{:04x}", u32::from(control));
+        }
+        rest = characters.as_str();
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A line that somebody else has said: its colours end with it.
+pub(crate) fn harmless_line(text: &str) -> String {
+    let text = harmless(text);
+    if text.contains('\u{1b}') { text + RESET } else { text }
+}
+
+fn is_harmful(character: char) -> bool {
+    character.is_control() && !matches!(character, '\n' | '\t')
+}
+
+/// The length of a sequence that sets colours (`ESC [ 1 ; 31 m`), where the text begins with one.
+fn colour(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("\u{1b}[")?;
+    let end = rest.find(|character: char| !(character.is_ascii_digit() || matches!(character, ';' | ':')))?;
+    rest[end..].starts_with('m').then_some(text.len() - rest.len() + end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_stay_and_everything_else_is_text() {
+        for (said, shown) in [
+            ("plain\ttext\n", "plain\ttext\n"),
+            ("\u{1b}[1;31mred\u{1b}[0m", "\u{1b}[1;31mred\u{1b}[0m"),
+            ("\u{1b}]0;title\u{7}", r"\u001b]0;title\u0007"),
+            ("\u{1b}]52;c;cm0K\u{7}", r"\u001b]52;c;cm0K\u0007"),
+            ("\u{1b}[2J\u{1b}[?1049h", r"\u001b[2J\u001b[?1049h"),
+            ("fake\rspoofed", r"fake\u000dspoofed"),
+            ("\u{9b}2J\u{7f}", r"\u009b2J\u007f"),
+            ("\u{1b}", r"\u001b"),
+            ("é\u{1b}[3", r"é\u001b[3"),
+        ] {
+            assert_eq!(harmless(said), shown, "{said:?}");
+        }
+        assert_eq!(harmless_line("\u{1b}[31mred"), "\u{1b}[31mred\u{1b}[0m");
+        assert_eq!(harmless_line("plain"), "plain");
+    }
+}

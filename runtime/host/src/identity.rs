@@ -1,0 +1,98 @@
+//! Who a service runs as, and everything that is done for it: probes, shutdown commands, `core SERVICE run`.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use core_manifest::spec::Identity;
+use core_shim::{inherited, wire};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, User, getgrouplist, setgroups, setresgid, setresuid};
+
+use crate::users;
+
+/// Variables of whoever runs `core` that another user has no use for, and no right to.
+const PERSONAL: &[&str] = &["HOME", "USER", "LOGNAME", "SHELL", "MAIL", "OLDPWD", "PWD", "DBUS_SESSION_BUS_ADDRESS"];
+/// How the names of others of them begin.
+const PERSONAL_PREFIXES: &[&str] = &["SUDO_", "SSH_", "XDG_", "GPG_", "KRB5"];
+
+/// Whether a variable is about who runs `core`, and not about the stack.
+pub(crate) fn is_personal(name: &str) -> bool {
+    PERSONAL.contains(&name) || PERSONAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The variables of a user, as a login sets them.
+pub(crate) fn personal(user: &User) -> [(String, Vec<u8>); 4] {
+    let text = |path: &std::path::Path| path.as_os_str().as_bytes().to_vec();
+    let name = user.name.clone().into_bytes();
+    let values = [text(&user.dir), name.clone(), name, text(&user.shell)];
+    let mut values = values.into_iter();
+    ["HOME", "USER", "LOGNAME", "SHELL"].map(|name| (name.to_owned(), values.next().unwrap_or_default()))
+}
+
+/// Names become numbers here: a shim asks no directory of users.
+///
+/// # Errors
+/// That the host has no such user or group, for people.
+pub fn numbers(spec: &Identity) -> Result<wire::Identity, String> {
+    let group = spec.group.as_deref().map(users::group).transpose()?;
+    let user = match (&spec.user, group) {
+        (None, None) => None,
+        (None, Some(group)) => Some((Uid::effective().as_raw(), group, Vec::new())),
+        (Some(user), group) => {
+            let known = users::user(user)?;
+            let group = group.unwrap_or_else(|| known.gid.as_raw());
+            let name = CString::new(known.name.clone()).unwrap_or_default();
+            let groups = getgrouplist(&name, Gid::from_raw(group)).unwrap_or_default();
+            Some((known.uid.as_raw(), group, groups.into_iter().map(Gid::as_raw).collect()))
+        }
+    };
+    let resource = |name: &str| match name {
+        "nofile" => libc::RLIMIT_NOFILE,
+        "nproc" => libc::RLIMIT_NPROC,
+        "core" => libc::RLIMIT_CORE,
+        _ => libc::RLIMIT_AS,
+    };
+    Ok(wire::Identity {
+        user,
+        umask: spec.umask,
+        limits: spec
+            .limits
+            .iter()
+            .map(|(name, limit)| (resource(name), limit.unwrap_or(libc::RLIM_INFINITY)))
+            .collect(),
+        nice: spec.nice,
+        oom_score_adj: spec.oom_score_adj,
+    })
+}
+
+/// Has a command run as a service does: its umask, its limits, its user.
+pub fn assume(command: &mut Command, identity: wire::Identity) {
+    let user = identity.user.map(|(user, group, groups)| {
+        let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
+        (Uid::from_raw(user), Gid::from_raw(group), groups)
+    });
+    let become_it = move || -> io::Result<()> {
+        inherited::restore();
+        if let Some(mask) = identity.umask {
+            umask(Mode::from_bits_truncate(mask));
+        }
+        for (resource, limit) in &identity.limits {
+            let limit = libc::rlimit { rlim_cur: *limit, rlim_max: *limit };
+            // SAFETY: the pointer is to a live value.
+            Errno::result(unsafe { libc::setrlimit(*resource, &raw const limit) })?;
+        }
+        if let Some((user, group, groups)) = &user {
+            setgroups(groups)?;
+            setresgid(*group, *group, *group)?;
+            setresuid(*user, *user, *user)?;
+        }
+        Ok(())
+    };
+    // SAFETY: nothing but system calls is done between fork and exec; what they take was made before.
+    unsafe { command.pre_exec(become_it) };
+}

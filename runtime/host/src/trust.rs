@@ -1,0 +1,176 @@
+//! Whose files are believed. Nothing is run, followed or read as an order that somebody could change whom the user who
+//! runs `core` does not trust anyway: himself, root, and the owner of the stack's folder.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use core_engine::Topology;
+use core_engine::topology::Places;
+use core_manifest::Diagnostic;
+use nix::unistd::{Gid, Group, Uid, User, geteuid};
+
+use crate::load::find_program;
+use crate::users;
+
+/// Why a file is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Open {
+    /// What is wrong, to be put behind the file's name.
+    pub(crate) what: String,
+    /// What to type before the file's name.
+    pub(crate) remedy: &'static str,
+}
+
+/// Who is trusted with the files of a stack.
+#[derive(Debug)]
+pub struct Trust {
+    users: Vec<u32>,
+    /// Groups that were asked for, and whether anybody else is in them.
+    groups: RefCell<BTreeMap<u32, bool>>,
+}
+
+impl Trust {
+    /// With those of the stack at `root`.
+    pub(crate) fn of(root: &Path) -> Self {
+        let owner = fs::metadata(root).ok().map(|meta| meta.uid());
+        Self::with(owner)
+    }
+
+    fn with(owner: Option<u32>) -> Self {
+        let mut users = vec![geteuid().as_raw(), 0];
+        users.extend(owner);
+        Self { users, groups: RefCell::default() }
+    }
+
+    /// Whether a folder that was found, and not named, may be the root of a stack: we would run what is written there.
+    /// Whoever has become root by sudo(8) may have his own.
+    ///
+    /// # Errors
+    /// Why not, to be put behind its name.
+    pub fn check_found(root: &Path) -> Result<(), String> {
+        let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok()).filter(|_| geteuid().is_root());
+        let meta = fs::metadata(root).map_err(|error| error.to_string())?;
+        Self::with(sudo).check(&meta).map_err(|open| open.what)
+    }
+
+    /// Whether nobody else could change a file or folder of which this is known.
+    pub(crate) fn check(&self, meta: &Metadata) -> Result<(), Open> {
+        let mode = meta.mode() & 0o7777;
+        if !self.users.contains(&meta.uid()) {
+            let who = users::name(meta.uid()).unwrap_or_else(|| format!("user {}", meta.uid()));
+            let what = format!("belongs to {who}, who could change it");
+            return Err(Open { what, remedy: "chown --reference=." });
+        }
+        // In a folder like /tmp nobody may rename what is another's.
+        let is_sticky = meta.is_dir() && mode & 0o1000 != 0;
+        let by_others = mode & 0o002 != 0;
+        let by_group = mode & 0o020 != 0 && self.has_others(meta.gid());
+        if is_sticky || !by_others && !by_group {
+            return Ok(());
+        }
+        let what = format!("can be changed by others (mode {mode:03o})");
+        Err(Open { what, remedy: if by_others { "chmod go-w" } else { "chmod g-w" } })
+    }
+
+    /// Whether a program, where its links lead, could be changed or replaced by others.
+    ///
+    /// # Errors
+    /// What could be, and why.
+    pub(crate) fn check_program(&self, program: &Path) -> Result<(), String> {
+        let Ok(real) = fs::canonicalize(program) else { return Ok(()) };
+        for path in real.ancestors() {
+            let open = fs::metadata(path).ok().and_then(|meta| self.check(&meta).err());
+            if let Some(Open { what, .. }) = open {
+                return Err(format!("{} {what}", path.display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Complains of commands of services that others could change. What runs as a user may be his own.
+    pub(crate) fn check_commands(
+        &self,
+        topology: &Topology,
+        places: &dyn Places,
+        path: Option<&str>,
+        out: &mut Vec<Diagnostic>,
+    ) {
+        let mut known: BTreeMap<(String, Option<u32>), Option<String>> = BTreeMap::new();
+        for spec in topology.services.values().filter(|spec| !spec.shell) {
+            let Some(command) = spec.command.as_literal() else { continue };
+            let user = spec.identity.user.as_deref().and_then(|name| users::user(name).ok()).map(|user| user.uid.as_raw());
+            let found = known.entry((command.to_owned(), user)).or_insert_with(|| {
+                let program = find_program(command, path)?;
+                let his = Self { users: self.users.iter().copied().chain(user).collect(), groups: RefCell::default() };
+                his.check_program(&program).err()
+            });
+            if let Some(why) = found {
+                out.push(
+                    Diagnostic::new("open-program", format!("what `{}` would run is not safe: {why}", spec.name))
+                        .at_opt(places.span(&spec.name, &["process", "command"]))
+                        .service(spec.name.as_str())
+                        .help("take the right to write from others (chmod go-w), or give it to its owner (chown)"),
+                );
+            }
+        }
+    }
+
+    /// Whether somebody is in a group who is not trusted. Most users have a group of their own, for which they may leave
+    /// files writable; that others have it as their first group is seen as far as `/etc/passwd` tells.
+    fn has_others(&self, gid: u32) -> bool {
+        if let Some(known) = self.groups.borrow().get(&gid) {
+            return *known;
+        }
+        let is_trusted = |uid: u32| self.users.contains(&uid);
+        let members = Group::from_gid(Gid::from_raw(gid)).ok().flatten().map(|group| group.mem).unwrap_or_default();
+        let by_name = |name: &String| User::from_name(name).ok().flatten().map(|user| user.uid);
+        let named = members.iter().any(|name| by_name(name).is_some_and(|uid: Uid| !is_trusted(uid.as_raw())));
+        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let first = passwd.lines().any(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u32>().ok());
+            number(3) == Some(gid) && number(2).is_some_and(|uid| !is_trusted(uid))
+        });
+        let has_others = named || first;
+        self.groups.borrow_mut().insert(gid, has_others);
+        has_others
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+
+    use super::*;
+
+    #[test]
+    fn what_others_could_change_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, "").unwrap();
+        let trust = Trust::of(folder.path());
+        let told = |mode: u32| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            trust.check(&fs::metadata(&path).unwrap()).err().map(|open| open.what)
+        };
+        assert_eq!(told(0o644), None);
+        assert_eq!(told(0o666).as_deref(), Some("can be changed by others (mode 666)"));
+        if !geteuid().is_root() {
+            return;
+        }
+        // 4711 is a group that nobody is in; nobody's own has him.
+        chown(&path, None, Some(4711)).unwrap();
+        assert_eq!(told(0o664), None);
+        let nobody = User::from_name("nobody").unwrap().unwrap();
+        chown(&path, None, Some(nobody.gid.as_raw())).unwrap();
+        assert_eq!(told(0o664).as_deref(), Some("can be changed by others (mode 664)"));
+        chown(&path, Some(nobody.uid.as_raw()), None).unwrap();
+        assert_eq!(told(0o644).as_deref(), Some("belongs to nobody, who could change it"));
+        chown(folder.path(), Some(nobody.uid.as_raw()), None).unwrap();
+        let trust = Trust::of(folder.path());
+        assert_eq!(trust.check(&fs::metadata(&path).unwrap()), Ok(()), "the whole stack is his");
+    }
+}
