@@ -18,6 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use core_shim::place::Place;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -211,6 +212,12 @@ impl Stack {
     pub(crate) fn run_of(&self, service: &str) -> PathBuf {
         let run = self.run_folder().expect("a run folder");
         run.join(self.instance(service)["id"].as_str().expect("its name"))
+    }
+
+    /// What stands in the run folder about the instance of a service.
+    pub(crate) fn place_of(&self, service: &str) -> Place {
+        let name = self.instance(service)["id"].as_str().expect("its name").to_owned();
+        Place::new(&self.run_folder().expect("a run folder"), &name)
     }
 
     /// The process of a service.

@@ -24,6 +24,12 @@ pub(crate) fn of(lists: &[&[Test]]) -> Vec<Trial> {
     lists.concat().into_iter().map(trial).collect()
 }
 
+/// The tests of several files that only root can carry out; for others they are shown as ignored.
+pub(crate) fn of_root(lists: &[&[Test]]) -> Vec<Trial> {
+    let is_root = nix::unistd::geteuid().is_root();
+    of(lists).into_iter().map(|trial| trial.with_ignored_flag(!is_root)).collect()
+}
+
 /// Runs them as the command line says, and ends with what came of it.
 pub(crate) fn run(trials: Vec<Trial>) -> ! {
     libtest_mimic::run(&Arguments::from_args(), trials).exit()

@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
+use core_shim::place::Stream;
+
 use crate::common::proc;
 use crate::common::trials::{Test, tests};
 use crate::random::life::Life;
@@ -50,7 +52,7 @@ fn a_service_that_was_begun_anew_is_noticed() {
 
 fn a_line_that_nobody_wrote_is_noticed() {
     let said = said_of(|stack| {
-        let pipe = stack.run_folder().expect("a run folder").join(format!("{}-0@1/.core/out", stack.name("chatty")));
+        let pipe = stack.place(&format!("{}-0@1", stack.name("chatty"))).fifo(Stream::Out);
         let mut pipe = OpenOptions::new().write(true).open(pipe).expect("its pipe");
         pipe.write_all(b"0 00000000\n").expect("written");
         None

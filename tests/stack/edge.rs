@@ -71,7 +71,7 @@ fn an_end_while_a_supervisor_asks_is_heard() {
     );
     stack.up();
     let (pid, shim) = (stack.pid("held"), stack.shim("held-0@1"));
-    let socket = stack.run_folder().expect("a run folder").join("held-0@1/.core/shim").display().to_string();
+    let socket = stack.place_of("held").socket().display().to_string();
     let lines = || fs::read_to_string("/proc/net/unix").expect("sockets").matches(&socket).count();
     let before = lines();
     // The shim is held still, so that it has said nothing yet when its service ends.

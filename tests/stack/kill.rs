@@ -159,7 +159,7 @@ fn a_takeover_that_fails_leaves_the_output_where_it_is() {
     let stack = chatty_stack();
     stack.up();
     let pid = stack.pid("chatty");
-    let record = stack.run_of("chatty").join(".core/invocation");
+    let record = stack.place_of("chatty").invocation();
     let aside = record.with_extension("aside");
     fs::rename(&record, &aside).expect("its record");
     fs::create_dir(&record).expect("something that is no record");

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use core_shim::place::Place;
 use serde_json::json;
 
 use crate::common::trials::{Test, tests};
@@ -159,13 +160,13 @@ fn a_service_sees_only_its_own_descriptors() {
     assert_eq!(numbers, [0, 1, 2, 3], "{plain:?}");
     assert_eq!(plain[0].1, PathBuf::from("/dev/null"));
     for (number, end) in [(1, "out"), (2, "err"), (3, "lock")] {
-        assert!(plain[number].1.ends_with(format!(".core/{end}")), "{plain:?}");
+        assert!(plain[number].1.ends_with(format!(".core/plain-0@1/{end}")), "{plain:?}");
     }
     let pid = stack.pid("held");
     let held = proc::descriptors(pid);
     assert_eq!(held.len(), 5, "{held:?}");
     assert!(held[3].1.display().to_string().starts_with("socket:"), "{held:?}");
-    assert!(held[4].1.ends_with(".core/lock"), "{held:?}");
+    assert!(held[4].1.ends_with(".core/held-0@1/lock"), "{held:?}");
     until("it has spoken", || stack.lines("held").len() >= 4);
     let lines = stack.lines("held");
     let expected = ["LISTEN_FDNAMES=http".to_owned(), "LISTEN_FDS=1".into(), format!("LISTEN_PID={pid}"), "3".into()];
@@ -314,7 +315,7 @@ fn a_reused_folder_is_empty() {
     let stack = Stack::new();
     stack.service(
         "one",
-        &json!({"process": {"command": "sh", "args": ["-c", "ls -A \"$RUN\"; touch \"$RUN/file\"; mkdir \"$RUN/folder\"; exec sleep 1000"],
+        &json!({"process": {"command": "sh", "args": ["-c", "ls -A \"$RUN\"; echo looked; touch \"$RUN/file\"; mkdir \"$RUN/folder\"; exec sleep 1000"],
             "env": {"RUN": "${run}"}, "compose": {"availability": {"restart": "always", "backoff_seconds": 0}}}}),
     );
     stack.up();
@@ -322,7 +323,7 @@ fn a_reused_folder_is_empty() {
     until("it has spoken", || !stack.lines("one").is_empty());
     proc::send(first, "KILL");
     until("it has spoken again", || stack.lines("one").len() >= 2);
-    assert_eq!(stack.lines("one"), [".core", ".core"]);
+    assert_eq!(stack.lines("one"), ["looked", "looked"]);
 }
 
 fn what_ends_says_its_last_words() {
@@ -360,7 +361,7 @@ fn a_copy_that_lives_is_left_alone() {
 
     stack.kill_all_of_ours();
     // What is left to speak of it is the lock that it holds: by that it is found, and its record made anew.
-    fs::remove_file(run.join("one-0@1/.core/invocation")).expect("its record");
+    fs::remove_file(Place::new(&run, "one-0@1").invocation()).expect("its record");
     stack.up();
     until("it is taken over", || stack.instance("one")["pid"].as_u64() == Some(u64::from(pid)));
     assert_eq!(copies(), [pid]);

@@ -12,6 +12,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid, setsid};
 
+use crate::inherited;
 use crate::sys;
 use crate::wire::Start;
 
@@ -24,6 +25,8 @@ const SIGNAL_SET_BYTES: usize = 8;
 /// What a child takes along.
 pub(crate) struct Child<'a> {
     pub(crate) order: &'a Start,
+    /// Its environment.
+    pub(crate) env: &'a [Vec<u8>],
     /// The ends that its output goes to.
     pub(crate) output: [RawFd; 2],
     /// Held sockets, in order.
@@ -128,6 +131,7 @@ fn stages(child: &Child<'_>, report: &OwnedFd) -> Result<Never, (Stage, Errno)> 
     }
     descriptors(child).map_err(at(Stage::Files))?;
     chdir(Path::new(std::ffi::OsStr::from_bytes(&order.cwd))).map_err(at(Stage::Cwd))?;
+    inherited::restore();
     if let Some(mask) = order.identity.umask {
         umask(Mode::from_bits_truncate(mask));
     }
@@ -153,7 +157,7 @@ fn stages(child: &Child<'_>, report: &OwnedFd) -> Result<Never, (Stage, Errno)> 
     if !matches!(nix::unistd::read(report, &mut [0]), Ok(1)) {
         sys::exit_now(126);
     }
-    exec(order, child.sockets.len()).map_err(at(Stage::Exec))
+    exec(order, child.env, child.sockets.len()).map_err(at(Stage::Exec))
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {
@@ -202,10 +206,11 @@ fn set_limit(resource: u32, limit: u64) -> Result<(), Errno> {
     Errno::result(unsafe { libc::setrlimit(resource, &raw const limit) }).map(drop)
 }
 
-fn exec(order: &Start, sockets: usize) -> Result<Never, Errno> {
+fn exec(order: &Start, env: &[Vec<u8>], sockets: usize) -> Result<Never, Errno> {
     let c_string = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
     let args: Vec<CString> = order.args.iter().map(|arg| c_string(arg)).collect::<Result<_, _>>()?;
-    let mut env: Vec<CString> = order.env.iter().map(|one| c_string(one)).collect::<Result<_, _>>()?;
+    let path = env.iter().find_map(|one| one.strip_prefix(b"PATH=")).unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+    let mut env: Vec<CString> = env.iter().map(|one| c_string(one)).collect::<Result<_, _>>()?;
     if sockets > 0 {
         // As sd_listen_fds(3) reads it; the process is known only here.
         env.push(c_string(format!("LISTEN_PID={}", std::process::id()).as_bytes())?);
@@ -217,7 +222,6 @@ fn exec(order: &Start, sockets: usize) -> Result<Never, Errno> {
     }
     // A name is looked up in the PATH of the service, as a shell does it: a file that may not be executed is
     // remembered, and the next folder asked.
-    let path = order.env.iter().find_map(|one| one.strip_prefix(b"PATH=")).unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
     let mut answer = Errno::ENOENT;
     for folder in path.split(|byte| *byte == b':') {
         let folder: &[u8] = if folder.is_empty() { b"." } else { folder };

@@ -127,7 +127,7 @@ pub fn holders(place: &Place) -> Vec<u32> {
     let has_it = |pid: &u32| {
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         descriptors.map(|entry| entry.path()).any(|path| {
-            fs::read_link(&path).is_ok_and(|target| target.as_os_str().as_encoded_bytes().ends_with(b"/.core/lock"))
+            fs::read_link(&path).is_ok_and(|target| target.as_os_str().as_encoded_bytes().ends_with(b"/lock"))
                 && fs::metadata(&path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (lock.dev(), lock.ino()))
         })
     };

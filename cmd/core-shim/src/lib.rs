@@ -16,9 +16,11 @@ pub mod end;
 mod exec;
 pub mod guard;
 pub mod handle;
+pub mod inherited;
 pub mod keeper;
 pub mod limits;
 pub mod memory;
+pub mod message;
 pub mod place;
 pub mod pump;
 pub mod record;
@@ -34,10 +36,16 @@ use std::path::PathBuf;
 /// The name of the program, by which `core` knows that it is called as keeper.
 pub const NAME: &str = "core-shim";
 
+/// The first descriptor that a keeper has no use for when it begins.
+const FIRST_INHERITED: i32 = 3;
+
 /// `core-shim --run DIR --cgroup NAME --log FILE -- SUPERVISOR ARG…`: the keeper of a stack. Returns its exit code.
 ///
 /// The supervisor starts it; nobody else has a reason to.
 pub fn main() -> i32 {
+    inherited::narrow();
+    // What whoever typed `core up -d` had open (a lock, a pipe) is no business of ours, and must not stay open for us.
+    sys::close_from(FIRST_INHERITED);
     // A panic of ours must not unwind into a half-forked process.
     std::panic::set_hook(Box::new(|info| {
         let text = format!("core-shim: {info}\n");

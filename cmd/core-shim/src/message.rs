@@ -52,18 +52,23 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Message, Err
         // SAFETY: it is not null, so it leads to a whole head within the room; its data follows.
         let (head, data) = unsafe { (control.read(), libc::CMSG_DATA(control)) };
         // SAFETY: as above.
-        let length = (head.cmsg_len as usize).saturating_sub(unsafe { libc::CMSG_LEN(0) } as usize);
+        let before = unsafe { libc::CMSG_LEN(0) } as usize;
+        let length = head.cmsg_len.saturating_sub(before);
         match (head.cmsg_level, head.cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 for at in 0..length / size_of::<RawFd>() {
                     // SAFETY: so many numbers came, each a descriptor that the kernel has just made for us, and nobody
                     // else knows.
-                    message.fds.push(unsafe { OwnedFd::from_raw_fd(data.cast::<RawFd>().add(at).read_unaligned()) });
+                    message.fds.push(unsafe {
+                        OwnedFd::from_raw_fd(RawFd::from_ne_bytes(
+                            data.add(at * size_of::<RawFd>()).cast::<[u8; 4]>().read(),
+                        ))
+                    });
                 }
             }
             (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if length >= size_of::<libc::ucred>() => {
                 // SAFETY: that is what came, whole.
-                let sender = unsafe { data.cast::<libc::ucred>().read_unaligned() };
+                let sender = unsafe { std::ptr::read_unaligned(data.cast::<libc::ucred>()) };
                 message.sender = u32::try_from(sender.pid).ok();
             }
             _ => {}

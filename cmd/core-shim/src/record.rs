@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 /// How a record with a checksum begins.
@@ -36,6 +36,8 @@ pub struct Invocation {
     pub log_prefix: String,
     /// Size of a log segment.
     pub segment_bytes: u64,
+    /// Address of the socket on which it says how it is; empty where it has none, and in records of the first releases.
+    pub notify: String,
 }
 
 /// How it ended.
@@ -92,12 +94,13 @@ impl Invocation {
             log_folder,
             log_prefix,
             segment_bytes,
+            notify,
         } = self;
         let mut text = String::with_capacity(400);
         let _ = write!(
             text,
             "number {number}\nmark {mark}\nboot {boot}\npid {pid}\nstart_ticks {start_ticks}\npidfd_inode {pidfd_inode}\n\
-             wall_ns {wall_ns}\nsegment_bytes {segment_bytes}\nlog_prefix {log_prefix}\nlog_folder {}\nnote {}\n",
+             wall_ns {wall_ns}\nsegment_bytes {segment_bytes}\nnotify {notify}\nlog_prefix {log_prefix}\nlog_folder {}\nnote {}\n",
             log_folder.replace('\n', " "),
             note.replace('\n', " ")
         );
@@ -122,6 +125,7 @@ impl Invocation {
             log_folder: field(&text, "log_folder")?.to_owned(),
             log_prefix: field(&text, "log_prefix")?.to_owned(),
             segment_bytes: number(&text, "segment_bytes")?,
+            notify: field(&text, "notify").unwrap_or_default().to_owned(),
         };
         Ok(record)
     }
@@ -191,7 +195,17 @@ impl Notified {
 /// Writes beside, then renames. A checksum goes before the fields: a digit that is another one makes no other record.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("new");
-    fs::write(&beside, format!("{SUM}{:016x}\n{text}", checksum(text)))?;
+    let text = format!("{SUM}{:016x}\n{text}", checksum(text));
+    let create = || fs::OpenOptions::new().write(true).create_new(true).open(&beside);
+    let mut file = match create() {
+        // Of somebody who has died in between; or no file at all.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&beside)?;
+            create()?
+        }
+        other => other?,
+    };
+    file.write_all(text.as_bytes())?;
     fs::rename(&beside, path)
 }
 

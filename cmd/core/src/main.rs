@@ -19,6 +19,7 @@ fn main() -> std::process::ExitCode {
     if std::env::args_os().next().is_some_and(|name| name == core_shim::NAME) {
         return u8::try_from(core_shim::main()).unwrap_or(1).into();
     }
+    core_shim::inherited::narrow();
     if let Some(exit) = completion::answer() {
         return exit.into();
     }

@@ -109,11 +109,7 @@ pub fn sweep(paths: &Paths) -> Vec<String> {
 
 /// Names of the instances that have a run folder.
 fn instances(paths: &Paths) -> Vec<String> {
-    let entries = fs::read_dir(&paths.run).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name.parse::<InstanceId>().is_ok()).collect();
-    names.sort();
-    names
+    stray::instances(&paths.run).iter().map(InstanceId::to_string).collect()
 }
 
 /// What the keeper had taken over from shims that had died, and what has come of that since.

@@ -60,8 +60,12 @@ pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<Child> {
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     crate::descriptors::as_before(&mut command);
     // A session of its own: no terminal, no hang-up, no Ctrl-C of ours.
-    // SAFETY: setsid is async-signal-safe, and nothing else is done between fork and exec.
-    unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) };
+    let detach = || {
+        core_shim::inherited::restore();
+        nix::unistd::setsid().map(drop).map_err(io::Error::from)
+    };
+    // SAFETY: nothing but system calls is done between fork and exec.
+    unsafe { command.pre_exec(detach) };
     // Its parent becomes whoever reaps orphans, when we go.
     command.spawn()
 }

@@ -131,7 +131,7 @@ impl Sequence<'_> {
             let Some((slot, generation)) = instance.split_once('@') else { continue };
             let service = slot.rsplit_once('-').map_or(slot, |(service, _)| service);
             let Some(role) = stack.role(service) else { continue };
-            let Ok(end) = Ended::read(&folder.path().join(".core/exit")) else { continue };
+            let Ok(end) = Ended::read(&stack.place(&instance).exit()) else { continue };
             if end.wall_ns < self.began_ns {
                 continue;
             }

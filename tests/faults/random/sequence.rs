@@ -17,6 +17,7 @@ use super::tried::{Begun, tail};
 use super::world::World;
 use crate::common::load::{Load, Shape};
 use crate::common::proc;
+use core_shim::place::Place;
 
 /// Within which all is to be well again. The promise is 2 s; the rest is for machines that do something else, too.
 pub(super) const WELL: Duration = Duration::from_secs(10);
@@ -243,7 +244,7 @@ impl<'a> Sequence<'a> {
                     Door::Shim(role) => {
                         let starts = format!("{}-", self.life.stack.name(role));
                         let shim = world.shims.iter().find(|(name, _)| name.starts_with(&starts));
-                        shim.map(|(name, _)| run.join(name).join(".core/shim"))
+                        shim.map(|(name, _)| Place::new(&run, name).socket())
                     }
                 };
                 let held = path.map(|path: PathBuf| knock(&path, *manner, &mut self.dice)).unwrap_or_default();

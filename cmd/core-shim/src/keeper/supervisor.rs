@@ -16,6 +16,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{execve, execveat};
 
 use super::{Keeper, SUPERVISOR_FD, eprint_line};
+use crate::inherited;
 use crate::limits::Limits;
 use crate::sys::{self, Forked};
 use crate::wire::{KeeperReport, send};
@@ -134,6 +135,8 @@ impl Supervisor {
                     unsafe { libc::dup2(theirs.as_raw_fd(), SUPERVISOR_FD) };
                 }
                 limits.restore();
+                // It narrows them itself, and knows then what services get.
+                inherited::restore();
                 let _ = sys::close_on_exec_from(SUPERVISOR_FD + 1);
                 program.execute(&env, held_first);
                 sys::exit_now(127)

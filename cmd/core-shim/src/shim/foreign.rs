@@ -5,12 +5,13 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Shim;
-use super::notify::Notifier;
+use super::notify::{self, Notifier};
 use super::start::Failed;
 use crate::end::{self, End};
 use crate::guard;
@@ -97,7 +98,8 @@ impl Shim {
         }
         // What it had said stands where it stood.
         if self.place.notified().exists() {
-            self.notifier = Notifier::open(&record.mark).ok();
+            let address = if record.notify.is_empty() { notify::address(&record.mark) } else { record.notify.clone() };
+            self.notifier = Notifier::open(&address, owner_of(record.pid)).ok();
         }
         let exit = self.place.exit();
         let ended = match Ended::read(&exit) {
@@ -254,6 +256,12 @@ impl Shim {
 /// Whether a record is not there, or torn. That it cannot be read now is another matter.
 fn is_lost(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
+}
+
+/// Who a process runs as.
+fn owner_of(pid: u32) -> Option<(u32, u32)> {
+    let meta = fs::metadata(format!("/proc/{pid}")).ok()?;
+    Some((meta.uid(), meta.gid()))
 }
 
 /// The mark in the environment of a process.

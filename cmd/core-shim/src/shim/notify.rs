@@ -1,31 +1,34 @@
 //! What a service says of itself: the datagrams of `sd_notify(3)`, heard from its own tree only.
 //!
-//! The socket has an abstract name made of the invocation's mark: it needs no folder that another user may enter, no
-//! path that is too long, and a shim that takes over can open it again. What was said stands in a file beside the
-//! records, so that a supervisor reads it there whenever it likes, and outlives every process of ours.
+//! The socket is a file that nobody but the service's user may write to, in a folder of ours that anybody may pass. Where
+//! its path is too long for a socket, its name is an abstract one of random bytes. Either stands in the record, so that a
+//! shim that takes over opens it again. What was said stands in a file beside the records, so that a supervisor reads it
+//! there whenever it likes, and outlives every process of ours.
 
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, lchown};
+use std::path::Path;
 
-use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::libc::ucred;
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, bind, recvmsg, setsockopt, socket,
-    sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, setsockopt, socket, sockopt};
 
 use super::Shim;
+use crate::message;
 use crate::record::Notified;
 use crate::sys;
 use crate::tree;
 
 /// Datagrams are a few lines; what is longer is cut off.
 const LONGEST: usize = 4096;
-/// Descriptors that may come beside a datagram (`FDSTORE`, `BARRIER`).
-const MAX_FDS: usize = 16;
+/// The most datagrams that are taken in before everything else gets its turn.
+const MOST_AT_ONCE: usize = 64;
+/// The variable that names the socket.
+const VARIABLE: &[u8] = b"NOTIFY_SOCKET=";
 
-/// The value of `NOTIFY_SOCKET` for an invocation: `@` stands for the zero byte of an abstract name.
+/// The value of `NOTIFY_SOCKET` for an invocation of the first releases: `@` stands for the zero byte of an abstract name.
 pub fn address(mark: &str) -> String {
     format!("@core-notify/{mark}")
 }
@@ -34,11 +37,28 @@ pub fn address(mark: &str) -> String {
 pub(super) struct Notifier(OwnedFd);
 
 impl Notifier {
-    pub(super) fn open(mark: &str) -> io::Result<Self> {
+    /// Opens it: at a path, or under an abstract name.
+    pub(super) fn open(address: &str, owner: Option<(u32, u32)>) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
         setsockopt(&fd, sockopt::PassCred, &true)?;
-        bind(fd.as_raw_fd(), &UnixAddr::new_abstract(&address(mark).as_bytes()[1..])?)?;
+        if let Some(name) = address.strip_prefix('@') {
+            bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+            return Ok(Self(fd));
+        }
+        let path = Path::new(address);
+        if let Some(folder) = path.parent() {
+            match DirBuilder::new().mode(0o711).create(folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
+        let _ = fs::remove_file(path);
+        bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        if let Some((user, group)) = owner {
+            lchown(path, Some(user), Some(group))?;
+        }
         Ok(Self(fd))
     }
 
@@ -50,52 +70,46 @@ impl Notifier {
     /// for.
     fn next(&self) -> Result<(u32, String), Errno> {
         let mut buffer = [0; LONGEST];
-        let mut space = cmsg_space!(ucred, [RawFd; MAX_FDS]);
-        let (count, sender) = {
-            let mut slices = [IoSliceMut::new(&mut buffer)];
-            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            let message = recvmsg::<()>(self.0.as_raw_fd(), &mut slices, Some(&mut space), flags)?;
-            let mut sender = 0;
-            for control in message.cmsgs()? {
-                match control {
-                    ControlMessageOwned::ScmCredentials(credentials) => sender = credentials.pid(),
-                    ControlMessageOwned::ScmRights(fds) => {
-                        for fd in fds {
-                            // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
-                            drop(unsafe { OwnedFd::from_raw_fd(fd) });
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            (message.bytes, sender)
-        };
-        Ok((u32::try_from(sender).unwrap_or(0), String::from_utf8_lossy(&buffer[..count]).into_owned()))
+        let message = message::receive(self.0.as_fd(), &mut buffer)?;
+        Ok((message.sender.unwrap_or(0), String::from_utf8_lossy(&buffer[..message.bytes]).into_owned()))
     }
 }
 
 impl Shim {
-    /// Opens the socket of an invocation that says itself when it is ready.
-    pub(super) fn listen_to(&mut self, mark: &str) -> io::Result<()> {
+    /// Opens the socket of an invocation that says itself when it is ready. Returns its address.
+    pub(super) fn listen_to(&mut self, owner: Option<(u32, u32)>) -> io::Result<String> {
         self.notifier = None;
-        self.notifier = Some(Notifier::open(mark)?);
-        Notified { number: self.number, ..Notified::default() }.write(&self.place.notified())
+        let path = self.place.notify_socket();
+        let address = if UnixAddr::new(&path).is_ok() {
+            String::from_utf8_lossy(path.as_os_str().as_bytes()).into_owned()
+        } else {
+            let mut bytes = [0_u8; 16];
+            rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+            format!("@core-notify/{:032x}", u128::from_ne_bytes(bytes))
+        };
+        self.notifier = Some(Notifier::open(&address, owner)?);
+        Notified { number: self.number, ..Notified::default() }.write(&self.place.notified())?;
+        Ok(address)
     }
 
     /// Takes in what was said.
     pub(super) fn hear(&mut self) {
         let Some(notifier) = &self.notifier else { return };
         let mut heard = Vec::new();
-        loop {
+        while heard.len() < MOST_AT_ONCE {
             match notifier.next() {
                 Ok(datagram) => heard.push(datagram),
                 Err(Errno::EINTR) => {}
                 Err(_) => break,
             }
         }
+        if heard.is_empty() {
+            return;
+        }
+        // Whoever has ended since and was not waited for still stands below us.
+        let (below, tree) = (tree::descendants(self.pid), self.tree().members());
         for (sender, text) in heard {
-            // Whoever has ended since and was not waited for still stands below us.
-            if tree::descendants(self.pid).contains(&sender) || self.tree().members().contains(&sender) {
+            if below.contains(&sender) || tree.contains(&sender) {
                 self.note_down(&text);
             }
         }
@@ -121,4 +135,11 @@ impl Shim {
         }
         let _ = said.write(&self.place.notified());
     }
+}
+
+/// The environment of a service, with the address of its socket.
+pub(super) fn with_address(env: &[Vec<u8>], address: &str) -> Vec<Vec<u8>> {
+    let mut env: Vec<Vec<u8>> = env.iter().filter(|pair| !pair.starts_with(VARIABLE)).cloned().collect();
+    env.push([VARIABLE, address.as_bytes()].concat());
+    env
 }

@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -15,6 +15,7 @@ use nix::unistd::mkfifo;
 
 use super::Shim;
 use super::callers::Listener;
+use super::notify::with_address;
 use crate::cgroup::Cgroup;
 use crate::exec::{Child, Stage, become_service};
 use crate::guard;
@@ -31,6 +32,8 @@ pub(super) struct Failed {
     pub(super) detail: String,
 }
 
+/// How a folder is opened that must be no link.
+const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW);
 /// How long the one before may take to leave its place, in nanoseconds: it was told to, or has died.
 const LEAVING_NS: u64 = 1_000_000_000;
 /// What a child waits for before it becomes the service.
@@ -99,7 +102,7 @@ impl Shim {
         if !self.is_clean {
             guard::check(&self.place).map_err(|detail| Failed { stage: "guard", errno: 0, detail })?;
         }
-        self.empty_folder(order).map_err(Failed::io("run folder", self.run_folder().display().to_string()))?;
+        self.fill_folder(order).map_err(Failed::io("run folder", self.run_folder().display().to_string()))?;
         self.make_cgroup();
         self.cgroup = self.cgroup.take().and_then(|cgroup| cgroup.anew().ok());
         self.number = order.number;
@@ -125,17 +128,20 @@ impl Shim {
             log_folder: folder.display().to_string(),
             log_prefix: order.log.prefix.clone(),
             segment_bytes: order.log.segment_bytes,
+            notify: String::new(),
         };
         let record_path = self.place.invocation();
+        self.notifier = None;
+        let mut env = None;
+        if order.notifies {
+            record.notify = self.listen_to(owner).map_err(Failed::io("notify socket", ""))?;
+            env = Some(with_address(&order.env, &record.notify));
+        }
         // The intent first: whoever finds a process with this mark finds what it belongs to.
         record.write(&record_path).map_err(Failed::io("record", record_path.display().to_string()))?;
         self.is_clean = false;
         self.is_daemon = order.is_daemon;
-        self.notifier = None;
-        if order.notifies {
-            self.listen_to(&order.mark).map_err(Failed::io("notify socket", ""))?;
-        }
-        let pid = self.fork(order, lock.as_raw_fd(), |pid| {
+        let pid = self.fork(order, env.as_ref().unwrap_or(&order.env), lock.as_raw_fd(), |pid| {
             record.pid = pid;
             (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
             let _ = record.write(&record_path);
@@ -158,9 +164,10 @@ impl Shim {
             // New, or taken away under our feet: then nobody finds the socket any more.
             (self.listener, self.lock) = (None, None);
         }
-        let folder = self.run_folder().to_owned();
-        let own = self.place.own();
-        make_folder(&folder)
+        let (folder, own) = (self.run_folder().to_owned(), self.place.own().to_owned());
+        own.parent()
+            .map_or(Ok(()), make_folder)
+            .and_then(|()| make_folder(&folder))
             .and_then(|()| make_folder(&own))
             .map_err(Failed::io("run folder", own.display().to_string()))?;
         if self.lock.is_none() {
@@ -178,13 +185,13 @@ impl Shim {
             if !guard::is_fifo(&path) {
                 mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|errno| failed()(errno.into()))?;
             }
+            // For writing too: so its end never comes, even when a service closes its output.
+            let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+            let fifo = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path).map_err(failed())?;
             if let Some((user, group)) = owner {
                 // Programs that open /dev/stdout anew must be allowed to.
-                let _ = chown(&path, Some(user), Some(group));
+                let _ = fchown(&fifo, Some(user), Some(group));
             }
-            // For writing too: so its end never comes, even when a service closes its output.
-            let flags = OFlag::O_NONBLOCK.bits();
-            let fifo = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path).map_err(failed())?;
             self.pumps.push(Pump::new(fifo.into(), stream));
         }
         Ok(())
@@ -212,8 +219,43 @@ impl Shim {
         }
     }
 
-    /// The run folder is the service's, and begins empty but for what its driver generates.
-    fn empty_folder(&self, order: &Start) -> io::Result<()> {
+    /// The run folder is the service's, and begins empty but for what its driver generates. It is ours until all of that
+    /// stands in it: whoever has the same user as the service has no say in what we write.
+    fn fill_folder(&self, order: &Start) -> io::Result<()> {
+        let folder = self.run_folder();
+        let opened = OpenOptions::new().read(true).custom_flags(FOLDER.bits()).open(folder)?;
+        let mine = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let owner = order.identity.user.as_ref().map(|(user, group, _)| (*user, *group));
+        if opened.metadata()?.uid() != mine.0 {
+            fchown(&opened, Some(mine.0), Some(mine.1))?;
+        }
+        self.empty_folder()?;
+        let mut folders = vec![opened];
+        for file in &order.files {
+            let path = folder.join(std::ffi::OsStr::from_bytes(&file.path));
+            let below = path.parent().and_then(|parent| parent.strip_prefix(folder).ok()).unwrap_or(Path::new(""));
+            let mut at = folder.to_owned();
+            for part in below {
+                at.push(part);
+                make_folder(&at)?;
+                folders.push(OpenOptions::new().read(true).custom_flags(FOLDER.bits()).open(&at)?);
+            }
+            let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            open.write_all(&file.contents)?;
+            if let Some((user, group)) = owner {
+                fchown(&open, Some(user), Some(group))?;
+            }
+        }
+        // From within: whoever owns one may do with what is below it as he likes.
+        for opened in folders.iter().rev() {
+            if let Some((user, group)) = owner {
+                fchown(opened, Some(user), Some(group))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn empty_folder(&self) -> io::Result<()> {
         let folder = self.run_folder();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -224,21 +266,6 @@ impl Shim {
                 fs::remove_dir_all(entry.path())?;
             } else {
                 fs::remove_file(entry.path())?;
-            }
-        }
-        let owner = order.identity.user.as_ref().map(|(user, group, _)| (*user, *group));
-        if let Some((user, group)) = owner {
-            chown(folder, Some(user), Some(group))?;
-        }
-        for file in &order.files {
-            let path = folder.join(std::ffi::OsStr::from_bytes(&file.path));
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            open.write_all(&file.contents)?;
-            if let Some((user, group)) = owner {
-                chown(&path, Some(user), Some(group))?;
             }
         }
         Ok(())
@@ -254,7 +281,13 @@ impl Shim {
 
     /// Forks the service and waits until it was executed, or says why not. It is executed when `write_down` has noted which
     /// process that is, and not at all when we die before: whoever takes over could not tell how it ended.
-    fn fork(&mut self, order: &Start, lock: RawFd, write_down: impl FnOnce(u32)) -> Result<u32, Failed> {
+    fn fork(
+        &mut self,
+        order: &Start,
+        env: &[Vec<u8>],
+        lock: RawFd,
+        write_down: impl FnOnce(u32),
+    ) -> Result<u32, Failed> {
         let fork_failed = |errno: Errno| Failed { stage: "fork", errno: errno as i32, detail: String::new() };
         let (report, report_end) =
             socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).map_err(fork_failed)?;
@@ -267,6 +300,7 @@ impl Shim {
         }
         let mut child = Child {
             order,
+            env,
             output: [output[0].as_raw_fd(), output[1].as_raw_fd()],
             sockets: self.sockets.iter().map(|(_, fd)| fd.as_raw_fd()).collect(),
             lock,

@@ -19,9 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Looks at every run folder of the stack, and takes in the lines to shims that live.
 pub async fn find(paths: &Paths, shims: &mut Shims) -> Vec<Found> {
-    let entries = std::fs::read_dir(&paths.run).into_iter().flatten().flatten();
-    let mut names: Vec<InstanceId> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    names.sort();
+    let names = stray::instances(&paths.run);
     // All at once: each answers by itself.
     let asked: Vec<_> = names
         .iter()

@@ -353,22 +353,23 @@ impl Supervisor {
 
     /// Nothing is left: what was ours goes too. Where something has to stay, whoever looks next must find it.
     fn leave(&self) {
+        let run = &self.paths.run;
         let mut is_empty = true;
-        for entry in std::fs::read_dir(&self.paths.run).into_iter().flatten().flatten() {
+        for instance in shims::stray::instances(run) {
+            is_empty &= shims::stray::take_away(&run.join(instance.to_string()));
+        }
+        if !is_empty {
+            return;
+        }
+        for entry in std::fs::read_dir(run).into_iter().flatten().flatten() {
             // The keeper's own lock goes with the keeper.
             if entry.file_name() == "keeper" {
                 continue;
             }
             let path = entry.path();
-            if path.is_dir() {
-                is_empty &= shims::stray::take_away(&path);
-            } else {
-                let _ = std::fs::remove_file(&path);
-            }
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         }
-        if is_empty {
-            let _ = std::fs::remove_file(self.paths.state().join("run"));
-        }
+        let _ = std::fs::remove_file(self.paths.state().join("run"));
     }
 
     fn begin(&mut self, action: Action) {
