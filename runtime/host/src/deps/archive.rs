@@ -75,8 +75,9 @@ fn unpack_zip(file: File, folder: &Path) -> Result<(), String> {
         }
         let mut out = File::create(&target).map_err(|error| error.to_string())?;
         io::copy(&mut entry, &mut out).map_err(|error| error.to_string())?;
-        if let Some(mode) = entry.unix_mode().filter(|mode| mode & 0o777 != 0) {
-            let permissions = fs::Permissions::from_mode(mode & 0o777 | 0o600);
+        // Nothing else of what it says of modes counts.
+        if entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0) {
+            let permissions = fs::Permissions::from_mode(0o755);
             fs::set_permissions(&target, permissions).map_err(|error| error.to_string())?;
         }
     }

@@ -5,6 +5,7 @@ mod cargo_build;
 mod go_build;
 mod lock;
 mod log;
+mod modes;
 mod next_build;
 mod npm;
 mod progress;
@@ -13,7 +14,7 @@ mod run;
 mod url;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::symlink;
@@ -24,6 +25,8 @@ use core_manifest::manifest::Source;
 use crate::load::Wanted;
 use crate::paths::Paths;
 pub use lock::{Entry, LockFile};
+use modes::Origin;
+pub(crate) use modes::is_open;
 pub use next_build::npm_cli;
 pub use progress::{Job, Progress};
 
@@ -73,13 +76,14 @@ impl Landing<'_> {
     }
 }
 
-/// The folders of `.dep/` that are there.
-pub fn present(paths: &Paths) -> std::collections::BTreeSet<String> {
-    let Ok(entries) = fs::read_dir(paths.dep()) else { return Default::default() };
+/// The folders of `.dep/` that are there and nobody else could change. `wanted` says which program is run from each.
+pub fn present(paths: &Paths, wanted: &BTreeMap<String, Wanted>) -> BTreeSet<String> {
+    let Ok(entries) = fs::read_dir(paths.dep()) else { return BTreeSet::new() };
+    let program = |name: &String| wanted.get(name).and_then(|wanted| wanted.program.as_deref());
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.'))
+        .filter(|name| !name.starts_with('.') && !is_open(&paths.dep().join(name), program(name)))
         .collect()
 }
 
@@ -88,20 +92,34 @@ pub fn present(paths: &Paths) -> std::collections::BTreeSet<String> {
 /// # Errors
 /// Why it could not be had, for people.
 pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), String> {
-    fs::create_dir_all(paths.dep()).map_err(|error| format!("{}: {error}", paths.dep().display()))?;
+    let dep = paths.dep();
+    fs::create_dir_all(&dep).map_err(|error| format!("{}: {error}", dep.display()))?;
+    if is_open(&dep, None) {
+        return Err(".dep may be written by others: chmod go-w .dep, and delete what is in it".into());
+    }
     let guard = {
         let path = paths.dep().join(format!(".{folder}.lock"));
         tokio::task::spawn_blocking(move || lock_folder(&path)).await.map_err(|error| error.to_string())?
     };
     let _guard = guard.map_err(|error| format!("its lock cannot be taken: {error}"))?;
     let target = paths.dep().join(folder);
-    if target.is_dir() {
+    // What others may write to may be anybody's by now: it is made anew.
+    let is_tainted = target.is_dir() && is_open(&target, wanted.program.as_deref());
+    if target.is_dir() && !is_tainted {
         check_landed(paths, &target, wanted)?;
         return link(paths, folder, wanted);
     }
     let scratch = Scratch::new(paths.dep().join(format!(".new-{folder}")))?;
     let made = scratch.0.join("landing");
     make(&Landing { paths, folder, wanted, scratch: &made, progress }).await?;
+    let origin = if wanted.source.is_built() { Origin::Built } else { Origin::Fetched };
+    modes::settle(&made, origin).map_err(|error| format!("{}: {error}", made.display()))?;
+    // What runs from it runs on: it finds the same files under the same names in a moment.
+    let aside = Scratch(paths.dep().join(format!(".old-{folder}")));
+    if is_tainted {
+        let _ = fs::remove_dir_all(&aside.0);
+        fs::rename(&target, &aside.0).map_err(|error| format!("{}: {error}", target.display()))?;
+    }
     fs::rename(&made, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?;
     link(paths, folder, wanted)
 }
@@ -242,7 +260,7 @@ fn make_executable(scratch: &Path, program: &str) -> io::Result<()> {
         return Err(io::Error::other("it is no file"));
     }
     let mut permissions = meta.permissions();
-    permissions.set_mode(permissions.mode() | 0o755);
+    permissions.set_mode(permissions.mode() | 0o111);
     fs::set_permissions(path, permissions)
 }
 

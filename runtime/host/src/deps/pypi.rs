@@ -33,7 +33,9 @@ async fn download(landing: &Landing<'_>, package: &str, version: &str, downloads
         .ok_or("there is no python3 in PATH to run pip with")?;
     let requirement = format!("{package}=={version}");
     let mut command = run::command(&python);
+    // `-m` looks for pip in the present folder first: an empty one of ours.
     command
+        .current_dir(downloads)
         .args([
             "-m",
             "pip",

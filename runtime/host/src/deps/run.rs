@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
+use core_manifest::variables;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -29,7 +30,7 @@ pub(super) fn command(program: &Path) -> Command {
     unsafe { command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) };
     crate::descriptors::as_before(command.as_std_mut());
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(crate::load::is_reserved) {
+        if name.to_str().is_some_and(variables::is_own) {
             command.env_remove(&name);
         }
     }

