@@ -91,23 +91,30 @@ fn a_shim_that_is_not_there_is_said() {
     assert_eq!((said.code, &checks(&said)["core-shim"]["state"]), (0, &json!("weaker")));
 }
 
-/// A run folder that anybody may write to is one in which nothing may be started.
+/// A run folder that anybody may write to is none of ours, and there is another place.
 #[test]
-fn what_core_cannot_run_without_is_an_error() {
+fn a_run_folder_that_is_somebody_elses_is_not_used() {
     let stack = Stack::new();
     let shared = tempfile::tempdir_in("/dev/shm").expect("a folder on a tmpfs");
     let run = shared.path().join("core").join(stack.hash());
     fs::create_dir_all(&run).expect("a folder");
     fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).expect("its mode");
-    let doctor = |words: &[&str]| {
-        let output = stack.command(words).env("XDG_RUNTIME_DIR", shared.path()).env("NO_COLOR", "1").output();
-        Said::of(output.expect("core runs"))
-    };
-    let said = doctor(&["doctor", "--json"]);
+    fs::create_dir(stack.root.join(".core-stack")).expect("a folder");
+    std::os::unix::fs::symlink(&run, stack.root.join(".core-stack/run")).expect("a link");
+    let output = stack.command(&["doctor", "--json"]).env("XDG_RUNTIME_DIR", shared.path()).output();
+    let check = checks(&Said::of(output.expect("core runs")))["run-folder"].clone();
+    assert!(check["found"].as_str().is_some_and(|found| !found.contains("/dev/shm/.tmp")), "{check}");
+    assert_ne!(check["state"], json!("missing"), "{check}");
+}
+
+#[test]
+fn what_core_cannot_run_without_is_an_error() {
+    let stack = Stack::new().on_small_disk();
+    let said = stack.core(&["doctor", "--json"]);
     assert_eq!(said.code, 1);
-    let check = checks(&said)["run-folder"].clone();
+    let check = checks(&said)["disk-state"].clone();
     assert_eq!((&check["state"], &check["required"]), (&json!("missing"), &json!(true)), "{check}");
-    let said = doctor(&["doctor"]);
+    let said = stack.core(&["doctor"]);
     assert_eq!(said.code, 1);
     assert!(said.out.contains("\ncore cannot run here"), "{}", said.out);
 }

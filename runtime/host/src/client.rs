@@ -18,6 +18,7 @@ use crate::api::Failure;
 use crate::keeper;
 use crate::last_resort;
 use crate::paths::Paths;
+use crate::peer;
 
 /// How long an answer to a plain question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -221,7 +222,10 @@ async fn send(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Resul
 async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
     loop {
         match UnixStream::connect(socket).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                peer::check(&stream, socket).map_err(broken)?;
+                return Ok(stream);
+            }
             // More wait to be let in than the kernel lets wait; that is no error, and not an answer either.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(PAUSE).await,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {

@@ -112,6 +112,8 @@ impl Journal {
     }
 
     fn try_room(paths: &Paths) -> Result<(), String> {
+        // It may have been cleaned away under a stack that runs.
+        let _ = paths.write_down();
         let path = paths.state().join("room");
         let write = || File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM]));
         let written = descriptors::with_reserve(write);

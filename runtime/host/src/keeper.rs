@@ -1,6 +1,8 @@
 //! The keeper of a stack, as others find it: by the file that it has locked, which says who it is.
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,7 +55,8 @@ impl Keeper {
         let keeper = Self::read(run).filter(|_| lives(run))?;
         let handle = Handle::of(keeper.pid)?;
         let (ticks, _) = sys::identity(keeper.pid)?;
-        (ticks == keeper.start_ticks).then_some((keeper, handle))
+        let line = fs::read(format!("/proc/{}/cmdline", keeper.pid)).ok()?;
+        (ticks == keeper.start_ticks && is_keeper(&line)).then_some((keeper, handle))
     }
 }
 
@@ -61,6 +64,33 @@ impl Keeper {
 pub fn lives(run: &Path) -> bool {
     let Ok(file) = OpenOptions::new().read(true).write(true).open(run.join("keeper")) else { return false };
     guard::is_locked(&file).unwrap_or(false)
+}
+
+/// The run folder of the keeper that lives for the stack at `root`, told by its command line, which says both. Only
+/// keepers of `users` count: anybody may call a program by any name.
+pub(crate) fn find(root: &Path, users: &[u32]) -> Option<PathBuf> {
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let is_theirs = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|meta| users.contains(&meta.uid()));
+    processes.filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit() && is_theirs(entry)).find_map(
+        |entry| {
+            let line = fs::read(entry.path().join("cmdline")).ok()?;
+            run_folder_of(&line, root)
+        },
+    )
+}
+
+/// Whether this is the command line of a keeper.
+fn is_keeper(line: &[u8]) -> bool {
+    let name = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    Path::new(std::ffi::OsStr::from_bytes(name)).file_name().is_some_and(|name| name == core_shim::NAME)
+}
+
+/// The run folder that the command line of a keeper names, when its stack is that at `root`.
+fn run_folder_of(line: &[u8], root: &Path) -> Option<PathBuf> {
+    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    let after = |option: &[u8]| words.iter().position(|word| *word == option).and_then(|at| words.get(at + 1).copied());
+    let is_it = is_keeper(line) && after(b"--root")? == root.as_os_str().as_bytes();
+    after(b"--run").filter(|_| is_it).map(|run| PathBuf::from(std::ffi::OsStr::from_bytes(run)))
 }
 
 /// Asks the keeper of a stack to see whether its supervisor answers, and to replace one that does not. Returns whether
@@ -103,15 +133,25 @@ pub fn end(run: &Path) -> Remains {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt as _;
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 
     use super::*;
+
+    #[test]
+    fn a_keeper_is_told_by_its_command_line() {
+        let line =
+            b"/usr/bin/core-shim\0--run\0/run/core/x\0--cgroup\0c\0--\0/usr/bin/core\0supervise\0--root\0/srv/a\0";
+        assert_eq!(run_folder_of(line, Path::new("/srv/a")), Some("/run/core/x".into()));
+        assert_eq!(run_folder_of(line, Path::new("/srv/b")), None);
+        assert_eq!(run_folder_of(b"sleep\0--run\0/x\0--root\0/srv/a\0", Path::new("/srv/a")), None);
+        assert_eq!(run_folder_of(b"", Path::new("/srv/a")), None);
+    }
 
     #[test]
     fn a_signal_goes_to_who_is_meant_and_to_nobody_else() {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path();
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep").arg0(core_shim::NAME).arg("1000").spawn().unwrap();
         let pid = child.id();
         let (ticks, _) = sys::identity(pid).unwrap();
         let path = run.join("keeper");

@@ -10,10 +10,15 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use core_manifest::ServiceName;
+use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
-/// What `statfs` calls a tmpfs.
-const TMPFS: i64 = 0x0102_1994;
+use crate::{keeper, run_folder, users};
+
+/// What stands in a run folder about the stack that it is of.
+const ROOT: &str = "root";
+/// Where nothing is ever found: the run folder of a stack that can have none.
+const NOWHERE: &str = "no-run-folder";
 
 /// The folders of a stack, all absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +29,15 @@ pub struct Paths {
     pub hash: String,
     /// The run folder itself, not the link to it.
     pub run: PathBuf,
+    /// Where the stack was started, when its folder was moved since.
+    pub moved_from: Option<PathBuf>,
+}
+
+/// What stands in a run folder: which folder it was opened for.
+struct Note {
+    path: PathBuf,
+    /// Device and inode of the folder, which it keeps when it is moved.
+    identity: (u64, u64),
 }
 
 impl Paths {
@@ -35,21 +49,70 @@ impl Paths {
     /// The folders of the stack at `root`, made where they are missing.
     ///
     /// # Errors
-    /// When a folder cannot be made, or the run folder is somebody else's.
+    /// When a folder cannot be made, or somebody else has a say in it.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let paths = Self::look(root)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(paths.state())?;
-        make_private(&paths.run)?;
-        let link = paths.state().join("run");
-        if fs::read_link(&link).ok().as_deref() != Some(paths.run.as_path()) {
-            let _ = fs::remove_file(&link);
-            symlink(&paths.run, &link)?;
+        let mut paths = Self::look(root)?;
+        let state = paths.state();
+        DirBuilder::new().recursive(true).mode(0o700).create(&state)?;
+        let owners = owners(&paths.root);
+        if !owners.iter().any(|owner| run_folder::is_of_alone(&state, *owner)) {
+            run_folder::check(&state)?;
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(paths.edge())?;
+        paths.open_run()?;
+        if !keeper::lives(&paths.run) {
+            // From now on it is where it stands.
+            paths.moved_from = None;
+        }
+        run_folder::make_passable(&paths.edge())?;
+        paths.write_down()?;
         Ok(paths)
     }
 
-    /// The folders of the stack at `root`, without making any.
+    /// The run folder itself: the one that was found, else a new one.
+    fn open_run(&mut self) -> io::Result<()> {
+        let found = &self.run;
+        let is_ours = run_folder::is_of_alone(found, geteuid().as_raw());
+        if found.is_dir() && !is_ours && !self.is_dead() {
+            let owner = fs::metadata(found).map_or(0, |meta| meta.uid());
+            let who = users::name(owner).unwrap_or_else(|| owner.to_string());
+            let message = format!("it runs as {who}, in {}: be that user, or `core down` first", found.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+        if found.is_dir() && is_ours || keeper::find(&self.root, &[geteuid().as_raw()]).is_some() {
+            // It may have been taken away under those who live in it.
+            return run_folder::restore(found);
+        }
+        self.run = run_folder::make(&self.hash)?;
+        Ok(())
+    }
+
+    /// Whether nothing of the stack that the run folder is of lives.
+    fn is_dead(&self) -> bool {
+        let instances = crate::shims::stray::instances(&self.run);
+        let holds = |name: String| core_shim::guard::is_held(&core_shim::place::Place::new(&self.run, &name));
+        !keeper::lives(&self.run) && !instances.iter().any(|instance| holds(instance.to_string()))
+    }
+
+    /// Sees to it that each leads to the other, stack and run folder.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_down(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(self.state())?;
+        let link = self.state().join("run");
+        if fs::read_link(&link).ok().as_deref() != Some(self.run.as_path()) {
+            let _ = fs::remove_file(&link);
+            symlink(&self.run, &link)?;
+        }
+        let note = self.run.join(ROOT);
+        let text = Note::of(&self.root)?.text();
+        if self.moved_from.is_none() && fs::read(&note).ok().as_deref() != Some(text.as_bytes()) {
+            fs::write(&note, text)?;
+        }
+        Ok(())
+    }
+
+    /// The folders of the stack at `root`, without making any. A stack that lives is found wherever its run folder stands.
     ///
     /// # Errors
     /// When `root` is no folder.
@@ -57,11 +120,20 @@ impl Paths {
         let root = fs::canonicalize(root)?;
         let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
         let hash = crate::hex(&digest[..6]);
+        let owners = owners(&root);
         // What a running stack was started with counts, whatever this shell's environment says.
         let linked = fs::read_link(root.join(".core-stack/run")).ok();
-        let linked = linked.filter(|target| target.ends_with(&hash) && is_private(target).is_ok());
-        let run = linked.unwrap_or_else(|| base().join(&hash));
-        Ok(Self { root, hash, run })
+        let linked = linked.filter(|run| owners.iter().any(|owner| run_folder::check_of(run, *owner).is_ok()));
+        let known = linked.and_then(|run| match whose(&run, &root, &hash) {
+            Whose::Ours => Some((None, run)),
+            Whose::MovedFrom(path) => Some((Some(path), run)),
+            Whose::Another => None,
+        });
+        let (moved_from, run) = known.unwrap_or_else(|| {
+            let run = keeper::find(&root, &owners).or_else(|| run_folder::look(&hash));
+            (None, run.unwrap_or_else(|| root.join(".core-stack").join(NOWHERE)))
+        });
+        Ok(Self { root, hash, run, moved_from })
     }
 
     /// Names of the folders in `services` that could be services, in order. Their manifests are not read.
@@ -150,61 +222,56 @@ pub fn service_names(root: &Path) -> Vec<String> {
     names
 }
 
-/// The folder in which run folders are made: on a tmpfs that is ours, where there is one.
-fn base() -> PathBuf {
-    let user = nix::unistd::geteuid();
-    let mut candidates = Vec::new();
-    if let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {
-        candidates.push((PathBuf::from(folder), false));
+impl Note {
+    fn of(root: &Path) -> io::Result<Self> {
+        let meta = fs::metadata(root)?;
+        Ok(Self { path: root.to_owned(), identity: (meta.dev(), meta.ino()) })
     }
-    if user.is_root() {
-        candidates.push((PathBuf::from("/run"), false));
+
+    fn read(run: &Path) -> Option<Self> {
+        let text = fs::read_to_string(run.join(ROOT)).ok()?;
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let identity = (field("device")?.parse().ok()?, field("inode")?.parse().ok()?);
+        Some(Self { path: field("path")?.into(), identity })
     }
-    // Anybody may write there, so the folder in it must be ours.
-    candidates.push((PathBuf::from("/dev/shm"), true));
-    for (folder, shared) in candidates {
-        let is_ours = shared || fs::metadata(&folder).is_ok_and(|meta| meta.uid() == user.as_raw());
-        if is_ours && is_tmpfs(&folder) && nix::unistd::access(&folder, nix::unistd::AccessFlags::W_OK).is_ok() {
-            return if shared { folder.join(format!("core-{user}")) } else { folder.join("core") };
+
+    fn text(&self) -> String {
+        let Self { path, identity: (device, inode) } = self;
+        format!("device {device}\ninode {inode}\npath {}\n", path.display())
+    }
+}
+
+/// Which stack a run folder is of.
+enum Whose {
+    /// The one that is asked for.
+    Ours,
+    /// The one that is asked for, which was begun where its folder stood then.
+    MovedFrom(PathBuf),
+    /// Another one: a copy of a stack has the same link.
+    Another,
+}
+
+fn whose(run: &Path, root: &Path, hash: &str) -> Whose {
+    match Note::read(run) {
+        // The first releases wrote no note.
+        None if run.ends_with(hash) => Whose::Ours,
+        None => Whose::Another,
+        Some(note) if note.path == root => Whose::Ours,
+        Some(note) => {
+            let is_moved = Note::of(root).is_ok_and(|own| own.identity == note.identity) || !note.path.exists();
+            if is_moved { Whose::MovedFrom(note.path) } else { Whose::Another }
         }
     }
-    std::env::temp_dir().join(format!("core-{user}"))
 }
 
-pub(crate) fn is_tmpfs(folder: &Path) -> bool {
-    rustix::fs::statfs(folder).is_ok_and(|stat| stat.f_type == TMPFS)
-}
-
-/// Makes a folder and those above it that are missing, each readable by us alone, and checks that it is.
-fn make_private(folder: &Path) -> io::Result<()> {
-    if let Some(parent) = folder.parent()
-        && !parent.exists()
-    {
-        match DirBuilder::new().mode(0o700).create(parent) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => is_private(parent)?,
-        }
+/// Whose stack it may be: ours; and for root, that of whoever owns its folder.
+fn owners(root: &Path) -> Vec<u32> {
+    let mut owners = vec![geteuid().as_raw()];
+    if geteuid().is_root() {
+        let of = |path: &Path| fs::symlink_metadata(path).ok().map(|meta| meta.uid());
+        owners.extend([of(&root.join(".core-stack")), of(root)].into_iter().flatten());
     }
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => is_private(folder),
-    }
-}
-
-/// A folder of ours, no link, that nobody else may write to.
-pub(crate) fn is_private(folder: &Path) -> io::Result<()> {
-    let meta = fs::symlink_metadata(folder)?;
-    let user = nix::unistd::geteuid().as_raw();
-    if meta.is_dir() && meta.uid() == user && meta.mode() & 0o022 == 0 {
-        return Ok(());
-    }
-    let message = format!(
-        "{} is not a folder of ours alone (owner {}, mode {:o})",
-        folder.display(),
-        meta.uid(),
-        meta.mode() & 0o7777
-    );
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+    owners
 }
 
 #[cfg(test)]
@@ -220,19 +287,24 @@ mod tests {
         assert!(paths.socket().as_os_str().len() < 80, "{}", paths.socket().display());
         assert_eq!(Paths::open(&deep).unwrap(), paths);
         assert_eq!(fs::read_link(deep.join(".core-stack/run")).unwrap(), paths.run);
-        assert_eq!(fs::metadata(&paths.run).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(&paths.run).unwrap().mode() & 0o777, 0o711);
         assert_eq!(Paths::find_root(&deep.join("services")), Some(deep));
         fs::remove_dir_all(&paths.run).unwrap();
     }
 
     #[test]
-    fn a_run_folder_that_others_may_write_to_is_refused() {
+    fn a_stack_that_was_moved_is_found_and_a_copy_is_another_one() {
         let folder = tempfile::tempdir().unwrap();
-        let open = folder.path().join("open");
-        fs::create_dir(&open).unwrap();
-        fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-        assert!(is_private(&open).is_err());
-        symlink(folder.path(), folder.path().join("link")).unwrap();
-        assert!(is_private(&folder.path().join("link")).is_err());
+        let (first, moved) = (folder.path().join("first"), folder.path().join("moved"));
+        fs::create_dir_all(first.join("services")).unwrap();
+        let paths = Paths::open(&first).unwrap();
+        let copy = folder.path().join("copy");
+        fs::create_dir_all(copy.join(".core-stack")).unwrap();
+        symlink(&paths.run, copy.join(".core-stack/run")).unwrap();
+        assert_ne!(Paths::look(&copy).unwrap().run, paths.run);
+        fs::rename(&first, &moved).unwrap();
+        let found = Paths::look(&moved).unwrap();
+        assert_eq!((&found.run, found.moved_from.as_ref()), (&paths.run, Some(&paths.root)));
+        fs::remove_dir_all(&paths.run).unwrap();
     }
 }

@@ -79,11 +79,13 @@ fn home(user: Uid) -> Option<PathBuf> {
 fn keeps_shared_memory() -> bool {
     let folders = ["/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d", "/etc/systemd/logind.conf.d"];
     let in_folder = |folder: &str| {
-        let mut files: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|one| one.path()).collect();
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(folder).into_iter().flatten().flatten().map(|one| one.path()).collect();
         files.sort();
         files
     };
-    let files = std::iter::once(PathBuf::from("/etc/systemd/logind.conf")).chain(folders.iter().flat_map(|one| in_folder(one)));
+    let files =
+        std::iter::once(PathBuf::from("/etc/systemd/logind.conf")).chain(folders.iter().flat_map(|one| in_folder(one)));
     let texts = files.filter_map(|path| fs::read_to_string(path).ok());
     let said = texts.flat_map(|text| {
         let lines = text.lines().filter_map(|line| line.trim().strip_prefix("RemoveIPC=").map(str::to_owned));
@@ -101,7 +103,9 @@ impl Base {
             let prefix = format!("{}-", self.name);
             let names = fs::read_dir(&self.above).into_iter().flatten().flatten().map(|entry| entry.file_name());
             let others = names.filter(|name| name.as_bytes().starts_with(prefix.as_bytes()));
-            folders.extend(others.map(|name| self.above.join(name)).filter(|folder| check(folder).is_ok()).take(MOST_NAMES));
+            folders.extend(
+                others.map(|name| self.above.join(name)).filter(|folder| check(folder).is_ok()).take(MOST_NAMES),
+            );
         }
         folders
     }

@@ -5,7 +5,7 @@ use core_host::api::{ScaleRequest, ServicesRequest};
 use core_host::client::ClientError;
 use serde::Serialize;
 
-use super::{begin, tell, tell_failure, wait_for};
+use super::{begin, refuse_moved, tell, tell_failure, wait_for};
 use crate::cli::ScaleArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -34,6 +34,9 @@ async fn carry_out(context: &Context, verb: &str, body: &impl Serialize) -> Exit
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
+    if let Err(exit) = refuse_moved(&paths) {
+        return exit;
+    }
     let asked = async {
         let accepted = begin(&paths, verb, body).await?;
         wait_for(&paths, accepted.operation).await

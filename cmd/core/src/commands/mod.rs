@@ -24,6 +24,7 @@ pub(crate) mod why;
 use core_engine::engine::OperationState;
 use core_host::api::{Accepted, OperationStatus, Status};
 use core_host::client::{self, ClientError};
+use core_host::last_resort;
 use core_host::paths::Paths;
 use serde::Serialize;
 
@@ -33,6 +34,20 @@ use crate::render;
 /// Asks for the state.
 pub(crate) async fn ask_status(paths: &Paths) -> Result<Status, ClientError> {
     client::get(paths, "/v1/status").await
+}
+
+/// That a stack runs from where its folder stood before. `None` where it stands where it stood, or nothing runs.
+pub(crate) fn moved(paths: &Paths) -> Option<String> {
+    let from = paths.moved_from.as_ref().filter(|_| last_resort::keeper_lives(paths))?;
+    Some(format!("the stack runs as {}, from where its folder was moved here", from.display()))
+}
+
+/// Refuses to go on with a stack whose folder was moved under it.
+pub(crate) fn refuse_moved(paths: &Paths) -> Result<(), Exit> {
+    let Some(moved) = moved(paths) else { return Ok(()) };
+    render::error(&format!("{moved}: it cannot be changed"));
+    render::help("`core down` ends it, `core up` starts it here");
+    Err(Exit::Failed)
 }
 
 /// Asks for something that takes time.

@@ -3,7 +3,7 @@
 use core_engine::engine::StackState;
 use core_host::api::{InstanceStatus, Status};
 
-use super::{ask_status, tell};
+use super::{ask_status, moved, tell};
 use crate::cli::StatusArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -27,6 +27,9 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
         render::line(&serde_json::to_string_pretty(&status).unwrap_or_default());
     } else {
         print(&status);
+    }
+    if let Some(moved) = moved(&paths) {
+        render::note(&format!("{moved}; `core down` ends it, `core up` starts it here"));
     }
     if args.check && status.state != StackState::Running { Exit::Failed } else { Exit::Ok }
 }

@@ -15,7 +15,7 @@ use core_manifest::ServiceName;
 
 use super::logs::{Printer, follow};
 use super::status::other_program;
-use super::{ask_operation, ask_status, begin, down, tell, tell_failure, tell_no_signals, tell_unknown};
+use super::{ask_operation, ask_status, begin, down, refuse_moved, tell, tell_failure, tell_no_signals, tell_unknown};
 use crate::cli::UpArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -76,6 +76,7 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
 
 /// Sees to it that a supervisor answers. Returns its keeper when it was we who started it.
 async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option<Child>, Exit> {
+    refuse_moved(paths)?;
     let running = match ask_status(paths).await {
         Ok(status) => Some(status),
         Err(error @ ClientError::Silent) => return Err(tell(&error)),
@@ -89,7 +90,7 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
         return Ok(None);
     }
     // What is wrong is said here, with the lines it is about, and nothing is started.
-    let stack = context.load(paths)?;
+    let stack = context.load_to_run(paths)?;
     if let Some(unknown) = args.services.iter().find(|name| !stack.topology.services.contains_key(name.as_str())) {
         return Err(tell_unknown(unknown, stack.topology.services.keys().map(ServiceName::as_str)));
     }

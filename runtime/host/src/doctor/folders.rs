@@ -10,7 +10,8 @@ use nix::unistd::{AccessFlags, access};
 use rustix::pipe::SpliceFlags;
 
 use super::Finding;
-use crate::paths::{Paths, is_private, is_tmpfs};
+use crate::paths::Paths;
+use crate::run_folder::{check, is_tmpfs};
 
 /// Below this, logs and downloads are at risk.
 const LITTLE: u64 = 1 << 30;
@@ -23,7 +24,7 @@ pub(super) fn run(paths: &Paths) -> Finding {
     let shown = paths.run.display().to_string();
     let there = nearest(&paths.run);
     let problem = if paths.run.exists() {
-        is_private(&paths.run).err().map(|error| error.to_string())
+        check(&paths.run).err().map(|error| error.to_string())
     } else {
         access(&there, AccessFlags::W_OK).err().map(|error| format!("{shown} cannot be made: {}", error.desc()))
     };

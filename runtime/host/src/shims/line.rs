@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use core_shim::wire::{ECHO, FrameBuffer, Report, Request, receive, send};
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::peer;
 
 /// By so much a moment may be missed before whoever was to answer by then gets the time once more: it was we who were
 /// late.
@@ -264,8 +266,8 @@ pub(crate) fn call(path: &Path) -> io::Result<(OwnedFd, Option<u32>)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-    let shim = getsockopt(&fd, sockopt::PeerCredentials).ok().and_then(|peer| u32::try_from(peer.pid()).ok());
-    Ok((fd, shim.filter(|pid| *pid > 0)))
+    let shim = peer::check(&fd, path)?;
+    Ok((fd, shim))
 }
 
 async fn until(due: Option<Due>) {

@@ -1,0 +1,122 @@
+//! A stack is found, once: wherever its run folder stands, whatever became of what leads there. And where nothing runs,
+//! what is written is what is started.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::common::trials::{Test, tests};
+use crate::common::{Said, Stack, proc, until};
+
+pub(crate) const TESTS: &[Test] = tests![
+    a_stack_without_its_link_is_found,
+    a_stack_that_was_moved_is_found,
+    a_copy_of_a_stack_is_another_stack,
+    a_login_of_another_kind_finds_it,
+    down_is_down,
+];
+
+fn sleeper() -> (Stack, u32) {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.up();
+    let pid = stack.pid("one");
+    (stack, pid)
+}
+
+fn a_stack_without_its_link_is_found() {
+    let (stack, pid) = sleeper();
+    let run = stack.run_folder();
+    fs::remove_dir_all(stack.root.join(".core-stack")).expect("removed, as by git clean");
+    assert_eq!(stack.pid("one"), pid);
+    stack.up();
+    assert_eq!(stack.pid("one"), pid, "a second copy");
+    // Edits are taken as before.
+    stack.shell("two", "exec sleep 1000", json!({}));
+    stack.ok(&["apply"]);
+    stack.until_ready();
+    assert_eq!(stack.pid("one"), pid);
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+/// `core` in a folder that is not the stack's own any more.
+fn core_in(folder: &Path, words: &[&str]) -> Said {
+    let stack = std::process::Command::new(crate::common::CORE).args(words).current_dir(folder).output();
+    Said::of(stack.expect("core runs"))
+}
+
+fn a_stack_that_was_moved_is_found() {
+    let (stack, pid) = sleeper();
+    let run = stack.run_folder();
+    let moved = stack.root.with_extension("moved");
+    fs::rename(&stack.root, &moved).expect("moved");
+    let said = core_in(&moved, &["status"]);
+    let back = || fs::rename(&moved, &stack.root).expect("moved back");
+    let root = stack.root.display().to_string();
+    let is_told = said.out.starts_with("running") && said.err.contains(&format!("runs as {root}"));
+    let up = core_in(&moved, &["up", "-d"]);
+    let is_refused = up.code == 1 && up.err.contains("core down");
+    let lived = proc::lives(pid);
+    let down = core_in(&moved, &["down"]);
+    let lives = proc::lives(pid);
+    // Then it starts where it stands.
+    let up_again = core_in(&moved, &["up", "-d"]);
+    let down_again = core_in(&moved, &["down"]);
+    back();
+    assert!(is_told, "{}{}", said.out, said.err);
+    assert!(is_refused, "{}{}", up.out, up.err);
+    assert!(lived && !lives, "{}{}", down.out, down.err);
+    assert_eq!((down.code, up_again.code, down_again.code), (0, 0, 0), "{}{}", down.err, up_again.err);
+    stack.expect_nothing_left(run.as_deref());
+}
+
+fn a_copy_of_a_stack_is_another_stack() {
+    let (stack, pid) = sleeper();
+    let copy = tempfile::tempdir().expect("a folder");
+    let status = std::process::Command::new("cp").arg("-a").arg(stack.root.join(".")).arg(copy.path()).status();
+    assert!(status.expect("cp").success());
+    assert_eq!(core_in(copy.path(), &["status"]).code, 3, "nothing runs there");
+    assert_eq!(core_in(copy.path(), &["up", "-d"]).code, 0);
+    assert_eq!(core_in(copy.path(), &["down"]).code, 0);
+    assert_eq!(stack.pid("one"), pid, "the first one is left alone");
+}
+
+fn a_login_of_another_kind_finds_it() {
+    let (stack, pid) = sleeper();
+    let other = tempfile::tempdir_in("/dev/shm").expect("a folder on a tmpfs");
+    fs::remove_file(stack.root.join(".core-stack/run")).expect("the link");
+    let ask = |words: &[&str]| {
+        Said::of(stack.command(words).env("XDG_RUNTIME_DIR", other.path()).output().expect("core runs"))
+    };
+    until("it is found", || ask(&["status"]).out.starts_with("running"));
+    assert_eq!(ask(&["up", "-d"]).code, 0);
+    assert_eq!(stack.pid("one"), pid);
+}
+
+/// Nothing is started from memory: after `down` and an edit, `up` runs what is written, or says why not.
+fn down_is_down() {
+    let stack = Stack::new();
+    let write = |word: &str, ports: Value| {
+        let args = ["-c".to_owned(), format!("echo {word}; exec sleep 1000")];
+        stack.service("one", &json!({"process": {"command": "sh", "args": args}, "ports": ports}));
+    };
+    write("v1", json!({}));
+    stack.up();
+    stack.until_says("one", "v1");
+    stack.ok(&["down"]);
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = stranger.local_addr().expect("its address").port();
+    write("v2", json!({"tcp": {"port": port}}));
+    for _ in 0..2 {
+        let said = stack.core(&["up", "-d", "--timeout", "2"]);
+        assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+        assert!(said.err.contains(&format!("port {port} is taken")), "{}", said.err);
+        assert_eq!(stack.lines("one"), ["v1"], "what is written is not what runs");
+        stack.ok(&["down"]);
+    }
+    drop(stranger);
+    stack.up();
+    stack.until_says("one", "v2");
+}
