@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use core_host::journal::Journal;
 use core_host::load::{self, Locator, Options, Stack};
 use core_host::paths::Paths;
+use core_host::trust::Trust;
 
 use crate::cli::Cli;
 use crate::exit::Exit;
@@ -41,6 +42,14 @@ impl Context {
             Some(root) => Some(root.clone()),
             None => std::env::current_dir().ok().and_then(|folder| Paths::find_root(&folder)),
         };
+        // Whoever names a root knows whose it is.
+        if let (None, Some(found)) = (&self.root, &root)
+            && let Err(why) = Trust::check_found(found)
+        {
+            render::error(&format!("{} {why}: what is written there would be run", found.display()));
+            render::help(&format!("if that is right: --root {}", found.display()));
+            return Err(Exit::Usage);
+        }
         let Some(root) = root else {
             render::error("neither this folder nor one above it holds services/: there is no stack here");
             render::help("make a folder services/<name>/ with a service.json, or name the root: --root DIR");
@@ -61,9 +70,18 @@ impl Context {
         self.profile.clone().or_else(running).unwrap_or_else(|| "local".into())
     }
 
-    /// Reads the stack; what is wrong with it is printed.
+    /// Reads the stack, to look at it; what is wrong with it is printed.
     pub(crate) fn load(&self, paths: &Paths) -> Result<Stack, Exit> {
-        let options = Options { profile: Some(self.profile(paths)), ..Options::default() };
+        self.read(paths, false)
+    }
+
+    /// The same, to run what is written there.
+    pub(crate) fn load_to_run(&self, paths: &Paths) -> Result<Stack, Exit> {
+        self.read(paths, true)
+    }
+
+    fn read(&self, paths: &Paths, runs_programs: bool) -> Result<Stack, Exit> {
+        let options = Options { profile: Some(self.profile(paths)), runs_programs, ..Options::default() };
         load::load(paths, &options, &mut Locator::default()).map_err(|faults| {
             render::diagnostics::print(&faults);
             Exit::Usage

@@ -96,12 +96,17 @@ impl Trust {
         topology: &Topology,
         places: &dyn Places,
         path: Option<&str>,
+        dep: &Path,
         out: &mut Vec<Diagnostic>,
     ) {
         let mut known: BTreeMap<(String, Option<u32>), Option<String>> = BTreeMap::new();
         for spec in topology.services.values().filter(|spec| !spec.shell) {
-            let Some(command) = spec.command.as_literal() else { continue };
-            let user = spec.identity.user.as_deref().and_then(|name| users::user(name).ok()).map(|user| user.uid.as_raw());
+            // What stands in `.dep` is made anew before it is run.
+            let Some(command) = spec.command.as_literal().filter(|command| !Path::new(command).starts_with(dep)) else {
+                continue;
+            };
+            let user =
+                spec.identity.user.as_deref().and_then(|name| users::user(name).ok()).map(|user| user.uid.as_raw());
             let found = known.entry((command.to_owned(), user)).or_insert_with(|| {
                 let program = find_program(command, path)?;
                 let his = Self { users: self.users.iter().copied().chain(user).collect(), groups: RefCell::default() };

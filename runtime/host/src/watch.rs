@@ -19,6 +19,8 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::files;
+
 /// How long nothing may come until one looks: an editor saves a file in several steps.
 const QUIET: Duration = Duration::from_millis(15);
 /// The longest that one waits for that.
@@ -35,7 +37,7 @@ impl Fingerprint {
     pub(crate) fn of(root: &Path) -> Self {
         let mut hasher = DefaultHasher::new();
         for file in files(root) {
-            let contents = fs::read(&file).map_err(|error| error.kind());
+            let contents = files::read(&file).map_err(|error| error.kind());
             (file, contents).hash(&mut hasher);
         }
         Self(hasher.finish())

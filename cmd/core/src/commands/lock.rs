@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::render::{self, BOLD, DIM, styled};
 
 pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
-    let loaded = context.paths().and_then(|paths| context.load(&paths).map(|stack| (paths, stack)));
+    let loaded = context.paths().and_then(|paths| context.load_to_run(&paths).map(|stack| (paths, stack)));
     let (paths, stack) = match loaded {
         Ok(loaded) => loaded,
         Err(exit) => return exit,

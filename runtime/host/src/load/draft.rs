@@ -67,7 +67,7 @@ impl Drafts {
         if let Some(file) = &sources.dotenv {
             let mut all = dotenv::parse(file, out);
             // The environment of `core up` outranks the file.
-            all.retain(|name, _| !sources.env.contains_key(name) && !super::sources::is_reserved(name));
+            all.retain(|name, _| !sources.env.contains_key(name));
             drafts.dotenv = all;
         }
         let mut patches = drafts.read_stack(sources, out);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -44,11 +45,16 @@ fn collect(root: &Path, below: &Path, counts: &impl Fn(&str) -> bool, files: &mu
     for entry in fs::read_dir(&folder).map_err(|error| at(&folder, &error))? {
         let entry = entry?;
         let relative = below.join(entry.file_name());
-        let is_folder = entry.file_type()?.is_dir();
-        if !counts(&relative.to_string_lossy()) {
+        let kind = entry.file_type()?;
+        // Whoever listens there is at home: nothing of a build.
+        if !counts(&relative.to_string_lossy()) || kind.is_socket() {
             continue;
         }
-        if is_folder {
+        if !kind.is_dir() && !kind.is_file() && !kind.is_symlink() {
+            let error = io::Error::other("it is a pipe or a device, and no file");
+            return Err(at(&entry.path(), &error));
+        }
+        if kind.is_dir() {
             collect(root, &relative, counts, files)?;
         } else {
             files.push(relative);

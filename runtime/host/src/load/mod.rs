@@ -27,6 +27,7 @@ use core_engine::topology::PortRange;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
 
 use crate::paths::Paths;
+use crate::trust::Trust;
 pub use draft::{Draft, Drafts};
 pub use inputs::{copy_inputs, hash_of_inputs};
 pub use locate::{Located, Locator, Wanted, platform};
@@ -34,11 +35,12 @@ pub use marked::{Marked, marked};
 pub use marks::{Marks, Piece};
 pub use origins::origins;
 pub(crate) use parts::{Parts, below};
+use program::Asking;
 pub use program::find_program;
 pub(crate) use program::{ask, first_version};
 pub use secrets::mask;
 pub(crate) use secrets::{covered, is_secret_name};
-pub use sources::{Sources, is_reserved, profiles};
+pub use sources::{Sources, profiles};
 
 /// A stack that was read and is good.
 #[derive(Clone, Debug)]
@@ -83,6 +85,8 @@ pub struct Options {
     pub busy: BTreeSet<u16>,
     /// Make secrets that are missing. Without, a check stays a check.
     pub make_secrets: bool,
+    /// Run programs that a manifest names by a path, for their version. Whoever only looks runs none.
+    pub runs_programs: bool,
     /// Sources that could not give their binary, by binary and number of the source; and why.
     pub failed_sources: BTreeMap<(String, usize), String>,
 }
@@ -97,11 +101,14 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
     let mut sources = Sources::read(paths, &profile, &mut out);
     let mut drafts = Drafts::read(&sources, &mut out);
     let announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
-    let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &mut out);
+    let trust = Trust::of(&paths.root);
+    let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
+    let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &asking, &mut out);
     drafts.allot_ports(&options.ports, &options.busy, &mut out);
     let topology = finish::finish(&mut drafts, &sources, &located, &mut out);
     if let Some(topology) = &topology {
         crate::users::check(topology, &drafts, &mut out);
+        trust.check_commands(topology, &drafts, sources.env.get("PATH").map(String::as_str), &paths.dep(), &mut out);
     }
     out.sort_by_key(|one| {
         let place = one.at.as_ref().map(|span| (span.file.path.clone(), span.start));

@@ -9,6 +9,7 @@ use core_manifest::spec::BinaryRef;
 use semver::{Version, VersionReq};
 
 use super::Sources;
+use crate::trust::Trust;
 
 /// How long a program may take to say what it is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,14 +28,18 @@ impl Programs {
         name: &str,
         wanted: Option<&str>,
         needs_npm: bool,
+        asking: &Asking<'_>,
     ) -> Result<BinaryRef, String> {
         let path = find_program(name, sources.env.get("PATH").map(String::as_str))
             .ok_or_else(|| format!("there is no `{name}` in PATH"))?;
+        asking.trust.check_program(&path)?;
         if needs_npm && crate::deps::npm_cli(&path).is_none() {
             return Err(format!("{} has no npm beside it", path.display()));
         }
         let version = match wanted {
             None => String::new(),
+            // Whoever only looks runs nothing that a manifest names; what stands in PATH is the user's own.
+            Some(_) if !asking.runs_programs && name.contains('/') && !is_in_path(sources, &path) => String::new(),
             Some(wanted) => {
                 let requirement = VersionReq::parse(wanted)
                     .map_err(|error| format!("`{wanted}` is no version requirement ({error})"))?;
@@ -60,6 +65,19 @@ impl Programs {
         self.versions.insert(key, said.clone());
         said
     }
+}
+
+/// What may be asked of programs, and which are believed.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    /// Programs that a manifest names by a path are run for their version.
+    pub(super) runs_programs: bool,
+    pub(super) trust: &'a Trust,
+}
+
+fn is_in_path(sources: &Sources, program: &Path) -> bool {
+    let path = sources.env.get("PATH").map(String::as_str).unwrap_or_default();
+    program.parent().is_some_and(|folder| path.split(':').any(|one| Path::new(one) == folder))
 }
 
 /// What a program prints for `--version`.

@@ -6,9 +6,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use core_manifest::{Diagnostic, SourceFile, Span};
+use core_manifest::{Diagnostic, SourceFile, Span, variables};
 
+use crate::files;
 use crate::paths::Paths;
+use crate::trust::{Open, Trust};
 
 /// Everything that was read.
 #[derive(Clone, Debug, Default)]
@@ -39,28 +41,27 @@ fn own_path() -> String {
     path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
 }
 
-/// Whether a variable is ours, or of whoever started us, and is kept from services.
-pub fn is_reserved(name: &str) -> bool {
-    name.starts_with("CORE_") || name.starts_with("LISTEN_") || name == "NOTIFY_SOCKET"
-}
-
 impl Sources {
     /// Reads the files of the stack. What cannot be read is complained of.
     pub(super) fn read(paths: &Paths, profile: &str, out: &mut Vec<Diagnostic>) -> Self {
         let env =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let trust = Trust::of(&paths.root);
+        check(paths, &trust, &paths.root, out);
         let mut sources = Self {
             root: paths.root.display().to_string(),
             edge: paths.edge().display().to_string(),
             core: own_path(),
             profile: profile.to_owned(),
-            env: env.filter(|(name, _)| !is_reserved(name)).collect(),
-            dotenv: optional(paths, &paths.root.join(".env"), out),
+            env: env.filter(|(name, _)| !variables::is_own(name)).collect(),
+            dotenv: optional(paths, &trust, &paths.root.join(".env"), out),
             ..Self::default()
         };
-        sources.read_manifests(paths, out);
+        sources.read_manifests(paths, &trust, out);
+        check(paths, &trust, &paths.root.join("manifests"), out);
+        check(paths, &trust, &paths.dep_lock(), out);
         let stack = paths.root.join("manifests").join(format!("{profile}.json"));
-        sources.stack = optional(paths, &stack, out);
+        sources.stack = optional(paths, &trust, &stack, out);
         if sources.stack.is_none() && profile != "local" && !stack.exists() {
             let known: Vec<String> = profiles(&paths.root.join("manifests"));
             let help = if known.is_empty() {
@@ -74,8 +75,9 @@ impl Sources {
         sources
     }
 
-    fn read_manifests(&mut self, paths: &Paths, out: &mut Vec<Diagnostic>) {
+    fn read_manifests(&mut self, paths: &Paths, trust: &Trust, out: &mut Vec<Diagnostic>) {
         let folder = paths.root.join("services");
+        check(paths, trust, &folder, out);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) => {
@@ -96,7 +98,8 @@ impl Sources {
             }
             seen = true;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let file = read(paths, &path, out);
+            check(paths, trust, &entry.path(), out);
+            let file = read(paths, trust, &path, out);
             self.manifests.insert(name, file);
         }
         if !seen {
@@ -122,9 +125,11 @@ impl Sources {
                         .help(format!("chmod 600 .secrets/{name}")),
                 );
             }
-            match fs::read_to_string(entry.path()) {
+            match files::read(&entry.path()).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)) {
                 Ok(text) => {
-                    let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
+                    // One line end, whichever an editor has put there.
+                    let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
+                    let text = text.to_owned();
                     self.secrets.insert(name, text);
                 }
                 Err(error) => {
@@ -165,14 +170,22 @@ pub fn profiles(folder: &Path) -> Vec<String> {
     names
 }
 
-fn optional(paths: &Paths, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
-    let absent = fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-    if absent { None } else { read(paths, path, out) }
+/// Complains of what somebody could change who is not trusted with it.
+fn check(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) {
+    let Some(Open { what, remedy }) = fs::metadata(path).ok().and_then(|meta| trust.check(&meta).err()) else { return };
+    let shown = if path == paths.root { ".".to_owned() } else { paths.shown(path) };
+    out.push(Diagnostic::new("open-file", format!("{shown} {what}")).help(format!("{remedy} {shown}")));
 }
 
-fn read(paths: &Paths, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
+fn optional(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
+    let absent = fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if absent { None } else { read(paths, trust, path, out) }
+}
+
+fn read(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
     let shown = paths.shown(path);
-    let bytes = match fs::read(path) {
+    check(paths, trust, path, out);
+    let bytes = match files::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
             let file = Arc::new(SourceFile { path: shown, text: String::new() });

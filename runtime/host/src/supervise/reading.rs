@@ -157,6 +157,8 @@ impl Supervisor {
             ports,
             busy: BTreeSet::new(),
             make_secrets: matches!(purpose, Purpose::Apply { .. }),
+            // Its own stack: they run already.
+            runs_programs: true,
             failed_sources: self.reading.failed_sources.clone(),
         };
         let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
@@ -264,7 +266,7 @@ impl Supervisor {
         self.announcements.append(&mut stack.announcements);
         let loaded = Loaded {
             topology: stack.topology.clone(),
-            present: deps::present(&self.paths),
+            present: deps::present(&self.paths, &stack.wanted),
             ports: stack.ports.clone(),
             range: stack.range.clone(),
             strangers: self.strangers(&stack.topology, listening),

@@ -1,9 +1,9 @@
 //! What a crate is made of: its folder, those of the crates that it depends on by path, and what its workspace says.
 
-use std::fs;
 use std::path::Path;
 
 use super::{Parts, resolve};
+use crate::files;
 
 /// Files beside a manifest, or above it, that cargo and rustup go by.
 const SETTINGS: &[&str] = &[".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
@@ -51,7 +51,7 @@ pub(super) fn parts(root: &Path, path: &Path) -> Result<Parts, String> {
 }
 
 fn read(root: &Path, folder: &Path) -> String {
-    fs::read_to_string(root.join(folder).join("Cargo.toml")).unwrap_or_default()
+    files::read_text(&root.join(folder).join("Cargo.toml")).unwrap_or_default()
 }
 
 /// The values of all keys `path` of a manifest. What is too much does no harm, so it need not be understood.

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Parts, resolve};
+use crate::files;
 
 pub(super) fn parts(root: &Path, path: &Path) -> Result<Parts, String> {
     if !root.join(path).is_dir() {
@@ -15,7 +16,7 @@ pub(super) fn parts(root: &Path, path: &Path) -> Result<Parts, String> {
     let Some(top) = path.ancestors().find(|folder| root.join(folder).join("go.mod").is_file()) else {
         return Err(format!("{} is in no Go module: there is no go.mod in it, nor above", path.display()));
     };
-    let text = fs::read_to_string(root.join(top).join("go.mod")).unwrap_or_default();
+    let text = files::read_text(&root.join(top).join("go.mod")).unwrap_or_default();
     let Some(module) = module_in(&text) else {
         return Err(format!("{} names no module", top.join("go.mod").display()));
     };
@@ -61,7 +62,7 @@ fn imports_in(folder: &Path, module: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut imports = Vec::new();
     for file in files.filter(|path| path.extension() == Some(OsStr::new("go"))) {
-        let text = fs::read_to_string(file).unwrap_or_default();
+        let text = files::read_text(&file).unwrap_or_default();
         for quoted in text.split(['"', '`']) {
             match quoted.strip_prefix(module) {
                 Some("") => imports.push(PathBuf::new()),

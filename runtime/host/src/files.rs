@@ -1,0 +1,59 @@
+//! Files that people write, read: regular files of a bounded length. Whatever else stands in the place of one (a pipe, a
+//! device), nobody waits for it.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use nix::libc;
+
+/// The longest manifest, profile, `.env` or secret, in bytes. A list of numbers takes some 130 times as much memory.
+const LONGEST: u64 = 4 << 20;
+
+/// The whole of a file.
+///
+/// # Errors
+/// What the file system says; that it is no file; or that it is too long.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !meta.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(LONGEST)).unwrap_or(0));
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("it is longer than {} MiB", LONGEST >> 20)));
+    }
+    Ok(bytes)
+}
+
+/// The same of a text.
+///
+/// # Errors
+/// As above; or that it is no text.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_are_read_and_only_so_much() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "text").unwrap();
+        assert_eq!(read_text(&path("file")).unwrap(), "text");
+        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(read(&path("pipe")).unwrap_err().to_string(), "it is no file");
+        assert_eq!(read(Path::new("/dev/zero")).unwrap_err().to_string(), "it is no file");
+        fs::File::create(path("long")).unwrap().set_len(LONGEST + 1).unwrap();
+        assert!(read(&path("long")).unwrap_err().to_string().contains("longer than 4 MiB"));
+    }
+}
