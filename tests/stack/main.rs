@@ -19,6 +19,7 @@ mod control;
 mod disk;
 mod edge;
 mod first;
+mod found;
 mod history;
 mod kill;
 mod lifecycle;
@@ -26,6 +27,7 @@ mod logs;
 mod notify;
 mod order;
 mod refused;
+mod rights;
 mod scarce;
 mod silent;
 mod socket;
@@ -39,7 +41,8 @@ fn main() {
     if fixture::ran() {
         return;
     }
-    trials::run(trials::of(&[
+    let mut all = trials::of_root(&[rights::AS_ROOT]);
+    all.extend(trials::of(&[
         lifecycle::TESTS,
         order::TESTS,
         truth::TESTS,
@@ -57,5 +60,8 @@ fn main() {
         silent::TESTS,
         control::TESTS,
         version::TESTS,
+        rights::TESTS,
+        found::TESTS,
     ]));
+    trials::run(all);
 }

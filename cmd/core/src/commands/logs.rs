@@ -12,6 +12,7 @@ use super::{ask_status, tell, tell_unknown};
 use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::render::harmless::harmless_line;
 use crate::render::words::parse_span;
 use crate::render::{self, DIM, styled};
 
@@ -227,6 +228,6 @@ impl Printer {
         let time = if self.timestamps { format!("{} ", styled(DIM, &entry.time)) } else { String::new() };
         let mark = if entry.stream == "err" { "!" } else { "|" };
         let slot = styled(style, &format!("{:<width$} {mark}", entry.slot, width = self.widest));
-        writeln!(out, "{time}{slot} {}", entry.line)
+        writeln!(out, "{time}{slot} {}", harmless_line(&entry.line))
     }
 }

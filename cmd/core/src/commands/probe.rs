@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &ProbeArgs) -> Exit {
         return wrong(&format!("{timeout} seconds are no span of time"), "for example --timeout 0.5");
     };
     let here = Template::literal(".");
-    match probes::ask(&check, &here, &InstanceFill::default(), None, patience).await {
+    match probes::ask(&check, &here, &InstanceFill::default(), patience).await {
         Ok(()) => {
             render::line(&styled(GREEN, "ok"));
             Exit::Ok

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use core_engine::InstanceId;
 use core_engine::ids::Generation;
 use core_host::deps::{self, Progress};
+use core_host::identity;
 use core_host::load::Stack;
 use core_host::paths::Paths;
 use core_host::shell::quoted;
@@ -32,7 +33,10 @@ pub(crate) async fn run(context: &Context, words: &[OsString]) -> Exit {
         render::error(&format!("`core {first} {verb}` does not take `{}`", options.join(" ")));
         return Exit::Usage;
     }
-    let loaded = context.paths().and_then(|paths| context.load(&paths).map(|stack| (paths, stack)));
+    let loaded = context.paths().and_then(|paths| {
+        let stack = if verb == "run" { context.load_to_run(&paths) } else { context.load(&paths) };
+        stack.map(|stack| (paths, stack))
+    });
     let (paths, stack) = match loaded {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
@@ -174,6 +178,13 @@ async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
         use std::os::unix::ffi::OsStringExt;
         if let Some(at) = pair.iter().position(|byte| *byte == b'=') {
             process.env(OsString::from_vec(pair[..at].to_vec()), OsString::from_vec(pair[at + 1..].to_vec()));
+        }
+    }
+    match identity::numbers(&spec.identity) {
+        Ok(numbers) => identity::assume(&mut process, numbers),
+        Err(error) => {
+            render::error(&error);
+            return Exit::Failed;
         }
     }
     let error = process.exec();

@@ -1,21 +1,25 @@
 //! A shell line that exits with 0, with the environment of the service.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use core_shim::wire;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::NotGood;
-use crate::descriptors;
+use crate::{descriptors, identity};
 
-/// More of what it says than this is not kept.
-const MOST: u64 = 400;
+/// More of what it says than this is not kept: the end of it tells most.
+const MOST: usize = 400;
+/// How long what it said last may take to come.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 
 /// Ends the whole process group, however the question ends.
 struct Group(Option<i32>);
@@ -29,13 +33,26 @@ impl Drop for Group {
     }
 }
 
-/// Runs a shell line in a folder, for at most `patience`.
+/// A shell line, and everything that it runs with.
+pub(crate) struct Line {
+    /// The line.
+    pub(crate) text: String,
+    /// Where.
+    pub(crate) folder: String,
+    /// Its environment, `NAME=value` each.
+    pub(crate) env: Vec<Vec<u8>>,
+    /// Who it runs as.
+    pub(crate) identity: wire::Identity,
+}
+
+/// Runs a shell line, for at most `patience`.
 ///
 /// # Errors
 /// How it ended, when that was not with 0; or that it could not be started for want of something of ours.
-pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration) -> Result<(), NotGood> {
+pub(crate) async fn run(line: Line, patience: Duration) -> Result<(), NotGood> {
+    let Line { text, folder, env, identity } = line;
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", line]).current_dir(folder).env_clear().process_group(0).kill_on_drop(true);
+    command.args(["-c", &text]).current_dir(folder).env_clear().process_group(0).kill_on_drop(true);
     for pair in env {
         if let Some(at) = pair.iter().position(|byte| *byte == b'=') {
             command.env(OsString::from_vec(pair[..at].to_vec()), OsString::from_vec(pair[at + 1..].to_vec()));
@@ -43,30 +60,44 @@ pub async fn run(line: &str, folder: &str, env: Vec<Vec<u8>>, patience: Duration
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     descriptors::as_before(command.as_std_mut());
+    identity::assume(command.as_std_mut(), identity);
     let mut child = command.spawn().map_err(cannot_run)?;
     let mut group = Group(child.id().and_then(|pid| i32::try_from(pid).ok()));
     let stderr = child.stderr.take();
-    let said = async {
-        let mut text = Vec::new();
-        if let Some(stderr) = stderr {
-            let _ = stderr.take(MOST).read_to_end(&mut text).await;
+    let said = RefCell::new(Vec::new());
+    let listen = async {
+        let Some(mut stderr) = stderr else { return };
+        let mut buffer = [0; 4096];
+        // To its end: who writes more than is kept must not wait for us, and must not be hung up on.
+        while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+            let mut said = said.borrow_mut();
+            said.extend_from_slice(&buffer[..count]);
+            let excess = said.len().saturating_sub(MOST);
+            said.drain(..excess);
         }
-        text
     };
-    tokio::pin!(said);
+    let late = tokio::time::sleep(patience);
+    tokio::pin!(listen, late);
+    let mut is_heard = false;
     // A grandchild may hold its output open; the end of the command is what counts.
-    let status = tokio::select! {
-        status = child.wait() => status,
-        () = tokio::time::sleep(patience) => return Err(format!("no end within {} s", patience.as_secs_f64()).into()),
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            () = &mut listen, if !is_heard => is_heard = true,
+            () = &mut late => return Err(format!("no end within {} s", patience.as_secs_f64()).into()),
+        }
     };
     // Reaped: from now on the number may be anybody's.
     group.0 = None;
     let status = status.map_err(cannot_run)?;
-    let text = tokio::time::timeout(Duration::from_millis(20), said).await.unwrap_or_default();
+    if !is_heard {
+        let _ = tokio::time::timeout(LAST_WORDS, listen).await;
+    }
     if status.success() {
         return Ok(());
     }
-    let text = String::from_utf8_lossy(&text);
+    let said = said.borrow();
+    let text = String::from_utf8_lossy(&said);
     let last = text.trim().lines().last().unwrap_or_default();
     let how = status.code().map_or_else(|| "was ended by a signal".to_owned(), |code| format!("exited with {code}"));
     Err(NotGood::Bad(if last.is_empty() { format!("the command {how}") } else { format!("the command {how}: {last}") }))

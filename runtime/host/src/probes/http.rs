@@ -3,6 +3,7 @@
 use core_manifest::spec::HttpAnswer;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,22 +24,23 @@ pub(super) async fn get(
 ) -> Result<HeaderMap, NotGood> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| words(&error))?;
-    let mut request = Request::get(path).header(header::HOST, host).header(header::USER_AGENT, "core-probe");
-    for (name, value) in &answer.headers {
-        request = request.header(name, value.fill(fill));
+    let failed = |error: &dyn std::fmt::Display| format!("the request cannot be made: {error}");
+    let mut request = Request::get(path).body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
+    let own = [(header::HOST, host), (header::USER_AGENT, "core-probe"), (header::CONNECTION, "close")];
+    let own = own.map(|(name, value)| (name, HeaderValue::from_str(value)));
+    let given = answer.headers.iter().map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| failed(&error))?;
+        Ok::<_, String>((name, HeaderValue::from_str(&value.fill(fill))))
+    });
+    // One of each: what is given takes the place of ours.
+    for header in own.into_iter().map(Ok).chain(given) {
+        let (name, value) = header?;
+        request.headers_mut().insert(name, value.map_err(|error| failed(&error))?);
     }
-    let request = request
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| format!("the request cannot be made: {error}"))?;
     let asking = async {
         let response = sender.send_request(request).await.map_err(|error| words(&error))?;
-        let status = response.status().as_u16();
-        if status != answer.status {
-            return Err(NotGood::Bad(format!("status {status}, expected {}", answer.status)));
-        }
         let (head, mut body) = response.into_parts();
-        let Some(wanted) = &answer.body_contains else { return Ok(head.headers) };
+        // Read to its end, whatever it says: who is hung up on complains.
         let mut seen = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| words(&error))?;
@@ -49,11 +51,16 @@ pub(super) async fn get(
                 break;
             }
         }
-        let text = String::from_utf8_lossy(&seen);
-        if !text.contains(wanted.as_str()) {
-            return Err(NotGood::Bad(format!("the body does not hold `{wanted}`")));
+        let status = head.status.as_u16();
+        if status != answer.status {
+            return Err(NotGood::Bad(format!("status {status}, expected {}", answer.status)));
         }
-        Ok(head.headers)
+        match &answer.body_contains {
+            Some(wanted) if !String::from_utf8_lossy(&seen).contains(wanted.as_str()) => {
+                Err(NotGood::Bad(format!("the body does not hold `{wanted}`")))
+            }
+            _ => Ok(head.headers),
+        }
     };
     // The connection is driven here, so that nothing of it is left when the answer is known or time is over.
     tokio::pin!(asking);

@@ -21,17 +21,19 @@ use core_shim::guard;
 use core_shim::place::Place;
 use core_shim::record::Invocation;
 use core_shim::tree::descendants;
+use core_shim::wire;
 use hyper::HeaderMap;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::identity;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
 use crate::shims::{Environment, InstanceFill, fill_of};
 
 pub use answer::NotGood;
 use answer::{lack_now, told};
-pub use exec::run as run_shell;
+pub(crate) use exec::{Line as ShellLine, run as run_shell};
 pub use log_line::Tail;
 pub use notify::said;
 
@@ -89,10 +91,12 @@ impl Prober {
         let watched: Vec<u16> = if is_owned { Vec::new() } else { auto_ports(&probe, &question) };
         let fill = fill_of(paths, &question.invocation.instance, &question.ports);
         let place = Place::new(&paths.run, &instance.to_string());
-        let env = matches!(probe.check, Check::Exec { .. }).then(|| environment.of(&question.spec, &fill));
+        let is_run = matches!(probe.check, Check::Exec { .. });
+        let runs_as =
+            is_run.then(|| (environment.of(&question.spec, &fill), identity::numbers(&question.spec.identity)));
         tokio::task::spawn_local(async move {
             let patience = probe.timeout;
-            let mut result = put(&probe.check, &question.spec.working_dir, &fill, env, patience).await;
+            let mut result = put(&probe.check, &question.spec.working_dir, &fill, runs_as, patience).await;
             if result.is_ok() && !watched.is_empty() {
                 result = strangers(&watched, question.shim, &place);
                 if result.is_ok() {
@@ -148,21 +152,18 @@ fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), NotG
 ///
 /// # Errors
 /// Why the answer is not good.
-pub async fn ask(
-    check: &Check,
-    working_dir: &Template,
-    fill: &InstanceFill,
-    env: Option<Vec<Vec<u8>>>,
-    patience: Duration,
-) -> Result<(), String> {
-    put(check, working_dir, fill, env, patience).await.map_err(|not_good| not_good.to_string())
+pub async fn ask(check: &Check, working_dir: &Template, fill: &InstanceFill, patience: Duration) -> Result<(), String> {
+    put(check, working_dir, fill, None, patience).await.map_err(|not_good| not_good.to_string())
 }
+
+/// The environment of a command, and who it runs as, where the host knows him.
+type RunsAs = (Vec<Vec<u8>>, Result<wire::Identity, String>);
 
 async fn put(
     check: &Check,
     working_dir: &Template,
     fill: &InstanceFill,
-    env: Option<Vec<Vec<u8>>>,
+    runs_as: Option<RunsAs>,
     patience: Duration,
 ) -> Result<(), NotGood> {
     let answer = async {
@@ -178,7 +179,8 @@ async fn put(
             Check::Tcp { address } => connect(&address.fill(fill)).await.map(drop),
             Check::Exec { command, working_dir: own } => {
                 let folder = own.as_ref().unwrap_or(working_dir).fill(fill);
-                exec::run(&command.fill(fill), &folder, env.unwrap_or_default(), patience).await
+                let (env, identity) = runs_as.unwrap_or_else(|| (Vec::new(), Ok(wire::Identity::default())));
+                exec::run(ShellLine { text: command.fill(fill), folder, env, identity: identity? }, patience).await
             }
             // Asked where its file is read.
             Check::LogLine { .. } | Check::Notify => Ok(()),

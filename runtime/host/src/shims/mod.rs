@@ -29,9 +29,9 @@ use core_shim::wire::{self, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use crate::descriptors;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
+use crate::{data, descriptors};
 pub use fill::{InstanceFill, fill_of};
 pub use find::find;
 pub use held::Held;
@@ -129,6 +129,9 @@ impl Shims {
             _ => Failure::Host(format!("port {port} cannot be held: {error}")),
         })?;
         let start = order::build(&self.paths, order, &self.environment, &sockets)?;
+        order::check_sizes(&start).map_err(Failure::Host)?;
+        data::ensure(&self.paths.data(), order.spec.name.as_str(), &start)
+            .map_err(|error| Failure::Host(error.to_string()))?;
         let instance = &order.invocation.instance;
         let request = Request::Start(Box::new(start)).encode();
         if request.len() > wire::MAX_FRAME {

@@ -7,16 +7,14 @@ use std::path::PathBuf;
 use core_engine::InvocationId;
 use core_engine::action::StartOrder;
 use core_engine::exit::Failure;
-use core_manifest::spec::Identity;
-use core_manifest::{Identifier, ServiceSpec};
-use core_shim::wire::{self, FileToWrite, LogPlace, Start};
+use core_manifest::{Identifier, ServiceSpec, variables};
+use core_shim::wire::{FileToWrite, LogPlace, Start};
 use nix::libc;
-use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::fill::fill_of;
 use crate::paths::Paths;
-use crate::users;
+use crate::{identity, users};
 
 /// Whether this is what a host says that has nothing left to give just now.
 pub(super) fn is_lack(errno: i32) -> bool {
@@ -53,7 +51,7 @@ impl Environment {
     pub fn inherited() -> Self {
         use std::os::unix::ffi::OsStringExt;
         let all = std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok().filter(|name| !crate::load::is_reserved(name))?;
+            let name = name.into_string().ok().filter(|name| !variables::is_own(name))?;
             Some((name, value.into_vec()))
         });
         Self(all.collect())
@@ -62,6 +60,10 @@ impl Environment {
     /// The environment of an instance, `NAME=value` each.
     pub fn of(&self, spec: &ServiceSpec, fill: &super::InstanceFill) -> Vec<Vec<u8>> {
         let mut all = self.0.clone();
+        if let Some(user) = spec.identity.user.as_deref().and_then(|name| users::user(name).ok()) {
+            all.retain(|name, _| !identity::is_personal(name));
+            all.extend(identity::personal(&user));
+        }
         all.extend(spec.env.iter().map(|(name, value)| (name.clone(), value.fill(fill).into_bytes())));
         all.into_iter().map(|(name, value)| [name.as_bytes(), b"=", &value].concat()).collect()
     }
@@ -102,7 +104,8 @@ pub(super) fn build(
         args: args.into_iter().map(String::into_bytes).collect(),
         env,
         cwd: spec.working_dir.fill(&fill).into_bytes(),
-        identity: identity(&spec.identity)?,
+        identity: identity::numbers(&spec.identity)
+            .map_err(|message| Failure::Exec { stage: "user".into(), message })?,
         sockets: sockets.iter().map(|(name, _)| name.clone()).collect(),
         log: log_place(paths, &order.invocation, spec),
         files: spec
@@ -119,6 +122,37 @@ pub(super) fn build(
     })
 }
 
+/// What the kernel takes for a start (`execve(2)`, "Limits on size of arguments and environment").
+const LONGEST_TEXT: usize = 128 << 10;
+
+/// Whether the kernel will take the arguments and the environment of a start.
+///
+/// # Errors
+/// What is too long, with the sizes.
+pub(super) fn check_sizes(start: &Start) -> Result<(), String> {
+    let kib = |bytes: usize| format!("{} KiB", bytes.div_ceil(1 << 10));
+    if let Some(text) = start.env.iter().chain(&start.args).find(|text| text.len() >= LONGEST_TEXT) {
+        let is_variable = start.env.iter().any(|variable| variable == text);
+        let name = text.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let name = String::from_utf8_lossy(&name[..name.len().min(60)]);
+        let what = if is_variable { format!("the variable {name}") } else { "an argument".to_owned() };
+        return Err(format!("{what} has {}, and the kernel takes {} in one", kib(text.len()), kib(LONGEST_TEXT)));
+    }
+    // Each text with its end, and its place in a table.
+    let size = |texts: &[Vec<u8>]| texts.iter().map(|text| text.len() + 1 + size_of::<usize>()).sum::<usize>();
+    let (args, env) = (size(&start.args), size(&start.env));
+    let most = nix::unistd::sysconf(nix::unistd::SysconfVar::ARG_MAX).ok().flatten();
+    match most.and_then(|most| usize::try_from(most).ok()) {
+        Some(most) if args + env >= most => Err(format!(
+            "its environment has {} and its arguments {}, and the kernel takes {} of both",
+            kib(env),
+            kib(args),
+            kib(most)
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn bytes(path: PathBuf) -> Vec<u8> {
     use std::os::unix::ffi::OsStringExt;
     path.into_os_string().into_vec()
@@ -131,38 +165,27 @@ fn mark() -> std::io::Result<String> {
     Ok(crate::hex(&bytes))
 }
 
-/// Names become numbers here: a shim asks no directory of users.
-fn identity(spec: &Identity) -> Result<wire::Identity, Failure> {
-    let failed = |message: String| Failure::Exec { stage: "user".into(), message };
-    let group = spec.group.as_deref().map(|group| users::group(group).map_err(failed)).transpose()?;
-    let user = match (&spec.user, group) {
-        (None, None) => None,
-        (None, Some(group)) => Some((Uid::effective().as_raw(), group, Vec::new())),
-        (Some(user), group) => {
-            let known = users::user(user).map_err(failed)?;
-            let group = group.unwrap_or_else(|| known.gid.as_raw());
-            let name = std::ffi::CString::new(known.name.clone()).unwrap_or_default();
-            let groups = nix::unistd::getgrouplist(&name, Gid::from_raw(group)).unwrap_or_default();
-            Some((known.uid.as_raw(), group, groups.into_iter().map(Gid::as_raw).collect()))
+/// What else there is to say of a program that is not there.
+fn hint(program: &str) -> String {
+    let mut head = [0; 256];
+    let read = std::fs::File::open(program).and_then(|mut file| std::io::Read::read(&mut file, &mut head));
+    if let Ok(count) = read {
+        let line = head[..count].split(|byte| *byte == b'\n').next().unwrap_or_default();
+        if let Some(interpreter) = line.strip_prefix(b"#!") {
+            let interpreter = String::from_utf8_lossy(interpreter);
+            return match interpreter.strip_suffix('\r') {
+                Some(_) => "; its first line ends with a carriage return: save it with the line ends of Unix".into(),
+                None => format!("; its first line names `{}`", interpreter.trim()),
+            };
         }
-    };
-    let resource = |name: &str| match name {
-        "nofile" => libc::RLIMIT_NOFILE,
-        "nproc" => libc::RLIMIT_NPROC,
-        "core" => libc::RLIMIT_CORE,
-        _ => libc::RLIMIT_AS,
-    };
-    Ok(wire::Identity {
-        user,
-        umask: spec.umask,
-        limits: spec
-            .limits
-            .iter()
-            .map(|(name, limit)| (resource(name), limit.unwrap_or(libc::RLIM_INFINITY)))
-            .collect(),
-        nice: spec.nice,
-        oom_score_adj: spec.oom_score_adj,
-    })
+        return "; it is there, and what it is to be loaded by is not".into();
+    }
+    match program.split_once(' ') {
+        Some((first, _)) => {
+            format!("; `command` is one program: put what follows `{first}` into `args`, or set \"shell\": true")
+        }
+        None => String::new(),
+    }
 }
 
 /// Why a shim could not start something, for people.
@@ -178,6 +201,10 @@ pub(super) fn failure_of(stage: &str, errno: i32, detail: &str) -> Failure {
         ("", Some(said)) => said,
         (detail, None) => detail.to_owned(),
         (detail, Some(said)) => format!("{detail}: {said}"),
+    };
+    let message = match (stage, errno) {
+        ("exec", libc::ENOENT) => format!("{message}{}", hint(detail)),
+        _ => message,
     };
     // The one before may still stand there.
     if is_lack(errno) || stage == "shim" {

@@ -10,9 +10,9 @@ use core_engine::{InstanceId, InvocationId};
 use core_manifest::{Identifier, ServiceSpec};
 
 use super::Supervisor;
-use crate::probes::Question;
+use crate::probes::{self, Question, ShellLine};
 use crate::shims::fill_of;
-use crate::{descriptors, edge, net, priority};
+use crate::{descriptors, edge, identity, net, priority};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -95,8 +95,16 @@ impl Supervisor {
         let mut env = self.shims.environment().of(spec, &fill);
         env.push(format!("{}={}", crate::STOP_REASON, why.word()).into_bytes());
         let (patience, invocation) = (spec.shutdown.timeout, invocation.clone());
+        let identity = identity::numbers(&spec.identity);
         tokio::task::spawn_local(async move {
-            if let Err(error) = crate::probes::run_shell(&line, &folder, env, patience).await {
+            let ended = match identity {
+                Ok(identity) => {
+                    let line = ShellLine { text: line, folder, env, identity };
+                    probes::run_shell(line, patience).await.map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
                 crate::say(&format!("the shutdown command of {invocation}: {error}"));
             }
         });

@@ -1,0 +1,341 @@
+//! Whose files, whose rights: what others may change is not believed, and a service's user holds for all that is done
+//! for it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::common::trials::{Test, tests};
+use crate::common::{CORE, Said, Stack, eventually, proc, until};
+
+pub(crate) const TESTS: &[Test] = tests![
+    nobody_else_may_change_what_core_writes,
+    no_core_file_of_ours_is_written,
+    nothing_of_the_caller_stays_open,
+    what_others_could_change_is_not_believed,
+    a_command_that_others_could_change_is_not_run,
+    who_only_looks_runs_no_program_of_a_manifest,
+    a_pipe_in_the_place_of_a_manifest_holds_nobody_up,
+    descriptors_beside_a_notification_are_closed,
+];
+
+/// For these there must be another user, whom only root can become.
+pub(crate) const AS_ROOT: &[Test] = tests![
+    a_user_holds_for_all_that_is_done_for_a_service,
+    a_service_of_another_user_has_its_run_folder,
+    the_data_of_a_service_is_its_own,
+    the_stack_of_somebody_else_is_not_run_by_accident,
+    root_finds_the_stack_of_another_user,
+];
+
+/// A user that every host has, by his name and number.
+const NOBODY: (&str, u32) = ("nobody", 65534);
+
+/// What is below a folder, links left alone.
+fn all_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let below = |path: PathBuf| {
+        let inner = if path.is_symlink() || !path.is_dir() { Vec::new() } else { all_below(&path) };
+        std::iter::once(path).chain(inner).collect::<Vec<_>>()
+    };
+    entries.flat_map(|entry| below(entry.path())).collect()
+}
+
+/// `core up -d` by a shell that has done something first.
+fn up_after(stack: &Stack, line: &str) {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{line}; exec \"$0\" up -d"), CORE]).current_dir(&stack.root);
+    let said = Said::of(command.output().expect("a shell"));
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+}
+
+/// A stack into whose folder anybody may look.
+fn readable() -> Stack {
+    let stack = Stack::new();
+    fs::set_permissions(&stack.root, fs::Permissions::from_mode(0o755)).expect("its mode");
+    stack
+}
+
+/// A folder of the stack that anybody may write to.
+fn shared(stack: &Stack, name: &str) -> PathBuf {
+    let folder = stack.root.join(name);
+    fs::create_dir(&folder).expect("a folder");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o1777)).expect("its mode");
+    folder
+}
+
+fn nobody_else_may_change_what_core_writes() {
+    let stack = Stack::new();
+    stack.shell("one", "umask; exec sleep 1000", json!({}));
+    up_after(&stack, "umask 000");
+    stack.until_says("one", "0000");
+    let written = [stack.root.join(".core-stack"), stack.run_folder().expect("a run folder")];
+    let is_open = |path: &PathBuf| {
+        let meta = fs::symlink_metadata(path).expect("it is there");
+        !meta.is_symlink() && meta.mode() & 0o022 != 0
+    };
+    let all: Vec<PathBuf> = written.iter().flat_map(|folder| all_below(folder)).collect();
+    assert!(all.len() > 10, "{all:?}");
+    let open: Vec<PathBuf> = all.into_iter().filter(is_open).collect();
+    assert!(open.is_empty(), "{open:?}");
+    // After another supervisor, and another keeper, it is still the umask of whoever has begun the stack.
+    stack.kill_supervisor();
+    proc::kill(stack.keeper());
+    stack.until_ready();
+    stack.ok(&["restart", "one"]);
+    until("it says it again", || stack.lines("one") == ["0000", "0000"]);
+}
+
+fn no_core_file_of_ours_is_written() {
+    let stack = Stack::new();
+    stack.shell("one", "ulimit -S -c; exec sleep 1000", json!({}));
+    up_after(&stack, "ulimit -S -c 1234 && ulimit -S -c > limit");
+    let expected = fs::read_to_string(stack.root.join("limit")).expect("the limit");
+    stack.until_says("one", expected.trim());
+    for pid in [stack.keeper(), stack.supervisor(), stack.shim("one-0@1")] {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits");
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line");
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    }
+}
+
+fn nothing_of_the_caller_stays_open() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    let mut command = Command::new("flock");
+    command.args(["-n", "lock", CORE, "up", "-d"]).current_dir(&stack.root);
+    assert!(command.status().expect("flock, of util-linux").success());
+    let again = Command::new("flock").args(["-n", "lock", "true"]).current_dir(&stack.root).status();
+    assert!(again.expect("flock").success(), "the lock is still held: {:?}", proc::descriptors(stack.keeper()));
+    // A pipe that only a descriptor above 2 leads into ends, too.
+    stack.ok(&["down"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "(\"$0\" up -d 3>&1 >/dev/null 2>&1) | cat", CORE]).current_dir(&stack.root);
+    assert!(command.status().expect("a shell").success());
+    stack.until_ready();
+}
+
+fn what_others_could_change_is_not_believed() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.write(".env", "A=1\n");
+    stack.up();
+    let pid = stack.pid("one");
+    for path in ["services/one/service.json", "services/one", "services", "manifests/local.json", ".env"] {
+        let whole = stack.root.join(path);
+        let before = fs::metadata(&whole).expect("it is there").permissions();
+        fs::set_permissions(&whole, fs::Permissions::from_mode(before.mode() | 0o002)).expect("its mode");
+        let mode = fs::metadata(&whole).expect("it is there").mode() & 0o7777;
+        for words in [&["check"][..], &["apply"]] {
+            let said = stack.core(words);
+            assert_eq!(said.code, 2, "{path}: {}{}", said.out, said.err);
+            let expected = format!("{path} can be changed by others (mode {mode:o})");
+            assert!(said.err.contains(&expected), "{expected}: {}", said.err);
+            let is_told = said.err.contains(&format!("chmod go-w {path}"));
+            assert!(is_told || words == ["apply"], "{}", said.err);
+        }
+        fs::set_permissions(&whole, before).expect("its mode");
+    }
+    stack.ok(&["apply"]);
+    assert_eq!(stack.pid("one"), pid, "nothing that runs was touched");
+}
+
+fn a_command_that_others_could_change_is_not_run() {
+    let stack = Stack::new();
+    crate::common::put_program(&stack.root.join("run.sh"), "#!/bin/sh\nexec sleep 1000\n");
+    stack.service("one", &json!({"process": {"command": stack.root.join("run.sh")}}));
+    stack.ok(&["check"]);
+    fs::set_permissions(stack.root.join("run.sh"), fs::Permissions::from_mode(0o777)).expect("its mode");
+    let said = stack.core(&["up", "-d"]);
+    assert_eq!(said.code, 2);
+    for part in ["open-program", "run.sh", "777", "services/one/service.json"] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+}
+
+fn who_only_looks_runs_no_program_of_a_manifest() {
+    let stack = Stack::new();
+    crate::common::put_program(&stack.root.join("x"), "#!/bin/sh\necho ran >> \"$(dirname \"$0\")/ran\"\necho 1.2.3\n");
+    let source = json!({"source": "path", "program": stack.root.join("x"), "version": ">=1"});
+    let binaries = json!([{"name": "x", "sources": [source]}]);
+    stack.service("one", &json!({"binaries": binaries, "process": {"command": "sleep", "args": ["1000"]}}));
+    for words in [&["check"][..], &["plan"], &["one", "spec"], &["one", "command"], &["graph"], &["doctor"]] {
+        stack.core(words);
+        assert!(!stack.root.join("ran").exists(), "core {} ran it", words.join(" "));
+    }
+    stack.up();
+    assert!(stack.root.join("ran").exists(), "who runs the stack asks for the version");
+}
+
+fn a_pipe_in_the_place_of_a_manifest_holds_nobody_up() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    stack.up();
+    let folder = stack.root.join("services/two");
+    fs::create_dir(&folder).expect("a folder");
+    nix::unistd::mkfifo(&folder.join("service.json"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    for words in [&["check"][..], &["plan"], &["apply"]] {
+        let said = stack.core(words);
+        assert!(said.err.contains("it is no file") || said.out.contains("it is no file"), "{}{}", said.out, said.err);
+    }
+    fs::remove_dir_all(&folder).expect("removed");
+    stack.ok(&["apply"]);
+}
+
+/// More of them than there is room for, again and again: none stays open, and the service is started again after a crash.
+fn descriptors_beside_a_notification_are_closed() {
+    let stack = Stack::new();
+    let program = "import os,socket,array,time
+s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM)
+f=array.array('i',[os.open('/dev/null',0)]*200)
+for _ in range(100): s.sendmsg([b'X'],[(socket.SOL_SOCKET,socket.SCM_RIGHTS,f)],0,os.environ['NOTIFY_SOCKET'])
+s.sendto(b'READY=1',os.environ['NOTIFY_SOCKET'])
+time.sleep(1000)";
+    let compose =
+        json!({"readiness_probe": {"notify": true, "period_seconds": 0.1}, "availability": {"restart": "always"}});
+    stack.service("one", &json!({"process": {"command": "python3", "args": ["-c", program], "compose": compose}}));
+    stack.up();
+    let open = proc::descriptors(stack.shim("one-0@1"));
+    assert!(open.len() < 30, "{open:?}");
+    let pid = stack.pid("one");
+    proc::kill(pid);
+    stack.next_pid("one", pid);
+    stack.until_ready();
+    // Its name says nothing of its mark, and who may write to it says the file.
+    let socket = stack.run_folder().expect("a run folder").join("notify/one-0.1");
+    assert_eq!(fs::metadata(socket).expect("the socket").mode() & 0o777, 0o600);
+}
+
+fn a_user_holds_for_all_that_is_done_for_a_service() {
+    let stack = readable().env("SUDO_USER", "root").env("XDG_DATA_HOME", "/root/x").env("PLAIN", "kept");
+    let out = shared(&stack, "out");
+    let told = |name: &str| format!("id -un > {}/{name}", out.display());
+    stack.service(
+        "one",
+        &json!({"process": {"command": format!("env > {}/env; exec sleep 1000", out.display()), "shell": true,
+            "user": NOBODY.0, "umask": "027",
+            "compose": {"readiness_probe": {"exec": {"command": told("probe")}, "period_seconds": 0.1},
+                "shutdown": {"command": format!("{}; kill $(pgrep -u nobody -x sleep)", told("stop")), "timeout_seconds": 5}}}}),
+    );
+    stack.up();
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap_or_default();
+    assert_eq!(read("probe").trim(), NOBODY.0);
+    assert_eq!(fs::metadata(out.join("probe")).expect("its file").mode() & 0o777, 0o640);
+    let env = read("env");
+    for line in ["USER=nobody", "LOGNAME=nobody", "HOME=/nonexistent", "SHELL=/usr/sbin/nologin", "PLAIN=kept"] {
+        assert!(env.lines().any(|one| one == line), "{line}: {env}");
+    }
+    assert!(!env.contains("SUDO_USER") && !env.contains("XDG_DATA_HOME"), "{env}");
+    stack.ok(&["stop", "one"]);
+    assert_eq!(read("stop").trim(), NOBODY.0);
+    // In the foreground, too.
+    stack.ok(&["down"]);
+    stack.shell("one", "true", json!({}));
+    stack.edit("one", |manifest| {
+        manifest["process"] = json!({"command": "id -un", "shell": true, "user": NOBODY.0});
+    });
+    let said = stack.core(&["one", "run"]);
+    assert_eq!(said.out.trim(), NOBODY.0, "{}", said.err);
+}
+
+fn a_service_of_another_user_has_its_run_folder() {
+    let stack = readable();
+    let line = "touch ${run}/x && ls -A ${run}; mv ${run}/.core ${run}/.x; ls -a ${run}/..; exec sleep 1000";
+    stack.service("one", &json!({"process": {"command": line, "shell": true, "user": NOBODY.0}}));
+    stack.up();
+    until("it has looked", || stack.lines("one").len() >= 3);
+    let lines = stack.lines("one");
+    assert_eq!(lines[0], "x", "it may write there, and nothing of ours is in it: {lines:?}");
+    assert!(lines.iter().any(|line| line.contains("cannot open directory")), "it sees no other: {lines:?}");
+    assert_eq!(fs::metadata(stack.run_of("one").join("x")).expect("its file").uid(), NOBODY.1);
+    // Once more, in a folder that is his by now.
+    let pid = stack.pid("one");
+    std::os::unix::fs::symlink("/etc/passwd", stack.run_of("one").join("link")).expect("a link");
+    stack.ok(&["restart", "one"]);
+    stack.next_pid("one", pid);
+    assert_eq!(fs::metadata("/etc/passwd").expect("it is there").uid(), 0);
+    stack.ok(&["down"]);
+}
+
+fn the_data_of_a_service_is_its_own() {
+    let stack = readable();
+    let line = "echo kept >> ${data}/one/x; exec sleep 1000";
+    stack.service("one", &json!({"process": {"command": line, "shell": true, "user": NOBODY.0}}));
+    stack.up();
+    let (data, own) = (stack.root.join(".data"), stack.root.join(".data/one"));
+    until("it has written", || own.join("x").exists());
+    let of = |path: &Path| fs::metadata(path).map(|meta| (meta.uid(), meta.mode() & 0o777)).expect("it is there");
+    assert_eq!((of(&data), of(&own)), ((0, 0o711), (NOBODY.1, 0o700)));
+    // What is there is left as it is.
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o750)).expect("its mode");
+    stack.ok(&["restart", "one"]);
+    assert_eq!(of(&own), (NOBODY.1, 0o750));
+}
+
+/// Gives a folder and all below it to another user.
+fn give(folder: &Path, user: u32) {
+    for path in all_below(folder).into_iter().chain([folder.to_owned()]) {
+        std::os::unix::fs::lchown(path, Some(user), Some(user)).expect("given");
+    }
+}
+
+fn the_stack_of_somebody_else_is_not_run_by_accident() {
+    let stack = readable();
+    stack.shell("one", "touch ran; exec sleep 1000", json!({}));
+    let inner = stack.root.join("mine");
+    fs::create_dir(&inner).expect("a folder");
+    give(&stack.root, NOBODY.1);
+    let up = |words: &[&str]| Said::of(stack.command(words).current_dir(&inner).output().expect("core runs"));
+    let said = up(&["up", "-d"]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(said.err.contains("belongs to nobody") && said.err.contains("--root"), "{}", said.err);
+    assert!(!stack.root.join("ran").exists());
+    // Whoever names it means it.
+    let root = stack.root.display().to_string();
+    assert_eq!(up(&["--root", &root, "up", "-d"]).code, 0);
+    assert_eq!(up(&["--root", &root, "down"]).code, 0);
+}
+
+fn root_finds_the_stack_of_another_user() {
+    use std::os::unix::process::CommandExt as _;
+    let stack = readable();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    // Where he may run it, whatever the folder of this checkout says.
+    let core = stack.root.join("core");
+    fs::copy(CORE, &core).expect("a copy");
+    give(&stack.root, NOBODY.1);
+    let as_nobody = |words: &[&str]| {
+        let mut command = Command::new(&core);
+        command
+            .args(words)
+            .current_dir(&stack.root)
+            .uid(NOBODY.1)
+            .gid(NOBODY.1)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin");
+        Said::of(command.output().expect("core runs"))
+    };
+    let said = as_nobody(&["up", "-d"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let root = stack.root.display().to_string();
+    let as_root = |words: &[&str]| stack.core(&[&["--root", &root], words].concat());
+    let said = as_root(&["status"]);
+    assert!(said.out.starts_with("running"), "{}{}", said.out, said.err);
+    let pid = eventually("its process", || stack_pid(&as_root(&["status", "--json"]).out));
+    assert_eq!(as_root(&["up", "-d"]).code, 0);
+    assert_eq!(stack_pid(&as_root(&["status", "--json"]).out), Some(pid));
+    assert_eq!(fs::metadata(format!("/proc/{pid}")).expect("it lives").uid(), NOBODY.1);
+    // With its link gone, it is found by its keeper.
+    fs::remove_file(stack.root.join(".core-stack/run")).expect("the link");
+    assert!(as_root(&["status"]).out.starts_with("running"));
+    assert_eq!(as_root(&["down"]).code, 0);
+    assert!(!proc::lives(pid));
+}
+
+fn stack_pid(status: &str) -> Option<u32> {
+    let status: serde_json::Value = serde_json::from_str(status).ok()?;
+    u32::try_from(status["instances"][0]["pid"].as_u64()?).ok()
+}
