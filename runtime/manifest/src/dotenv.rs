@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::variables;
+
+/// What some editors begin a file with.
+const MARK: char = '\u{feff}';
 
 /// Reads a `.env` file: `NAME=value` or `export NAME=value`, comments after `#`, values bare, 'single' (literal) or
 /// "double" quoted (`\n`, `\t`, `\"`, `\\`, `\$`; may span lines). Nothing in a value is expanded. A later line wins.
+/// Lines may end as they do on Windows. What bash, compose and Node would read as different things is complained of.
 pub fn parse(file: &Arc<SourceFile>, out: &mut Vec<Diagnostic>) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let text = &file.text;
-    let mut at = 0;
+    // A byte order mark is no part of the first name.
+    let mut at = if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
     while at < text.len() {
         let line_end = text[at..].find('\n').map_or(text.len(), |offset| at + offset);
         let line = text[at..line_end].trim_end_matches('\r');
@@ -38,11 +44,15 @@ pub fn parse(file: &Arc<SourceFile>, out: &mut Vec<Diagnostic>) -> BTreeMap<Stri
 fn assignment(text: &str, start: usize, line_end: usize) -> Result<(String, String, usize), String> {
     let line = &text[start..line_end];
     let (left, right) = line.split_once('=').ok_or("this line is no `NAME=value`")?;
-    let name = left.trim().strip_prefix("export ").unwrap_or(left).trim();
+    let exported = left.trim().strip_prefix("export").filter(|rest| rest.starts_with(char::is_whitespace));
+    let name = exported.unwrap_or(left).trim();
     let well_formed = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !well_formed {
         return Err(format!("`{name}` cannot be the name of a variable"));
+    }
+    if variables::is_own(name) {
+        return Err(format!("`{name}` is set by core itself"));
     }
     let value_start = start + left.len() + 1;
     let lead = right.len() - right.trim_start().len();
@@ -50,14 +60,25 @@ fn assignment(text: &str, start: usize, line_end: usize) -> Result<(String, Stri
     match right.trim_start().chars().next() {
         Some(quote @ ('"' | '\'')) => {
             let (value, end) = quoted(&text[value_at + 1..], quote).ok_or(format!("the `{quote}` is never closed"))?;
-            Ok((name.to_owned(), value, value_at + 1 + end))
+            let end = value_at + 1 + end;
+            let behind = text[end..].lines().next().unwrap_or_default();
+            if !behind.trim().is_empty() && !behind.trim_start().starts_with('#') {
+                return Err(format!("`{}` stands behind the closing {quote}", behind.trim()));
+            }
+            Ok((name.to_owned(), value.replace("\r\n", "\n"), end))
         }
         _ => {
-            let bare = right.find(" #").map_or(right, |comment| &right[..comment]);
+            let bare = before_comment(right);
             let bare = if right.trim_start().starts_with('#') { "" } else { bare };
             Ok((name.to_owned(), bare.trim().to_owned(), line_end))
         }
     }
+}
+
+/// A bare value without the comment behind it.
+fn before_comment(text: &str) -> &str {
+    let begins = |(at, _): &(usize, &str)| text[..*at].ends_with([' ', '\t']);
+    text.match_indices('#').find(begins).map_or(text, |(at, _)| &text[..at])
 }
 
 /// A quoted value and where it ends (after the closing quote).
@@ -112,6 +133,22 @@ mod tests {
             ("I", "x=y"),
         ];
         assert_eq!(all, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    }
+
+    #[test]
+    fn what_editors_and_shells_add_is_no_riddle() {
+        let (all, out) = read("\u{feff}A=1\r\nexport\tB=2\t# c\r\nC=\"x\r\ny\"\r\nD='a' # c\r\n");
+        assert_eq!(out, Vec::<String>::new());
+        let expected = [("A", "1"), ("B", "2"), ("C", "x\ny"), ("D", "a")];
+        assert_eq!(all, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    }
+
+    #[test]
+    fn what_is_read_in_different_ways_is_complained_of() {
+        let (_, out) = read("E='it'\\''s'\nF=\"a\"b\nA=\"x\nB=\"y\"\nCORE_ROOT=/x\nCORE_TOKEN=abc\nLISTEN_ADDR=:80\n");
+        let places: Vec<&str> = out.iter().filter_map(|one| one.split_once(": ").map(|(line, _)| line)).collect();
+        assert_eq!(places, ["1", "2", "3", "5"], "{out:?}");
+        assert!(out[0].contains("behind the closing '") && out[3].contains("set by core itself"), "{out:?}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod schema;
 pub mod spec;
 pub mod template;
 pub mod tree;
+pub mod variables;
 
 pub use diagnostic::{Diagnostic, Problem, SourceFile, Span};
 pub use manifest::{Manifest, StackManifest};

@@ -9,6 +9,7 @@ use crate::manifest::{self, Limit, Manifest};
 use crate::name::{Identifier, ServiceName};
 use crate::template::Template;
 use crate::tree::Node;
+use crate::variables;
 
 /// What a manifest is resolved with.
 #[derive(Clone, Debug, Default)]
@@ -152,7 +153,7 @@ fn environment(manifest: &Manifest, context: &Context, faults: &mut Faults<'_>) 
                 Diagnostic::new("wrong-value", format!("`{key}` cannot be the name of an environment variable")),
             );
         }
-        if key.starts_with("CORE_") || key.starts_with("LISTEN_") || key == "NOTIFY_SOCKET" {
+        if variables::is_own(key) {
             faults.add(
                 &["process", "env", key],
                 Diagnostic::new("reserved-name", format!("`{key}` is set by core itself"))
