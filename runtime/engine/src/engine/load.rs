@@ -56,7 +56,8 @@ impl Engine {
                         continue;
                     }
                     // What serves is not ended for what cannot be begun.
-                    if let Some(why) = taken(spec, &loaded.strangers)
+                    if self.serves(name)
+                        && let Some(why) = taken(spec, &loaded.strangers)
                         && let Some(service) = self.services.get_mut(name)
                     {
                         service.rejected = Some((spec.clone(), why));
@@ -115,6 +116,11 @@ impl Engine {
             }
             self.save = true;
         }
+    }
+
+    /// Whether anything of a service lives: only then is there something to put back.
+    fn serves(&self, name: &ServiceName) -> bool {
+        self.instances_of(name).any(|instance| instance.phase.is_live())
     }
 
     fn is_rejected(&self, name: &ServiceName, spec: &Arc<ServiceSpec>) -> bool {

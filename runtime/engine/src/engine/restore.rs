@@ -76,6 +76,8 @@ impl Engine {
                 if let Some(service) = self.services.get_mut(&name) {
                     service.born = self.generation;
                     service.rollout = None;
+                    // What was put back counts while something of it serves. From now on what is written does.
+                    service.rejected = None;
                 }
             }
         }
