@@ -4,6 +4,8 @@ use std::io::{self, Write as _};
 
 use console::Term;
 
+use super::harmless::harmless;
+
 /// What stands on the terminal now.
 pub(crate) struct Frame {
     /// `None` on a pipe.
@@ -90,7 +92,7 @@ fn shown(lines: &[String]) -> Vec<String> {
     let plain = |line: &String| anstream::adapter::strip_str(line).to_string();
     lines
         .iter()
-        .flat_map(|line| line.lines().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|line| harmless(line).lines().map(str::to_owned).collect::<Vec<_>>())
         .map(|line| if is_plain { plain(&line) } else { line })
         .collect()
 }

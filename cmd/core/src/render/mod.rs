@@ -3,6 +3,7 @@
 pub(crate) mod diagnostics;
 pub(crate) mod frame;
 pub(crate) mod graph;
+pub(crate) mod harmless;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod words;
@@ -12,6 +13,8 @@ use std::io::Write as _;
 use anstyle::{AnsiColor, Style};
 use core_engine::phase::PhaseName;
 use core_host::api::InstanceStatus;
+
+use harmless::harmless;
 
 /// What went wrong.
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
@@ -42,7 +45,7 @@ pub(crate) fn phase_style(instance: &InstanceStatus) -> Style {
 
 /// A line for people, on standard output. That nobody reads it any more (`| head`) is no fault.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(anstream::stdout(), "{text}");
+    let _ = writeln!(anstream::stdout(), "{}", harmless(text));
 }
 
 /// Lines for people, on standard output.
@@ -54,7 +57,7 @@ pub(crate) fn lines(all: &[String]) {
 
 /// A line for people, on standard error. That its terminal has gone away is no fault either.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", harmless(text));
 }
 
 /// What is wrong.

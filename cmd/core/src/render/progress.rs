@@ -8,6 +8,7 @@ use core_engine::phase::PhaseName;
 use core_host::api::{InstanceStatus, JobStatus, Status};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::harmless::harmless;
 use super::words::progress;
 use super::{DIM, GREEN, YELLOW, note, styled};
 
@@ -112,14 +113,14 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("━╸ "));
         }
-        bar.set_message(styled(style, text));
+        bar.set_message(styled(style, &harmless(text)));
     }
 
     /// A line above all others.
     pub(crate) fn announce(&self, text: &str) {
         match &self.bars {
             Some(bars) => {
-                let _ = bars.println(text);
+                let _ = bars.println(harmless(text));
             }
             None => note(text),
         }

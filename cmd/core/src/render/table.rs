@@ -2,6 +2,7 @@
 
 use anstyle::Style;
 
+use super::harmless::harmless;
 use super::styled;
 use super::words::wrap;
 
@@ -16,7 +17,7 @@ pub(crate) struct Cell {
 impl Cell {
     /// Plain text.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..Self::default() }
+        Self { text: harmless(&text.into()), ..Self::default() }
     }
 
     /// In a style.
