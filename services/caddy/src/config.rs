@@ -11,6 +11,9 @@ use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, verify_path};
 /// What a client is told while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
 
+/// Request headers about the client that anybody may send, and that Caddy passes as they are; and our own.
+const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
+
 /// The whole configuration, as a template: `${run}` is the run folder of the edge's instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
     let listen: Vec<String> = match wiring {
@@ -37,6 +40,9 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
                 "listen": listen,
                 "automatic_https": {"disable": true},
                 "protocols": ["h1", "h2"],
+                // Else an answer that comes before the request's body was read loses its own body: the server throws the
+                // rest of the request away then, and what was copying it fails.
+                "enable_full_duplex": true,
                 "routes": all,
                 "errors": {"routes": [{
                     "match": [{"expression": "{http.error.status_code} in [502, 503, 504]"}],
@@ -162,6 +168,8 @@ fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
             "dial_timeout": "2s",
             "keep_alive": {"idle_timeout": "2s"},
         },
+        // Whoever believes them would believe any client.
+        "headers": {"request": {"delete": UNBELIEVED}},
         // What is safe to send twice is tried again while nothing answers.
         "load_balancing": {"try_duration": "5s", "try_interval": "100ms"},
         "stream_close_delay": "5m",
