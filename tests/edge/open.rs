@@ -4,11 +4,15 @@ use std::thread::JoinHandle;
 
 use serde_json::json;
 
-use crate::common::http::slowly;
+use crate::common::http::{request, slowly};
 use crate::common::trials::{Test, tests};
 use crate::place::{Place, serving};
 
-pub(crate) const TESTS: &[Test] = tests![what_is_open_at_a_swap_comes_to_its_end];
+pub(crate) const TESTS: &[Test] = tests![
+    an_answer_before_the_body_is_whole,
+    the_client_says_nothing_of_itself,
+    what_is_open_at_a_swap_comes_to_its_end
+];
 
 /// How long each of them takes, in steps of a tenth of a second.
 const STEPS: usize = 40;
@@ -33,4 +37,56 @@ fn what_is_open_at_a_swap_comes_to_its_end() {
     assert!(whole(upload).ends_with(&format!("{STEPS}000\n")));
     let echoed = whole(socket);
     assert!((0..STEPS).all(|step| echoed.contains(&format!("{step:03}\n"))), "{echoed}");
+}
+
+/// Head and body of a request come apart, as by a slow line, and the app answers before it has read the body.
+fn an_answer_before_the_body_is_whole() {
+    use std::io::{Read as _, Write as _};
+    let place = Place::new(&serving(&[], json!({})));
+    let mut broken = Vec::new();
+    for number in 0..1000_u64 {
+        let mut stream = std::net::TcpStream::connect(&place.address).expect("the edge");
+        stream.set_nodelay(true).expect("set");
+        let head = "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 30\r\nConnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).expect("sent");
+        // About when the app answers; a little earlier, a little later.
+        let until = std::time::Instant::now() + std::time::Duration::from_micros(200 + 100 * (number % 12));
+        while std::time::Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        let _ = stream.write_all(&[b'x'; 30]);
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        if !answer.starts_with("HTTP/1.1 200") || !answer.ends_with("early") {
+            broken.push(answer);
+        }
+    }
+    assert!(broken.is_empty(), "{} of 1000: {:?}", broken.len(), broken.first());
+}
+
+/// What anybody may claim of himself does not reach the app.
+fn the_client_says_nothing_of_itself() {
+    let place = Place::new(&json!({"process": {"command": "python3", "args": ["-c", "import http.server,os
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        text=str(self.headers).lower().encode()
+        self.send_response(200); self.send_header('content-length',str(len(text))); self.end_headers(); self.wfile.write(text)
+    def log_message(self,*a): pass
+http.server.ThreadingHTTPServer(('127.0.0.1',int(os.environ['PORT'])),H).serve_forever()"],
+        "env": {"PORT": "${port.http}"},
+        "compose": {"readiness_probe": {"http_get": {"url": "http://127.0.0.1:${port.http}/"}}}},
+        "ports": {"http": {"port": "auto", "protocol": "http"}}, "route": {"port": "http"}}));
+    let claims = [
+        ("X-Real-IP", "6.6.6.6"),
+        ("Forwarded", "for=6.6.6.6"),
+        ("True-Client-IP", "6.6.6.6"),
+        ("X-Core-Reached", "x"),
+        ("X-Forwarded-For", "6.6.6.6"),
+        ("X-Forwarded-Proto", "https"),
+    ];
+    let (_, said) = request("GET", &format!("http://{}/", place.address), &claims, "").expect("an answer");
+    assert!(said.contains("x-forwarded-for: 127.0.0.1") && said.contains("x-forwarded-proto: http\n"), "{said}");
+    for claim in ["6.6.6.6", "x-real-ip", "forwarded: for", "true-client-ip", "x-core"] {
+        assert!(!said.contains(claim), "{claim}: {said}");
+    }
 }

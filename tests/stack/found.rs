@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_copy_of_a_stack_is_another_stack,
     a_login_of_another_kind_finds_it,
     down_is_down,
+    a_number_is_a_port_once_for_each_protocol,
 ];
 
 fn sleeper() -> (Stack, u32) {
@@ -119,4 +120,15 @@ fn down_is_down() {
     drop(stranger);
     stack.up();
     stack.until_says("one", "v2");
+}
+
+fn a_number_is_a_port_once_for_each_protocol() {
+    let stack = Stack::new();
+    let port = crate::common::free_port();
+    for (name, protocol) in [("one", "tcp"), ("two", "udp")] {
+        let ports = json!({"a": {"port": port, "protocol": protocol}});
+        stack.service(name, &json!({"process": {"command": "sleep", "args": ["1000"]}, "ports": ports}));
+    }
+    stack.up();
+    stack.until_ready();
 }

@@ -1,26 +1,40 @@
 //! Being asked to end: by a key, by a terminal that closes, by another program.
 
+use std::task::Poll;
+
+use nix::libc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that mean: enough.
-pub(crate) struct Interrupt([Signal; 3]);
+pub(crate) struct Interrupt(Vec<Signal>);
 
 impl Interrupt {
-    /// Waits for them from now on, instead of being ended by them.
+    /// Waits for them from now on, instead of being ended by them. What was ignored when we began stays so: that is what
+    /// nohup(1) asks for, and a shell for what it runs in the background.
     ///
     /// # Errors
     /// What the kernel says.
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let heeded = kinds.into_iter().filter(|kind| !is_ignored(kind.as_raw_value()));
+        heeded.map(signal).collect::<Result<_, _>>().map(Self)
     }
 
     /// The next one.
     pub(crate) async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
+        std::future::poll_fn(|context| {
+            let is_there = self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if is_there { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
+}
+
+/// Whether a signal is ignored by this process.
+fn is_ignored(number: i32) -> bool {
+    // SAFETY: all zero is a valid value of the structure, and the kernel only writes to it.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live, writable value; nothing is changed.
+    let asked = unsafe { libc::sigaction(number, std::ptr::null(), &raw mut action) };
+    asked == 0 && action.sa_sigaction == libc::SIG_IGN
 }

@@ -47,7 +47,13 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
                 return exit;
             }
         }
-        () = interrupt.next() => return leave(&paths, keeper.is_some(), &mut interrupt).await,
+        () = interrupt.next() => {
+            if args.detach {
+                render::note("\nnobody waits any more; the stack goes on: `core status` shows it, `core down` ends it");
+                return Exit::Failed;
+            }
+            return leave(&paths, keeper.is_some(), &mut interrupt).await;
+        }
     }
     // In the foreground: what it says, until somebody has heard enough.
     let mut printer = Printer::new(false, false);

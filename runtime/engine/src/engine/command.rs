@@ -16,6 +16,9 @@ use crate::plan::Change;
 use crate::record::Cause;
 use crate::topology::Topology;
 
+/// The most replicas that a manifest may ask for, and so a command.
+const MOST_REPLICAS: u32 = 1000;
+
 impl Engine {
     pub(super) fn command(&mut self, id: u64, command: &Command, by: Cause) {
         let mut operation = match command {
@@ -154,6 +157,9 @@ impl Engine {
         }
         if replicas == 0 {
             return Operation::failed(format!("{name} cannot have 0 replicas; to stop it: core stop {name}"));
+        }
+        if replicas > MOST_REPLICAS {
+            return Operation::failed(format!("{name} cannot have {replicas} replicas: {MOST_REPLICAS} at most"));
         }
         // The edge's file, which is made of the manifest, knows so many places.
         let places = pointers(service.spec.replicas);

@@ -12,6 +12,7 @@ use super::service::{Service, Share};
 use super::want::Want;
 use super::{Engine, mutated};
 use crate::action::{Action, RouteTable, Target, pointers};
+use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
 use crate::phase::{Drain, Phase};
 use crate::time::Time;
@@ -153,7 +154,11 @@ impl Engine {
         }
         // Nobody is ready. Whoever comes back at the same place stays in the table: the edge tries again for a while.
         // Whoever is to go must leave it, or it could never be asked to end.
-        let stays_in = |id: &InstanceId| self.instances.get(id).is_some_and(|instance| self.comes_back(instance));
+        // But not where somebody else listens there by now, who would get its requests.
+        let is_robbed = |instance: &Instance| matches!(instance.last_failure, Some(Failure::PortTaken { .. }));
+        let stays_in = |id: &InstanceId| {
+            self.instances.get(id).is_some_and(|instance| self.comes_back(instance) && !is_robbed(instance))
+        };
         match self.routings.get(name).and_then(|routing| routing.told.as_ref()) {
             Some(told) => Some(told.iter().filter(|target| stays_in(&target.instance)).cloned().collect()),
             None => {

@@ -1,6 +1,6 @@
 //! What an instance waits for before it starts. Every "not yet" has a typed reason.
 
-use core_manifest::spec::Condition;
+use core_manifest::spec::{Condition, Protocol};
 use core_manifest::{ServiceName, ServiceSpec};
 
 use super::instance::Instance;
@@ -150,20 +150,19 @@ impl Engine {
 
     /// A port of its own that another service's instance still has, because both are being changed.
     fn taken_port(&self, instance: &Instance) -> Option<WaitingOn> {
-        let mine: Vec<u16> =
-            instance.spec.ports.values().filter(|port| !port.hold).filter_map(|port| port.number).collect();
+        let numbers = |spec: &ServiceSpec| -> Vec<(bool, u16)> {
+            let own = spec.ports.values().filter(|port| !port.hold);
+            own.filter_map(|port| Some((port.protocol == Protocol::Udp, port.number?))).collect()
+        };
+        let mine = numbers(&instance.spec);
         if mine.is_empty() {
             return None;
         }
         self.instances.values().filter(|other| other.id.slot != instance.id.slot && other.phase.is_live()).find_map(
             |other| {
-                let port = other
-                    .spec
-                    .ports
-                    .values()
-                    .filter(|port| !port.hold)
-                    .find_map(|port| port.number.filter(|n| mine.contains(n)));
-                port.map(|port| WaitingOn::Port { port, holder: other.id.clone() })
+                // A number counts once for TCP and once for UDP.
+                let (_, port) = numbers(&other.spec).into_iter().find(|port| mine.contains(port))?;
+                Some(WaitingOn::Port { port, holder: other.id.clone() })
             },
         )
     }

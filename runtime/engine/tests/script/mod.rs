@@ -156,6 +156,11 @@ impl Run {
                 let failure = Failure::Exec { stage: "exec".into(), message: text() };
                 Event::StartFailed { invocation: invocation()?, failure }
             }
+            "port-taken" => {
+                let port = rest[1].parse().map_err(|_| "no number")?;
+                let failure = Failure::PortTaken { port, owner: "a stranger".into() };
+                Event::StartFailed { invocation: invocation()?, failure }
+            }
             "exited" => Event::Exited {
                 invocation: invocation()?,
                 exit: exit(rest[1])?,

@@ -90,7 +90,8 @@ impl Promises {
                 }
             }
             Event::Started { invocation, .. } => {
-                self.started.insert(invocation.clone(), world.now);
+                // It may have been found running before its own word came.
+                self.started.entry(invocation.clone()).or_insert(world.now);
             }
             Event::Exited { invocation, exit, .. } => {
                 self.ended.insert(invocation.clone(), *exit);

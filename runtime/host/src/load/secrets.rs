@@ -86,9 +86,45 @@ fn random_text() -> io::Result<String> {
     Ok(text)
 }
 
-/// Whether the value of a variable of this name is never printed.
+/// Words in the name of a variable by which its value is one that is never printed.
+const SECRET_WORDS: [&str; 12] = [
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "PASS",
+    "PWD",
+    "SECRET",
+    "TOKEN",
+    "KEY",
+    "APIKEY",
+    "PAT",
+    "CREDENTIALS",
+    "DSN",
+];
+
+/// Whether the value of a variable of this name is never printed: by a word of its name (`DB_PASS`, `apiKey`), and not by
+/// a part of one (`MONKEY`, `COMPASS`). What is public by its name is not covered.
 pub(crate) fn is_secret_name(name: &str) -> bool {
-    ["_KEY", "_TOKEN", "_SECRET", "_PASSWORD"].iter().any(|ending| name.to_uppercase().ends_with(ending))
+    let is_public = name.starts_with("NEXT_PUBLIC_") || name == "PWD" || name == "OLDPWD";
+    !is_public
+        && words(name).iter().any(|word| SECRET_WORDS.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit())))
+}
+
+/// The words of a name: between `_`, and where a capital follows a small letter.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_small = false;
+    for character in name.chars() {
+        let begins = character.is_ascii_uppercase() && was_small;
+        was_small = character.is_ascii_lowercase();
+        if begins || !character.is_ascii_alphanumeric() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| character.is_ascii_alphanumeric()) {
+            word.push(character.to_ascii_uppercase());
+        }
+    }
+    words
 }
 
 /// What is printed in the place of a secret.
@@ -118,4 +154,18 @@ pub fn mask(value: &mut serde_json::Value, secrets: &[String]) {
 pub(crate) fn covered<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
     // What is very short would cover half of every text.
     secrets.filter(|secret| secret.len() >= 4).fold(text.to_owned(), |text, secret| text.replace(secret, COVER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_told_by_words_of_their_names() {
+        let secret =
+            ["PASSWORD", "TOKEN", "SECRET", "APIKEY", "DB_PASS", "GITHUB_PAT", "API_KEY", "apiKey", "db_password2"];
+        let plain = ["MONKEY", "COMPASS", "PATH", "PWD", "KEYBOARD", "NEXT_PUBLIC_API_KEY", "PORT", "BYPASSED"];
+        assert_eq!(secret.map(is_secret_name), [true; 9], "{secret:?}");
+        assert_eq!(plain.map(is_secret_name), [false; 8], "{plain:?}");
+    }
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use core_engine::InvocationId;
 
 use super::reader::StreamReader;
-use super::store::{SlotStream, streams};
+use super::store::{SlotStream, streams_of_instances};
 use super::{Entry, Selection};
 use crate::paths::Paths;
 
@@ -18,7 +18,7 @@ const CHUNK: u64 = 64 << 10;
 /// The selected lines that are there now, each given to `tell`, in the order of their times; and the readers, to go on
 /// from where they are.
 pub(super) fn read(paths: &Paths, selection: &Selection, tell: &mut dyn FnMut(Entry)) -> Vec<StreamReader> {
-    let mut readers: Vec<StreamReader> = streams(paths, &selection.services)
+    let mut readers: Vec<StreamReader> = streams_of_instances(paths, &selection.services)
         .into_iter()
         .map(|stream| {
             let (at, offset) = selection.last.map_or((0, 0), |count| beginning_of_last(&stream, count));

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
+use core_engine::InvocationId;
 use core_shim::pump::INDEX_RECORD;
 
 use super::Entry;
@@ -83,7 +84,16 @@ impl StreamReader {
     }
 
     pub(super) fn is_of(&self, stream: &SlotStream) -> bool {
-        self.stream.slot == stream.slot && self.stream.stream == stream.stream
+        let generation = |stream: &SlotStream| stream.segments.first().map(|segment| segment.generation);
+        self.stream.slot == stream.slot
+            && self.stream.stream == stream.stream
+            && generation(&self.stream) == generation(stream)
+    }
+
+    /// The invocation of which a line has begun and not ended.
+    pub(super) fn open_of(&self) -> Option<InvocationId> {
+        let segment = self.stream.segments.get(self.at).filter(|_| !self.open.is_empty())?;
+        Some(segment.invocation_id(&self.stream.slot))
     }
 
     /// The next line; `None` when all that is there was read. With `to_the_end`, a last line without its end counts.
@@ -147,8 +157,10 @@ impl StreamReader {
                     self.open.extend_from_slice(&bytes[start..]);
                     start = bytes.len();
                     if self.open.len() > LONGEST {
+                        let rest = self.open.split_off(end_of_characters(&self.open));
                         let entry = self.take_open();
                         self.ready.push_back(entry);
+                        self.open = rest;
                     }
                 }
             }
@@ -169,6 +181,15 @@ impl StreamReader {
             line: String::from_utf8_lossy(bytes).into_owned(),
             wall_ns: self.open_ns,
         }
+    }
+}
+
+/// Where the last whole character of a text ends.
+fn end_of_characters(bytes: &[u8]) -> usize {
+    let begins = |byte: &u8| byte & 0b1100_0000 != 0b1000_0000;
+    match bytes.iter().rev().take(4).position(begins) {
+        Some(back) if std::str::from_utf8(&bytes[bytes.len() - back - 1..]).is_err() => bytes.len() - back - 1,
+        _ => bytes.len(),
     }
 }
 

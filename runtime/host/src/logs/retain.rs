@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use core_manifest::spec::LogLimits;
 
 use super::store::streams;
 use crate::paths::Paths;
+
+/// What `stat` counts a file's room in, in bytes.
+const BLOCK: u64 = 512;
 
 /// Limits by service; a service that is gone keeps its logs by the default ones.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +52,9 @@ impl Retention {
 fn surplus(segments: &[super::store::Segment], most: u64) -> usize {
     let mut kept = 0;
     for (number, segment) in segments.iter().enumerate().rev() {
-        kept += fs::metadata(&segment.path).map_or(0, |meta| meta.len());
+        // What the disk counts: a start that says a word takes two files of a block each.
+        let taken = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.blocks() * BLOCK);
+        kept += taken(&segment.path) + taken(&segment.index());
         if kept > most {
             return number + 1;
         }

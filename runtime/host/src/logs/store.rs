@@ -56,6 +56,15 @@ impl Segment {
     }
 }
 
+/// The same, each generation for itself: while one takes the place of another, both speak.
+pub(super) fn streams_of_instances(paths: &Paths, services: &[String]) -> Vec<SlotStream> {
+    let all = streams(paths, services).into_iter().flat_map(|SlotStream { slot, stream, segments }| {
+        let one = move |segments: &[Segment]| SlotStream { slot: slot.clone(), stream, segments: segments.to_vec() };
+        segments.chunk_by(|a, b| a.generation == b.generation).map(one).collect::<Vec<_>>()
+    });
+    all.collect()
+}
+
 /// All streams of these services; none is all.
 pub fn streams(paths: &Paths, services: &[String]) -> Vec<SlotStream> {
     let mut all = Vec::new();

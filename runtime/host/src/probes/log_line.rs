@@ -76,8 +76,9 @@ impl Position {
     fn lines_hold(&mut self, wanted: &[u8]) -> bool {
         let ended = self.open.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let holds = |bytes: &[u8]| wanted.is_empty() || bytes.windows(wanted.len()).any(|window| window == wanted);
-        // A line that has not ended may already hold it; what is there will not go away.
-        if holds(&self.open) {
+        // A line that has not ended may already hold it; what is there will not go away. What a person sees counts, with
+        // its colours or without.
+        if holds(&self.open) || self.open.contains(&ESCAPE) && holds(&without_colours(&self.open)) {
             return true;
         }
         self.open.drain(..ended);
@@ -85,5 +86,37 @@ impl Position {
             self.open.drain(..self.open.len() - wanted.len().max(1));
         }
         false
+    }
+}
+/// How a sequence for a terminal begins.
+const ESCAPE: u8 = 0x1b;
+
+/// A text without the sequences that set colours (`ESC [ 1 ; 31 m`).
+fn without_colours(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, after)) = rest.split_first() {
+        let sequence = rest.strip_prefix(b"\x1b[").and_then(|inner| {
+            let end = inner.iter().position(|byte| !(byte.is_ascii_digit() || matches!(byte, b';' | b':')))?;
+            (inner[end] == b'm').then(|| &inner[end + 1..])
+        });
+        rest = sequence.unwrap_or_else(|| {
+            out.push(*first);
+            after
+        });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_no_part_of_what_is_looked_for() {
+        let mut position =
+            Position { open: b"\x1b[32mready\x1b[0m in \x1b[1m300\x1b[0m ms\n".to_vec(), ..Position::default() };
+        assert!(position.lines_hold(b"ready in 300 ms"));
+        assert_eq!(without_colours(b"a\x1b[2Kb\x1b[1;31mc"), b"a\x1b[2Kbc");
     }
 }

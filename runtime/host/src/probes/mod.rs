@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use core_engine::event::{Event, ProbeKind};
 use core_engine::{InstanceId, InvocationId};
-use core_manifest::spec::{Check, HttpAnswer, Probe};
+use core_manifest::spec::{Check, HttpAnswer, Probe, Protocol};
 use core_manifest::{Identifier, ServiceSpec, Template};
 use core_shim::guard;
 use core_shim::place::Place;
@@ -85,10 +85,10 @@ impl Prober {
             let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, answer });
             return;
         }
-        // Who listens on an auto port is asked until the listener was seen to be the instance's own.
+        // Who listens on its ports is asked until the listener was seen to be the instance's own.
         let owned = self.owned.clone();
         let is_owned = owned.borrow().get(&instance) == Some(&number);
-        let watched: Vec<u16> = if is_owned { Vec::new() } else { auto_ports(&probe, &question) };
+        let watched: Vec<u16> = if is_owned { Vec::new() } else { own_ports(&probe, &question) };
         let fill = fill_of(paths, &question.invocation.instance, &question.ports);
         let place = Place::new(&paths.run, &instance.to_string());
         let is_run = matches!(probe.check, Check::Exec { .. });
@@ -115,13 +115,17 @@ impl Prober {
     }
 }
 
-/// The auto ports that a probe of this kind speaks to.
-fn auto_ports(probe: &Probe, question: &Question) -> Vec<u16> {
+/// The ports of an instance that a probe of this kind may speak to, and on which nobody else may answer. What a daemon
+/// has begun elsewhere listens where it likes.
+fn own_ports(probe: &Probe, question: &Question) -> Vec<u16> {
     if !matches!(probe.check, Check::Http { .. } | Check::Tcp { .. }) {
         return Vec::new();
     }
-    let auto = question.spec.ports.iter().filter(|(_, port)| port.number.is_none() && !port.hold);
-    auto.filter_map(|(name, _)| question.ports.get(name).copied()).collect()
+    if question.spec.is_daemon {
+        return Vec::new();
+    }
+    let own = question.spec.ports.iter().filter(|(_, port)| !port.hold && port.protocol != Protocol::Udp);
+    own.filter_map(|(name, port)| port.number.or_else(|| question.ports.get(name).copied())).collect()
 }
 
 /// A good answer of somebody else is no good answer.
