@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use nix::libc;
 use nix::pty::{Winsize, openpty};
 
-use crate::common::eventually;
+use crate::common::{eventually, heed_all};
 
 /// A program on a terminal. It is killed when this goes out of sight.
 pub(crate) struct Terminal {
@@ -27,6 +27,7 @@ impl Terminal {
         let slave = File::from(pair.slave);
         let copy = || Stdio::from(slave.try_clone().expect("a copy"));
         command.stdin(copy()).stdout(copy()).stderr(copy()).env("TERM", "xterm-256color");
+        heed_all(&mut command);
         let fd = slave.as_raw_fd();
         // SAFETY: two system calls, both allowed after a fork; the descriptor is open in the child, too.
         unsafe {

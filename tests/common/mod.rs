@@ -122,6 +122,7 @@ impl Stack {
             command.env("CORE_ROOT", &self.root);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        heed_all(&mut command);
         command
     }
 
@@ -311,6 +312,20 @@ impl Drop for Stack {
             eprintln!("kept: {}", folder.keep().display());
         }
     }
+}
+
+/// Has a program begin as a shell begins it in front: whoever runs the tests may have them ignore what ends a program.
+pub(crate) fn heed_all(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    let heed = || {
+        for number in [nix::libc::SIGINT, nix::libc::SIGQUIT, nix::libc::SIGHUP] {
+            // SAFETY: the default action runs no code of ours.
+            unsafe { nix::libc::signal(number, nix::libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: a few system calls, which are allowed after a fork.
+    unsafe { command.pre_exec(heed) };
 }
 
 /// What a program said, and how it ended.

@@ -13,8 +13,10 @@ pub(crate) const TESTS: &[Test] = tests![
     a_stack_without_its_link_is_found,
     a_stack_that_was_moved_is_found,
     a_copy_of_a_stack_is_another_stack,
+    a_run_folder_that_is_taken_away_is_made_anew,
     a_login_of_another_kind_finds_it,
     down_is_down,
+    nohup_is_respected,
     a_number_is_a_port_once_for_each_protocol,
 ];
 
@@ -131,4 +133,55 @@ fn a_number_is_a_port_once_for_each_protocol() {
     }
     stack.up();
     stack.until_ready();
+}
+
+/// As at a logout, and by a cleaner: what lives goes on, and is found again by whoever comes, the next supervisor too.
+fn a_run_folder_that_is_taken_away_is_made_anew() {
+    let stack = Stack::new();
+    stack.shell("one", "i=0; while true; do echo n $i; i=$((i+1)); sleep 0.02; done", json!({}));
+    stack.shell("two", "exec sleep 1000", json!({"availability": {"restart": "always", "backoff_seconds": 0}}));
+    stack.up();
+    let (one, two) = (stack.pid("one"), stack.pid("two"));
+    let run = stack.run_folder().expect("a run folder");
+    fs::remove_dir_all(&run).expect("taken away");
+    until("it answers again", || stack.core(&["status"]).out.starts_with("running"));
+    stack.up();
+    assert_eq!((stack.pid("one"), stack.pid("two")), (one, two), "nothing was started twice");
+    until("both are found", || {
+        ["one-0@1", "two-0@1"].iter().all(|name| run.join(".core").join(name).join("shim").exists())
+    });
+    // The next supervisor finds them, and the keeper is found by its lock.
+    stack.kill_supervisor();
+    assert_eq!((stack.pid("one"), stack.pid("two")), (one, two));
+    assert!(run.join("keeper").exists());
+    // What dies is started again.
+    proc::kill(two);
+    let two = stack.next_pid("two", two);
+    let said = stack.lines("one").len();
+    until("it is still heard", || stack.lines("one").len() > said);
+    let lines = stack.lines("one");
+    assert!(lines.iter().enumerate().all(|(number, line)| *line == format!("n {number}")), "not a line is lost");
+    stack.ok(&["down"]);
+    assert!(!proc::lives(one) && !proc::lives(two));
+    stack.expect_nothing_left(Some(&run));
+}
+
+/// What was ignored when it began stays so: that is what nohup(1) asks for.
+fn nohup_is_respected() {
+    let stack = Stack::new();
+    stack.shell("one", "exec sleep 1000", json!({}));
+    let mut up = std::process::Command::new("nohup")
+        .args([crate::common::CORE, "up"])
+        .current_dir(&stack.root)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("nohup");
+    stack.until_ready();
+    proc::send(up.id(), "HUP");
+    // It would end at once; another command takes longer than that.
+    stack.ok(&["restart", "one"]);
+    assert!(up.try_wait().expect("it is ours").is_none(), "it has ended");
+    stack.ok(&["down"]);
+    up.wait().expect("it ends with the stack");
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -49,6 +50,8 @@ pub struct Settings {
 
 struct Keeper {
     settings: Settings,
+    /// The file by which we are found, locked.
+    lock: File,
     cgroups: Option<PathBuf>,
     shims: BTreeMap<u32, String>,
     /// What was reaped in the place of shims that had died; the newest last.
@@ -115,6 +118,7 @@ pub fn run(settings: Settings) -> Result<i32, String> {
         zombies_until: None,
         limits: Limits::now(),
         program: Program::open(&settings.supervisor),
+        lock,
         settings,
         cgroups,
         shims: BTreeMap::new(),
@@ -229,6 +233,7 @@ impl Keeper {
                     }
                 }
                 Ok(Some(KeeperRequest::Farewell { code })) => self.farewell = Some(code),
+                Ok(Some(KeeperRequest::BeFound)) => self.be_found(),
                 Ok(Some(KeeperRequest::Here) | None) | Err(_) => {}
             }
         }
@@ -250,6 +255,30 @@ impl Keeper {
         }
         if !shims.is_empty() {
             self.tell(&KeeperReport::Forked { shims });
+        }
+    }
+
+    /// Where the file by which we are found was taken away, another one takes its place.
+    fn be_found(&mut self) {
+        let path = self.settings.run.join("keeper");
+        let is_there = fs::metadata(&path).is_ok_and(|there| {
+            self.lock.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
+        });
+        if is_there {
+            return;
+        }
+        let open = || -> std::io::Result<Option<File>> {
+            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+            if !guard::try_lock(&file)? {
+                return Ok(None);
+            }
+            write_identity(&mut file, self.cgroups.as_deref())?;
+            Ok(Some(file))
+        };
+        match open() {
+            Ok(Some(file)) => self.lock = file,
+            Ok(None) => eprint_line("another keeper has this stack's new run folder"),
+            Err(error) => eprint_line(&format!("{}: {error}", path.display())),
         }
     }
 

@@ -89,6 +89,7 @@ impl Shim {
         self.number = record.number;
         self.leader = record.pid;
         self.note.clone_from(&record.note);
+        self.begun = Some(record.clone());
         for pump in &mut self.pumps {
             pump.aim(Target {
                 folder: PathBuf::from(&record.log_folder),

@@ -23,7 +23,7 @@ use crate::cgroup::Cgroup;
 use crate::limits::Limits;
 use crate::place::{Place, Stream};
 use crate::pump::Pump;
-use crate::record::Ended;
+use crate::record::{Ended, Invocation};
 use crate::tree::{Stray, Tree};
 use crate::wire::{ECHO, Life, Report, Request};
 use crate::{guard, memory, sys};
@@ -93,6 +93,8 @@ pub(crate) struct Shim {
     foreign: Option<Foreign>,
     /// Where the service says how it is.
     notifier: Option<Notifier>,
+    /// What was begun, as it was written down.
+    begun: Option<Invocation>,
     /// The first process of the invocation is to end when what it began is up.
     is_daemon: bool,
 }
@@ -146,6 +148,7 @@ impl Shim {
             is_clean: false,
             foreign: None,
             notifier: None,
+            begun: None,
             is_daemon: false,
         }
     }
@@ -309,7 +312,10 @@ impl Shim {
             Request::Start(order) => self.start(&order, fds),
             Request::Signal { number, signal, scope } if number == self.number => self.signal(signal, scope),
             Request::Signal { .. } => {}
-            Request::Kill { number: ECHO } => self.tell(&Report::Emptied { number: ECHO }),
+            Request::Kill { number: ECHO } => {
+                self.be_found();
+                self.tell(&Report::Emptied { number: ECHO });
+            }
             Request::Kill { number } => self.kill(number),
             Request::Release => self.released = self.is_idle(),
             Request::LogLimit { segment_bytes } => {

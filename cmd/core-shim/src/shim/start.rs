@@ -148,16 +148,39 @@ impl Shim {
         })?;
         // Our copy of the lock goes; the service's stays.
         drop(lock);
+        self.begun = Some(record);
         self.life = Life::Running { pid };
         self.leader = pid;
         self.ended = None;
         Ok(pid)
     }
 
+    /// Where the place was taken away under what lives, we and the record of it are found there again. Not its output: a
+    /// pipe that has lost its name goes on between the two who have it open, and whoever took over from us would not.
+    pub(super) fn be_found(&mut self) {
+        let socket = self.place.socket();
+        if self.is_idle() || self.listener.as_ref().is_none_or(|listener| listener.is_found_at(&socket)) {
+            return;
+        }
+        let own = self.place.own().to_owned();
+        let made = own.parent().map_or(Ok(()), make_folder).and_then(|()| make_folder(&own));
+        if made.is_err() {
+            return;
+        }
+        if let Ok(lock) = self.lock_place() {
+            self.lock = Some(lock);
+            self.listener = Listener::open(&socket).ok();
+            if let Some(record) = &self.begun {
+                let _ = record.write(&self.place.invocation());
+            }
+        }
+    }
+
     /// The folders, the lock, the socket and the pipes; made once.
     pub(super) fn prepare_place(&mut self, owner: Option<(u32, u32)>) -> Result<(), Failed> {
         if self.lock.is_some() && self.place.shim_lock().exists() {
-            if !self.pumps.is_empty() {
+            let has_pipes = Stream::BOTH.into_iter().all(|stream| guard::is_fifo(&self.place.fifo(stream)));
+            if !self.pumps.is_empty() && has_pipes {
                 return Ok(());
             }
         } else {

@@ -20,6 +20,8 @@ pub enum KeeperRequest {
     },
     /// The answer to `Look`.
     Here,
+    /// The run folder was taken away and made anew: the keeper is to be found in it again. (An older one passes over it.)
+    BeFound,
 }
 
 /// What the keeper tells the supervisor.
@@ -83,6 +85,7 @@ impl KeeperRequest {
                 writer.i32(*code);
             }
             Self::Here => writer.u8(4),
+            Self::BeFound => writer.u8(5),
         }
         writer.into_bytes()
     }
@@ -96,6 +99,7 @@ impl KeeperRequest {
             2 => Some(Self::Answering),
             3 => Some(Self::Farewell { code: reader.i32()? }),
             4 => Some(Self::Here),
+            5 => Some(Self::BeFound),
             _ => None,
         })
     }

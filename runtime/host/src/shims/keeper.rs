@@ -87,6 +87,11 @@ impl Keeper {
         let _ = self.send(&KeeperRequest::Here.encode(), &[]);
     }
 
+    /// Says that the run folder was made anew.
+    pub fn be_found(&self) {
+        let _ = self.send(&KeeperRequest::BeFound.encode(), &[]);
+    }
+
     /// Says that users are answered.
     pub fn answering(&self) {
         let _ = self.send(&KeeperRequest::Answering.encode(), &[]);

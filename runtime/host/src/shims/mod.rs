@@ -9,6 +9,7 @@ mod leaders;
 mod line;
 mod listen;
 mod order;
+mod ports;
 pub(crate) mod stray;
 
 use std::cell::RefCell;
@@ -153,24 +154,6 @@ impl Shims {
         Ok(())
     }
 
-    /// A port that a stranger listens on is no port for a service.
-    fn check_ports(&mut self, order: &StartOrder) -> Result<(), Failure> {
-        let spec = &order.spec;
-        let tcp =
-            spec.ports.iter().filter(|(_, port)| !port.hold && port.protocol != core_manifest::spec::Protocol::Udp);
-        for (name, port) in tcp {
-            let Some(number) = port.number.or_else(|| order.ports.get(name).copied()) else {
-                return Err(Failure::Host("no port of the range is free".into()));
-            };
-            let listening = self.listening.get_or_insert_with(Listening::read);
-            let sockets = listening.sockets(number);
-            if !sockets.is_empty() {
-                return Err(Failure::PortTaken { port: number, owner: net::owner_in_words(sockets) });
-            }
-        }
-        Ok(())
-    }
-
     fn new_shim(&mut self, instance: &InstanceId, number: u32) -> io::Result<Rc<Line>> {
         let (line, theirs) = descriptors::with_reserve(|| Line::pair(number))?;
         let listener = self.attach(instance, line.clone());
@@ -234,6 +217,11 @@ impl Shims {
         if let Some(leaves) = leaves {
             stray::take_away(&leaves);
         }
+    }
+
+    /// Asks all shims whether they are there. By that they see that they are found, too.
+    pub fn ask_all(&self, within: Duration) {
+        self.lines.values().for_each(|known| known.line.ask(within));
     }
 
     /// Asks a shim whether it is there.

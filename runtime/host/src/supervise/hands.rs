@@ -55,7 +55,8 @@ impl Supervisor {
         }
     }
 
-    fn route(&self, table: &RouteTable) {
+    fn route(&mut self, table: &RouteTable) {
+        self.tables.insert(table.service.clone(), table.clone());
         let written = descriptors::with_reserve(|| edge::write(&self.paths.edge(), table));
         let result = written.map_err(|error| error.to_string());
         let _ = self.inbox.send(Event::Routed { service: table.service.clone(), version: table.version, result });

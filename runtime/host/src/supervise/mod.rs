@@ -6,20 +6,23 @@
 mod answer;
 mod hands;
 mod job;
+mod lost;
 mod queue;
 mod reading;
 mod saving;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use core_engine::action::RouteTable;
 use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::{Action, Engine, Time};
+use core_manifest::ServiceName;
 use core_shim::sys;
 use core_shim::wire::KeeperReport;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -40,6 +43,7 @@ use crate::probes::Prober;
 use crate::shims::{self, Environment, Keeper, Shims};
 use crate::watch::Fingerprint;
 use job::Jobs;
+use lost::Lost;
 use reading::Reading;
 use saving::Saving;
 
@@ -70,6 +74,10 @@ pub(crate) struct Supervisor {
     reading: Reading,
     inbox: mpsc::UnboundedSender<Event>,
     keeper: Rc<Keeper>,
+    /// What answers on the control socket.
+    server: Server,
+    /// What the pointers of each service were told last.
+    tables: BTreeMap<ServiceName, RouteTable>,
     /// Number of the next operation.
     operations: u64,
     /// Commands that came before the manifests were read.
@@ -94,6 +102,7 @@ enum Input {
     Keeper(KeeperReport),
     KeeperSilent,
     KeeperGone,
+    Lost,
 }
 
 /// Runs the supervisor until the stack has ended. Returns the stack's exit code.
@@ -115,7 +124,13 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let remembered = journal.read();
     let profile = launch.profile.clone().or_else(|| remembered.as_ref().map(|one| one.profile.clone()));
     let environment = Environment::inherited();
+    let open = Arc::new(AtomicUsize::new(0));
+    let history = history::Writer::new(&paths);
+    let server =
+        Server { asks: asks_in, steps: steps_seen, paths: paths.clone(), open: open.clone(), history: history.clone() };
     let mut supervisor = Supervisor {
+        server: server.clone(),
+        tables: BTreeMap::new(),
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
         reading: Reading::new(profile, &launch, compose::Writer::new(&paths), reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
@@ -127,7 +142,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         early: VecDeque::new(),
         announcements: Vec::new(),
         ended: None,
-        history: history::Writer::new(&paths),
+        history,
         saving: Saving::new(journal, writes_in),
         inbox,
         keeper,
@@ -135,14 +150,6 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         paths,
     };
     // Whoever asks now is answered as soon as it is known what lives: shims may take their time to say.
-    let open = Arc::new(AtomicUsize::new(0));
-    let server = Server {
-        asks: asks_in,
-        steps: steps_seen,
-        paths: supervisor.paths.clone(),
-        open: open.clone(),
-        history: supervisor.history.clone(),
-    };
     let listener = server.open()?;
     tokio::task::spawn_local(server.serve(listener));
     // What lives is found before anything else is thought of.
@@ -158,6 +165,8 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     crate::watch::begin(supervisor.paths.root.clone(), edits_in);
     supervisor.keeper.answering();
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
+    // Where the kernel cannot tell, nobody notices.
+    let mut lost = Lost::of(&supervisor.paths.run).ok();
     // Another keeper could not be started; when that is tried again.
     let mut no_keeper_until = None;
     while supervisor.ended.is_none() {
@@ -176,6 +185,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             () = until(deadline) => Input::Event(Event::Tick),
             () = supervisor.keeper.is_silent() => Input::KeeperSilent,
             _ = sweep.tick() => Input::Sweep,
+            () = lost::next(lost.as_ref()) => Input::Lost,
         };
         match input {
             Input::Event(event) => {
@@ -192,6 +202,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Disk => supervisor.look_at_the_disk(),
             Input::Signal => supervisor.signalled(),
             Input::Sweep => supervisor.sweep(),
+            Input::Lost => supervisor.look_for_run_folder(&mut lost),
             Input::Keeper(report) => supervisor.shims.heard(report),
             Input::KeeperSilent => {
                 crate::say("the keeper does not answer and is killed; another one takes over");
