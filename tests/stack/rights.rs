@@ -215,10 +215,10 @@ fn a_user_holds_for_all_that_is_done_for_a_service() {
     let told = |name: &str| format!("id -un > {}/{name}", out.display());
     stack.service(
         "one",
-        &json!({"process": {"command": format!("env > {}/env; exec sleep 1000", out.display()), "shell": true,
+        &json!({"process": {"command": format!("cd {}; env > env; echo $$ > pid; exec sleep 1000", out.display()), "shell": true,
             "user": NOBODY.0, "umask": "027",
             "compose": {"readiness_probe": {"exec": {"command": told("probe")}, "period_seconds": 0.1},
-                "shutdown": {"command": format!("{}; kill $(pgrep -u nobody -x sleep)", told("stop")), "timeout_seconds": 5}}}}),
+                "shutdown": {"command": format!("{}; kill $(cat {}/pid)", told("stop"), out.display()), "timeout_seconds": 5}}}}),
     );
     stack.up();
     let read = |name: &str| fs::read_to_string(out.join(name)).unwrap_or_default();
