@@ -12,6 +12,7 @@ use crate::common::trials::{Test, tests};
 use crate::common::{PATIENCE, Stack, proc, until};
 
 pub(crate) const TESTS: &[Test] = tests![
+    who_waits_sees_for_what_and_not_for_ever,
     who_says_nothing_is_closed_and_keeps_nobody_out,
     without_a_descriptor_for_who_comes_the_supervisor_waits,
     an_end_says_how_long_it_may_take,
@@ -129,4 +130,21 @@ fn a_crowd_is_answered_one_after_the_other() {
             scope.spawn(ask);
         }
     });
+}
+
+fn who_waits_sees_for_what_and_not_for_ever() {
+    let stack = Stack::new();
+    let probe = json!({"exec": {"command": "test -e there"}, "period_seconds": 0.1, "failure_threshold": 1});
+    stack.shell("db", "exec sleep 1000", json!({"readiness_probe": probe}));
+    stack.shell("worker", "exec sleep 1000", json!({"depends_on": {"db": {"condition": "process_healthy"}}}));
+    stack.write("there", "");
+    stack.up();
+    fs::remove_file(stack.root.join("there")).expect("removed");
+    until("it is not ready", || stack.instance("db")["ready"] == false);
+    let said = stack.core(&["scale", "worker=2", "--timeout", "1"]);
+    assert_eq!(said.code, 1);
+    for part in ["not done within 1 s", "worker-1@1 waits for db", "it goes on"] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+    assert_eq!(stack.instances("worker").len(), 2, "what was begun goes on");
 }

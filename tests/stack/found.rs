@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_run_folder_that_is_taken_away_is_made_anew,
     a_login_of_another_kind_finds_it,
     down_is_down,
+    a_command_is_found_in_its_working_dir,
     nohup_is_respected,
     a_number_is_a_port_once_for_each_protocol,
 ];
@@ -143,7 +144,12 @@ fn a_run_folder_that_is_taken_away_is_made_anew() {
     stack.up();
     let (one, two) = (stack.pid("one"), stack.pid("two"));
     let run = stack.run_folder().expect("a run folder");
-    fs::remove_dir_all(&run).expect("taken away");
+    // All at once, and then file by file, as a cleaner does it while it is made anew.
+    let aside = run.with_extension("aside");
+    fs::rename(&run, &aside).expect("taken away");
+    fs::remove_dir_all(&aside).expect("removed");
+    until("it answers again", || stack.core(&["status"]).out.starts_with("running"));
+    let _ = fs::remove_dir_all(&run);
     until("it answers again", || stack.core(&["status"]).out.starts_with("running"));
     stack.up();
     assert_eq!((stack.pid("one"), stack.pid("two")), (one, two), "nothing was started twice");
@@ -184,4 +190,20 @@ fn nohup_is_respected() {
     assert!(up.try_wait().expect("it is ours").is_none(), "it has ended");
     stack.ok(&["down"]);
     up.wait().expect("it ends with the stack");
+}
+
+fn a_command_is_found_in_its_working_dir() {
+    let stack = Stack::new();
+    crate::common::put_program(&stack.root.join("app/bin/run"), "#!/bin/sh\nexec sleep 1000\n");
+    stack.service("one", &json!({"process": {"command": "bin/run", "working_dir": "app"}}));
+    stack.up();
+    // What cannot be executed says why.
+    crate::common::put_program(&stack.root.join("app/bin/run"), "#!/bin/sh\r\nexec sleep 1000\r\n");
+    let said = stack.core(&["restart", "one"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("carriage return"), "{}", said.err);
+    stack.service("one", &json!({"process": {"command": "sleep 1000"}}));
+    let said = stack.core(&["apply"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("put what follows `sleep` into `args`"), "{}", said.err);
 }

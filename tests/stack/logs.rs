@@ -10,6 +10,8 @@ use crate::common::{Stack, until};
 use crate::fixture;
 
 pub(crate) const TESTS: &[Test] = tests![
+    logs_that_are_deleted_are_begun_anew,
+    last_words_without_a_line_end_are_followed,
     lines_are_merged_in_the_order_of_time,
     the_last_lines_are_the_last_lines,
     lines_over_segments_are_whole,
@@ -133,4 +135,27 @@ fn old_segments_go() {
     until("old segments are gone", || size() < 4 << 20);
     let lines = stack.lines("count");
     assert_eq!(lines.last().map(String::as_str), Some("line 0399999"));
+}
+
+fn logs_that_are_deleted_are_begun_anew() {
+    let stack = Stack::new();
+    stack.shell("one", "i=0; while true; do echo n $i; i=$((i+1)); sleep 0.02; done", json!({}));
+    stack.up();
+    until("it has spoken", || stack.lines("one").len() > 3);
+    std::fs::remove_dir_all(stack.root.join(".core-stack/logs")).expect("deleted");
+    until("it is heard again", || stack.lines("one").len() > 3);
+}
+
+fn last_words_without_a_line_end_are_followed() {
+    let stack = Stack::new();
+    stack.shell("one", "echo full; printf PANIC; exit 3", json!({"availability": {"restart": "no"}}));
+    stack.shell("two", "exec sleep 1000", json!({}));
+    stack.core(&["up", "-d", "--timeout", "5"]);
+    let said = stack.root.join("followed");
+    let file = std::fs::File::create(&said).expect("a file");
+    let mut follow = stack.command(&["logs", "-f", "-n", "0", "one"]).stdout(file).spawn().expect("core runs");
+    stack.core(&["start", "one"]);
+    until("its last words are told", || std::fs::read_to_string(&said).expect("text").contains("PANIC"));
+    let _ = follow.kill();
+    let _ = follow.wait();
 }

@@ -183,6 +183,12 @@ impl Pump {
     }
 
     fn try_pump(&mut self) -> io::Result<usize> {
+        let now = sys::monotonic_ns();
+        // What went into a file that nobody finds any more would be lost.
+        if self.segment.as_ref().is_some_and(|segment| segment.is_seen_gone(now)) {
+            self.segment = None;
+            self.number += 1;
+        }
         // A segment is made when there is something to put into it.
         if self.segment.is_none() {
             if self.held.is_empty() && rustix::io::ioctl_fionread(&self.fifo)? == 0 {
@@ -192,7 +198,7 @@ impl Pump {
         }
         let Some(segment) = &mut self.segment else { return Ok(0) };
         let room = self.target.segment_bytes.max(1).saturating_sub(segment.offset).max(1);
-        segment.note(sys::monotonic_ns())?;
+        segment.note(now)?;
         let count = usize::try_from(room).unwrap_or(CHUNK).min(CHUNK);
         let moved = match spliced(&self.fifo, segment, count, self.copies || !self.held.is_empty())? {
             Some(moved) => moved,

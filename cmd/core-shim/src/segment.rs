@@ -46,12 +46,21 @@ impl Segment {
         Ok(Self { file, offset: 0, index, index_at: 0, indexed_offset: 0, indexed_ns: 0 })
     }
 
+    /// Whether a record of the index is due.
+    fn is_due(&self, now: u64) -> bool {
+        self.offset == 0
+            || self.offset > self.indexed_offset
+                && (now - self.indexed_ns >= INDEX_NS || self.offset - self.indexed_offset >= INDEX_BYTES)
+    }
+
+    /// Whether somebody has deleted it, as far as it is time to look.
+    pub(crate) fn is_seen_gone(&self, now: u64) -> bool {
+        self.is_due(now) && self.file.metadata().is_ok_and(|meta| meta.nlink() == 0)
+    }
+
     /// Writes a record of the index, when one is due.
     pub(crate) fn note(&mut self, now: u64) -> io::Result<()> {
-        let is_due = self.offset == 0
-            || self.offset > self.indexed_offset
-                && (now - self.indexed_ns >= INDEX_NS || self.offset - self.indexed_offset >= INDEX_BYTES);
-        if !is_due {
+        if !self.is_due(now) {
             return Ok(());
         }
         // The first byte may be tried for a while: then its time is that of the last attempt.

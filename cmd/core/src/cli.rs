@@ -62,7 +62,7 @@ pub(crate) enum Command {
     /// Fetch what is locked; with --update, lock what is fetched now
     Lock(LockArgs),
     /// Apply the manifests now; what failed before is tried again
-    Apply,
+    Apply(WaitArgs),
     /// Show the services, what they depend on, and the routes of the edge
     Graph(GraphArgs),
     /// Show what this host offers, and what is weaker without it
@@ -176,6 +176,17 @@ pub(crate) struct ServicesArgs {
     /// Services.
     #[arg(required = true, add = ArgValueCandidates::new(completion::services))]
     pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+/// How long a command waits for what it has begun.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Seconds to wait at most; downloads and builds are not counted, and what was begun goes on. Default: 120; for
+    /// `stop` as long as the services may take.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -183,6 +194,8 @@ pub(crate) struct ScaleArgs {
     /// The service and how many: web=3.
     #[arg(value_name = "SERVICE=REPLICAS", add = ArgValueCandidates::new(completion::scales))]
     pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Debug, Args)]

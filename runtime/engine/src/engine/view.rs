@@ -180,7 +180,8 @@ impl Engine {
         }
         let mut state = ServiceState::Good;
         for (name, service) in &self.services {
-            if self.held_back(name, service) == Some(StopReason::Disabled) {
+            // What is not to run is missed by nobody, whoever said so.
+            if self.held_back(name, service).is_some() {
                 continue;
             }
             state = state.max(self.service_state(name));

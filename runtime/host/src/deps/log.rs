@@ -32,7 +32,7 @@ impl Log {
         let _ = self.file.flush().await;
         match spoken {
             Ok(Spoken { success: true, .. }) => Ok(()),
-            Ok(Spoken { last, .. }) => Err(format!("{title} failed; see {}\n{last}", self.shown)),
+            Ok(spoken) => Err(format!("{title} failed{}; see {}\n{}", spoken.killed(), self.shown, spoken.last)),
             Err(error) => Err(format!("{}: {error}", Path::new(command.as_std().get_program()).display())),
         }
     }

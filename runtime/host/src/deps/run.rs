@@ -2,15 +2,20 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use core_manifest::variables;
+use nix::libc;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
+/// How long a program that fetches or builds may take.
+const LONGEST: Duration = Duration::from_secs(3600);
 /// Lines kept of what a program said.
 const KEPT: usize = 15;
 
@@ -20,6 +25,20 @@ pub(super) struct Spoken {
     pub(super) success: bool,
     /// Its last lines.
     pub(super) last: String,
+    /// The signal that has killed it.
+    pub(super) killed_by: Option<i32>,
+}
+
+impl Spoken {
+    /// That it was killed, in words that follow on its name.
+    pub(super) fn killed(&self) -> String {
+        match self.killed_by {
+            // It has no last words about that.
+            Some(libc::SIGKILL) => " (killed by signal 9, as the kernel does where memory is short)".into(),
+            Some(signal) => format!(" (killed by signal {signal})"),
+            None => String::new(),
+        }
+    }
 }
 
 /// A command in a process group of its own, that is killed when we die.
@@ -57,8 +76,13 @@ impl Drop for Group {
     }
 }
 
-/// Runs a command to its end. What it says goes to `log` too.
+/// Runs a command to its end, which must come within an hour. What it says goes to `log` too.
 pub(super) async fn run(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io::Result<Spoken> {
+    let late = || io::Error::other(format!("it did not end within {} min, and was killed", LONGEST.as_secs() / 60));
+    tokio::time::timeout(LONGEST, run_on(command, log)).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn run_on(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io::Result<Spoken> {
     let mut child = command.spawn()?;
     let mut group = Group(child.id());
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
@@ -86,5 +110,6 @@ pub(super) async fn run(command: &mut Command, log: Option<&mut tokio::fs::File>
     }
     let status = child.wait().await?;
     group.0 = None;
-    Ok(Spoken { success: status.success(), last: last.into_iter().collect::<Vec<_>>().join("\n") })
+    let last = last.into_iter().collect::<Vec<_>>().join("\n");
+    Ok(Spoken { success: status.success(), last, killed_by: status.signal() })
 }

@@ -105,8 +105,9 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
     let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &asking, &mut out);
     drafts.allot_ports(&options.ports, &options.busy, &mut out);
-    let topology = finish::finish(&mut drafts, &sources, &located, &mut out);
-    if let Some(topology) = &topology {
+    let mut topology = finish::finish(&mut drafts, &sources, &located, &mut out);
+    if let Some(topology) = &mut topology {
+        program::find_in_working_dirs(topology, &paths.root);
         crate::users::check(topology, &drafts, &mut out);
         trust.check_commands(topology, &drafts, sources.env.get("PATH").map(String::as_str), &paths.dep(), &mut out);
     }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use core_engine::Topology;
+use core_manifest::Template;
 use core_manifest::spec::BinaryRef;
 use semver::{Version, VersionReq};
 
@@ -148,6 +150,21 @@ fn parse_version(word: &str) -> Option<Version> {
         parts.push("0");
     }
     Version::parse(&format!("{}{rest}", parts.join("."))).ok()
+}
+
+/// A relative command is one of the root. What is not there, and is in the service's working directory, is what was meant.
+pub(super) fn find_in_working_dirs(topology: &mut Topology, root: &Path) {
+    for spec in topology.services.values_mut().filter(|spec| !spec.shell) {
+        let Some(command) = spec.command.as_literal().map(Path::new) else { continue };
+        let (Ok(relative), Some(folder)) = (command.strip_prefix(root), spec.working_dir.as_literal()) else {
+            continue;
+        };
+        let meant = Path::new(folder).join(relative);
+        if !command.exists() && meant.exists() {
+            let meant = Template::literal(meant.display().to_string());
+            std::sync::Arc::make_mut(spec).command = meant;
+        }
+    }
 }
 
 /// Looks a program up as a shell does.

@@ -26,6 +26,7 @@ use core_engine::event::{Event, Life, Unreached};
 use core_engine::exit::{Exit, Failure};
 use core_engine::{InstanceId, InvocationId};
 use core_manifest::{ServiceName, ServiceSpec};
+use core_shim::place::Place;
 use core_shim::wire::{self, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -224,6 +225,12 @@ impl Shims {
         self.lines.values().for_each(|known| known.line.ask(within));
     }
 
+    /// Whether each shim to which a line leads is found by its socket.
+    pub fn are_found(&self) -> bool {
+        let place = |instance: &InstanceId| Place::new(&self.paths.run, &instance.to_string());
+        self.lines.keys().all(|instance| place(instance).socket().exists())
+    }
+
     /// Asks a shim whether it is there.
     pub fn ask(&self, instance: &InstanceId, within: Duration) {
         if let Some(known) = self.lines.get(instance) {
@@ -269,7 +276,7 @@ impl Shims {
         number: u32,
         first: Option<oneshot::Sender<Introduction>>,
     ) -> io::Result<()> {
-        let path = core_shim::place::Place::new(&self.paths.run, &instance.to_string()).socket();
+        let path = Place::new(&self.paths.run, &instance.to_string()).socket();
         let line = descriptors::with_reserve(|| Line::connect(&path, number))?;
         let listener = self.attach(instance, line);
         tokio::task::spawn_local(listener.introduce(first));

@@ -9,20 +9,21 @@ use std::time::Duration;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 use super::Supervisor;
 use crate::{descriptors, edge, run_folder};
 
 /// How long shims may take to say that they are there.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// How often one tries again where it cannot be made.
-const TRY_AGAIN: Duration = Duration::from_secs(2);
+/// When one looks again after it was made anew, or could not be: whoever takes it away may not be done yet.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Tells when something goes from a run folder. Nothing wakes up for it before.
 pub(super) struct Lost {
     fd: AsyncFd<OwnedFd>,
-    /// The folder is gone, and could not be made anew.
-    is_pending: bool,
+    /// When one looks again, closely.
+    again_at: Option<Instant>,
 }
 
 impl Lost {
@@ -31,18 +32,22 @@ impl Lost {
         inotify::add_watch(&fd, run, WatchFlags::DELETE | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF)?;
         // SAFETY: the descriptor is owned by what is registered, and closed only with it.
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?;
-        Ok(Self { fd, is_pending: false })
+        Ok(Self { fd, again_at: None })
     }
 
-    /// Waits until something has gone, or until it is time to try again.
+    /// Waits until something has gone, or until it is time to look again.
     async fn next(&self) {
-        if self.is_pending {
-            tokio::time::sleep(TRY_AGAIN).await;
-            return;
+        let gone = async {
+            let Ok(mut ready) = self.fd.readable().await else { return std::future::pending().await };
+            let mut buffer = [0_u8; 4096];
+            while ready.try_io(|fd| rustix::io::read(fd.get_ref(), &mut buffer).map_err(io::Error::from)).is_ok() {}
+        };
+        match self.again_at {
+            Some(at) => {
+                let _ = tokio::time::timeout_at(at, gone).await;
+            }
+            None => gone.await,
         }
-        let Ok(mut ready) = self.fd.readable().await else { return std::future::pending().await };
-        let mut buffer = [0_u8; 4096];
-        while ready.try_io(|fd| rustix::io::read(fd.get_ref(), &mut buffer).map_err(io::Error::from)).is_ok() {}
     }
 }
 
@@ -57,8 +62,11 @@ pub(super) async fn next(lost: Option<&Lost>) {
 impl Supervisor {
     /// Something went from the run folder: most often an instance, and at times the folder itself.
     pub(super) fn look_for_run_folder(&mut self, lost: &mut Option<Lost>) {
-        let (socket, pointers) = (self.paths.socket(), self.paths.edge());
-        if socket.exists() && pointers.is_dir() {
+        let is_close = lost.as_ref().and_then(|lost| lost.again_at).is_some_and(|at| at <= Instant::now());
+        if self.has_run_folder(is_close) {
+            if let Some(lost) = lost.as_mut().filter(|_| is_close) {
+                lost.again_at = None;
+            }
             return;
         }
         let restored = descriptors::with_reserve(|| self.make_run_folder());
@@ -66,11 +74,22 @@ impl Supervisor {
             Ok(()) => crate::say("the run folder was taken away; it is made anew"),
             Err(error) => crate::say(&format!("the run folder was taken away, and cannot be made anew: {error}")),
         }
-        match (restored.and_then(|()| Lost::of(&self.paths.run)), lost) {
-            (Ok(anew), lost) => *lost = Some(anew),
-            (Err(_), Some(lost)) => lost.is_pending = true,
-            (Err(_), None) => {}
+        // Another folder is watched from now on.
+        if let Some(anew) = restored.ok().and_then(|()| Lost::of(&self.paths.run).ok()) {
+            *lost = Some(anew);
         }
+        if let Some(lost) = lost {
+            lost.again_at = Some(Instant::now() + LOOK_AGAIN);
+        }
+    }
+
+    /// Whether what leads to us is there; looked at closely, to every shim, too.
+    fn has_run_folder(&self, is_close: bool) -> bool {
+        let run = &self.paths.run;
+        // An older keeper does not know how to be found again.
+        let has_keeper = run.join("keeper").exists() || !self.keeper.answers();
+        let is_there = self.paths.socket().exists() && self.paths.edge().is_dir() && has_keeper;
+        is_there && (!is_close || self.shims.are_found())
     }
 
     fn make_run_folder(&self) -> io::Result<()> {
@@ -79,8 +98,10 @@ impl Supervisor {
         self.paths.write_down()?;
         // The edge first: it reads them at every request.
         self.tables.values().try_for_each(|table| edge::write(&self.paths.edge(), table))?;
-        let listener = self.server.open()?;
-        tokio::task::spawn_local(self.server.clone().serve(listener));
+        if !self.paths.socket().exists() {
+            let listener = self.server.open()?;
+            tokio::task::spawn_local(self.server.clone().serve(listener));
+        }
         self.keeper.be_found();
         self.shims.ask_all(PATIENCE);
         Ok(())
