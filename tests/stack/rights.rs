@@ -122,9 +122,14 @@ fn what_others_could_change_is_not_believed() {
     let stack = Stack::new();
     stack.shell("one", "exec sleep 1000", json!({}));
     stack.write(".env", "A=1\n");
+    for folder in [".dep", ".secrets"] {
+        fs::create_dir(stack.root.join(folder)).expect("a folder");
+    }
     stack.up();
     let pid = stack.pid("one");
-    for path in ["services/one/service.json", "services/one", "services", "manifests/local.json", ".env"] {
+    for path in
+        ["services/one/service.json", "services/one", "services", "manifests/local.json", ".env", ".dep", ".secrets"]
+    {
         let whole = stack.root.join(path);
         let before = fs::metadata(&whole).expect("it is there").permissions();
         fs::set_permissions(&whole, fs::Permissions::from_mode(before.mode() | 0o002)).expect("its mode");

@@ -187,6 +187,8 @@ async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
             return Exit::Failed;
         }
     }
+    // What whoever typed this has open is no business of the service's.
+    let _ = core_shim::sys::close_on_exec_from(3);
     let error = process.exec();
     render::error(&format!("{}: {error}", spec.command.fill(&fill)));
     Exit::Failed

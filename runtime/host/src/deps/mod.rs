@@ -24,6 +24,7 @@ use core_manifest::manifest::Source;
 
 use crate::load::Wanted;
 use crate::paths::Paths;
+use crate::trust::Trust;
 pub use lock::{Entry, LockFile};
 use modes::Origin;
 pub(crate) use modes::is_open;
@@ -76,15 +77,20 @@ impl Landing<'_> {
     }
 }
 
-/// The folders of `.dep/` that are there and nobody else could change. `wanted` says which program is run from each.
-pub fn present(paths: &Paths, wanted: &BTreeMap<String, Wanted>) -> BTreeSet<String> {
+/// The folders of `.dep/` that are there and that nobody else could change. Each is looked through once: `sound` holds
+/// those that were.
+pub fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<String> {
     let Ok(entries) = fs::read_dir(paths.dep()) else { return BTreeSet::new() };
-    let program = |name: &String| wanted.get(name).and_then(|wanted| wanted.program.as_deref());
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.') && !is_open(&paths.dep().join(name), program(name)))
-        .collect()
+    let trust = Trust::of(&paths.root);
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let there: BTreeSet<String> = names.filter(|name| !name.starts_with('.')).collect();
+    sound.retain(|name| there.contains(name));
+    for name in there {
+        if !sound.contains(&name) && !is_open(&paths.dep().join(&name), &trust) {
+            sound.insert(name);
+        }
+    }
+    sound.clone()
 }
 
 /// Sees to it that `folder` is there. One at a time per folder, over all processes of the machine.
@@ -94,8 +100,10 @@ pub fn present(paths: &Paths, wanted: &BTreeMap<String, Wanted>) -> BTreeSet<Str
 pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), String> {
     let dep = paths.dep();
     fs::create_dir_all(&dep).map_err(|error| format!("{}: {error}", dep.display()))?;
-    if is_open(&dep, None) {
-        return Err(".dep may be written by others: chmod go-w .dep, and delete what is in it".into());
+    let trust = Trust::of(&paths.root);
+    let checked = fs::metadata(&dep).map_err(|error| format!("{}: {error}", dep.display()))?;
+    if let Err(open) = trust.check(&checked) {
+        return Err(format!(".dep {}: {} .dep, and delete what is in it", open.what, open.remedy));
     }
     let guard = {
         let path = paths.dep().join(format!(".{folder}.lock"));
@@ -104,7 +112,7 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
     let _guard = guard.map_err(|error| format!("its lock cannot be taken: {error}"))?;
     let target = paths.dep().join(folder);
     // What others may write to may be anybody's by now: it is made anew.
-    let is_tainted = target.is_dir() && is_open(&target, wanted.program.as_deref());
+    let is_tainted = target.is_dir() && is_open(&target, &trust);
     if target.is_dir() && !is_tainted {
         check_landed(paths, &target, wanted)?;
         return link(paths, folder, wanted);

@@ -2,8 +2,10 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::Path;
+
+use crate::trust::Trust;
 
 /// Of folders, and of files that may be executed.
 const EXECUTABLE: u32 = 0o755;
@@ -13,8 +15,8 @@ const PLAIN: u32 = 0o644;
 const ALL: u32 = 0o7777;
 /// Bits of those who may execute.
 const MAY_EXECUTE: u32 = 0o111;
-/// Bits of others who may write.
-const OTHERS_MAY_WRITE: u32 = 0o022;
+/// Others may write, even where nobody may rename what is another's: no package has such a folder.
+const WORLD: u32 = 0o002;
 
 /// What is in a folder that lands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,11 @@ pub(super) fn settle(path: &Path, origin: Origin) -> io::Result<()> {
     if meta.is_symlink() {
         return Ok(());
     }
+    // Some unpack as whoever packed it.
+    let me = nix::unistd::geteuid();
+    if me.is_root() && meta.uid() != me.as_raw() {
+        lchown(path, Some(me.as_raw()), None)?;
+    }
     let widest = if meta.is_dir() || meta.mode() & MAY_EXECUTE != 0 { EXECUTABLE } else { PLAIN };
     let mode = match origin {
         Origin::Fetched => widest,
@@ -50,15 +57,18 @@ pub(super) fn settle(path: &Path, origin: Origin) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether others may change the folder of a binary, or the program in it: what such a folder holds may be anybody's.
-pub(crate) fn is_open(folder: &Path, program: Option<&str>) -> bool {
-    let is_open = |path: &Path| fs::symlink_metadata(path).is_ok_and(|meta| meta.mode() & OTHERS_MAY_WRITE != 0);
-    // A program may be a link to where the package keeps it.
-    let program = program.and_then(|program| fs::canonicalize(folder.join(program)).ok());
-    let root = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    let program = program.filter(|program| program.starts_with(&root));
-    let on_the_way = program.iter().flat_map(|program| program.ancestors().take_while(|path| path.starts_with(&root)));
-    is_open(&root) || on_the_way.into_iter().any(is_open)
+/// Whether somebody who is not trusted with it could change a folder or anything in it: what it holds may be anybody's.
+/// Links count by where they lead only as far as that is in it.
+pub(crate) fn is_open(folder: &Path, trust: &Trust) -> bool {
+    let Ok(meta) = fs::symlink_metadata(folder) else { return false };
+    if meta.is_symlink() {
+        return false;
+    }
+    if trust.check(&meta).is_err() || meta.is_dir() && meta.mode() & WORLD != 0 {
+        return true;
+    }
+    let entries = if meta.is_dir() { fs::read_dir(folder).ok() } else { None };
+    entries.into_iter().flatten().flatten().any(|entry| is_open(&entry.path(), trust))
 }
 
 #[cfg(test)]
@@ -81,12 +91,19 @@ mod tests {
         fs::set_permissions(&outside, Permissions::from_mode(0o666)).unwrap();
         symlink(&outside, root.join("link")).unwrap();
         symlink("a/b/program", root.join("program")).unwrap();
-        assert!(is_open(&root, Some("program")), "by way of its link");
+        let trust = Trust::of(folder.path());
+        assert!(is_open(&root, &trust), "by its program, and by its data");
         fs::set_permissions(root.join("a/b/program"), Permissions::from_mode(0o755)).unwrap();
-        assert!(!is_open(&root, Some("program")));
+        assert!(is_open(&root, &trust), "by its data");
+        fs::set_permissions(root.join("a/data"), Permissions::from_mode(0o644)).unwrap();
+        assert!(!is_open(&root, &trust), "what a link leads to is not in it");
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(root.join("secret"), Some(4711), None).unwrap();
+            assert!(is_open(&root, &trust), "by whose it is");
+            std::os::unix::fs::chown(root.join("secret"), Some(0), None).unwrap();
+        }
         fs::set_permissions(root.join("a/b"), Permissions::from_mode(0o777)).unwrap();
-        assert!(is_open(&root, Some("program")), "by its folder");
-        assert!(!is_open(&root, None), "no program is run from it");
+        assert!(is_open(&root, &trust), "by a folder");
         let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & ALL;
         let modes = || ["a", "a/b", "a/b/program", "a/data", "a/odd", "secret"].map(|name| mode(&root.join(name)));
         settle(&root, Origin::Built).unwrap();

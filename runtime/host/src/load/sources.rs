@@ -60,6 +60,8 @@ impl Sources {
         sources.read_manifests(paths, &trust, out);
         check(paths, &trust, &paths.root.join("manifests"), out);
         check(paths, &trust, &paths.dep_lock(), out);
+        check(paths, &trust, &paths.dep(), out);
+        check(paths, &trust, &paths.secrets(), out);
         let stack = paths.root.join("manifests").join(format!("{profile}.json"));
         sources.stack = optional(paths, &trust, &stack, out);
         if sources.stack.is_none() && profile != "local" && !stack.exists() {

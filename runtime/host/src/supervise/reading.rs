@@ -63,6 +63,8 @@ pub(super) struct Reading {
     locator: Option<Locator>,
     waiting: Vec<Purpose>,
     failed_sources: BTreeMap<(String, usize), String>,
+    /// Folders of `.dep/` that were looked through: nobody else could change them.
+    sound: BTreeSet<String>,
     outcomes: mpsc::UnboundedSender<Outcome>,
 }
 
@@ -92,6 +94,7 @@ impl Reading {
             locator: Some(Locator::default()),
             waiting: Vec::new(),
             failed_sources: BTreeMap::new(),
+            sound: BTreeSet::new(),
             outcomes,
         }
     }
@@ -266,7 +269,7 @@ impl Supervisor {
         self.announcements.append(&mut stack.announcements);
         let loaded = Loaded {
             topology: stack.topology.clone(),
-            present: deps::present(&self.paths, &stack.wanted),
+            present: deps::present(&self.paths, &mut self.reading.sound),
             ports: stack.ports.clone(),
             range: stack.range.clone(),
             strangers: self.strangers(&stack.topology, listening),
