@@ -148,10 +148,7 @@ fn stages(child: &Child<'_>, report: &OwnedFd) -> Result<Never, (Stage, Errno)> 
     }
     if let Some((user, group, groups)) = &order.identity.user {
         let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-        let (user, group) = (Uid::from_raw(*user), Gid::from_raw(*group));
-        setgroups(&groups).map_err(at(Stage::User))?;
-        setresgid(group, group, group).map_err(at(Stage::User))?;
-        setresuid(user, user, user).map_err(at(Stage::User))?;
+        become_user(Uid::from_raw(*user), Gid::from_raw(*group), &groups).map_err(at(Stage::User))?;
     }
     // Whoever has forked us has died before he had written down who we are: then there is no service.
     if !matches!(nix::unistd::read(report, &mut [0]), Ok(1)) {
@@ -200,7 +197,21 @@ fn descriptors(child: &Child<'_>) -> Result<(), Errno> {
     sys::close_on_exec_from(FIRST_SOCKET + count + 1)
 }
 
-fn set_limit(resource: u32, limit: u64) -> Result<(), Errno> {
+/// Becomes a user for good. Allowed after a fork: system calls only.
+///
+/// # Errors
+/// What the kernel says.
+pub fn become_user(user: Uid, group: Gid, groups: &[Gid]) -> Result<(), Errno> {
+    setgroups(groups)?;
+    setresgid(group, group, group)?;
+    setresuid(user, user, user)
+}
+
+/// Sets a limit, soft and hard. Allowed after a fork, as above.
+///
+/// # Errors
+/// What the kernel says.
+pub fn set_limit(resource: u32, limit: u64) -> Result<(), Errno> {
     let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
     // SAFETY: the pointer is to a live value.
     Errno::result(unsafe { libc::setrlimit(resource, &raw const limit) }).map(drop)

@@ -96,11 +96,16 @@ pub fn lock_at(path: &Path) -> io::Result<Option<File>> {
         if !try_lock(&file)? {
             return Ok(None);
         }
-        let (mine, there) = (file.metadata()?, fs::metadata(path));
-        if there.is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())) {
+        if stands_at(&file, path) {
             return Ok(Some(file));
         }
     }
+}
+
+/// Whether it is this file that stands at a path.
+pub fn stands_at(file: &File, path: &Path) -> bool {
+    let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    file.metadata().is_ok_and(|mine| fs::metadata(path).is_ok_and(|there| identity(there) == identity(mine)))
 }
 
 /// Whether somebody has the lock that says that something of an invocation lives. What cannot be told counts as a yes,

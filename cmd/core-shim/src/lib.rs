@@ -13,7 +13,7 @@
 
 pub mod cgroup;
 pub mod end;
-mod exec;
+pub mod exec;
 pub mod guard;
 pub mod handle;
 pub mod inherited;

@@ -7,11 +7,10 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use core_manifest::spec::Identity;
-use core_shim::{inherited, wire};
-use nix::errno::Errno;
+use core_shim::{exec, inherited, wire};
 use nix::libc;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, User, getgrouplist, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, User, getgrouplist};
 
 use crate::users;
 
@@ -82,14 +81,10 @@ pub fn assume(command: &mut Command, identity: wire::Identity) {
             umask(Mode::from_bits_truncate(mask));
         }
         for (resource, limit) in &identity.limits {
-            let limit = libc::rlimit { rlim_cur: *limit, rlim_max: *limit };
-            // SAFETY: the pointer is to a live value.
-            Errno::result(unsafe { libc::setrlimit(*resource, &raw const limit) })?;
+            exec::set_limit(*resource, *limit)?;
         }
         if let Some((user, group, groups)) = &user {
-            setgroups(groups)?;
-            setresgid(*group, *group, *group)?;
-            setresuid(*user, *user, *user)?;
+            exec::become_user(*user, *group, groups)?;
         }
         Ok(())
     };

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod client;
+pub mod colour;
 pub mod compose;
 mod data;
 pub mod deps;

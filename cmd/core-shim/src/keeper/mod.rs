@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -261,21 +260,14 @@ impl Keeper {
     /// Where the file by which we are found was taken away, another one takes its place.
     fn be_found(&mut self) {
         let path = self.settings.run.join("keeper");
-        let is_there = fs::metadata(&path).is_ok_and(|there| {
-            self.lock.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
-        });
-        if is_there {
+        if guard::stands_at(&self.lock, &path) {
             return;
         }
-        let open = || -> std::io::Result<Option<File>> {
-            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-            if !guard::try_lock(&file)? {
-                return Ok(None);
-            }
-            write_identity(&mut file, self.cgroups.as_deref())?;
-            Ok(Some(file))
-        };
-        match open() {
+        let written = guard::lock_at(&path).and_then(|lock| {
+            let write = |mut lock: File| write_identity(&mut lock, self.cgroups.as_deref()).map(|()| lock);
+            lock.map(write).transpose()
+        });
+        match written {
             Ok(Some(file)) => self.lock = file,
             Ok(None) => eprint_line("another keeper has this stack's new run folder"),
             Err(error) => eprint_line(&format!("{}: {error}", path.display())),

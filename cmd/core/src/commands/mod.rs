@@ -15,6 +15,7 @@ pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod schema;
 pub(crate) mod service;
+pub(crate) mod sight;
 pub(crate) mod status;
 pub(crate) mod supervise;
 pub(crate) mod up;

@@ -14,21 +14,18 @@ use core_host::paths::Paths;
 use core_manifest::ServiceName;
 
 use super::logs::{Printer, follow};
+use super::sight::{self, Sight};
 use super::status::other_program;
-use super::{ask_operation, ask_status, begin, down, refuse_moved, tell, tell_failure, tell_no_signals, tell_unknown};
+use super::{ask_status, begin, down, refuse_moved, tell, tell_failure, tell_no_signals, tell_unknown};
 use crate::cli::UpArgs;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::reaper::Reaper;
-use crate::render::progress::Progress;
 use crate::render::{self, BOLD, DIM, GREEN, styled};
 
 /// How long a supervisor may take to answer.
 const START_PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long progress stands as it is shown, at least.
-const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
     let paths = match context.paths() {
@@ -145,35 +142,16 @@ async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
         Ok(accepted) => accepted.operation,
         Err(error) => return tell(&error),
     };
-    let mut progress = Progress::new();
-    let mut pause = PROGRESS_PAUSE;
-    let outcome = loop {
-        let asked = ask_operation(paths, operation, pause.as_secs_f64()).await;
-        let asking = Instant::now();
-        if let Ok(status) = ask_status(paths).await {
-            progress.show(&status);
-        }
-        // To show a thousand services is work for the supervisor, which has better things to do now.
-        pause = PROGRESS_PAUSE.max(20 * asking.elapsed());
-        match asked {
-            Ok(status) => {
-                status.announcements.iter().for_each(|text| progress.announce(text));
-                match status.status {
-                    OperationState::Running => {}
-                    OperationState::Done => break Ok(()),
-                    OperationState::Failed { message, .. } => break Err((message, status.last_lines)),
-                }
-            }
-            // Hundreds of programs that start at once leave it little of the processor: it is waited for as long as for
-            // them.
-            Err(ClientError::Silent) if began.elapsed().as_secs_f64() < args.timeout => {}
-            Err(error) => {
-                progress.end();
-                return tell(&error);
-            }
-        }
+    // When time is over, the supervisor says: it knows what was not to be counted.
+    let silence = Duration::try_from_secs_f64(args.timeout).unwrap_or(Duration::MAX);
+    let sight = Sight { quiet: Duration::ZERO, most: Duration::MAX, silence };
+    let outcome = match sight::wait(paths, operation, &sight).await {
+        Ok(ended) => ended.map_or(Ok(()), |ended| match ended.status {
+            OperationState::Failed { message, .. } => Err((message, ended.last_lines)),
+            _ => Ok(()),
+        }),
+        Err(error) => return tell(&error),
     };
-    progress.end();
     match outcome {
         Ok(()) => {
             let url = ask_status(paths).await.ok().and_then(|status| status.url);

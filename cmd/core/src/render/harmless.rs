@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use core_host::colour;
+
 /// The end of whatever colours a text has set.
 const RESET: &str = "\u{1b}[0m";
 
@@ -13,7 +15,7 @@ pub(crate) fn harmless(text: &str) -> String {
     while let Some(at) = rest.find(is_harmful) {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        if let Some(length) = colour(rest) {
+        if let Some(length) = colour::sequence(rest.as_bytes()) {
             out.push_str(&rest[..length]);
             rest = &rest[length..];
             continue;
@@ -36,13 +38,6 @@ pub(crate) fn harmless_line(text: &str) -> String {
 
 fn is_harmful(character: char) -> bool {
     character.is_control() && !matches!(character, '\n' | '\t')
-}
-
-/// The length of a sequence that sets colours (`ESC [ 1 ; 31 m`), where the text begins with one.
-fn colour(text: &str) -> Option<usize> {
-    let rest = text.strip_prefix("\u{1b}[")?;
-    let end = rest.find(|character: char| !(character.is_ascii_digit() || matches!(character, ';' | ':')))?;
-    rest[end..].starts_with('m').then_some(text.len() - rest.len() + end + 1)
 }
 
 #[cfg(test)]

@@ -73,6 +73,15 @@ impl Engine {
         })
     }
 
+    /// What the pointers of all services should hold, as far as it was told: for a host whose pointers were taken away.
+    pub fn route_tables(&self) -> Vec<RouteTable> {
+        let table = |(service, routing): (&ServiceName, &Routing)| {
+            let (targets, pointers) = (routing.told.clone()?, pointers(self.route_spec(service)?));
+            Some(RouteTable { service: service.clone(), version: routing.version, pointers, targets })
+        };
+        self.routings.iter().filter_map(table).collect()
+    }
+
     /// What the pointers of a service name, where that is known.
     pub(super) fn targets(&self, service: &ServiceName) -> Option<Vec<Target>> {
         self.routings.get(service)?.written.clone()

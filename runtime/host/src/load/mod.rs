@@ -98,10 +98,10 @@ pub struct Options {
 pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<Stack, Vec<Diagnostic>> {
     let profile = options.profile.clone().unwrap_or_else(|| "local".to_owned());
     let mut out = Vec::new();
-    let mut sources = Sources::read(paths, &profile, &mut out);
+    let trust = Trust::of(&paths.root);
+    let mut sources = Sources::read(paths, &profile, &trust, &mut out);
     let mut drafts = Drafts::read(&sources, &mut out);
     let announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
-    let trust = Trust::of(&paths.root);
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
     let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &asking, &mut out);
     drafts.allot_ports(&options.ports, &options.busy, &mut out);

@@ -43,27 +43,26 @@ fn own_path() -> String {
 
 impl Sources {
     /// Reads the files of the stack. What cannot be read is complained of.
-    pub(super) fn read(paths: &Paths, profile: &str, out: &mut Vec<Diagnostic>) -> Self {
+    pub(super) fn read(paths: &Paths, profile: &str, trust: &Trust, out: &mut Vec<Diagnostic>) -> Self {
         let env =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let trust = Trust::of(&paths.root);
-        check(paths, &trust, &paths.root, out);
+        check(paths, trust, &paths.root, out);
         let mut sources = Self {
             root: paths.root.display().to_string(),
             edge: paths.edge().display().to_string(),
             core: own_path(),
             profile: profile.to_owned(),
             env: env.filter(|(name, _)| !variables::is_own(name)).collect(),
-            dotenv: optional(paths, &trust, &paths.root.join(".env"), out),
+            dotenv: optional(paths, trust, &paths.root.join(".env"), out),
             ..Self::default()
         };
-        sources.read_manifests(paths, &trust, out);
-        check(paths, &trust, &paths.root.join("manifests"), out);
-        check(paths, &trust, &paths.dep_lock(), out);
-        check(paths, &trust, &paths.dep(), out);
-        check(paths, &trust, &paths.secrets(), out);
+        sources.read_manifests(paths, trust, out);
+        check(paths, trust, &paths.root.join("manifests"), out);
+        check(paths, trust, &paths.dep_lock(), out);
+        check(paths, trust, &paths.dep(), out);
+        check(paths, trust, &paths.secrets(), out);
         let stack = paths.root.join("manifests").join(format!("{profile}.json"));
-        sources.stack = optional(paths, &trust, &stack, out);
+        sources.stack = optional(paths, trust, &stack, out);
         if sources.stack.is_none() && profile != "local" && !stack.exists() {
             let known: Vec<String> = profiles(&paths.root.join("manifests"));
             let help = if known.is_empty() {

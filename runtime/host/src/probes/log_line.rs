@@ -10,6 +10,7 @@ use core_shim::place::Stream;
 
 use super::NotGood;
 use super::answer::{is_lack, plain};
+use crate::colour;
 use crate::logs::segment_path;
 use crate::paths::Paths;
 
@@ -91,19 +92,17 @@ impl Position {
 /// How a sequence for a terminal begins.
 const ESCAPE: u8 = 0x1b;
 
-/// A text without the sequences that set colours (`ESC [ 1 ; 31 m`).
+/// A text without the sequences that set colours.
 fn without_colours(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
-        let sequence = rest.strip_prefix(b"\x1b[").and_then(|inner| {
-            let end = inner.iter().position(|byte| !(byte.is_ascii_digit() || matches!(byte, b';' | b':')))?;
-            (inner[end] == b'm').then(|| &inner[end + 1..])
-        });
-        rest = sequence.unwrap_or_else(|| {
+        rest = if let Some(length) = colour::sequence(rest) {
+            &rest[length..]
+        } else {
             out.push(*first);
             after
-        });
+        };
     }
     out
 }

@@ -55,8 +55,7 @@ impl Supervisor {
         }
     }
 
-    fn route(&mut self, table: &RouteTable) {
-        self.tables.insert(table.service.clone(), table.clone());
+    fn route(&self, table: &RouteTable) {
         let written = descriptors::with_reserve(|| edge::write(&self.paths.edge(), table));
         let result = written.map_err(|error| error.to_string());
         let _ = self.inbox.send(Event::Routed { service: table.service.clone(), version: table.version, result });

@@ -97,7 +97,7 @@ impl Supervisor {
         run_folder::make_passable(&self.paths.edge())?;
         self.paths.write_down()?;
         // The edge first: it reads them at every request.
-        self.tables.values().try_for_each(|table| edge::write(&self.paths.edge(), table))?;
+        self.engine.route_tables().iter().try_for_each(|table| edge::write(&self.paths.edge(), table))?;
         if !self.paths.socket().exists() {
             let listener = self.server.open()?;
             tokio::task::spawn_local(self.server.clone().serve(listener));

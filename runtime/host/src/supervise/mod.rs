@@ -11,18 +11,16 @@ mod queue;
 mod reading;
 mod saving;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use core_engine::action::RouteTable;
 use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::{Action, Engine, Time};
-use core_manifest::ServiceName;
 use core_shim::sys;
 use core_shim::wire::KeeperReport;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -76,8 +74,6 @@ pub(crate) struct Supervisor {
     keeper: Rc<Keeper>,
     /// What answers on the control socket.
     server: Server,
-    /// What the pointers of each service were told last.
-    tables: BTreeMap<ServiceName, RouteTable>,
     /// Number of the next operation.
     operations: u64,
     /// Commands that came before the manifests were read.
@@ -130,7 +126,6 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         Server { asks: asks_in, steps: steps_seen, paths: paths.clone(), open: open.clone(), history: history.clone() };
     let mut supervisor = Supervisor {
         server: server.clone(),
-        tables: BTreeMap::new(),
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
         reading: Reading::new(profile, &launch, compose::Writer::new(&paths), reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
