@@ -16,16 +16,25 @@ pub(crate) const TESTS: &[Test] = tests![
     a_build_without_a_server_leaves_nothing,
     down_ends_a_build,
     who_asks_while_sources_are_copied_is_answered,
+    only_listed_install_scripts_are_run,
 ];
+
+/// For these there must be another user, whom only root can become.
+pub(crate) const AS_ROOT: &[Test] = tests![a_build_runs_as_the_owner_of_the_stack];
 
 /// Plays node: notes what it is run for; builds by copying; serves by waiting.
 const NODE: &str = r#"#!/bin/sh
 case "$1" in
 --version) echo v20.20.2; exit ;;
-*npm-cli.js) echo "npm $2" >> "$NOTES"; exit ;;
+*npm-cli.js)
+    shift
+    echo "npm $* ${MY_TOKEN:-without}" | sed 's/ --[a-z-]*\(=[a-z]*\)\{0,1\}//g' >> "$NOTES"
+    [ -e record ] && mkdir -p node_modules && cp record node_modules/.package-lock.json
+    exit 0 ;;
 *server.js) echo "serving $(cat "$(dirname "$1")/page")"; sleep 1000; exit ;;
 esac
 echo "build" >> "$NOTES"
+[ -e whose ] && echo "$(id -u) $(id -G) $HOME" >> "$NOTES"
 [ -e fails ] && echo "the page has a fault" >&2 && exit 3
 [ -e hangs ] && echo $$ > "$NOTES.pid" && sleep 1000
 mkdir -p .next/standalone .next/static .next/cache
@@ -78,7 +87,7 @@ fn a_build_is_made_once_for_the_same_inputs() {
     let scene = Scene::new();
     let stack = &scene.stack;
     stack.up();
-    assert_eq!(scene.notes(), ["npm ci", "build"]);
+    assert_eq!(scene.notes(), ["npm ci without", "build"]);
     stack.until_says("web", "serving one");
     let first = scene.builds();
     assert_eq!(first.len(), 1, "{first:?}");
@@ -159,4 +168,41 @@ fn who_asks_while_sources_are_copied_is_answered() {
     let mut up = begin_up(stack);
     until("an answer says so", || stack.core(&["status", "--json"]).out.contains("copying sources"));
     assert!(up.wait().expect("it ends").success());
+}
+
+fn only_listed_install_scripts_are_run() {
+    let scene = Scene::new();
+    let package = |name: &str| {
+        let url = format!("https://registry.invalid/{name}.tgz");
+        (format!("node_modules/{name}"), json!({"version": "12.0.0", "resolved": url, "hasInstallScript": true}))
+    };
+    let packages: serde_json::Map<_, _> = ["better-sqlite3", "evil"].map(package).into_iter().collect();
+    scene.stack.write("app/record", &json!({"packages": packages}).to_string());
+    scene.stack.write("app/package.json", r#"{"scripts": {"postinstall": "prisma generate", "prepare": "husky"}}"#);
+    let stack = scene.stack.env("MY_TOKEN", "hush");
+    stack.up();
+    let notes = fs::read_to_string(&scene.notes).expect("notes");
+    let expected = "npm ci hush\nnpm rebuild better-sqlite3@12.0.0 without\nnpm run postinstall without\nbuild\n";
+    assert_eq!(notes, expected);
+    let logs = fs::read_dir(stack.root.join(".core-stack/logs/builds")).expect("logs").flatten();
+    let texts: Vec<String> = logs.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
+    assert!(texts.iter().any(|text| text.contains("are not run: evil@12.0.0\n")), "{texts:?}");
+}
+
+fn a_build_runs_as_the_owner_of_the_stack() {
+    let scene = Scene::new();
+    scene.stack.write("app/whose", "");
+    let root = &scene.stack.root;
+    let nobody = 65534;
+    let status = std::process::Command::new("chown").args(["-R", "nobody:nogroup"]).arg(root).status();
+    assert!(status.expect("chown").success());
+    // Some hosts have temporary folders that only root enters.
+    fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
+    let said = scene.stack.core(&["--root", &root.display().to_string(), "up", "-d"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let home = nix::unistd::User::from_uid(nobody.into()).expect("users").expect("nobody").dir;
+    assert_eq!(scene.notes().last(), Some(&format!("{nobody} {nobody} {}", home.display())));
+    // What was built is not his to change: it is what runs.
+    let built = root.join(".dep").join(&scene.builds()[0]).join("server.js");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(built).expect("built")), 0);
 }

@@ -30,7 +30,7 @@ mod shelf;
 use common::trials;
 
 fn main() {
-    trials::run(trials::of(&[
+    let mut all = trials::of(&[
         fetch::TESTS,
         shared::TESTS,
         order::TESTS,
@@ -43,5 +43,7 @@ fn main() {
         npm::TESTS,
         cargo::TESTS,
         go::TESTS,
-    ]));
+    ]);
+    all.extend(trials::of_root(&[build::AS_ROOT]));
+    trials::run(all);
 }

@@ -1,5 +1,7 @@
 //! The build of an app, as data: what is run, where, with which variables, and what belongs to the result.
 
+use crate::Scripts;
+
 /// File name of the build adapter.
 pub const ADAPTER_FILE: &str = "adapter.mjs";
 /// The build adapter: asks Next.js for a standalone server with the release's id, without touching the user's
@@ -13,13 +15,19 @@ pub struct Step {
     pub title: &'static str,
     /// Arguments of node.
     pub args: Vec<String>,
+    /// It runs scripts of packages, which are not to see secrets.
+    pub without_secrets: bool,
 }
 
 /// A build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
-    /// Commands, one after the other, in the copy of the app.
-    pub steps: Vec<Step>,
+    /// Installs the packages, and runs nothing of them.
+    pub install: Step,
+    /// Builds the app.
+    pub build: Step,
+    /// npm's own program file.
+    pub npm_cli: String,
     /// Environment variables on top of the inherited ones.
     pub env: Vec<(String, String)>,
     /// Variables that must not be inherited.
@@ -32,18 +40,14 @@ impl Build {
     /// The build of a release. `npm` is npm's own program file, `npm_cli`, which is run with the stack's node; `adapter`
     /// is the path of the adapter; `cache` a folder that outlives builds.
     pub fn new(release: &str, npm_cli: &str, adapter: &str, cache: &str) -> Self {
-        let npm = |words: &[&str]| -> Vec<String> {
-            std::iter::once(npm_cli).chain(words.iter().copied()).map(str::to_owned).collect()
-        };
+        // `--include=dev`: the compiler is a development dependency, whatever NODE_ENV says.
+        let ci = ["ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+        let next = vec!["node_modules/next/dist/bin/next".into(), "build".into()];
         Self {
-            steps: vec![
-                // `--include=dev`: the compiler is a development dependency, whatever NODE_ENV says.
-                Step {
-                    title: "installing packages",
-                    args: npm(&["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]),
-                },
-                Step { title: "building", args: vec!["node_modules/next/dist/bin/next".into(), "build".into()] },
-            ],
+            // A registry may ask for a token.
+            install: Step { title: "installing packages", args: npm(npm_cli, &ci), without_secrets: false },
+            build: Step { title: "building", args: next, without_secrets: false },
+            npm_cli: npm_cli.to_owned(),
             env: vec![
                 ("NEXT_ADAPTER_PATH".into(), adapter.into()),
                 ("CORE_RELEASE_ID".into(), release.into()),
@@ -57,6 +61,27 @@ impl Build {
             assemble: vec![(".next/standalone", "."), (".next/static", ".next/static"), ("public", "public")],
         }
     }
+}
+
+/// The steps between installing and building: the install scripts that are run, and the app's own.
+pub fn after_install(npm_cli: &str, scripts: &Scripts, has_postinstall: bool) -> Vec<Step> {
+    let step = |title, words: &[&str]| Step { title, args: npm(npm_cli, words), without_secrets: true };
+    let mut steps = Vec::new();
+    if !scripts.run.is_empty() {
+        // A setting of the app must not keep back what is listed.
+        let rebuild = ["rebuild", "--ignore-scripts=false", "--foreground-scripts", "--loglevel=error"];
+        let packages = scripts.run.iter().map(String::as_str);
+        steps.push(step("running install scripts", &rebuild.into_iter().chain(packages).collect::<Vec<_>>()));
+    }
+    if has_postinstall {
+        steps.push(step("running the app's postinstall", &["run", "postinstall", "--loglevel=error"]));
+    }
+    steps
+}
+
+/// Arguments of node for npm.
+fn npm(npm_cli: &str, words: &[&str]) -> Vec<String> {
+    std::iter::once(npm_cli).chain(words.iter().copied()).map(str::to_owned).collect()
 }
 
 /// Whether a file of the app's folder counts for the build: its path relative to the folder, with `/`.

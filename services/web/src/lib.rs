@@ -1,12 +1,14 @@
 //! Next.js: how an app is built standalone, and what its server needs to be told.
 
 mod build;
+mod scripts;
 
 use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::ServiceSpec;
 use core_manifest::{Diagnostic, Template};
 
-pub use build::{ADAPTER, ADAPTER_FILE, Build, Step, is_input};
+pub use build::{ADAPTER, ADAPTER_FILE, Build, Step, after_install, is_input};
+pub use scripts::{Scripts, TRUSTED, Trusted, has_postinstall};
 
 /// Completes a Next.js server: the environment its standalone server reads.
 ///

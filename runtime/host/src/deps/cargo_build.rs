@@ -40,6 +40,9 @@ pub(super) async fn build(landing: &Landing<'_>) -> Result<(), String> {
         command.arg("--locked");
     }
     command.arg("--target-dir").arg(&target).current_dir(&at).env("TMPDIR", landing.temporary()?);
+    landing.owner.run(&mut command);
+    landing.owner.take(&target)?;
+    landing.owner.take(work.root())?;
     Log::begin(paths, landing.folder).await?.run("building", &mut command).await?;
     let made = places(&target, profile, bin).into_iter().find(|path| path.is_file());
     let made = made.ok_or_else(|| format!("cargo made no program `{bin}`"))?;

@@ -20,6 +20,7 @@ pub(super) async fn build(landing: &Landing<'_>, path: &str) -> Result<(), Strin
     landing.say("building");
     let mut command = install(landing)?;
     command.arg(".").current_dir(work.folder(path)?);
+    landing.owner.take(work.root())?;
     Log::begin(landing.paths, landing.folder).await?.run("building", &mut command).await?;
     take(landing.scratch, &landing.wanted.binary)
 }
@@ -34,6 +35,7 @@ pub(super) async fn fetch(landing: &Landing<'_>) -> Result<Fetched, String> {
     landing.say("downloading and building");
     // What was fetched goes again: it is built once, and what is fetched anew is to be verified anew.
     let modules = scratch.with_extension("modules");
+    landing.owner.take(&modules)?;
     let package = package.as_ref().map_or(module.clone(), |package| format!("{module}/{package}"));
     let mut command = install(landing)?;
     command.arg("--").arg(format!("{package}@{version}")).current_dir(scratch);
@@ -53,7 +55,11 @@ fn go(wanted: &Wanted) -> Result<&Path, String> {
 /// `go install` into the folder that lands, with what go keeps in ours.
 fn install(landing: &Landing<'_>) -> Result<Command, String> {
     let cache = landing.paths.dep().join(".cache/go");
+    for folder in [&cache, landing.scratch] {
+        landing.owner.take(folder)?;
+    }
     let mut command = run::command(go(landing.wanted)?);
+    landing.owner.run(&mut command);
     // `-modcacherw`: otherwise nobody but root could delete `.dep/`. `-buildvcs`: the key knows no commit.
     command.args(["install", "-trimpath", "-buildvcs=false", "-modcacherw"]);
     command.env("GOBIN", landing.scratch).env("GOPATH", &cache).env("GOMODCACHE", cache.join("pkg/mod"));

@@ -25,6 +25,11 @@ impl Log {
         Ok(Self { file, shown: paths.shown(&path) })
     }
 
+    /// Adds a line.
+    pub(super) async fn say(&mut self, line: &str) {
+        let _ = self.file.write_all(format!("{line}\n").as_bytes()).await;
+    }
+
     /// Runs one step of a build. When it fails, its last words are the reason.
     pub(super) async fn run(&mut self, title: &str, command: &mut Command) -> Result<(), String> {
         let spoken = run::run(command, Some(&mut self.file)).await;

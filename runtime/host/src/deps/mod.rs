@@ -8,6 +8,7 @@ mod log;
 mod modes;
 mod next_build;
 mod npm;
+mod owner;
 mod progress;
 mod pypi;
 mod run;
@@ -27,6 +28,7 @@ use crate::paths::Paths;
 use crate::trust::Trust;
 pub use lock::{Entry, LockFile};
 use modes::Origin;
+use owner::Owner;
 pub(crate) use modes::is_open;
 pub use next_build::npm_cli;
 pub use progress::{Job, Progress};
@@ -51,6 +53,8 @@ struct Landing<'a> {
     wanted: &'a Wanted,
     /// Where it is made. What stands beside goes with it, whatever becomes of it.
     scratch: &'a Path,
+    /// Who builds it.
+    owner: Owner,
     progress: &'a Progress,
 }
 
@@ -67,7 +71,8 @@ impl Landing<'_> {
 
     /// A folder beside, for what programs leave lying about when they are killed.
     fn temporary(&self) -> Result<PathBuf, String> {
-        self.beside("tmp")
+        let folder = self.beside("tmp")?;
+        self.owner.take(&folder).map(|()| folder)
     }
 
     fn beside(&self, ending: &str) -> Result<PathBuf, String> {
@@ -119,7 +124,8 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
     }
     let scratch = Scratch::new(paths.dep().join(format!(".new-{folder}")))?;
     let made = scratch.0.join("landing");
-    make(&Landing { paths, folder, wanted, scratch: &made, progress }).await?;
+    let owner = Owner::of(&paths.root)?;
+    make(&Landing { paths, folder, wanted, scratch: &made, owner, progress }).await?;
     let origin = if wanted.source.is_built() { Origin::Built } else { Origin::Fetched };
     modes::settle(&made, origin).map_err(|error| format!("{}: {error}", made.display()))?;
     // What runs from it runs on: it finds the same files under the same names in a moment.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use core_next::{ADAPTER, ADAPTER_FILE, Build};
+use core_next::{ADAPTER, ADAPTER_FILE, Build, Scripts, Step};
 
 use super::log::Log;
 use super::{Landing, Scratch, run};
@@ -43,6 +43,8 @@ pub(super) async fn build(landing: &Landing<'_>, app: &str) -> Result<(), String
     let shown = |path: &Path| path.display().to_string();
     let plan = Build::new(&wanted.version, &shown(&npm), &shown(&adapter), &shown(&cache.join("npm")));
     restore_cache(&next_cache, work);
+    landing.owner.take(work)?;
+    landing.owner.take(&cache.join("npm"))?;
     let result = run_steps(landing, &plan, node, work).await;
     keep_cache(work, &next_cache);
     result.and_then(|()| assemble(&plan, work, scratch))
@@ -50,18 +52,40 @@ pub(super) async fn build(landing: &Landing<'_>, app: &str) -> Result<(), String
 
 async fn run_steps(landing: &Landing<'_>, plan: &Build, node: &Path, work: &Path) -> Result<(), String> {
     let mut log = Log::begin(landing.paths, landing.folder).await?;
-    for step in &plan.steps {
-        landing.say(step.title);
-        let mut command = run::command(node);
-        command.args(&step.args).current_dir(work);
-        run::put_first(&mut command, node);
-        for name in plan.without {
-            command.env_remove(name);
-        }
-        command.envs(plan.env.iter().map(|(name, value)| (name, value)));
-        log.run(step.title, &mut command).await?;
+    run_step(landing, plan, &plan.install, node, work, &mut log).await?;
+    let read = |name: &str| fs::read_to_string(work.join(name)).unwrap_or_default();
+    let scripts = Scripts::of(&read("node_modules/.package-lock.json"));
+    if !scripts.skipped.is_empty() {
+        log.say(&format!("install scripts of these packages are not run: {}", scripts.skipped.join(", "))).await;
     }
-    Ok(())
+    let has_postinstall = core_next::has_postinstall(&read("package.json"));
+    for step in core_next::after_install(&plan.npm_cli, &scripts, has_postinstall) {
+        run_step(landing, plan, &step, node, work, &mut log).await?;
+    }
+    run_step(landing, plan, &plan.build, node, work, &mut log).await
+}
+
+async fn run_step(
+    landing: &Landing<'_>,
+    plan: &Build,
+    step: &Step,
+    node: &Path,
+    work: &Path,
+    log: &mut Log,
+) -> Result<(), String> {
+    landing.say(step.title);
+    let mut command = run::command(node);
+    command.args(&step.args).current_dir(work);
+    run::put_first(&mut command, node);
+    landing.owner.run(&mut command);
+    for name in plan.without {
+        command.env_remove(name);
+    }
+    if step.without_secrets {
+        run::without_secrets(&mut command);
+    }
+    command.envs(plan.env.iter().map(|(name, value)| (name, value)));
+    log.run(step.title, &mut command).await
 }
 
 /// Puts together what runs: the standalone server with its static files.

@@ -14,6 +14,8 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
+use crate::load::is_secret_name;
+
 /// How long a program that fetches or builds may take.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Lines kept of what a program said.
@@ -54,6 +56,15 @@ pub(super) fn command(program: &Path) -> Command {
         }
     }
     command
+}
+
+/// Leaves secrets out of what the command inherits.
+pub(super) fn without_secrets(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_secret_name) {
+            command.env_remove(&name);
+        }
+    }
 }
 
 /// Sees to it that what the command runs by its name, npm its node for one, is this very program.

@@ -25,6 +25,11 @@ impl Work {
         Ok(Self { scratch })
     }
 
+    /// The copy.
+    pub(super) fn root(&self) -> &Path {
+        &self.scratch.0
+    }
+
     /// A folder of the stack in the copy.
     pub(super) fn folder(&self, path: &str) -> Result<PathBuf, String> {
         crate::load::below(path).map(|path| self.scratch.0.join(path))

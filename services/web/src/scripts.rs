@@ -1,0 +1,137 @@
+//! Install scripts of npm packages. A package could run anything in one, so none is run but those of this list: packages
+//! that do not work without theirs.
+
+use semver::{Version, VersionReq};
+use serde_json::Value;
+
+/// A package whose install scripts are run.
+#[derive(Clone, Copy, Debug)]
+pub struct Trusted {
+    /// Its name in the registry.
+    pub package: &'static str,
+    /// Its versions, as a requirement of semver.
+    pub versions: &'static str,
+    /// What it does not do without its script.
+    pub reason: &'static str,
+}
+
+/// Downloads a program or a library for this platform, or compiles it.
+const NATIVE: &str = "downloads or compiles its native module";
+
+const fn native(package: &'static str, versions: &'static str) -> Trusted {
+    Trusted { package, versions, reason: NATIVE }
+}
+
+/// The list.
+pub const TRUSTED: &[Trusted] = &[
+    native("argon2", ">=0.28"),
+    native("bcrypt", ">=5"),
+    native("better-sqlite3", ">=7"),
+    native("bufferutil", ">=4"),
+    native("canvas", ">=2"),
+    native("isolated-vm", ">=4"),
+    native("libsql", ">=0.1"),
+    native("re2", ">=1.17"),
+    // Later versions get their libraries as packages of their own; their script only looks whether they are there.
+    native("sharp", ">=0.28"),
+    native("sqlite3", ">=5"),
+    native("utf-8-validate", ">=5"),
+    Trusted { package: "@prisma/client", versions: ">=3", reason: "generates the client from the app's schema" },
+    Trusted { package: "@prisma/engines", versions: ">=3", reason: "downloads the query and schema engines" },
+    Trusted { package: "@sentry/cli", versions: ">=1.70", reason: "downloads the program that uploads source maps" },
+    Trusted { package: "@swc/core", versions: ">=1.2", reason: "falls back to WebAssembly without a native module" },
+    Trusted { package: "esbuild", versions: ">=0.14", reason: "downloads the compiler where npm left it out" },
+    Trusted { package: "prisma", versions: ">=3", reason: "checks the version of Node.js before it generates" },
+    Trusted { package: "workerd", versions: ">=1", reason: "downloads the runtime where npm left it out" },
+];
+
+/// What of an installation has install scripts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scripts {
+    /// Those that are run: `name@version`, as `npm rebuild` takes them.
+    pub run: Vec<String>,
+    /// Those that are not, likewise.
+    pub skipped: Vec<String>,
+}
+
+impl Scripts {
+    /// Reads them from npm's own record of what it installed, `node_modules/.package-lock.json`. A record that is not
+    /// understood names none.
+    pub fn of(record: &str) -> Self {
+        let record: Value = serde_json::from_str(record).unwrap_or_default();
+        let mut scripts = Self::default();
+        for (path, package) in record["packages"].as_object().into_iter().flatten() {
+            if package["hasInstallScript"] != Value::Bool(true) {
+                continue;
+            }
+            // An alias is installed at another path than its name.
+            let at_path = path.rsplit_once("node_modules/").map_or(path.as_str(), |(_, name)| name);
+            let name = package["name"].as_str().unwrap_or(at_path);
+            let version = package["version"].as_str().unwrap_or_default();
+            // What is linked, or came from a folder or by git, is not what the registry has under that name.
+            let is_published = package["resolved"].as_str().is_some_and(|url| url.starts_with("http"));
+            let is_run = is_published && name == at_path && is_trusted(name, version);
+            let list = if is_run { &mut scripts.run } else { &mut scripts.skipped };
+            let spec = format!("{name}@{version}");
+            if !list.contains(&spec) {
+                list.push(spec);
+            }
+        }
+        scripts
+    }
+}
+
+fn is_trusted(name: &str, version: &str) -> bool {
+    let Ok(version) = Version::parse(version) else { return false };
+    // Of a pre-release, what counts is which release it comes before.
+    let release = Version::new(version.major, version.minor, version.patch);
+    let is_meant = |one: &&Trusted| {
+        one.package == name && VersionReq::parse(one.versions).is_ok_and(|versions| versions.matches(&release))
+    };
+    TRUSTED.iter().any(|one| is_meant(&one))
+}
+
+/// Whether the app has a script that is to run after its packages are installed: `prisma generate`, `patch-package`. It
+/// is the app's own, like the build.
+pub fn has_postinstall(package_json: &str) -> bool {
+    let package: Value = serde_json::from_str(package_json).unwrap_or_default();
+    package["scripts"]["postinstall"].is_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_listed_is_run() {
+        let record = r#"{"packages": {
+            "node_modules/next": {"version": "16.0.0", "resolved": "https://r/next.tgz"},
+            "node_modules/better-sqlite3": {"version": "12.4.1", "resolved": "https://r/b.tgz", "hasInstallScript": true},
+            "node_modules/a/node_modules/better-sqlite3":
+                {"version": "6.0.1", "resolved": "https://r/c.tgz", "hasInstallScript": true},
+            "node_modules/a/node_modules/@swc/core":
+                {"version": "1.3.0-nightly.1", "resolved": "https://r/d.tgz", "hasInstallScript": true},
+            "node_modules/evil": {"version": "1.0.0", "resolved": "https://r/e.tgz", "hasInstallScript": true},
+            "node_modules/sharp": {"name": "evil-too", "version": "0.34.0", "resolved": "https://r/f.tgz",
+                "hasInstallScript": true},
+            "node_modules/bcrypt": {"version": "6.0.0", "resolved": "git+ssh://x/bcrypt.git", "hasInstallScript": true}
+        }}"#;
+        let scripts = Scripts::of(record);
+        assert_eq!(scripts.run, ["better-sqlite3@12.4.1", "@swc/core@1.3.0-nightly.1"]);
+        assert_eq!(scripts.skipped, ["better-sqlite3@6.0.1", "evil@1.0.0", "evil-too@0.34.0", "bcrypt@6.0.0"]);
+        assert_eq!(Scripts::of("not JSON"), Scripts::default());
+    }
+
+    #[test]
+    fn the_list_is_sound() {
+        for one in TRUSTED {
+            assert!(VersionReq::parse(one.versions).is_ok() && !one.reason.is_empty(), "{}", one.package);
+        }
+    }
+
+    #[test]
+    fn the_apps_own_script_is_seen() {
+        assert!(has_postinstall(r#"{"scripts": {"postinstall": "prisma generate"}}"#));
+        assert!(!has_postinstall(r#"{"scripts": {"build": "next build"}}"#) && !has_postinstall(""));
+    }
+}
