@@ -68,8 +68,12 @@ impl Scripts {
             let at_path = path.rsplit_once("node_modules/").map_or(path.as_str(), |(_, name)| name);
             let name = package["name"].as_str().unwrap_or(at_path);
             let version = package["version"].as_str().unwrap_or_default();
-            // What is linked, or came from a folder or by git, is not what the registry has under that name.
-            let is_published = package["resolved"].as_str().is_some_and(|url| url.starts_with("http"));
+            // What came from a folder or by git is not what the registry has under that name. npm may be told not to
+            // write down where it got a package from (`omit-lockfile-registry-resolved`).
+            let is_published = match package["resolved"].as_str() {
+                Some(url) => url.starts_with("http"),
+                None => package["integrity"].is_string(),
+            };
             let is_run = is_published && name == at_path && is_trusted(name, version);
             let list = if is_run { &mut scripts.run } else { &mut scripts.skipped };
             let spec = format!("{name}@{version}");
@@ -114,11 +118,13 @@ mod tests {
             "node_modules/evil": {"version": "1.0.0", "resolved": "https://r/e.tgz", "hasInstallScript": true},
             "node_modules/sharp": {"name": "evil-too", "version": "0.34.0", "resolved": "https://r/f.tgz",
                 "hasInstallScript": true},
-            "node_modules/bcrypt": {"version": "6.0.0", "resolved": "git+ssh://x/bcrypt.git", "hasInstallScript": true}
+            "node_modules/bcrypt": {"version": "6.0.0", "resolved": "git+ssh://x/bcrypt.git", "hasInstallScript": true},
+            "node_modules/canvas": {"version": "3.0.0", "hasInstallScript": true},
+            "node_modules/esbuild": {"version": "0.25.0", "integrity": "sha512-x", "hasInstallScript": true}
         }}"#;
         let scripts = Scripts::of(record);
-        assert_eq!(scripts.run, ["better-sqlite3@12.4.1", "@swc/core@1.3.0-nightly.1"]);
-        assert_eq!(scripts.skipped, ["better-sqlite3@6.0.1", "evil@1.0.0", "evil-too@0.34.0", "bcrypt@6.0.0"]);
+        assert_eq!(scripts.run, ["better-sqlite3@12.4.1", "@swc/core@1.3.0-nightly.1", "esbuild@0.25.0"]);
+        assert_eq!(scripts.skipped, ["better-sqlite3@6.0.1", "evil@1.0.0", "evil-too@0.34.0", "bcrypt@6.0.0", "canvas@3.0.0"]);
         assert_eq!(Scripts::of("not JSON"), Scripts::default());
     }
 
