@@ -1,6 +1,7 @@
 //! `core logs`: joined, merged in time order, followed.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Stdio;
 
 use serde_json::json;
@@ -114,27 +115,33 @@ fn logs_outlive_the_stack() {
 
 fn old_segments_go() {
     let stack = Stack::new();
+    let limits = json!({"rotation": {"max_size_mb": 1, "max_backups": 2}});
     stack.service(
         "count",
         &json!({"process": {"command": fixture::command(), "args": ["fixture", "count", "400000"],
-        "compose": {"log_configuration": {"rotation": {"max_size_mb": 1, "max_backups": 2}}}}}),
+        "compose": {"log_configuration": limits}}}),
     );
-    stack.up();
+    stack.shell("flood", "exec yes a line of a flood", json!({"log_configuration": limits}));
+    // A start makes two files of a block each, however little it says.
+    stack.shell("loop", "echo again; exit 1", json!({"log_configuration": limits, "availability": {"backoff_seconds": 0}}));
+    let said = stack.core(&["up", "-d", "--timeout", "10"]);
+    assert_ne!(said.code, 2, "{}", said.err);
     until("it has ended", || stack.instance("count")["phase"] == "ended");
-    // A supervisor looks when it begins.
-    stack.kill_supervisor();
-    let size = || -> u64 {
-        let folder = stack.root.join(".core-stack/logs/count/count-0");
-        std::fs::read_dir(folder)
-            .expect("its logs")
-            .flatten()
-            .filter_map(|entry| entry.metadata().ok())
-            .map(|meta| meta.len())
-            .sum()
+    let size = |service: &str| -> u64 {
+        let folder = stack.root.join(format!(".core-stack/logs/{service}/{service}-0"));
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.blocks() * 512).sum()
     };
-    until("old segments are gone", || size() < 4 << 20);
+    until("old segments are gone", || size("count") < 4 << 20);
     let lines = stack.lines("count");
     assert_eq!(lines.last().map(String::as_str), Some("line 0399999"));
+    // Both go on, and are cut back again and again.
+    for service in ["flood", "loop"] {
+        for _ in 0..3 {
+            until("it has grown", || size(service) > 3 << 20);
+            until("it is cut back", || size(service) < 300 << 20);
+        }
+    }
 }
 
 fn logs_that_are_deleted_are_begun_anew() {

@@ -6,6 +6,7 @@ mod merge;
 mod reader;
 mod retain;
 mod store;
+mod sweeper;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub use follow::Follower;
 pub use merge::last;
 pub use retain::Retention;
 pub use store::{SlotStream, streams};
+pub(crate) use sweeper::Sweeper;
 
 /// One line of output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -22,10 +22,10 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Deletes what is too much or too old. The newest segment of a stream always stays.
-    pub fn sweep(&self, paths: &Paths) {
+    /// Deletes what is too much or too old of these services; none is all. The newest segment of a stream always stays.
+    pub fn sweep(&self, paths: &Paths, services: &[String]) {
         let default = LogLimits { segment_bytes: 16 << 20, keep_segments: 8, keep_days: 0 };
-        for stream in streams(paths, &[]) {
+        for stream in streams(paths, services) {
             let limits = self.limits.get(stream.slot.service.as_str()).unwrap_or(&default);
             let older = stream.segments.len().saturating_sub(1);
             let too_many = match limits.keep_segments {

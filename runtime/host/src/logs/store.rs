@@ -45,7 +45,7 @@ impl Segment {
         InvocationId { instance, number: self.invocation }
     }
 
-    fn parse(path: &Path) -> Option<(Stream, Self)> {
+    pub(super) fn parse(path: &Path) -> Option<(Stream, Self)> {
         let name = path.file_name()?.to_str()?.strip_suffix(".log")?;
         let mut parts = name.split('.');
         let (generation, invocation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);

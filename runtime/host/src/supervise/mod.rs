@@ -35,6 +35,7 @@ use crate::edge;
 use crate::history;
 use crate::journal::Journal;
 use crate::launch::{self, Launch};
+use crate::logs::Sweeper;
 use crate::metrics::Metrics;
 use crate::paths::Paths;
 use crate::probes::Prober;
@@ -55,7 +56,7 @@ const TURNS: u32 = 4;
 const KEEPER_PAUSE: Duration = Duration::from_millis(500);
 /// How long the state that is being written gets when the keeper is gone.
 const LAST_WRITING: Duration = Duration::from_secs(2);
-/// How often logs and pointers are looked through for what is not needed any more.
+/// How often the pointers are looked through for what is not needed any more.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// Everything the loop has.
@@ -70,6 +71,7 @@ pub(crate) struct Supervisor {
     progress: Progress,
     jobs: Jobs,
     reading: Reading,
+    logs: Sweeper,
     inbox: mpsc::UnboundedSender<Event>,
     keeper: Rc<Keeper>,
     /// What answers on the control socket.
@@ -138,6 +140,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         announcements: Vec::new(),
         ended: None,
         history,
+        logs: Sweeper::start(&paths),
         saving: Saving::new(journal, writes_in),
         inbox,
         keeper,
@@ -348,13 +351,10 @@ impl Supervisor {
         }));
     }
 
-    /// Takes away what is too much of logs and pointers; when manifests have been read, and now and then.
+    /// Takes away pointers of services that are gone; when manifests have been read, and now and then.
     fn sweep(&self) {
         let known: BTreeSet<&str> = self.engine.instances().map(|(id, ..)| id.service().as_str()).collect();
         edge::forget(&self.paths.edge(), |service| known.contains(service));
-        let retention = self.reading.retention();
-        let paths = self.paths.clone();
-        tokio::task::spawn_blocking(move || retention.sweep(&paths));
     }
 
     /// Nothing is left: what was ours goes too. Where something has to stay, whoever looks next must find it.

@@ -301,6 +301,7 @@ impl Supervisor {
             self.shims.limit_log(&service, segment_bytes);
         }
         self.sweep();
+        self.logs.keep(self.reading.retention());
         self.shims.keep_held(|service, port| held.contains(&(service.to_owned(), port.to_owned())));
     }
 

@@ -1,0 +1,195 @@
+//! Keeps logs within their limits while they are written. The kernel says where a segment was created; only there is
+//! looked. So a stack that logs little costs nothing, and a crash loop or a flood is cut back within seconds.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+
+use super::Retention;
+use super::store::Segment;
+use crate::paths::Paths;
+
+/// How long segments gather before one looks at them. A flood writes some 100 MB in that time.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often one looks where the kernel cannot tell.
+const RESCAN: Duration = Duration::from_secs(10);
+/// After a look, one waits for so many times as long as it took.
+const SHARE: u32 = 3;
+/// How often one looks at all logs: for what has become too old.
+const ALL: Duration = Duration::from_secs(60);
+
+/// The limits, which change with the manifests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sweeper(Arc<Mutex<Option<Retention>>>);
+
+impl Sweeper {
+    /// Starts a thread that keeps the logs of a stack within limits, as soon as it knows them.
+    pub(crate) fn start(paths: &Paths) -> Self {
+        let sweeper = Self::default();
+        let (mine, paths) = (sweeper.clone(), paths.clone());
+        let thread = std::thread::Builder::new().name("logs".into()).spawn(move || mine.run(&paths));
+        if let Err(error) = thread {
+            crate::say(&format!("logs are not kept within their limits: {error}"));
+        }
+        sweeper
+    }
+
+    /// From now on these are the limits.
+    pub(crate) fn keep(&self, retention: Retention) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(retention);
+    }
+
+    fn sweep(&self, paths: &Paths, services: &[String]) {
+        let retention = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Before the manifests were read, nobody knows what is too much.
+        if let Some(retention) = retention {
+            retention.sweep(paths, services);
+        }
+    }
+
+    fn run(&self, paths: &Paths) {
+        let mut growth = Growth::of(paths.logs());
+        let mut all_at = Instant::now() + PAUSE;
+        loop {
+            let left = all_at.saturating_duration_since(Instant::now());
+            let grows = growth.as_ref().map_or_else(
+                || {
+                    std::thread::sleep(left.min(RESCAN));
+                    false
+                },
+                |growth| growth.wait(left),
+            );
+            if grows {
+                std::thread::sleep(PAUSE);
+            }
+            let began = Instant::now();
+            let services = growth.as_mut().filter(|_| grows).and_then(Growth::take);
+            match services {
+                Some(services) if services.is_empty() => continue,
+                Some(services) => self.sweep(paths, &services.into_iter().collect::<Vec<_>>()),
+                None => {
+                    // What could not be watched may be watched now.
+                    growth = Growth::of(paths.logs());
+                    self.sweep(paths, &[]);
+                    all_at = Instant::now() + ALL;
+                }
+            }
+            std::thread::sleep(began.elapsed() * SHARE);
+        }
+    }
+}
+
+/// Folders in which segments are created, watched.
+struct Growth {
+    fd: OwnedFd,
+    logs: PathBuf,
+    /// Folders by watch; what is below `logs` is the service, then the slot.
+    folders: HashMap<i32, PathBuf>,
+}
+
+impl Growth {
+    fn of(logs: PathBuf) -> Option<Self> {
+        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+        let _ = fs::create_dir_all(&logs);
+        let mut growth = Self { fd, logs: logs.clone(), folders: HashMap::new() };
+        growth.watch(&logs);
+        (!growth.folders.is_empty()).then_some(growth)
+    }
+
+    /// Watches a folder, and the folders in it down to those of the slots.
+    fn watch(&mut self, folder: &Path) {
+        let flags = WatchFlags::CREATE | WatchFlags::ONLYDIR;
+        let Ok(watch) = inotify::add_watch(&self.fd, folder, flags) else { return };
+        self.folders.insert(watch, folder.to_owned());
+        let depth = folder.strip_prefix(&self.logs).map_or(2, |below| below.components().count());
+        if depth < 2 {
+            let inner = fs::read_dir(folder).into_iter().flatten().flatten();
+            for entry in inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+                self.watch(&entry.path());
+            }
+        }
+    }
+
+    /// Waits for so long at the most until something is created. Returns whether it was.
+    fn wait(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+            let timeout = PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX));
+            match poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)], timeout) {
+                Err(nix::errno::Errno::EINTR) => {}
+                other => return other.is_ok_and(|count| count > 0),
+            }
+        }
+    }
+
+    /// The services in whose logs something was created; `None` when events were lost.
+    fn take(&mut self) -> Option<BTreeSet<String>> {
+        let mut buffer = [const { MaybeUninit::uninit() }; 4 << 10];
+        let (mut services, mut created, mut is_whole) = (BTreeSet::new(), Vec::new(), true);
+        let mut reader = inotify::Reader::new(&self.fd, &mut buffer);
+        while let Ok(event) = reader.next() {
+            let flags = event.events();
+            if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+                is_whole = false;
+            } else if flags.contains(ReadFlags::IGNORED) {
+                self.folders.remove(&event.wd());
+            } else if let (Some(folder), Some(name)) = (self.folders.get(&event.wd()), event.file_name()) {
+                let path = folder.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
+                if flags.contains(ReadFlags::ISDIR) {
+                    created.push(path);
+                } else if has_older(&path) {
+                    let below = path.strip_prefix(&self.logs).ok().and_then(|below| below.components().next());
+                    services.extend(below.map(|service| service.as_os_str().to_string_lossy().into_owned()));
+                }
+            }
+        }
+        for folder in created {
+            self.watch(&folder);
+        }
+        is_whole.then_some(services)
+    }
+}
+
+/// Whether a file is a segment that is not the first of its instance: there is something that may be too much. A stack
+/// that comes up has none of those.
+fn has_older(path: &Path) -> bool {
+    Segment::parse(path).is_some_and(|(_, segment)| segment.invocation > 1 || segment.number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_logs_is_told_however_new_his_folder_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = folder.path().join("logs");
+        let mut growth = Growth::of(logs.clone()).unwrap();
+        let told = |growth: &mut Growth| {
+            assert!(growth.wait(Duration::from_secs(60)));
+            growth.take().unwrap().into_iter().collect::<Vec<_>>()
+        };
+        fs::create_dir_all(logs.join("web/web-0")).unwrap();
+        assert!(told(&mut growth).is_empty());
+        fs::create_dir_all(logs.join("api/api-0")).unwrap();
+        fs::write(logs.join("web/web-0/1.1.out.0.log"), "x").unwrap();
+        fs::write(logs.join("web/web-0/1.1.out.1.log"), "x").unwrap();
+        assert_eq!(told(&mut growth), ["web"]);
+        assert!(!growth.wait(Duration::ZERO), "nothing has happened since");
+        fs::write(logs.join("web/web-0/1.1.out.1.log"), "more").unwrap();
+        assert!(!growth.wait(Duration::ZERO), "a segment that grows is no new one");
+        fs::write(logs.join("api/api-0/1.1.err.0.log"), "x").unwrap();
+        assert!(told(&mut growth).is_empty(), "the first one");
+        fs::write(logs.join("api/api-0/1.2.err.0.log"), "x").unwrap();
+        assert_eq!(told(&mut growth), ["api"]);
+    }
+}
