@@ -123,7 +123,11 @@ fn old_segments_go() {
     );
     stack.shell("flood", "exec yes a line of a flood", json!({"log_configuration": limits}));
     // A start makes two files of a block each, however little it says.
-    stack.shell("loop", "echo again; exit 1", json!({"log_configuration": limits, "availability": {"backoff_seconds": 0}}));
+    stack.shell(
+        "loop",
+        "echo again; exit 1",
+        json!({"log_configuration": limits, "availability": {"backoff_seconds": 0}}),
+    );
     let said = stack.core(&["up", "-d", "--timeout", "10"]);
     assert_ne!(said.code, 2, "{}", said.err);
     until("it has ended", || stack.instance("count")["phase"] == "ended");

@@ -10,10 +10,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::api::Program;
 use crate::keeper::Keeper;
+use crate::own_log;
 use crate::paths::Paths;
-
-/// Above this size the supervisor's own log begins anew; the one before is kept.
-const LONGEST_LOG: u64 = 4 << 20;
 
 /// Settings of the C library, by which it does not keep freed memory apart for each thread. Keeper and shims have one
 /// thread and the supervisor one that matters, and what they free would lie scattered over pages that stay theirs:
@@ -46,7 +44,7 @@ pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<Child> {
     let (core, shim) =
         if core.is_file() { (core.clone(), shim_beside(&core)) } else { (OWN_IMAGE.into(), OWN_IMAGE.into()) };
     let log = paths.own_log();
-    if fs::metadata(&log).is_ok_and(|meta| meta.len() > LONGEST_LOG) {
+    if fs::metadata(&log).is_ok_and(|meta| meta.len() > own_log::LONGEST) {
         fs::rename(&log, log.with_extension("log.before"))?;
     }
     let mut command = Command::new(shim);

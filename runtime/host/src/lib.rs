@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod edge;
 mod ended;
 mod files;
+pub mod harmless;
 pub mod history;
 pub mod identity;
 pub mod journal;

@@ -1,15 +1,66 @@
 //! What the supervisor says to whoever reads its own log: standard error, which its keeper leads to `core.log`.
 
+use std::fs;
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::harmless::harmless;
+
+/// The longest log, in bytes; what is longer becomes the one before.
+pub(crate) const LONGEST: u64 = 4 << 20;
+/// How much is written until its length is looked at.
+const STRIDE: u64 = LONGEST / 4;
+/// The longest entry, in bytes: somebody else may have chosen its words.
+const LONGEST_ENTRY: usize = 16 << 10;
 
 /// What the log could not take. Several threads say something, each line by one write.
 static UNSAID: Mutex<Unsaid> = Mutex::new(Unsaid::new());
+/// Where the log is, for who keeps it short.
+static PLACE: OnceLock<PathBuf> = OnceLock::new();
 
 /// Says something. A log that takes nothing (a full disk, a terminal that went away) stops nobody: the line is counted.
 pub(crate) fn say(text: &str) {
-    let line = format!("{:.3} {text}\n", jiff::Timestamp::now());
-    UNSAID.lock().unwrap_or_else(PoisonError::into_inner).write(&mut log(), &line);
+    let line = format!("{:.3} {}\n", jiff::Timestamp::now(), harmless(clipped(text)));
+    let mut unsaid = UNSAID.lock().unwrap_or_else(PoisonError::into_inner);
+    unsaid.write(&mut log(), &line);
+    unsaid.since_looked += line.len() as u64;
+    if unsaid.since_looked > STRIDE {
+        unsaid.since_looked = 0;
+        if let Some(place) = PLACE.get() {
+            let _ = shorten(&io::stderr(), place);
+        }
+    }
+}
+
+/// From now on the log, which is at `place`, is kept short.
+pub(crate) fn keep_short(place: PathBuf) {
+    let _ = shorten(&io::stderr(), &place);
+    let _ = PLACE.set(place);
+}
+
+/// Begins a log anew that is too long, under what others have open, too: all of them append.
+fn shorten(log: &impl AsFd, place: &Path) -> io::Result<()> {
+    let (open, there) = (rustix::fs::fstat(log)?, fs::metadata(place)?);
+    let is_it = (open.st_dev, open.st_ino) == {
+        use std::os::unix::fs::MetadataExt as _;
+        (there.dev(), there.ino())
+    };
+    if is_it && there.len() > LONGEST {
+        fs::copy(place, place.with_extension("log.before"))?;
+        rustix::fs::ftruncate(log, 0)?;
+    }
+    Ok(())
+}
+
+/// A text of a length that anybody can read.
+fn clipped(text: &str) -> &str {
+    let mut end = text.len().min(LONGEST_ENTRY);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(not(test))]
@@ -36,11 +87,13 @@ struct Unsaid {
     error: Option<String>,
     /// The last line was written in part.
     is_torn: bool,
+    /// Bytes since the log's length was looked at.
+    since_looked: u64,
 }
 
 impl Unsaid {
     const fn new() -> Self {
-        Self { lines: 0, error: None, is_torn: false }
+        Self { lines: 0, error: None, is_torn: false, since_looked: 0 }
     }
 
     fn write(&mut self, log: &mut impl Write, line: &str) {
@@ -60,7 +113,7 @@ impl Unsaid {
         let line =
             format!("{mark}{:.3} {} lines before this one are lost: {error}\n", jiff::Timestamp::now(), self.lines);
         match self.put(log, &line) {
-            Ok(()) => *self = Self::new(),
+            Ok(()) => *self = Self { since_looked: self.since_looked, ..Self::new() },
             Err(error) => self.error = Some(in_words(&error)),
         }
     }
@@ -127,5 +180,33 @@ mod tests {
         let lines: Vec<&str> = disk.text.lines().collect();
         assert_eq!((lines[1], lines[3]), ("seco", "fourth"));
         assert!(lines[2].ends_with(" 2 lines before this one are lost: no storage space"), "{}", lines[2]);
+    }
+
+    #[test]
+    fn a_log_that_is_too_long_becomes_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("core.log");
+        let open = || fs::File::options().append(true).create(true).open(&place).unwrap();
+        let (mut log, mut other) = (open(), open());
+        log.write_all(b"first\n").unwrap();
+        shorten(&log, &place).unwrap();
+        assert_eq!(fs::read_to_string(&place).unwrap(), "first\n");
+        log.write_all(&vec![b'x'; usize::try_from(LONGEST).unwrap()]).unwrap();
+        shorten(&log, &place).unwrap();
+        other.write_all(b"next\n").unwrap();
+        assert_eq!(fs::read_to_string(&place).unwrap(), "next\n");
+        assert_eq!(fs::metadata(folder.path().join("core.log.before")).unwrap().len(), LONGEST + 6);
+        // A terminal, or a file that was put in its place, is not ours to cut.
+        fs::remove_file(&place).unwrap();
+        fs::write(&place, vec![b'x'; usize::try_from(LONGEST + 1).unwrap()]).unwrap();
+        shorten(&log, &place).unwrap();
+        assert_eq!(fs::metadata(&place).unwrap().len(), LONGEST + 1);
+    }
+
+    #[test]
+    fn an_entry_has_an_end() {
+        let text = "é".repeat(LONGEST_ENTRY);
+        assert_eq!(clipped(&text).len(), LONGEST_ENTRY);
+        assert_eq!(clipped("short"), "short");
     }
 }

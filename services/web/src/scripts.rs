@@ -124,7 +124,10 @@ mod tests {
         }}"#;
         let scripts = Scripts::of(record);
         assert_eq!(scripts.run, ["better-sqlite3@12.4.1", "@swc/core@1.3.0-nightly.1", "esbuild@0.25.0"]);
-        assert_eq!(scripts.skipped, ["better-sqlite3@6.0.1", "evil@1.0.0", "evil-too@0.34.0", "bcrypt@6.0.0", "canvas@3.0.0"]);
+        assert_eq!(
+            scripts.skipped,
+            ["better-sqlite3@6.0.1", "evil@1.0.0", "evil-too@0.34.0", "bcrypt@6.0.0", "canvas@3.0.0"]
+        );
         assert_eq!(Scripts::of("not JSON"), Scripts::default());
     }
 

@@ -12,9 +12,9 @@ use super::{ask_status, tell, tell_unknown};
 use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::render::harmless::harmless_line;
 use crate::render::words::parse_span;
 use crate::render::{self, DIM, styled};
+use core_host::harmless::harmless_line;
 
 /// Colours of slots, in the order they are met.
 const COLOURS: [anstyle::AnsiColor; 6] = [

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use console::Term;
 
-use super::harmless::harmless;
+use core_host::harmless::harmless;
 
 /// What stands on the terminal now.
 pub(crate) struct Frame {

@@ -3,7 +3,6 @@
 pub(crate) mod diagnostics;
 pub(crate) mod frame;
 pub(crate) mod graph;
-pub(crate) mod harmless;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod words;
@@ -14,7 +13,7 @@ use anstyle::{AnsiColor, Style};
 use core_engine::phase::PhaseName;
 use core_host::api::InstanceStatus;
 
-use harmless::harmless;
+use core_host::harmless::harmless;
 
 /// What went wrong.
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();

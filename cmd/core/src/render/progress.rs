@@ -8,9 +8,9 @@ use core_engine::phase::PhaseName;
 use core_host::api::{InstanceStatus, JobStatus, Status};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::harmless::harmless;
 use super::words::progress;
 use super::{DIM, GREEN, YELLOW, note, styled};
+use core_host::harmless::harmless;
 
 /// Shows how far a stack is.
 pub(crate) struct Progress {

@@ -2,9 +2,9 @@
 
 use anstyle::Style;
 
-use super::harmless::harmless;
 use super::styled;
 use super::words::wrap;
+use core_host::harmless::harmless;
 
 /// One cell.
 #[derive(Clone, Debug, Default)]

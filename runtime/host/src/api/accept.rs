@@ -25,6 +25,8 @@ use crate::descriptors;
 
 /// Connections at a time.
 const MOST: usize = 128;
+/// The longest head of a request, in bytes.
+const LONGEST_HEAD: usize = 64 << 10;
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client that has just come may take when others wait for its place.
@@ -103,6 +105,7 @@ async fn answer(stream: UnixStream, app: Router, has_asked: Arc<AtomicBool>, end
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
+        .max_buf_size(LONGEST_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;

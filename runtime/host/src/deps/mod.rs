@@ -28,9 +28,9 @@ use crate::paths::Paths;
 use crate::trust::Trust;
 pub use lock::{Entry, LockFile};
 use modes::Origin;
-use owner::Owner;
 pub(crate) use modes::is_open;
 pub use next_build::npm_cli;
+use owner::Owner;
 pub use progress::{Job, Progress};
 
 /// What stands in each landed folder of a fetched binary: its entry in the lock file.

@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use super::archive::{self, Kind};
 use super::{Fetched, Landing};
 
+/// The longest file, in bytes.
+const LONGEST: u64 = 2 << 30;
 /// A server that says nothing for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,7 +25,7 @@ pub(super) async fn fetch(landing: &Landing<'_>, url: &str, sha256: &str) -> Res
     // Beside the folder that lands, so that the archive itself does not land.
     let file = landing.downloads()?.join("file");
     tokio::task::spawn_blocking(move || {
-        let found = download(&url, &file, PATIENCE, &|done, total| progress.at(&folder, done, total))?;
+        let found = download(&url, &file, PATIENCE, LONGEST, &|done, total| progress.at(&folder, done, total))?;
         if found != wanted {
             return Err(format!("{url} has SHA-256 {found}, the manifest says {wanted}"));
         }
@@ -45,7 +47,13 @@ fn place(file: &Path, kind: Kind, binary: &str, scratch: &Path) -> Result<(), St
 }
 
 /// Downloads into `file`, and returns the SHA-256 of what came.
-fn download(url: &str, file: &Path, patience: Duration, tell: &dyn Fn(u64, Option<u64>)) -> Result<String, String> {
+fn download(
+    url: &str,
+    file: &Path,
+    patience: Duration,
+    longest: u64,
+    tell: &dyn Fn(u64, Option<u64>),
+) -> Result<String, String> {
     let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .tls_config(tls)
@@ -57,6 +65,10 @@ fn download(url: &str, file: &Path, patience: Duration, tell: &dyn Fn(u64, Optio
         .into();
     let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
     let total = response.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let too_long = || format!("{url} is longer than {} MiB, which is the most that is downloaded", longest >> 20);
+    if total.is_some_and(|total| total > longest) {
+        return Err(too_long());
+    }
     let mut body = response.body_mut().as_reader();
     let mut out = File::create(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let mut hash = Sha256::new();
@@ -69,6 +81,10 @@ fn download(url: &str, file: &Path, patience: Duration, tell: &dyn Fn(u64, Optio
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(format!("{url} broke off after {done} bytes: {error}")),
         };
+        // A server need not say how much it sends.
+        if done + count as u64 > longest {
+            return Err(too_long());
+        }
         hash.update(&buffer[..count]);
         out.write_all(&buffer[..count]).map_err(|error| format!("{}: {error}", file.display()))?;
         done += count as u64;
@@ -98,11 +114,28 @@ mod tests {
         });
         let folder = tempfile::tempdir().unwrap();
         let began = Instant::now();
-        let result = download(&url, &folder.path().join("x"), Duration::from_millis(200), &|_, _| {});
+        let result = download(&url, &folder.path().join("x"), Duration::from_millis(200), LONGEST, &|_, _| {});
         let message = result.unwrap_err();
         assert!(message.contains("broke off after 4 bytes"), "{message}");
         assert!(began.elapsed() < PATIENCE);
         // Its end of the connection was open all the time.
         drop(server.join());
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_not_downloaded() {
+        let folder = tempfile::tempdir().unwrap();
+        for head in ["Content-Length: 8\r\n", ""] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/x", listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let mut stream = listener.accept().unwrap().0;
+                let _ = stream.read(&mut [0; 4096]);
+                write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n{head}\r\n12345678").unwrap();
+            });
+            let get = |longest: u64| download(&url, &folder.path().join("x"), PATIENCE, longest, &|_, _| {});
+            assert!(get(7).is_err_and(|error| error.contains("which is the most that is downloaded")));
+            server.join().unwrap();
+        }
     }
 }

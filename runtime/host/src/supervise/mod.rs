@@ -37,6 +37,7 @@ use crate::journal::Journal;
 use crate::launch::{self, Launch};
 use crate::logs::Sweeper;
 use crate::metrics::Metrics;
+use crate::own_log;
 use crate::paths::Paths;
 use crate::probes::Prober;
 use crate::shims::{self, Environment, Keeper, Shims};
@@ -110,6 +111,7 @@ enum Input {
 pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     descriptors::raise();
     descriptors::hold();
+    own_log::keep_short(paths.own_log());
     let keeper = Rc::new(Keeper::inherit(&paths)?);
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let (inbox, mut events) = mpsc::unbounded_channel();

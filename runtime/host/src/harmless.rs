@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 
-use core_host::colour;
+use crate::colour;
 
 /// The end of whatever colours a text has set.
 const RESET: &str = "\u{1b}[0m";
 
 /// The same text, with control characters as `\u001b`, which is text in JSON, too. Line ends, tabs and colours stay.
-pub(crate) fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(is_harmful) {
@@ -31,7 +31,7 @@ pub(crate) fn harmless(text: &str) -> String {
 }
 
 /// A line that somebody else has said: its colours end with it.
-pub(crate) fn harmless_line(text: &str) -> String {
+pub fn harmless_line(text: &str) -> String {
     let text = harmless(text);
     if text.contains('\u{1b}') { text + RESET } else { text }
 }
