@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = tests![
     down_ends_a_build,
     who_asks_while_sources_are_copied_is_answered,
     only_listed_install_scripts_are_run,
+    a_missing_node_is_one_fault,
 ];
 
 /// For these there must be another user, whom only root can become.
@@ -124,6 +125,9 @@ fn a_build_that_fails_leaves_nothing() {
     let said = stack.core(&["apply"]);
     assert_eq!(said.code, 1, "{said:?}");
     expect_words(&said.err, &["building failed", ".core-stack/logs/builds/app-", "the page has a fault"]);
+    let failed = stack.core(&["status"]).out;
+    let expected = "next-build: building failed: the page has a fault; see .core-stack/logs/builds/app-";
+    assert!(failed.split_whitespace().collect::<Vec<_>>().join(" ").contains(expected), "{failed}");
     assert_eq!(scene.builds(), first);
     assert_eq!(stack.pid("web"), pid);
     // The whole of what it said is kept.
@@ -205,4 +209,17 @@ fn a_build_runs_as_the_owner_of_the_stack() {
     // What was built is not his to change: it is what runs.
     let built = root.join(".dep").join(&scene.builds()[0]).join("server.js");
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(built).expect("built")), 0);
+}
+
+fn a_missing_node_is_one_fault() {
+    let scene = Scene::new();
+    fs::remove_dir_all(scene.stack.root.join("node")).expect("the node");
+    let written = fs::read_to_string(scene.stack.root.join("services/web/service.json")).expect("the manifest");
+    let mut manifest: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+    manifest["binaries"][1]["version"] = json!(">=99");
+    manifest["process"]["env"] = json!({"RELEASE": "${release}"});
+    scene.stack.service("web", &manifest);
+    let said = scene.stack.core(&["check"]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(said.err.contains("binary `node` of `web`") && said.err.contains("1 fault\n"), "{}", said.err);
 }

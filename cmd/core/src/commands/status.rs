@@ -82,7 +82,12 @@ pub(crate) fn other_program(status: &Status) -> Option<String> {
 fn row(instance: &InstanceStatus) -> Vec<Cell> {
     let ports: Vec<String> = instance.ports.values().map(u16::to_string).collect();
     let restarts = if instance.restarts == 0 { String::new() } else { instance.restarts.to_string() };
-    let detail = instance.waiting_on.first().map(|waiting| waiting.message.clone()).or_else(|| instance.detail.clone());
+    let waiting = instance.waiting_on.first().map(|waiting| match waiting.code.as_str() {
+        // The rest of what a build said is in its log, which this line names, and in `core why`.
+        "binary_failed" => waiting.message.lines().next().unwrap_or_default().to_owned(),
+        _ => waiting.message.clone(),
+    });
+    let detail = waiting.or_else(|| instance.detail.clone());
     let detail = detail.or_else(|| instance.status.clone());
     vec![
         Cell::new(&instance.id),

@@ -37,7 +37,12 @@ impl Log {
         let _ = self.file.flush().await;
         match spoken {
             Ok(Spoken { success: true, .. }) => Ok(()),
-            Ok(spoken) => Err(format!("{title} failed{}; see {}\n{}", spoken.killed(), self.shown, spoken.last)),
+            // The first line is what `core status` shows.
+            Ok(spoken) => {
+                let failure = spoken.failure();
+                let what = if failure.is_empty() { String::new() } else { format!(": {failure}") };
+                Err(format!("{title} failed{}{what}; see {}\n{}", spoken.killed(), self.shown, spoken.last))
+            }
             Err(error) => Err(format!("{}: {error}", Path::new(command.as_std().get_program()).display())),
         }
     }

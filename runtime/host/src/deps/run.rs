@@ -20,6 +20,8 @@ use crate::load::is_secret_name;
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Lines kept of what a program said.
 const KEPT: usize = 15;
+/// The longest line that tells what went wrong, in characters.
+const LONGEST_FAILURE: usize = 160;
 
 /// What a program said.
 pub(super) struct Spoken {
@@ -27,11 +29,23 @@ pub(super) struct Spoken {
     pub(super) success: bool,
     /// Its last lines.
     pub(super) last: String,
+    /// The first line that tells of an error.
+    error: Option<String>,
     /// The signal that has killed it.
     pub(super) killed_by: Option<i32>,
 }
 
 impl Spoken {
+    /// What went wrong, in a line: the first error that it told, or else its last words.
+    pub(super) fn failure(&self) -> String {
+        let last = || self.last.lines().next_back().unwrap_or_default().to_owned();
+        let line = self.error.clone().unwrap_or_else(last);
+        let mut characters = line.trim().chars();
+        let mut words: String = characters.by_ref().take(LONGEST_FAILURE).collect();
+        words.extend(characters.next().map(|_| '…'));
+        words
+    }
+
     /// That it was killed, in words that follow on its name.
     pub(super) fn killed(&self) -> String {
         match self.killed_by {
@@ -99,7 +113,7 @@ async fn run_on(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io:
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("its output cannot be read"));
     };
-    let mut last: VecDeque<String> = VecDeque::new();
+    let (mut last, mut error): (VecDeque<String>, _) = (VecDeque::new(), None);
     let (mut out, mut err) = (BufReader::new(stdout).lines(), BufReader::new(stderr).lines());
     let (mut out_open, mut err_open) = (true, true);
     let mut log = log;
@@ -112,6 +126,9 @@ async fn run_on(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io:
         if let Some(log) = &mut log {
             let _ = log.write_all(format!("{line}\n").as_bytes()).await;
         }
+        if error.is_none() && tells_of_an_error(&line) {
+            error = Some(line.clone());
+        }
         if !line.trim().is_empty() {
             if last.len() == KEPT {
                 last.pop_front();
@@ -122,5 +139,38 @@ async fn run_on(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io:
     let status = child.wait().await?;
     group.0 = None;
     let last = last.into_iter().collect::<Vec<_>>().join("\n");
-    Ok(Spoken { success: status.success(), last, killed_by: status.signal() })
+    Ok(Spoken { success: status.success(), last, error, killed_by: status.signal() })
+}
+
+/// Whether a line says what is wrong, as compilers and package managers write it: `error[E0308]: mismatched types`,
+/// `Type error: …`, `npm error 404 Not Found`. A code by itself says little (`npm error code E404`).
+fn tells_of_an_error(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    let after = line.split_once("error").map(|(_, after)| after);
+    let is_code = line.trim_start().starts_with("npm error code") || line.trim_start().starts_with("npm err! code");
+    after.is_some_and(|after| after.starts_with([':', '[', ' '])) && !is_code && !line.contains("0 error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_with_the_error_is_found() {
+        let failure = |text: &str| {
+            let error = text.lines().find(|line| tells_of_an_error(line)).map(str::to_owned);
+            Spoken { success: false, last: text.to_owned(), error, killed_by: None }.failure()
+        };
+        for (said, line) in [
+            ("warning: x\nerror[E0308]: mismatched types\n --> a.rs\nerror: aborting", "error[E0308]: mismatched types"),
+            ("npm error code E404\nnpm error 404 Not Found - GET x", "npm error 404 Not Found - GET x"),
+            ("./app/page.tsx:3:1\nType error: Cannot find name 'x'.", "Type error: Cannot find name 'x'."),
+            ("# x\n./main.go:4:2: undefined: noSuchThing", "./main.go:4:2: undefined: noSuchThing"),
+            ("compiled with 0 errors: well\nterrors everywhere\n", "terrors everywhere"),
+            ("", ""),
+        ] {
+            assert_eq!(failure(said), line);
+        }
+        assert_eq!(failure(&"x".repeat(1000)).chars().count(), LONGEST_FAILURE + 1);
+    }
 }

@@ -145,12 +145,18 @@ impl Locator {
                 };
                 let chosen = chosen.unwrap_or_else(|| {
                     let why = reasons.join("; ");
-                    out.push(
-                        Diagnostic::new("no-binary", format!("binary `{name}` of `{service}` cannot be had: {why}"))
-                            .at(at)
-                            .service(service.as_str())
-                            .help("install it, or add another source"),
-                    );
+                    // What cannot be had since another one cannot is complained of once, there.
+                    if !reasons.iter().all(|reason| reason.ends_with(NO_NODE)) {
+                        out.push(
+                            Diagnostic::new("no-binary", format!("binary `{name}` of `{service}` cannot be had: {why}"))
+                                .at(at)
+                                .service(service.as_str())
+                                .help("install it, or add another source"),
+                        );
+                    }
+                    if binary.sources.iter().any(|source| matches!(source, Source::NextBuild { .. })) {
+                        located.releases.insert(service.clone(), String::new());
+                    }
                     self.refused.insert(binary.name.clone(), why);
                     (placeholder(), None)
                 });
@@ -292,7 +298,9 @@ impl Locator {
             }
             Source::NextBuild { path } => {
                 let Some(node) = node(siblings) else {
-                    return Err("it is built with the binary `node` of the same service, and there is none".into());
+                    let is_named = siblings.keys().any(|name| name.as_str() == "node");
+                    let missing = "it is built with the binary `node` of the same service, which has none; add one";
+                    return Err(if is_named { NO_NODE } else { missing }.into());
                 };
                 let app = paths.root.join(path);
                 if !app.join("package.json").is_file() {
@@ -307,6 +315,9 @@ impl Locator {
         }
     }
 }
+
+/// Why an app cannot be built whose node was looked for in vain.
+const NO_NODE: &str = "its `node` cannot be had";
 
 /// The service's own node, where it has one.
 fn node(siblings: &BTreeMap<Identifier, BinaryRef>) -> Option<&BinaryRef> {
