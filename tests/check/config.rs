@@ -5,6 +5,14 @@ use crate::faults;
 faults! {
     config_of_no_kind: "services/web/service.json" =>
         r#"{"process": {"command": "sleep"}, "config": {"topology": "single-node"}}"#;
+    config_of_another_kind:
+        "services/caddy/service.json" =>
+            r#"{"kind": "caddy", "process": {"command": "sleep"}, "config": {"topology": "single-node"},
+                "ports": {"http": {"port": 8080, "hold": true}}}"#;
+    config_proxy_that_is_none:
+        "services/caddy/service.json" =>
+            r#"{"kind": "caddy", "process": {"command": "sleep"}, "config": {"trusted_proxies": ["proxy.example"]},
+                "ports": {"http": {"port": 8080, "hold": true}}}"#;
     config_unknown_topology: "services/nats/service.json" =>
         r#"{"kind": "nats", "process": {"command": "sleep"}, "ports": {"client": {"port": 4222}},
             "config": {"topology": "hub-spokes"}}"#;

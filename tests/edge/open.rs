@@ -97,4 +97,14 @@ http.server.ThreadingHTTPServer(('127.0.0.1',int(os.environ['PORT'])),H).serve_f
     for claim in ["6.6.6.6", "x-real-ip", "forwarded: for", "true-client-ip", "x-core"] {
         assert!(!said.contains(claim), "{claim}: {said}");
     }
+    // A proxy that is trusted may say who its client is, and how he came.
+    place.replace("caddy", |caddy| caddy["config"] = json!({"trusted_proxies": ["127.0.0.1"]}));
+    let (_, said) = request("GET", &format!("http://{}/", place.address), &claims, "").expect("an answer");
+    assert!(
+        said.contains("x-forwarded-for: 6.6.6.6, 127.0.0.1") && said.contains("x-forwarded-proto: https"),
+        "{said}"
+    );
+    for claim in ["x-real-ip", "forwarded: for", "true-client-ip", "x-core"] {
+        assert!(!said.contains(claim), "{claim}: {said}");
+    }
 }

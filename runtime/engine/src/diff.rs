@@ -53,8 +53,9 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         binaries,
         files,
         release,
-        // It is in the generated files.
+        // Both are in the generated files.
         store: _,
+        trusted_proxies: _,
     } = old;
     let changed = |field: &str| format!("{field} changed");
     let (other_binaries, binaries_reason) = binaries_changed(binaries, &new.binaries);

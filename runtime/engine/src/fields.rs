@@ -44,7 +44,11 @@ pub(crate) const FIELDS: [Field; 26] = [
     field("process.compose.readiness_probe, ready_log_line", Class::Refresh, "asked at once"),
     field("process.compose.liveness_probe", Class::Refresh, "asked at once"),
     field("process.compose.shutdown", Class::Refresh, "counts at the next stop"),
-    field("process.compose.log_configuration", Class::Refresh, "retention within a minute; segment size at once"),
+    field(
+        "process.compose.log_configuration",
+        Class::Refresh,
+        "at once; logs that are there are looked at within a minute",
+    ),
     field(
         "route",
         Class::Refresh,

@@ -1,5 +1,7 @@
 //! The configuration itself. Its settings are measured ones: see "The edge" in docs/ARCHITECTURE.md.
 
+use std::net::IpAddr;
+
 use core_engine::action::pointers;
 use core_engine::driver::Surroundings;
 use core_manifest::ServiceSpec;
@@ -13,6 +15,11 @@ const UNAVAILABLE: &str = "The service is starting or being replaced. Please try
 
 /// Request headers about the client that anybody may send, and that Caddy passes as they are; and our own.
 const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
+
+/// The word for all private networks.
+pub(crate) const PRIVATE_RANGES: &str = "private_ranges";
+/// Private networks and this host (RFC 1918, RFC 4193, RFC 4291), as Caddy's own `private_ranges` has them.
+const PRIVATE: [&str; 6] = ["192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.1/8", "fd00::/8", "::1"];
 
 /// The whole configuration, as a template: `${run}` is the run folder of the edge's instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
@@ -56,6 +63,13 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
             }},
         }},
     });
+    let proxies = trusted(&edge.trusted_proxies);
+    if !proxies.is_empty() {
+        let server = &mut config["apps"]["http"]["servers"]["edge"];
+        server["trusted_proxies"] = json!({"source": "static", "ranges": proxies});
+        // From the right: what stands further left in X-Forwarded-For, anybody may have written.
+        server["trusted_proxies_strict"] = json!(1);
+    }
     if matches!(wiring, Wiring::Held) {
         config["apps"]["http"]["servers"]["verify"] = verification(around);
     }
@@ -132,6 +146,19 @@ fn verification(around: Surroundings<'_>) -> Value {
         "automatic_https": {"disable": true},
         "routes": routes,
     })
+}
+
+/// The networks of proxies that are believed.
+fn trusted(written: &[String]) -> Vec<&str> {
+    written.iter().flat_map(|one| if one == PRIVATE_RANGES { PRIVATE.to_vec() } else { vec![one.as_str()] }).collect()
+}
+
+/// Whether this is an address, or a network: an address and how many of its bits count.
+pub(crate) fn is_network(text: &str) -> bool {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }
 
 /// What a pointer is to Caddy: read at each request.
@@ -219,6 +246,27 @@ mod tests {
         assert_eq!(verify.len(), 3 * 16);
         verify.truncate(1);
         insta::assert_snapshot!(serde_json::to_string_pretty(&config).unwrap());
+    }
+
+    #[test]
+    fn proxies_in_front_are_believed_when_they_are_named() {
+        let mut edge = edge();
+        edge.trusted_proxies = vec!["203.0.113.7".into(), PRIVATE_RANGES.into()];
+        let services = BTreeMap::new();
+        let around = Surroundings { edge: "/run/edge", ..Surroundings::of(&services) };
+        let spec = crate::expand(edge.clone(), around).unwrap().remove(0);
+        let config: Value = serde_json::from_str(&spec.files[0].contents.to_string()).unwrap();
+        let server = &config["apps"]["http"]["servers"]["edge"];
+        assert_eq!(server["trusted_proxies"]["ranges"].as_array().map(Vec::len), Some(1 + PRIVATE.len()));
+        edge.trusted_proxies = vec!["10.0.0.0/33".into()];
+        let faults = crate::expand(edge, around).unwrap_err();
+        assert!(faults[0].message.contains("`10.0.0.0/33`"), "{}", faults[0].message);
+        for good in ["10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"] {
+            assert!(is_network(good), "{good}");
+        }
+        for bad in ["", "10.0.0", "10.0.0.0/", "10.0.0.0/x", "example.com", "fd00::/129"] {
+            assert!(!is_network(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub enum Wiring<'a> {
 /// Completes the edge: its configuration, from the routes of all services.
 ///
 /// # Errors
-/// When it has no held port to listen on.
+/// When it has no held port to listen on, or trusts a proxy that is not a network.
 pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     let Some((_, _)) = spec.held_ports().next() else {
         return Err(vec![
@@ -54,6 +54,12 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
                 .help("add \"hold\": true to its port: core keeps the socket open while Caddy is replaced or crashed"),
         ]);
     };
+    let is_proxy = |one: &&String| *one == config::PRIVATE_RANGES || config::is_network(one);
+    if let Some(wrong) = spec.trusted_proxies.iter().find(|one| !is_proxy(one)) {
+        let message = format!("`{wrong}` in `trusted_proxies` of `{}` is not an address or a network", spec.name);
+        let help = "write an address (203.0.113.7), a network (10.0.0.0/8), or private_ranges";
+        return Err(vec![Diagnostic::new("bad-config", message).service(spec.name.as_str()).help(help)]);
+    }
     let file = config_file(&spec, around, Wiring::Held)?;
     spec.files.push(file);
     spec.liveness.get_or_insert_with(has_its_configuration);

@@ -35,8 +35,12 @@ pub(super) fn kind_of(name: &str) -> Kind {
 pub(super) fn unpack(archive: &Path, kind: Kind, folder: &Path) -> Result<(), String> {
     let open = || File::open(archive).map_err(|error| error.to_string());
     match kind {
-        Kind::TarGz => unpack_tar(open()?, MOST_BYTES, folder).map_err(|error| format!("the archive cannot be unpacked: {error}")),
-        Kind::Zip => unpack_zip(open()?, MOST_BYTES, folder).map_err(|error| format!("the archive cannot be unpacked: {error}")),
+        Kind::TarGz => {
+            unpack_tar(open()?, MOST_BYTES, folder).map_err(|error| format!("the archive cannot be unpacked: {error}"))
+        }
+        Kind::Zip => {
+            unpack_zip(open()?, MOST_BYTES, folder).map_err(|error| format!("the archive cannot be unpacked: {error}"))
+        }
         Kind::Plain => Err("it is no archive".into()),
     }
 }

@@ -162,7 +162,10 @@ mod tests {
             Spoken { success: false, last: text.to_owned(), error, killed_by: None }.failure()
         };
         for (said, line) in [
-            ("warning: x\nerror[E0308]: mismatched types\n --> a.rs\nerror: aborting", "error[E0308]: mismatched types"),
+            (
+                "warning: x\nerror[E0308]: mismatched types\n --> a.rs\nerror: aborting",
+                "error[E0308]: mismatched types",
+            ),
             ("npm error code E404\nnpm error 404 Not Found - GET x", "npm error 404 Not Found - GET x"),
             ("./app/page.tsx:3:1\nType error: Cannot find name 'x'.", "Type error: Cannot find name 'x'."),
             ("# x\n./main.go:4:2: undefined: noSuchThing", "./main.go:4:2: undefined: noSuchThing"),

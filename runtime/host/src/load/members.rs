@@ -47,13 +47,30 @@ impl Drafts {
         let mut config = node.get("config")?.clone();
         let at = config.span.clone();
         let kind = node.get("kind").and_then(Node::text).unwrap_or("process");
+        let settings: &[&str] = match kind {
+            "nats" => &["topology", "deployment"],
+            "caddy" => &["trusted_proxies"],
+            _ => {
+                out.push(
+                    Diagnostic::new("bad-config", format!("`{name}` is of kind {kind}, which has no `config`"))
+                        .at(node.key_span_at(&["config"]))
+                        .service(name.as_str())
+                        .help("remove it; only kinds nats and caddy have settings of their own"),
+                );
+                return None;
+            }
+        };
+        // A key that no kind has is complained of when the whole manifest is checked.
+        let known = |key: &str| ["topology", "deployment", "trusted_proxies"].contains(&key);
+        if let Value::Object(keys) = &config.value
+            && let Some((key, _)) = keys.iter().find(|(key, _)| known(&key.name) && !settings.contains(&&*key.name))
+        {
+            let message = format!("`{}` is not a setting of kind {kind}", key.name);
+            let fault = Diagnostic::new("bad-config", message).at(key.span.clone()).service(name.as_str());
+            out.push(fault.help(format!("settings of kind {kind}: {}", settings.join(", "))));
+            return None;
+        }
         if kind != "nats" {
-            out.push(
-                Diagnostic::new("bad-config", format!("`{name}` is of kind {kind}, whose driver takes no `config`"))
-                    .at(node.key_span_at(&["config"]))
-                    .service(name.as_str())
-                    .help("take it away; only kind nats has something to be told"),
-            );
             return None;
         }
         let scope = Scope { root: sources.root.clone(), env: env.clone(), ..Scope::default() };

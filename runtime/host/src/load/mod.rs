@@ -14,6 +14,7 @@ mod locate;
 mod marked;
 mod marks;
 mod members;
+mod names;
 mod origins;
 mod parts;
 mod program;

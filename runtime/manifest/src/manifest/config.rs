@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the driver of the service's kind is told. Only the driver `nats` has something to be told.
+/// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -15,6 +15,10 @@ pub struct Config {
     /// For hub-spoke: what each profile has of them, by the profile's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deployment: BTreeMap<String, Deployment>,
+    /// Proxies in front of the edge: addresses, networks such as 10.0.0.0/8, or `private_ranges`. What they say of the
+    /// client in `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` reaches the app. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<String>,
 }
 
 /// How servers of one service are joined.

@@ -40,7 +40,7 @@ pub struct Manifest {
     /// Ports the service listens on, by name. `${port.NAME}` is the number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ports: BTreeMap<String, Port>,
-    /// What the driver of the service's kind is told.
+    /// Settings of the service's kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Config>,
     /// Makes the service reachable through the edge.

@@ -80,6 +80,9 @@ pub struct ServiceSpec {
     /// Folder of its data, where no two services may be in it at a time.
     #[serde(default)]
     pub store: Option<String>,
+    /// Of an edge: the proxies in front of it that are believed, as they are written.
+    #[serde(default)]
+    pub trusted_proxies: Vec<String>,
 }
 
 /// Who a service runs as, and within which limits.
@@ -256,6 +259,7 @@ impl ServiceSpec {
             files: Vec::new(),
             release: None,
             store: None,
+            trusted_proxies: Vec::new(),
         }
     }
 

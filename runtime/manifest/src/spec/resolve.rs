@@ -98,6 +98,7 @@ pub fn resolve(
         files: Vec::new(),
         release: context.release.clone(),
         store: None,
+        trusted_proxies: manifest.config.as_ref().map_or_else(Vec::new, |config| config.trusted_proxies.clone()),
     };
     check_texts(&spec, &mut faults);
     (out.len() == before).then_some(spec)
