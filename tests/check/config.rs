@@ -12,7 +12,7 @@ faults! {
     config_proxy_that_is_none:
         "services/caddy/service.json" =>
             r#"{"kind": "caddy", "process": {"command": "sleep"}, "config": {"trusted_proxies": ["proxy.example"]},
-                "ports": {"http": {"port": 8080, "hold": true}}}"#;
+                "ports": {"http": {"port": 8080}}}"#;
     config_unknown_topology: "services/nats/service.json" =>
         r#"{"kind": "nats", "process": {"command": "sleep"}, "ports": {"client": {"port": 4222}},
             "config": {"topology": "hub-spokes"}}"#;

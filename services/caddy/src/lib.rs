@@ -51,7 +51,7 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
         return Err(vec![
             Diagnostic::new("no-held-port", format!("the edge `{}` has no held port to listen on", spec.name))
                 .service(spec.name.as_str())
-                .help("add \"hold\": true to its port: core keeps the socket open while Caddy is replaced or crashed"),
+                .help("give it a port with a number, and no \"hold\": false: core keeps the socket open while Caddy is replaced or crashed"),
         ]);
     };
     let is_proxy = |one: &&String| *one == config::PRIVATE_RANGES || config::is_network(one);

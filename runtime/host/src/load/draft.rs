@@ -191,7 +191,8 @@ impl Drafts {
             let route: Option<Route> = serde_json::from_value(read("route")).unwrap_or_default();
             let compose = draft.node.get("process").and_then(|process| process.get("compose"));
             let replicas = compose.and_then(|compose| compose.get("replicas")).map(Node::to_json);
-            let numbers: Vec<(Option<u16>, bool)> = ports.values().map(|port| (number(port), port.hold)).collect();
+            let numbers: Vec<(Option<u16>, bool)> =
+                ports.values().map(|port| (number(port), port.is_held(kind))).collect();
             let (default, _) = spec::default_strategy(route.is_some(), numbers.iter().copied(), has_own_probe(compose));
             let ports =
                 ports.into_iter().filter_map(|(name, port)| Some((Identifier::new(&name).ok()?, port))).collect();

@@ -191,7 +191,7 @@ fn own_ports(draft: &Draft) -> BTreeMap<Identifier, OwnPort> {
             PortNumber::Fixed(number) => Some(number),
             PortNumber::Word(_) => None,
         };
-        let fd = if port.hold { fds.next() } else { None };
+        let fd = if port.is_held(draft.outline.kind) { fds.next() } else { None };
         (name.clone(), OwnPort { number, fd })
     });
     ports.collect()

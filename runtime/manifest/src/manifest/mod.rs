@@ -68,6 +68,13 @@ pub enum Kind {
     Next,
 }
 
+impl Kind {
+    /// Whether its program listens on sockets that it is given, by what its driver generates.
+    pub fn takes_sockets(self) -> bool {
+        self == Self::Caddy
+    }
+}
+
 /// What is executed, and as whom.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -160,9 +167,18 @@ pub struct Port {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// core opens the listening socket, passes it to the service as a descriptor (`${fd.NAME}`, `LISTEN_FDS`), and
-    /// keeps it open while the service is replaced or crashed. Default: false.
-    #[serde(default)]
-    pub hold: bool,
+    /// keeps it open while the service is replaced or crashed. Default: true for a TCP port with a number of a kind that
+    /// listens on descriptors (caddy), else false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<bool>,
+}
+
+impl Port {
+    /// Whether core holds the socket of this port of a service of a kind.
+    pub fn is_held(&self, kind: Kind) -> bool {
+        let can_be = matches!(self.port, PortNumber::Fixed(_)) && self.protocol != Protocol::Udp;
+        self.hold.unwrap_or(can_be && kind.takes_sockets())
+    }
 }
 
 /// A port's number.

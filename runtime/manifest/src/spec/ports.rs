@@ -20,14 +20,15 @@ pub(super) fn resolve(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<
                 continue;
             }
         };
-        if port.hold && matches!(port.port, PortNumber::Word(_)) {
+        let hold = port.is_held(manifest.kind);
+        if hold && matches!(port.port, PortNumber::Word(_)) {
             faults.add(
                 &["ports", name, "port"],
                 Diagnostic::new("wrong-value", "a held port is kept open for whoever comes next, so it needs a number")
                     .help("give it a number, or take `hold` away"),
             );
         }
-        if port.hold && port.protocol == Protocol::Udp {
+        if hold && port.protocol == Protocol::Udp {
             faults.add(
                 &["ports", name, "hold"],
                 Diagnostic::new(
@@ -50,14 +51,14 @@ pub(super) fn resolve(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<
             PortNumber::Word(_) => None,
         };
         let replicas = manifest.process.compose.replicas.unwrap_or(1);
-        if let (Some(number), false, 2..) = (number, port.hold, replicas) {
+        if let (Some(number), false, 2..) = (number, hold, replicas) {
             faults.add(
                 &["ports", name, "port"],
                 Diagnostic::new("duplicate-port", format!("{replicas} replicas cannot all listen on port {number}"))
                     .help("use \"auto\", or hold the port (`\"hold\": true`)"),
             );
         }
-        all.insert(identifier, PortSpec { number, protocol: port.protocol, address, hold: port.hold });
+        all.insert(identifier, PortSpec { number, protocol: port.protocol, address, hold });
     }
     all
 }
