@@ -1,6 +1,6 @@
 //! Up and down, start and stop, restarts, what the commands say and how they exit.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -333,26 +333,49 @@ fn a_root_of_200_characters_works() {
 }
 
 fn secrets_are_not_shown() {
-    let stack = Stack::new();
+    let stack = Stack::new().env("FROM_OUTSIDE_KEY", "outside-value");
     stack.secret("db", "open-sesame\n");
-    stack.service(
-        "one",
-        &json!({"process": {"command": "sh", "args": ["-c", "test \"$SECRET\" = open-sesame && exec sleep 1000"],
-            "env": {"SECRET": "${secret.db}", "API_TOKEN": "very-private", "URL": "db://u:${secret.db}@h"}}}),
-    );
-    stack.up();
-    let status = stack.ok(&["status", "--json"]).out;
-    let spec = stack.ok(&["one", "spec"]).out;
-    let explained = stack.ok(&["one", "spec", "--explain"]).out;
-    let plan = stack.ok(&["plan", "--json"]).out;
-    for (what, text) in
-        [("status", status), ("spec", spec), ("explain", explained), ("plan", plan), ("log", stack.own_log())]
-    {
-        assert!(!text.contains("open-sesame") && !text.contains("very-private"), "{what}: {text}");
+    stack.write(".env", "DB_URL=postgres://me:url-password@db/x\n");
+    let said = "$SECRET $API_TOKEN $FROM_OUTSIDE_KEY $DB_URL";
+    let manifest = json!({"process": {"command": format!("echo out {said}; echo $ABOUT; exec sleep 1000"), "shell": true,
+        "env": {"SECRET": "${secret.db}", "API_TOKEN": "very-private", "URL": "db://u:${secret.db}@h",
+            "ABOUT": "${env.FROM_OUTSIDE_KEY} ${env.DB_URL}"},
+        "compose": {"description": "with ${env.FROM_OUTSIDE_KEY}",
+            "readiness_probe": {"exec": {"command": format!("echo probe {said} >&2; test -e ready")},
+                "period_seconds": 0.1}}}});
+    stack.service("one", &manifest);
+    let up = stack.core(&["up", "-d", "--timeout", "1"]);
+    assert_eq!(up.code, 1, "{}", up.err);
+    assert!(up.err.contains("probe ********"), "the probe's words are there: {}", up.err);
+    let mut shown = vec![("up", up.err)];
+    let why = stack.core(&["why", "one"]);
+    assert!(why.out.contains("out ********"), "the last lines are there: {}", why.out);
+    shown.push(("why", why.out + &stack.core(&["why", "one", "--json"]).out));
+    stack.write("ready", "");
+    stack.until_ready();
+    for words in [
+        &["status"][..],
+        &["status", "--json"],
+        &["one", "spec"],
+        &["one", "spec", "--explain"],
+        &["one", "command"],
+        &["plan", "--json"],
+        &["history", "--json"],
+    ] {
+        shown.push((words[words.len() - 1], stack.ok(words).out));
     }
-    let pid = stack.pid("one");
-    let process = proc::Process::of(pid).expect("the process");
-    assert!(!process.args.iter().any(|word| word.contains("very-private")));
-    std::thread::yield_now();
-    assert!(Duration::ZERO < PATIENCE);
+    shown.push(("log", stack.own_log()));
+    // A complaint shows the line that it is about; here that is the whole manifest.
+    let mut broken = manifest.clone();
+    broken["process"]["nice"] = json!("very");
+    stack.service("one", &broken);
+    stack.write(".env", "DB_URL=postgres://me:url-password@db/x\nMY_KEY='dotenv-value\n");
+    let check = stack.core(&["check"]);
+    assert!(check.err.contains("2 faults"), "{}", check.err);
+    shown.push(("check", check.err));
+    for (what, text) in shown {
+        for secret in ["open-sesame", "very-private", "outside-value", "url-password", "dotenv-value"] {
+            assert!(!text.contains(secret), "{secret} in {what}: {text}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub mod edge;
 mod ended;
 mod files;
 pub mod harmless;
+pub mod hidden;
 pub mod history;
 pub mod identity;
 pub mod journal;

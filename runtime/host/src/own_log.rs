@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::harmless::harmless;
+use crate::hidden::Hidden;
 
 /// The longest log, in bytes; what is longer becomes the one before.
 pub(crate) const LONGEST: u64 = 4 << 20;
@@ -19,10 +20,13 @@ const LONGEST_ENTRY: usize = 16 << 10;
 static UNSAID: Mutex<Unsaid> = Mutex::new(Unsaid::new());
 /// Where the log is, for who keeps it short.
 static PLACE: OnceLock<PathBuf> = OnceLock::new();
+/// What is not shown.
+static HIDDEN: OnceLock<Hidden> = OnceLock::new();
 
 /// Says something. A log that takes nothing (a full disk, a terminal that went away) stops nobody: the line is counted.
 pub(crate) fn say(text: &str) {
-    let line = format!("{:.3} {}\n", jiff::Timestamp::now(), harmless(clipped(text)));
+    let covered = HIDDEN.get().map_or_else(|| text.to_owned(), |hidden| hidden.cover(text));
+    let line = format!("{:.3} {}\n", jiff::Timestamp::now(), harmless(clipped(&covered)));
     let mut unsaid = UNSAID.lock().unwrap_or_else(PoisonError::into_inner);
     unsaid.write(&mut log(), &line);
     unsaid.since_looked += line.len() as u64;
@@ -32,6 +36,11 @@ pub(crate) fn say(text: &str) {
             let _ = shorten(&io::stderr(), place);
         }
     }
+}
+
+/// From now on this is not shown.
+pub(crate) fn hide(hidden: Hidden) {
+    let _ = HIDDEN.set(hidden);
 }
 
 /// From now on the log, which is at `place`, is kept short.

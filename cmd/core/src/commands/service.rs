@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, words: &[OsString]) -> Exit {
         "spec" => print_spec(&stack, &spec),
         "command" => {
             let (fill, _) = filled(&paths, &spec).await;
-            render::line(&command_line(&spec, &fill));
+            render::line(&stack.hidden.cover(&command_line(&spec, &fill)));
             Exit::Ok
         }
         _ => run_here(&paths, &stack, &spec).await,
@@ -81,7 +81,7 @@ fn unknown(context: &Context, first: &str, verb: &str) -> Exit {
 /// The spec as JSON, without what is secret.
 fn print_spec(stack: &Stack, spec: &ServiceSpec) -> Exit {
     let mut value = serde_json::to_value(spec).unwrap_or_default();
-    core_host::load::mask(&mut value, &stack.secrets);
+    stack.hidden.cover_all(&mut value);
     render::line(&serde_json::to_string_pretty(&value).unwrap_or_default());
     Exit::Ok
 }

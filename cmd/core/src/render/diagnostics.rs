@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use core_host::hidden::cover_source;
 use core_manifest::{Diagnostic, Problem, Span};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan, ThemeCharacters,
@@ -20,7 +21,7 @@ struct Report<'a> {
 impl<'a> Report<'a> {
     fn new(diagnostic: &'a Diagnostic) -> Self {
         let file = diagnostic.at.as_ref().map(|span| &span.file).filter(|file| !file.text.is_empty());
-        let source = file.map(|file| NamedSource::new(&file.path, file.text.clone()));
+        let source = file.map(|file| NamedSource::new(&file.path, cover_source(&file.text)));
         Self { diagnostic, source }
     }
 }

@@ -14,6 +14,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use core_engine::InvocationId;
 use core_engine::engine::OperationState;
 use core_engine::event::Command;
 use core_engine::record::Cause;
@@ -30,6 +31,7 @@ use super::types::{
     Accepted, Alive, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
 use super::{Ask, Followed, Refusal};
+use crate::hidden::Hidden;
 use crate::history;
 use crate::journal::{Journal, ROOM_HELP};
 use crate::logs;
@@ -60,6 +62,8 @@ pub struct Server {
     pub open: Arc<AtomicUsize>,
     /// Writes what was done.
     pub history: history::Writer,
+    /// What is not shown.
+    pub hidden: Hidden,
 }
 
 type Answered<T> = Result<T, (StatusCode, Json<Failure>)>;
@@ -81,6 +85,11 @@ impl Server {
         fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
         fs::rename(&beside, &path)?;
         Ok(listener)
+    }
+
+    /// The last lines of an invocation, without secrets.
+    fn last_lines(&self, invocation: &InvocationId) -> Vec<String> {
+        logs::last(&self.paths, invocation, LINES).iter().map(|line| self.hidden.cover(line)).collect()
     }
 
     /// Answers requests until nobody needs it any more.
@@ -202,9 +211,8 @@ async fn why(State(server): State<Server>, Path(service): Path<String>) -> Answe
     let name = names(std::slice::from_ref(&service))?.remove(0);
     match server.ask(|sender| Ask::Why(name, sender)).await? {
         Ok(steps) => {
-            let paths = server.paths.clone();
             let told = move |(step, says_more): Followed| {
-                let last_lines = says_more.map(|invocation| logs::last(&paths, &invocation, LINES)).unwrap_or_default();
+                let last_lines = says_more.map(|invocation| server.last_lines(&invocation)).unwrap_or_default();
                 WhyStep { last_lines, ..step }
             };
             let read = tokio::task::spawn_blocking(move || steps.into_iter().map(told).collect());
@@ -298,8 +306,14 @@ async fn operation(
         let is_over = status != OperationState::Running || tokio::time::Instant::now() >= until;
         if is_over || !announcements.is_empty() {
             let last_lines = match &status {
-                OperationState::Failed { culprit: Some(culprit), .. } => logs::last(&server.paths, culprit, LINES),
+                OperationState::Failed { culprit: Some(culprit), .. } => server.last_lines(culprit),
                 _ => Vec::new(),
+            };
+            let status = match status {
+                OperationState::Failed { message, culprit } => {
+                    OperationState::Failed { message: server.hidden.cover(&message), culprit }
+                }
+                other => other,
             };
             return Ok(Json(OperationStatus { operation, status, announcements, last_lines }));
         }

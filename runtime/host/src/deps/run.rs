@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
-use crate::load::is_secret_name;
+use crate::hidden::is_secret_name;
 
 /// How long a program that fetches or builds may take.
 const LONGEST: Duration = Duration::from_secs(3600);

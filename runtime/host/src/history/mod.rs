@@ -10,14 +10,13 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use core_engine::Topology;
 use core_engine::event::Command;
 use core_engine::record::{Begun, Cause, Outcome, Record};
 use core_shim::sys;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryCause, HistoryEntry, HistoryOutcome};
-use crate::load;
+use crate::hidden::Hidden;
 use crate::paths::Paths;
 use crate::users;
 pub use writer::Writer;
@@ -51,28 +50,19 @@ struct History {
     /// How many there are.
     entries: usize,
     /// What is covered wherever it stands.
-    secrets: BTreeSet<String>,
+    hidden: Hidden,
     users: BTreeMap<u32, Option<String>>,
 }
 
 impl History {
     /// Of a stack, for a new supervisor. What is too much is cut off.
-    fn new(paths: &Paths, supervisor: String) -> Self {
-        let mut history =
-            Self { path: paths.history(), supervisor, entries: 0, secrets: BTreeSet::new(), users: BTreeMap::new() };
+    fn new(paths: &Paths, supervisor: String, hidden: Hidden) -> Self {
+        let mut history = Self { path: paths.history(), supervisor, entries: 0, hidden, users: BTreeMap::new() };
         history.entries = entries(&history.path, None).len();
         if history.entries > LIMIT {
             history.cut();
         }
         history
-    }
-
-    /// Learns what must not be written: secrets, and variables that are called like one.
-    fn cover(&mut self, secrets: &[String], topology: &Topology) {
-        self.secrets.extend(secrets.iter().cloned());
-        let variables = topology.services.values().flat_map(|spec| &spec.env);
-        let hidden = variables.filter(|(name, _)| load::is_secret_name(name));
-        self.secrets.extend(hidden.map(|(_, value)| value.to_string()));
     }
 
     /// Writes down what the engine says of an operation.
@@ -136,7 +126,7 @@ impl History {
             Outcome::Done => HistoryOutcome::Done,
             Outcome::Failed { message, culprit } => {
                 // What a probe was answered may hold anything.
-                let message = load::covered(message, self.secrets.iter().map(String::as_str));
+                let message = self.hidden.cover(message);
                 let message = message.chars().take(LONGEST).collect();
                 HistoryOutcome::Failed { message, culprit: culprit.as_ref().map(ToString::to_string) }
             }
@@ -279,7 +269,7 @@ mod tests {
     #[test]
     fn what_is_too_much_is_cut_from_the_beginning() {
         let (_folder, paths) = stack();
-        let mut history = History::new(&paths, supervisor());
+        let mut history = History::new(&paths, supervisor(), Hidden::default());
         let count = || fs::read_to_string(paths.history()).unwrap().lines().count();
         for operation in 1..=2 * LIMIT as u64 {
             begun(&mut history, operation);
@@ -297,7 +287,7 @@ mod tests {
         for operation in 6000..6010 {
             begun(&mut history, operation);
         }
-        History::new(&paths, supervisor());
+        History::new(&paths, supervisor(), Hidden::default());
         assert_eq!(read(&paths, None)[0].from, Generation(LIMIT as u64 + 12));
         assert_eq!(count(), 2 * LIMIT - 11);
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(paths.history()).unwrap());
@@ -307,13 +297,13 @@ mod tests {
     #[test]
     fn torn_and_foreign_lines_are_passed_over() {
         let (_folder, paths) = stack();
-        let mut history = History::new(&paths, supervisor());
+        let mut history = History::new(&paths, supervisor(), Hidden::default());
         begun(&mut history, 1);
         done(&mut history, 1);
         let whole = fs::read(paths.history()).unwrap();
         for length in 0..whole.len() {
             fs::write(paths.history(), &whole[..length]).unwrap();
-            let mut history = History::new(&paths, supervisor());
+            let mut history = History::new(&paths, supervisor(), Hidden::default());
             begun(&mut history, 2);
             let all = read(&paths, Some(&history.supervisor));
             assert_eq!(all.last().unwrap().outcome, HistoryOutcome::UnderWay, "{length}");
@@ -327,7 +317,7 @@ mod tests {
     fn what_cannot_be_written_harms_nothing() {
         let (_folder, paths) = stack();
         fs::create_dir(paths.history()).unwrap();
-        let mut history = History::new(&paths, supervisor());
+        let mut history = History::new(&paths, supervisor(), Hidden::default());
         begun(&mut history, 1);
         assert!(read(&paths, None).is_empty());
     }
@@ -335,8 +325,7 @@ mod tests {
     #[test]
     fn a_secret_is_covered_wherever_it_stands() {
         let (_folder, paths) = stack();
-        let mut history = History::new(&paths, supervisor());
-        history.cover(&["hush-hush".into()], &Topology::default());
+        let mut history = History::new(&paths, supervisor(), Hidden::of(&["hush-hush".into()]));
         let message = format!("said hush-hush, and more: {}", "x".repeat(2 * LONGEST));
         begun(&mut history, 1);
         history.write(&Record::Ended { operation: 1, outcome: Outcome::Failed { message, culprit: None } });

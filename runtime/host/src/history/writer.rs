@@ -4,16 +4,15 @@
 use std::sync::mpsc;
 use std::thread;
 
-use core_engine::Topology;
 use core_engine::record::Record;
 use tokio::sync::oneshot;
 
 use super::History;
+use crate::hidden::Hidden;
 use crate::paths::Paths;
 
 /// What the thread is told, in this order.
 enum Task {
-    Cover(Vec<String>, Topology),
     Write(Record),
     Flush(oneshot::Sender<()>),
 }
@@ -28,15 +27,14 @@ pub struct Writer {
 impl Writer {
     /// Of a stack, for a new supervisor. Where the system has no thread, there is no history: nothing that runs needs
     /// it.
-    pub(crate) fn new(paths: &Paths) -> Self {
+    pub(crate) fn new(paths: &Paths, hidden: Hidden) -> Self {
         let (tasks, told) = mpsc::channel();
         let (supervisor, paths) = (super::supervisor(), paths.clone());
         let name = supervisor.clone();
         let work = move || {
-            let mut history = History::new(&paths, name);
+            let mut history = History::new(&paths, name, hidden);
             while let Ok(task) = told.recv() {
                 match task {
-                    Task::Cover(secrets, topology) => history.cover(&secrets, &topology),
                     Task::Write(record) => history.write(&record),
                     Task::Flush(done) => drop(done.send(())),
                 }
@@ -51,11 +49,6 @@ impl Writer {
     /// Whose entries may still be under way.
     pub(crate) fn supervisor(&self) -> &str {
         &self.supervisor
-    }
-
-    /// Tells what must not be written: secrets, and variables that are called like one.
-    pub(crate) fn cover(&self, secrets: &[String], topology: &Topology) {
-        let _ = self.tasks.send(Task::Cover(secrets.to_vec(), topology.clone()));
     }
 
     /// Has something written down.

@@ -27,6 +27,7 @@ use core_engine::Topology;
 use core_engine::topology::PortRange;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
 
+use crate::hidden::{Hidden, secret_parts};
 use crate::paths::Paths;
 use crate::trust::Trust;
 pub use draft::{Draft, Drafts};
@@ -39,8 +40,6 @@ pub(crate) use parts::{Parts, below};
 use program::Asking;
 pub use program::find_program;
 pub(crate) use program::{ask, first_version};
-pub use secrets::mask;
-pub(crate) use secrets::{covered, is_secret_name};
 pub use sources::{Sources, profiles};
 
 /// A stack that was read and is good.
@@ -62,8 +61,8 @@ pub struct Stack {
     pub announcements: Vec<String>,
     /// Where each value of each service comes from.
     pub drafts: Drafts,
-    /// Values that are never printed.
-    pub secrets: Vec<String>,
+    /// Values that are never shown.
+    pub hidden: Hidden,
     /// What it was read from.
     pub origin: Origin,
 }
@@ -116,6 +115,12 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
         let place = one.at.as_ref().map(|span| (span.file.path.clone(), span.start));
         (place.is_none(), place)
     });
+    let hidden = Hidden::default();
+    hidden.learn(sources.secrets.values().cloned());
+    hidden.learn(drafts.env(&sources).iter().flat_map(|(name, value)| secret_parts(name, value)));
+    if let Some(topology) = &topology {
+        hidden.learn_of(topology);
+    }
     match topology {
         Some(topology) if out.is_empty() => Ok(Stack {
             topology,
@@ -126,7 +131,7 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
             watch: drafts.watch,
             announcements,
             drafts,
-            secrets: sources.secrets.values().filter(|secret| !secret.is_empty()).cloned().collect(),
+            hidden,
             origin: Origin { sources, located },
         }),
         _ => Err(out),

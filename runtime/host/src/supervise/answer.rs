@@ -79,9 +79,9 @@ impl Supervisor {
             instances: view
                 .instances
                 .iter()
-                .map(|instance| InstanceStatus {
-                    status: self.own_words(instance),
-                    ..instance_status(instance, usage.get(&instance.id))
+                .map(|instance| {
+                    let status = instance_status(instance, usage.get(&instance.id));
+                    self.covered(InstanceStatus { status: self.own_words(instance), ..status })
                 })
                 .collect(),
             jobs: jobs
@@ -99,11 +99,21 @@ impl Supervisor {
         let step = |step: EngineStep| {
             let is_well = step.instance.ready || !step.is_root;
             let says_more = (!is_well).then(|| step.instance.invocation.clone());
-            let last_probe = step.instance.last_probe.clone().filter(|_| !step.instance.ready);
-            let instance = instance_status(&step.instance, None);
+            let last_probe = step.instance.last_probe.as_deref().filter(|_| !step.instance.ready);
+            let last_probe = last_probe.map(|answer| self.hidden.cover(answer));
+            let instance = self.covered(instance_status(&step.instance, None));
             (WhyStep { depth: step.depth, instance, last_probe, last_lines: Vec::new() }, says_more)
         };
         Ok(steps.into_iter().map(step).collect())
+    }
+
+    /// With what services and probes have said, but for secrets.
+    fn covered(&self, mut status: InstanceStatus) -> InstanceStatus {
+        let own = [&mut status.reason, &mut status.detail, &mut status.status].into_iter().flatten();
+        for text in own.chain(status.waiting_on.iter_mut().map(|waiting| &mut waiting.message)) {
+            *text = self.hidden.cover(text);
+        }
+        status
     }
 
     /// What a service says of itself.

@@ -1,5 +1,5 @@
 //! A run folder that is taken away under those who live in it (a login that ends, a cleaner): noticed at once, and made
-//! anew. What has its descriptors open goes on meanwhile.
+//! anew. What has its descriptors open goes on meanwhile. At the end of the stack it goes.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use super::Supervisor;
-use crate::{descriptors, edge, run_folder};
+use crate::{descriptors, edge, run_folder, shims};
 
 /// How long shims may take to say that they are there.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -105,5 +105,26 @@ impl Supervisor {
         self.keeper.be_found();
         self.shims.ask_all(PATIENCE);
         Ok(())
+    }
+
+    /// Nothing is left: what was ours goes too. Where something has to stay, whoever looks next must find it.
+    pub(super) fn leave(&self) {
+        let run = &self.paths.run;
+        let mut is_empty = true;
+        for instance in shims::stray::instances(run) {
+            is_empty &= shims::stray::take_away(&run.join(instance.to_string()));
+        }
+        if !is_empty {
+            return;
+        }
+        for entry in std::fs::read_dir(run).into_iter().flatten().flatten() {
+            // The keeper's own lock goes with the keeper.
+            if entry.file_name() == "keeper" {
+                continue;
+            }
+            let path = entry.path();
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        }
+        let _ = std::fs::remove_file(self.paths.state().join("run"));
     }
 }

@@ -32,6 +32,7 @@ use crate::compose;
 use crate::deps::Progress;
 use crate::descriptors;
 use crate::edge;
+use crate::hidden::Hidden;
 use crate::history;
 use crate::journal::Journal;
 use crate::launch::{self, Launch};
@@ -69,6 +70,8 @@ pub(crate) struct Supervisor {
     metrics: Metrics,
     saving: Saving,
     history: history::Writer,
+    /// What is not shown, wherever it comes from.
+    hidden: Hidden,
     progress: Progress,
     jobs: Jobs,
     reading: Reading,
@@ -125,9 +128,17 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let profile = launch.profile.clone().or_else(|| remembered.as_ref().map(|one| one.profile.clone()));
     let environment = Environment::inherited();
     let open = Arc::new(AtomicUsize::new(0));
-    let history = history::Writer::new(&paths);
-    let server =
-        Server { asks: asks_in, steps: steps_seen, paths: paths.clone(), open: open.clone(), history: history.clone() };
+    let hidden = Hidden::default();
+    own_log::hide(hidden.clone());
+    let history = history::Writer::new(&paths, hidden.clone());
+    let server = Server {
+        asks: asks_in,
+        steps: steps_seen,
+        paths: paths.clone(),
+        open: open.clone(),
+        history: history.clone(),
+        hidden: hidden.clone(),
+    };
     let mut supervisor = Supervisor {
         server: server.clone(),
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
@@ -142,6 +153,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         announcements: Vec::new(),
         ended: None,
         history,
+        hidden,
         logs: Sweeper::start(&paths),
         saving: Saving::new(journal, writes_in),
         inbox,
@@ -160,7 +172,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let actions = supervisor.engine.step(now(), &restored);
     // The manifests are read while what that came to is written down.
     supervisor.read(by);
-    supervisor.history.cover(&[], &supervisor.engine.topology());
+    supervisor.hidden.learn_of(&supervisor.engine.topology());
     supervisor.begin_all(&restored, actions);
     crate::watch::begin(supervisor.paths.root.clone(), edits_in);
     supervisor.keeper.answering();
@@ -357,27 +369,6 @@ impl Supervisor {
     fn sweep(&self) {
         let known: BTreeSet<&str> = self.engine.instances().map(|(id, ..)| id.service().as_str()).collect();
         edge::forget(&self.paths.edge(), |service| known.contains(service));
-    }
-
-    /// Nothing is left: what was ours goes too. Where something has to stay, whoever looks next must find it.
-    fn leave(&self) {
-        let run = &self.paths.run;
-        let mut is_empty = true;
-        for instance in shims::stray::instances(run) {
-            is_empty &= shims::stray::take_away(&run.join(instance.to_string()));
-        }
-        if !is_empty {
-            return;
-        }
-        for entry in std::fs::read_dir(run).into_iter().flatten().flatten() {
-            // The keeper's own lock goes with the keeper.
-            if entry.file_name() == "keeper" {
-                continue;
-            }
-            let path = entry.path();
-            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        }
-        let _ = std::fs::remove_file(self.paths.state().join("run"));
     }
 
     fn begin(&mut self, action: Action) {

@@ -294,7 +294,7 @@ impl Supervisor {
             .collect();
         let (topology, wanted, ports) = (stack.topology.clone(), stack.wanted.clone(), stack.ports.clone());
         self.reading.known = Some(Known { topology, wanted, ports, watch: stack.watch });
-        self.history.cover(&stack.secrets, &stack.topology);
+        self.hidden.learn_from(&stack.hidden);
         self.reading.topology_file.begin(stack);
         self.give(&Event::Loaded(loaded));
         for (service, segment_bytes) in cuts {
