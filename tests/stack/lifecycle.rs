@@ -365,6 +365,13 @@ fn secrets_are_not_shown() {
         shown.push((words[words.len() - 1], stack.ok(words).out));
     }
     shown.push(("log", stack.own_log()));
+    let check = stack.ok(&["check"]);
+    assert!(!check.err.contains("command line"), "{}", check.err);
+    let mut told = manifest.clone();
+    told["process"]["command"] = json!("echo ${secret.db}");
+    stack.service("one", &told);
+    let check = stack.ok(&["check"]);
+    assert!(check.err.contains("a secret is on the command line of `one`"), "{}", check.err);
     // A complaint shows the line that it is about; here that is the whole manifest.
     let mut broken = manifest.clone();
     broken["process"]["nice"] = json!("very");

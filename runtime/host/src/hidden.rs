@@ -105,6 +105,11 @@ impl Hidden {
         self.learn(variables.flat_map(|(name, value)| secret_parts(name, &value.to_string())));
     }
 
+    /// Whether one of them stands in a text.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.cover(text) != text
+    }
+
     /// A text in which they are covered.
     pub fn cover(&self, text: &str) -> String {
         let values = self.0.read().unwrap_or_else(PoisonError::into_inner);

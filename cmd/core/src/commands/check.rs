@@ -17,6 +17,12 @@ pub(crate) fn run(context: &Context) -> Exit {
             {
                 render::note(&message);
             }
+            for service in stack.secrets_in_command_lines() {
+                render::note(&format!(
+                    "note: a secret is on the command line of `{service}`, where every user can read it"
+                ));
+                render::help("pass it in `process.env`");
+            }
             let services = words::count(stack.topology.services.len(), "service");
             render::line(&format!("{} {services} of profile {}, no faults", styled(GREEN, "ok"), stack.profile));
             Exit::Ok

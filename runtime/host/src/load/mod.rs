@@ -67,6 +67,15 @@ pub struct Stack {
     pub origin: Origin,
 }
 
+impl Stack {
+    /// Services whose command line holds a secret: every user of the host can read it there.
+    pub fn secrets_in_command_lines(&self) -> Vec<&ServiceName> {
+        let shows = |text: &core_manifest::Template| self.hidden.is_in(&text.to_string());
+        let services = self.topology.services.values();
+        services.filter(|spec| shows(&spec.command) || spec.args.iter().any(shows)).map(|spec| &spec.name).collect()
+    }
+}
+
 /// What a stack was read from, for a second look at where its values came from.
 #[derive(Clone, Debug)]
 pub struct Origin {
