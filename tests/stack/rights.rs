@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = tests![
     nothing_of_the_caller_stays_open,
     what_others_could_change_is_not_believed,
     a_command_that_others_could_change_is_not_run,
+    a_folder_above_that_others_could_change_is_told,
     who_only_looks_runs_no_program_of_a_manifest,
     a_pipe_in_the_place_of_a_manifest_holds_nobody_up,
     descriptors_beside_a_notification_are_closed,
@@ -159,6 +160,30 @@ fn a_command_that_others_could_change_is_not_run() {
     for part in ["open-program", "run.sh", "777", "services/one/service.json"] {
         assert!(said.err.contains(part), "{part}: {}", said.err);
     }
+    // What an interpreter runs is its first argument.
+    stack.service("one", &json!({"process": {"command": "sh", "args": ["-e", "run.sh"]}}));
+    let said = stack.core(&["check"]);
+    assert!(said.err.contains("open-program") && said.err.contains("run.sh"), "{}", said.err);
+    fs::set_permissions(stack.root.join("run.sh"), fs::Permissions::from_mode(0o755)).expect("its mode");
+    stack.ok(&["check"]);
+}
+
+/// Who may rename the folder of a stack may put another one in its place.
+fn a_folder_above_that_others_could_change_is_told() {
+    let above = tempfile::tempdir().expect("a folder");
+    let root = above.path().join("stack");
+    fs::create_dir_all(root.join("services/one")).expect("a folder");
+    fs::write(root.join("services/one/service.json"), r#"{"process": {"command": "sleep", "args": ["1000"]}}"#)
+        .expect("written");
+    let check = || Said::of(Command::new(CORE).args(["check", "--root"]).arg(&root).output().expect("core runs"));
+    assert_eq!(check().code, 0);
+    fs::set_permissions(above.path(), fs::Permissions::from_mode(0o777)).expect("its mode");
+    let said = check();
+    assert_eq!(said.code, 2);
+    let expected = format!("{}, above the stack, can be changed by others (mode 777)", above.path().display());
+    assert!(said.err.split_whitespace().collect::<String>().contains(&expected.replace(' ', "")), "{}", said.err);
+    fs::set_permissions(above.path(), fs::Permissions::from_mode(0o1777)).expect("its mode");
+    assert_eq!(check().code, 0);
 }
 
 fn who_only_looks_runs_no_program_of_a_manifest() {
@@ -184,9 +209,17 @@ fn a_pipe_in_the_place_of_a_manifest_holds_nobody_up() {
     nix::unistd::mkfifo(&folder.join("service.json"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     for words in [&["check"][..], &["plan"], &["apply"]] {
         let said = stack.core(words);
-        assert!(said.err.contains("it is no file") || said.out.contains("it is no file"), "{}{}", said.out, said.err);
+        let both = said.out + &said.err;
+        assert!(both.contains("it is not a regular file"), "{both}");
     }
     fs::remove_dir_all(&folder).expect("removed");
+    fs::create_dir(stack.root.join(".secrets")).expect("a folder");
+    nix::unistd::mkfifo(&stack.root.join(".secrets/TOKEN"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let said = stack.core(&["check"]);
+    for part in [".secrets/TOKEN cannot be read: it is not a regular file", "replace it with a text file"] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+    fs::remove_dir_all(stack.root.join(".secrets")).expect("removed");
     stack.ok(&["apply"]);
 }
 

@@ -72,6 +72,16 @@ pub enum Failure {
     Binary(String),
 }
 
+impl Failure {
+    /// The same as a clause: `it exited with 1`, `port 80 is taken by …`.
+    pub fn of_it(&self) -> String {
+        match self {
+            Self::PortTaken { .. } | Self::Binary(_) => self.to_string(),
+            _ => format!("it {self}"),
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

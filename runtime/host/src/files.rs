@@ -11,10 +11,22 @@ use nix::libc;
 /// The longest manifest, profile, `.env` or secret, in bytes. A list of numbers takes some 130 times as much memory.
 const LONGEST: u64 = 4 << 20;
 
+/// What stands in the place of a file and is none.
+const NOT_A_FILE: &str = "it is not a regular file";
+
+/// What to do about a file that cannot be read.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "see to it that the user who runs core may read it",
+        io::ErrorKind::Other => "replace it with a text file of at most 4 MiB",
+        _ => "replace it with a text file that the user who runs core may read",
+    }
+}
+
 /// The whole of a file.
 ///
 /// # Errors
-/// What the file system says; that it is no file; or that it is too long.
+/// What the file system says; that it is not a regular file; or that it is too long.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let meta = file.metadata()?;
@@ -22,12 +34,12 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if !meta.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other(NOT_A_FILE));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(LONGEST)).unwrap_or(0));
     file.take(LONGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::other(format!("it is longer than {} MiB", LONGEST >> 20)));
+        return Err(io::Error::other(format!("it is longer than {} MiB, the most that is read", LONGEST >> 20)));
     }
     Ok(bytes)
 }
@@ -51,8 +63,8 @@ mod tests {
         fs::write(path("file"), "text").unwrap();
         assert_eq!(read_text(&path("file")).unwrap(), "text");
         nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(read(&path("pipe")).unwrap_err().to_string(), "it is no file");
-        assert_eq!(read(Path::new("/dev/zero")).unwrap_err().to_string(), "it is no file");
+        assert_eq!(read(&path("pipe")).unwrap_err().to_string(), "it is not a regular file");
+        assert_eq!(read(Path::new("/dev/zero")).unwrap_err().to_string(), NOT_A_FILE);
         fs::File::create(path("long")).unwrap().set_len(LONGEST + 1).unwrap();
         assert!(read(&path("long")).unwrap_err().to_string().contains("longer than 4 MiB"));
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use core_engine::Topology;
 use core_engine::topology::Places;
-use core_manifest::Diagnostic;
+use core_manifest::{Diagnostic, ServiceSpec, Template};
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 
 use crate::load::find_program;
@@ -64,15 +64,20 @@ impl Trust {
             let what = format!("belongs to {who}, who could change it");
             return Err(Open { what, remedy: "chown --reference=." });
         }
+        match self.is_writable_by_others(meta) {
+            Some(what) => Err(Open { what, remedy: if mode & 0o002 != 0 { "chmod go-w" } else { "chmod g-w" } }),
+            None => Ok(()),
+        }
+    }
+
+    /// That its mode lets others change it, to be put behind its name.
+    pub(crate) fn is_writable_by_others(&self, meta: &Metadata) -> Option<String> {
+        let mode = meta.mode() & 0o7777;
         // In a folder like /tmp nobody may rename what is another's.
         let is_sticky = meta.is_dir() && mode & 0o1000 != 0;
         let by_others = mode & 0o002 != 0;
         let by_group = mode & 0o020 != 0 && self.has_others(meta.gid());
-        if is_sticky || !by_others && !by_group {
-            return Ok(());
-        }
-        let what = format!("can be changed by others (mode {mode:03o})");
-        Err(Open { what, remedy: if by_others { "chmod go-w" } else { "chmod g-w" } })
+        (!is_sticky && (by_others || by_group)).then(|| format!("can be changed by others (mode {mode:03o})"))
     }
 
     /// Whether a program, where its links lead, could be changed or replaced by others.
@@ -109,9 +114,9 @@ impl Trust {
                 spec.identity.user.as_deref().and_then(|name| users::user(name).ok()).map(|user| user.uid.as_raw());
             let found = known.entry((command.to_owned(), user)).or_insert_with(|| {
                 let program = find_program(command, path)?;
-                let his = Self { users: self.users.iter().copied().chain(user).collect(), groups: RefCell::default() };
-                his.check_program(&program).err()
+                self.with_user(user).check_program(&program).err()
             });
+            let found = found.clone().or_else(|| self.with_user(user).check_script(spec));
             if let Some(why) = found {
                 out.push(
                     Diagnostic::new("open-program", format!("what `{}` would run is not safe: {why}", spec.name))
@@ -121,6 +126,24 @@ impl Trust {
                 );
             }
         }
+    }
+
+    /// The same, and a user who is trusted with what runs as him.
+    fn with_user(&self, user: Option<u32>) -> Self {
+        Self { users: self.users.iter().copied().chain(user).collect(), groups: RefCell::default() }
+    }
+
+    /// What others could change of the first file that a command line names: where the command is an interpreter, that is
+    /// what runs.
+    fn check_script(&self, spec: &ServiceSpec) -> Option<String> {
+        let folder = spec.working_dir.as_literal()?;
+        let words = spec.args.iter().filter_map(Template::as_literal);
+        let mut paths = words.filter(|word| !word.starts_with('-')).map(|word| Path::new(folder).join(word));
+        let (script, meta) = paths.find_map(|path| {
+            let meta = fs::metadata(&path).ok().filter(Metadata::is_file)?;
+            Some((path, meta))
+        })?;
+        self.check(&meta).err().map(|open| format!("{} {}", script.display(), open.what))
     }
 
     /// Whether somebody is in a group who is not trusted. Most users have a group of their own, for which they may leave

@@ -199,7 +199,8 @@ impl Engine {
         for instance in self.instances_of(name).filter(|instance| instance.id.generation == service.born) {
             let id = &instance.id;
             let culprit = (instance.invocation > 0).then(|| instance.invocation_id());
-            let why = || instance.last_failure.as_ref().map_or_else(String::new, |failure| format!(": it {failure}"));
+            let why =
+                || instance.last_failure.as_ref().map_or_else(String::new, |failure| format!(": {}", failure.of_it()));
             let good_end =
                 instance.last_exit.is_some_and(|exit| exit.code().is_some_and(|code| instance.spec.is_success(code)));
             match &instance.phase {

@@ -47,6 +47,7 @@ impl Sources {
         let env =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         check(paths, trust, &paths.root, out);
+        check_above(&paths.root, trust, out);
         let mut sources = Self {
             root: paths.root.display().to_string(),
             edge: paths.edge().display().to_string(),
@@ -113,7 +114,7 @@ impl Sources {
 
     fn read_secrets(&mut self, paths: &Paths, out: &mut Vec<Diagnostic>) {
         let Ok(entries) = fs::read_dir(paths.secrets()) else { return };
-        for entry in entries.flatten().filter(|entry| entry.path().is_file()) {
+        for entry in entries.flatten().filter(|entry| !entry.path().is_dir()) {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with('.') {
                 continue;
@@ -134,10 +135,8 @@ impl Sources {
                     self.secrets.insert(name, text);
                 }
                 Err(error) => {
-                    out.push(Diagnostic::new(
-                        "unreadable",
-                        format!(".secrets/{name} cannot be read: {}", plain(&error)),
-                    ));
+                    let message = format!(".secrets/{name} cannot be read: {}", plain(&error));
+                    out.push(Diagnostic::new("unreadable", message).help(files::remedy(&error)));
                 }
             }
         }
@@ -178,6 +177,18 @@ fn check(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) {
     out.push(Diagnostic::new("open-file", format!("{shown} {what}")).help(format!("{remedy} {shown}")));
 }
 
+/// Who may write to a folder above the root could put another root in its place. Whose those folders are says less: that
+/// of a container may be nobody's.
+fn check_above(root: &Path, trust: &Trust, out: &mut Vec<Diagnostic>) {
+    for folder in root.ancestors().skip(1) {
+        if let Some(what) = fs::metadata(folder).ok().and_then(|meta| trust.is_writable_by_others(&meta)) {
+            let shown = folder.display();
+            let help = format!("chmod go-w {shown}, or move the stack");
+            out.push(Diagnostic::new("open-file", format!("{shown}, above the stack, {what}")).help(help));
+        }
+    }
+}
+
 fn optional(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
     let absent = fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     if absent { None } else { read(paths, trust, path, out) }
@@ -193,7 +204,7 @@ fn read(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) ->
             out.push(
                 Diagnostic::new("unreadable", format!("the file cannot be read: {}", plain(&error)))
                     .at(Span::file(file))
-                    .help("see to it that the user who runs core may read it"),
+                    .help(files::remedy(&error)),
             );
             return None;
         }
