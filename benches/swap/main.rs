@@ -7,7 +7,7 @@
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `ROWS=swap,scale` | all | names of rows: swap, saturation, open, scale, edge, routes, kill, kill-edge, pm2, many |
+//! | `ROWS=swap,scale` | all | names of rows: swap, saturation, open, rude, scale, edge, routes, kill, kill-edge, pm2, many |
 //! | `ROUNDS=n` | 5 | rounds of swap, edits of many |
 //! | `SWAPS=n` | 20 | swaps in a round, or under saturation |
 //! | `SHOW=1` | | tells the course of the windows |
@@ -32,6 +32,7 @@ mod place;
 mod pm2;
 mod routes;
 mod rows;
+mod rude;
 mod settings;
 
 use settings::Settings;

@@ -13,16 +13,18 @@ use crate::open;
 use crate::place::{Place, rest};
 use crate::pm2;
 use crate::routes;
+use crate::rude;
 use crate::settings::Settings;
 
 /// A row.
 type Row = fn(&Settings, &Place, &mut Figures);
 
 /// All rows, with the names by which they may be asked for.
-pub(crate) const ALL: [(&str, Row); 10] = [
+pub(crate) const ALL: [(&str, Row); 11] = [
     ("swap", swap),
     ("saturation", saturation),
     ("open", open::take),
+    ("rude", rude::take),
     ("scale", scale),
     ("edge", edge),
     ("routes", routes::take),

@@ -7,6 +7,7 @@ pub(crate) mod load;
 pub(crate) mod ours;
 pub(crate) mod preload;
 pub(crate) mod proc;
+pub(crate) mod rude;
 pub(crate) mod small;
 pub(crate) mod trials;
 

@@ -1,16 +1,19 @@
 //! What is open when a service is swapped goes on to its end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use serde_json::json;
 
 use crate::common::PATIENCE;
 use crate::common::http::{request, slowly};
+use crate::common::rude::{Manner, Paths, ask};
 use crate::common::trials::{Test, tests};
 use crate::place::{Place, serving};
 
 pub(crate) const TESTS: &[Test] = tests![
     an_answer_before_the_body_is_whole,
+    rude_clients_get_whole_answers,
     the_client_says_nothing_of_itself,
     what_is_open_at_a_swap_comes_to_its_end
 ];
@@ -70,6 +73,25 @@ fn an_answer_before_the_body_is_whole() {
         }
     }
     assert!(broken.is_empty(), "{} of 1000: {:?}", broken.len(), broken.first());
+}
+
+/// Bodies that nobody reads, uploads that are broken off, requests before the last answer: also while it is swapped.
+fn rude_clients_get_whole_answers() {
+    let place = Place::new(&serving(&[], json!({"observe_seconds": 0.2, "ramp_seconds": 0.3, "drain_seconds": 5})));
+    let paths = Paths { early: "/early", upload: "/upload", hello: "/" };
+    let swapped = AtomicBool::new(false);
+    let goes_on = |number: usize| number < 200 || !swapped.load(Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        let (address, goes_on) = (&place.address, &goes_on);
+        let begin = |manner| scope.spawn(move || (manner, ask(address, paths, manner, goes_on)));
+        let clients: Vec<_> = Manner::ALL.into_iter().map(begin).collect();
+        place.replace("web", |manifest| manifest["process"]["env"] = json!({"EDIT": "1"}));
+        swapped.store(true, Ordering::Relaxed);
+        for client in clients {
+            let (manner, tally) = client.join().expect("a client");
+            assert!(tally.broken.is_empty() && tally.answers >= 200, "{}: {:?}", manner.word(), tally.broken);
+        }
+    });
 }
 
 /// What anybody may claim of himself does not reach the app.
