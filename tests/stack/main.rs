@@ -26,6 +26,7 @@ mod lifecycle;
 mod logs;
 mod notify;
 mod order;
+mod ports;
 mod refused;
 mod rights;
 mod scarce;
@@ -45,6 +46,7 @@ fn main() {
     all.extend(trials::of(&[
         lifecycle::TESTS,
         order::TESTS,
+        ports::TESTS,
         truth::TESTS,
         watch::TESTS,
         kill::TESTS,

@@ -173,7 +173,8 @@ fn values_of_secrets(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut strings = strings(text).peekable();
     while let Some(name) = strings.next() {
         let Some(value) = strings.peek() else { break };
-        if text[name.end + 1..value.start - 1].trim() == ":" && is_secret_name(&text[name]) {
+        let is_value = text[name.end + 1..value.start - 1].trim() == ":";
+        if is_value && is_secret_name(&text[name]) && !is_placeholder(&text[value.clone()]) {
             found.push(value.clone());
         }
     }
@@ -188,6 +189,13 @@ fn values_of_secrets(text: &str) -> Vec<std::ops::Range<usize>> {
         begin += line.len();
     }
     found
+}
+
+/// Whether a text is one placeholder, which is no secret: it says where one is.
+fn is_placeholder(text: &str) -> bool {
+    let inside = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let inside = inside.or_else(|| text.strip_prefix("$<").and_then(|rest| rest.strip_suffix('>')));
+    inside.is_some_and(|name| !name.contains(['$', '{', '}', '<', '>']))
 }
 
 /// The insides of strings of JSON.
@@ -256,6 +264,8 @@ mod tests {
             cover_source("A=b\nexport MY_TOKEN='x y'\nSECRET=\nB=\"TOKEN=1\"\n"),
             "A=b\nexport MY_TOKEN=*****\nSECRET=\nB=\"TOKEN=1\"\n"
         );
+        let told = r#"{"TOKEN": "${secret.nope}", "A_KEY": "$<env.K>", "B_KEY": "${x}y${z}"}"#;
+        assert_eq!(cover_source(told), r#"{"TOKEN": "${secret.nope}", "A_KEY": "$<env.K>", "B_KEY": "*********"}"#);
         for odd in ["", "\"", "{\"KEY\": \"", "=", "KEY=", "\"KEY\":\"\\"] {
             assert_eq!(cover_source(odd), odd);
         }

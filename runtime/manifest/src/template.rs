@@ -1,4 +1,5 @@
-//! Text that is complete but for what only one instance knows: its run folder, name, replica number and own ports.
+//! Text that is complete but for its holes: what only one instance knows (its run folder, name, replica number and own
+//! ports), and until the whole stack is known, ports of other services.
 
 use std::fmt;
 
@@ -27,6 +28,9 @@ pub enum Piece {
     Replica,
     /// `${port.NAME}` of an auto port.
     Port(Identifier),
+    /// `${port.SERVICE.NAME}` of an auto port, until the topology fills it: by service, or by the manifest that stands for
+    /// several.
+    PortOf(String, Identifier),
 }
 
 /// What fills the holes.
@@ -85,6 +89,18 @@ impl Template {
         self.0.is_empty()
     }
 
+    /// Puts numbers in the place of other services' ports. A hole for which there is none stays.
+    pub fn fill_ports(&mut self, number: &mut impl FnMut(&str, &Identifier) -> Option<u16>) {
+        if !self.0.iter().any(|piece| matches!(piece, Piece::PortOf(..))) {
+            return;
+        }
+        let filled = std::mem::take(&mut self.0).into_iter().map(|piece| match &piece {
+            Piece::PortOf(service, port) => number(service, port).map_or(piece, |port| Piece::Text(port.to_string())),
+            _ => piece,
+        });
+        *self = Self::from_pieces(filled);
+    }
+
     /// Puts `text` before everything.
     #[must_use]
     pub fn prefixed(&self, text: &str) -> Self {
@@ -101,6 +117,8 @@ impl Template {
                 Piece::Instance => text.push_str(&with.instance()),
                 Piece::Replica => text.push_str(&with.replica().to_string()),
                 Piece::Port(name) => text.push_str(&with.port(name).unwrap_or(0).to_string()),
+                // A topology has none of these.
+                Piece::PortOf(..) => text.push('0'),
             }
         }
         text
@@ -139,7 +157,15 @@ impl Piece {
             "run" => Some(Self::Run),
             "instance" => Some(Self::Instance),
             "replica" => Some(Self::Replica),
-            _ => name.strip_prefix("port.").and_then(|port| Identifier::new(port).ok()).map(Self::Port),
+            _ => {
+                let port = name.strip_prefix("port.")?;
+                match port.split_once('.') {
+                    Some((service, port)) => {
+                        Identifier::new(port).ok().map(|port| Self::PortOf(service.to_owned(), port))
+                    }
+                    None => Identifier::new(port).ok().map(Self::Port),
+                }
+            }
         }
     }
 }
@@ -153,6 +179,7 @@ impl fmt::Display for Template {
                 Piece::Instance => f.write_str("${instance}")?,
                 Piece::Replica => f.write_str("${replica}")?,
                 Piece::Port(name) => write!(f, "${{port.{name}}}")?,
+                Piece::PortOf(service, name) => write!(f, "${{port.{service}.{name}}}")?,
             }
         }
         Ok(())
@@ -199,6 +226,7 @@ mod tests {
             Just(Piece::Instance),
             Just(Piece::Replica),
             "[A-Za-z_][A-Za-z0-9_-]{0,8}".prop_map(|name| Piece::Port(Identifier::new(&name).unwrap())),
+            "[a-z][a-z0-9-]{0,8}".prop_map(|name| Piece::PortOf(name, Identifier::new("http").unwrap())),
         ]
     }
 

@@ -4,37 +4,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use core_engine::topology::PortRange;
-use core_manifest::manifest::{Binary, Kind, Port, PortNumber, Route, StackManifest, Strategy, Update};
+use core_manifest::manifest::{Binary, Kind, Port, PortNumber, StackManifest, Strategy};
 use core_manifest::placeholder::Scope;
 use core_manifest::schema::Shape;
 use core_manifest::tree::{self, Key, Node, Value};
-use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, SourceFile, Span, dotenv, spec};
+use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, SourceFile, Span, dotenv};
 use core_nats::Member;
 
 use super::Sources;
+
+/// The parts of a manifest that are resolved first: the rest may name its binaries and ports.
+const HEAD: [&str; 4] = ["kind", "binaries", "ports", "config"];
 
 /// One manifest, with the profile applied.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// The tree; as written but for the profile, and later with its placeholders replaced.
     pub node: Node,
-    /// What is known before everything else.
-    pub outline: Outline,
+    /// What its first parts came to. What makes no sense is left out: it is complained of when the whole is checked.
+    pub head: Head,
+    /// What is wrong with placeholders in these parts.
+    pub faults: Vec<Diagnostic>,
 }
 
-/// What others must know of a service before it can be finished.
+/// The first parts of a manifest.
 #[derive(Clone, Debug, Default)]
-pub struct Outline {
+pub struct Head {
     /// Its kind.
     pub kind: Kind,
     /// Its binaries.
     pub binaries: Vec<Binary>,
     /// Its ports.
     pub ports: BTreeMap<Identifier, Port>,
-    /// How it is replaced.
-    pub restarts: bool,
-    /// How many.
-    pub replicas: u32,
 }
 
 /// All manifests of a stack.
@@ -54,6 +55,8 @@ pub struct Drafts {
     pub profile_env: BTreeMap<String, String>,
     /// Ports given by name.
     pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
+    /// Ports that other services are told, by service (or the manifest that stands for several) and name.
+    pub told: BTreeMap<(String, Identifier), u16>,
     /// The range of ports.
     pub range: PortRange,
     /// Edits are applied as they are saved.
@@ -97,7 +100,7 @@ impl Drafts {
             }
             match file.as_ref().and_then(|file| read_tree(file, patch.as_ref().map(|(_, node)| node), out)) {
                 Some(node) => {
-                    drafts.services.insert(name, Draft { node, outline: Outline::default() });
+                    drafts.services.insert(name, Draft { node, head: Head::default(), faults: Vec::new() });
                 }
                 None => {
                     drafts.faulty.insert(folder.clone());
@@ -116,8 +119,9 @@ impl Drafts {
                 .help_opt(guess.or_else(|| Some(format!("add services/{name}/service.json, or take this out")))),
             );
         }
+        drafts.resolve_heads(sources);
         drafts.put_members(sources, out);
-        drafts.outline(sources);
+        drafts.read_heads();
         drafts
     }
 
@@ -166,8 +170,8 @@ impl Drafts {
         env
     }
 
-    /// Fills in the outlines. What is wrong is complained of later, when the whole manifest is checked.
-    fn outline(&mut self, sources: &Sources) {
+    /// Resolves the first parts of all manifests, in place.
+    fn resolve_heads(&mut self, sources: &Sources) {
         let shape = Shape::of::<Manifest>();
         let scope = Scope {
             root: sources.root.clone(),
@@ -176,53 +180,47 @@ impl Drafts {
             secrets: sources.secrets.clone(),
             ..Scope::default()
         };
-        for draft in self.services.values_mut() {
-            desugar(&mut draft.node);
-            let part = |key: &str| -> Option<serde_json::Value> {
-                let mut node = draft.node.get(key)?.clone();
-                scope.resolve(&mut node, &shape.start().key(key), &mut Vec::new());
-                Some(node.to_json())
-            };
-            let read = |key: &str| part(key).unwrap_or(serde_json::Value::Null);
-            let kind = serde_json::from_value(read("kind")).unwrap_or_default();
-            let binaries: Vec<Binary> = serde_json::from_value(read("binaries")).unwrap_or_default();
-            let ports: BTreeMap<String, Port> = serde_json::from_value(read("ports")).unwrap_or_default();
-            let update: Update = serde_json::from_value(read("update")).unwrap_or_default();
-            let route: Option<Route> = serde_json::from_value(read("route")).unwrap_or_default();
-            let compose = draft.node.get("process").and_then(|process| process.get("compose"));
-            let replicas = compose.and_then(|compose| compose.get("replicas")).map(Node::to_json);
-            let numbers: Vec<(Option<u16>, bool)> =
-                ports.values().map(|port| (number(port), port.is_held(kind))).collect();
-            let (default, _) = spec::default_strategy(route.is_some(), numbers.iter().copied(), has_own_probe(compose));
-            let ports =
-                ports.into_iter().filter_map(|(name, port)| Some((Identifier::new(&name).ok()?, port))).collect();
-            draft.outline = Outline {
-                kind,
-                binaries,
-                ports,
-                restarts: update.strategy.unwrap_or(default) == Strategy::Restart,
-                replicas: replicas.and_then(|value| u32::try_from(value.as_u64()?).ok()).unwrap_or(1),
+        for Draft { node, faults, .. } in self.services.values_mut() {
+            desugar(node);
+            for key in HEAD {
+                if let Some(part) = node.get_mut(key) {
+                    scope.resolve(part, &shape.start().key(key), faults);
+                }
+            }
+        }
+    }
+
+    /// Reads the first parts of all manifests.
+    fn read_heads(&mut self) {
+        for Draft { node, head, .. } in self.services.values_mut() {
+            let part = |key: &str| node.get(key).map_or(serde_json::Value::Null, Node::to_json);
+            let ports: BTreeMap<String, Port> = serde_json::from_value(part("ports")).unwrap_or_default();
+            *head = Head {
+                kind: serde_json::from_value(part("kind")).unwrap_or_default(),
+                binaries: serde_json::from_value(part("binaries")).unwrap_or_default(),
+                ports: ports
+                    .into_iter()
+                    .filter_map(|(name, port)| Some((Identifier::new(&name).ok()?, port)))
+                    .collect(),
             };
         }
     }
 
     /// Gives ports to the auto ports of services that are restarted: each slot keeps its own while the stack is up, so
-    /// that others can be told it.
+    /// that others can be told it. `kept` are those that were given before, `busy` those that somebody listens on.
     pub(super) fn allot_ports(
         &mut self,
+        specs: &BTreeMap<ServiceName, ServiceSpec>,
         kept: &BTreeMap<(ServiceName, u32, Identifier), u16>,
         busy: &BTreeSet<u16>,
         out: &mut Vec<Diagnostic>,
     ) {
-        let fixed = self.services.values().flat_map(|draft| draft.outline.ports.values().filter_map(number));
+        let fixed = self.services.values().flat_map(|draft| draft.head.ports.values().filter_map(number));
         let mut taken: BTreeSet<u16> = fixed.chain(kept.values().copied()).collect();
         let mut next = self.range.all();
-        for (name, draft) in &self.services {
-            if !draft.outline.restarts {
-                continue;
-            }
-            for (port, _) in draft.outline.ports.iter().filter(|(_, port)| number(port).is_none()) {
-                for replica in 0..draft.outline.replicas {
+        for (name, spec) in specs.iter().filter(|(_, spec)| spec.update.strategy == Strategy::Restart) {
+            for (port, _) in spec.ports.iter().filter(|(_, port)| port.number.is_none()) {
+                for replica in 0..spec.replicas {
                     let key = (name.clone(), replica, port.clone());
                     let free = |taken: &BTreeSet<u16>, number: &u16| !taken.contains(number) && !busy.contains(number);
                     let given = kept.get(&key).copied().or_else(|| next.find(|number| free(&taken, number)));
@@ -256,7 +254,8 @@ impl core_engine::topology::Places for Drafts {
     }
 }
 
-fn number(port: &Port) -> Option<u16> {
+/// The number of a port that has a fixed one.
+pub(super) fn number(port: &Port) -> Option<u16> {
     match port.port {
         PortNumber::Fixed(number) => Some(number),
         PortNumber::Word(_) => None,
@@ -297,22 +296,20 @@ fn desugar(node: &mut Node) {
 }
 
 impl Draft {
+    /// Resolves what was not resolved first.
+    pub(super) fn resolve_rest(node: &mut Node, scope: &Scope, shape: &Shape, out: &mut Vec<Diagnostic>) {
+        let start = shape.start();
+        let Value::Object(entries) = &mut node.value else { return };
+        for (key, child) in entries.iter_mut().filter(|(key, _)| !HEAD.contains(&key.name.as_str())) {
+            scope.resolve(child, &start.key(&key.name), out);
+        }
+    }
+
     /// The binaries that the text names, whether or not they make sense.
     pub(super) fn named_binaries(&self) -> impl Iterator<Item = &str> {
         let all = self.node.get("binaries").map(Node::elements).unwrap_or_default();
         all.iter().filter_map(|binary| binary.get("name")?.text())
     }
-}
-
-/// Whether the readiness probe can only be answered by one instance; told from the text, before it is resolved.
-fn has_own_probe(compose: Option<&Node>) -> bool {
-    let Some(compose) = compose else { return false };
-    let probe = compose.get("readiness_probe");
-    let exec = probe.is_some_and(|probe| probe.get("exec").is_some());
-    let url = probe.and_then(|probe| probe.get("http_get")?.get("url")?.text());
-    let own_socket =
-        url.is_some_and(|url| url.starts_with("http+unix://") && (url.contains("${run}") || url.contains("$<run>")));
-    exec || own_socket || compose.get("ready_log_line").is_some()
 }
 
 fn parse_range(text: &str) -> Result<PortRange, String> {

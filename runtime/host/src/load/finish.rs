@@ -1,27 +1,30 @@
 //! From drafts to a topology: placeholders, the check against the schema, specs, drivers. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::Topology;
 use core_engine::driver::Surroundings;
 use core_engine::topology::Places as _;
-use core_manifest::manifest::PortNumber;
-use core_manifest::placeholder::{OtherPort, OwnPort, Scope};
+use core_manifest::placeholder::{OwnPort, Scope};
 use core_manifest::schema::Shape;
 use core_manifest::spec::{Context, Kind};
 use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, spec};
 
-use super::{Draft, Drafts, Located, Sources};
+use super::draft::number;
+use super::{Draft, Drafts, Located, Sources, ports};
 
-/// Finishes all services. Faults go to `out`.
+/// Finishes all services. `kept` are ports that were given before, `busy` those that somebody listens on. Faults go to
+/// `out`.
 pub(super) fn finish(
     drafts: &mut Drafts,
     sources: &Sources,
     located: &Located,
+    kept: &BTreeMap<(ServiceName, u32, Identifier), u16>,
+    busy: &BTreeSet<u16>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Topology> {
     let shape = Shape::of::<Manifest>();
-    let others = other_ports(drafts);
+    let others = ports::of_all(drafts);
     let env = drafts.env(sources);
     let names: Vec<ServiceName> = drafts.services.keys().cloned().collect();
     let mut specs = BTreeMap::new();
@@ -31,14 +34,18 @@ pub(super) fn finish(
         let spec = finish_one(&name, &mut draft, &scope, &shape, drafts, located, out);
         drafts.services.insert(name.clone(), draft);
         match spec {
-            Some(mut spec) => {
-                drafts.redirect(&mut spec);
+            Some(spec) => {
                 specs.insert(name, spec);
             }
             None => {
                 drafts.faulty.insert(name.to_string());
             }
         }
+    }
+    drafts.allot_ports(&specs, kept, busy, out);
+    ports::tell(drafts, &mut specs, &shape, out);
+    for spec in specs.values_mut() {
+        drafts.redirect(spec);
     }
     // Of what is missing only because its manifest is broken, nobody needs to be told besides.
     if !drafts.faulty.is_empty() {
@@ -48,7 +55,7 @@ pub(super) fn finish(
             spec.depends_on.retain(|other, _| !faulty.contains(other.as_str()));
         }
         let any_edge = faulty.iter().any(|name| {
-            drafts.services.iter().any(|(have, draft)| have.as_str() == name && draft.outline.kind == Kind::Caddy)
+            drafts.services.iter().any(|(have, draft)| have.as_str() == name && draft.head.kind == Kind::Caddy)
         });
         if any_edge {
             for spec in specs.values_mut() {
@@ -69,8 +76,8 @@ fn finish_one(
     located: &Located,
     out: &mut Vec<Diagnostic>,
 ) -> Option<ServiceSpec> {
-    let mut faults = Vec::new();
-    scope.resolve(&mut draft.node, &shape.start(), &mut faults);
+    let mut faults = std::mem::take(&mut draft.faults);
+    Draft::resolve_rest(&mut draft.node, scope, shape, &mut faults);
     shape.check(&draft.node, &mut faults);
     // A placeholder that could not be replaced is not besides of the wrong type.
     let mut seen = Vec::new();
@@ -109,7 +116,7 @@ pub(super) fn scope(
     sources: &Sources,
     located: &Located,
     env: &BTreeMap<String, String>,
-    others: &BTreeMap<String, BTreeMap<Identifier, OtherPort>>,
+    others: &BTreeMap<String, BTreeMap<Identifier, Option<u16>>>,
 ) -> Scope {
     // A binary that is named and makes no sense was complained of; who uses it need not be besides.
     let mut deps: BTreeMap<String, String> =
@@ -186,37 +193,9 @@ pub(super) fn expand(
 
 fn own_ports(draft: &Draft) -> BTreeMap<Identifier, OwnPort> {
     let mut fds = 3..;
-    let ports = draft.outline.ports.iter().map(|(name, port)| {
-        let number = match port.port {
-            PortNumber::Fixed(number) => Some(number),
-            PortNumber::Word(_) => None,
-        };
-        let fd = if port.is_held(draft.outline.kind) { fds.next() } else { None };
-        (name.clone(), OwnPort { number, fd })
+    let ports = draft.head.ports.iter().map(|(name, port)| {
+        let fd = if port.is_held(draft.head.kind) { fds.next() } else { None };
+        (name.clone(), OwnPort { number: number(port), fd })
     });
     ports.collect()
-}
-
-pub(super) fn other_ports(drafts: &Drafts) -> BTreeMap<String, BTreeMap<Identifier, OtherPort>> {
-    let mut all = BTreeMap::new();
-    for (name, draft) in &drafts.services {
-        let ports = draft.outline.ports.iter().map(|(port_name, port)| {
-            let other = match port.port {
-                PortNumber::Fixed(number) => OtherPort::Number(number),
-                PortNumber::Word(_) if !draft.outline.restarts => OtherPort::Swapped,
-                PortNumber::Word(_) if draft.outline.replicas > 1 => OtherPort::Replicated,
-                PortNumber::Word(_) => {
-                    let given = drafts.ports.get(&(name.clone(), 0, port_name.clone()));
-                    given.map_or(OtherPort::Swapped, |number| OtherPort::Number(*number))
-                }
-            };
-            (port_name.clone(), other)
-        });
-        all.insert(name.to_string(), ports.collect());
-    }
-    for (manifest, first) in drafts.stand_ins() {
-        let ports: BTreeMap<_, _> = all.get(first.as_str()).cloned().unwrap_or_default();
-        all.insert(manifest.to_string(), ports);
-    }
-    all
 }

@@ -92,7 +92,7 @@ impl Locator {
         for (service, draft) in &drafts.services {
             // What is made with a program of the same service comes after that.
             let (builds, programs): (Vec<_>, Vec<_>) = draft
-                .outline
+                .head
                 .binaries
                 .iter()
                 .enumerate()
@@ -223,7 +223,7 @@ impl Locator {
         match source {
             Source::Path { program, version } => {
                 let builds = draft
-                    .outline
+                    .head
                     .binaries
                     .iter()
                     .any(|other| other.sources.iter().any(|source| matches!(source, Source::NextBuild { .. })));

@@ -6,7 +6,7 @@ use core_manifest::schema::{Candidates, Shape};
 use core_manifest::tree::{Node, Value};
 use core_manifest::{Manifest, ServiceName, ServiceSpec, spec};
 
-use super::{Drafts, Marks, Origin, Stack, finish};
+use super::{Draft, Drafts, Marks, Origin, Stack, finish, ports};
 
 /// A stack in which values show where they came from.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub fn marked(stack: &Stack) -> Marked {
     let mut drafts = Drafts::read(&sources, &mut ignored);
     drafts.dotenv = dotenv;
     let env = drafts.env(&sources);
-    let others = finish::other_ports(&stack.drafts);
+    let others = ports::of_all(&stack.drafts);
     let shape = Shape::of::<Manifest>();
     let mut specs = BTreeMap::new();
     let mut manifests = BTreeMap::new();
@@ -36,7 +36,8 @@ pub fn marked(stack: &Stack) -> Marked {
         let Some(plain) = stack.drafts.services.get(name) else { continue };
         let scope = finish::scope(name, plain, &sources, located, &env, &others);
         let mut node = draft.node.clone();
-        scope.resolve(&mut node, &shape.start(), &mut ignored);
+        Draft::resolve_rest(&mut node, &scope, &shape, &mut ignored);
+        ports::fill(&mut node, &shape.start(), &stack.drafts.told);
         manifests.insert(name.clone(), node.clone());
         restore(&mut node, &plain.node, &shape.start());
         let Ok(manifest) = serde_json::from_value::<Manifest>(node.to_json()) else { continue };

@@ -46,7 +46,7 @@ impl Marks {
         marked.env.extend(dotenv.clone());
         marked.dotenv = None;
         let env = drafts.env(sources);
-        let asked = drafts.services.values().filter(|draft| draft.outline.kind == Kind::Pocketbase);
+        let asked = drafts.services.values().filter(|draft| draft.head.kind == Kind::Pocketbase);
         let asked: BTreeMap<&str, &str> = asked
             .map(|_| (core_pocketbase::SECRET.file, core_pocketbase::SECRET.variable))
             .filter(|(_, variable)| env.get(*variable).is_some_and(|value| !value.is_empty()))

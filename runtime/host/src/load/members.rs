@@ -1,24 +1,20 @@
 //! One manifest for several servers: it is put in the place of each, as if that had a manifest of its own.
 
-use std::collections::BTreeMap;
-
 use core_manifest::manifest::Config;
-use core_manifest::placeholder::Scope;
-use core_manifest::schema::Shape;
 use core_manifest::spec::Condition;
 use core_manifest::tree::{Key, Node, Value};
-use core_manifest::{Diagnostic, Manifest, ServiceName, ServiceSpec};
+use core_manifest::{Diagnostic, ServiceName, ServiceSpec};
 use core_nats::Member;
 
+use super::draft::Head;
 use super::{Draft, Drafts, Sources};
 
 impl Drafts {
     /// Puts the servers that a manifest stands for in its place.
     pub(super) fn put_members(&mut self, sources: &Sources, out: &mut Vec<Diagnostic>) {
-        let env = self.env(sources);
         let names: Vec<ServiceName> = self.services.keys().cloned().collect();
         for name in names {
-            let Some((at, all)) = self.members_of(&name, sources, &env, out) else { continue };
+            let Some((at, all)) = self.members_of(&name, sources, out) else { continue };
             let made = all.iter().map(|member| member.name.clone()).chain(core_nats::join_of(&name).ok());
             if let Some(clash) = made.into_iter().find(|made| self.services.contains_key(made)) {
                 let message = format!("`{name}` makes a service `{clash}`, and there is one of that name");
@@ -30,7 +26,8 @@ impl Drafts {
             for member in all {
                 let mut node = draft.node.clone();
                 set_ports(&mut node, &member);
-                self.services.insert(member.name.clone(), Draft { node, outline: super::draft::Outline::default() });
+                let faults = if member.is_first() { draft.faults.clone() } else { Vec::new() };
+                self.services.insert(member.name.clone(), Draft { node, head: Head::default(), faults });
                 self.members.insert(member.name.clone(), member);
             }
         }
@@ -40,11 +37,10 @@ impl Drafts {
         &self,
         name: &ServiceName,
         sources: &Sources,
-        env: &BTreeMap<String, String>,
         out: &mut Vec<Diagnostic>,
     ) -> Option<(core_manifest::Span, Vec<Member>)> {
         let node = &self.services.get(name)?.node;
-        let mut config = node.get("config")?.clone();
+        let config = node.get("config")?;
         let at = config.span.clone();
         let kind = node.get("kind").and_then(Node::text).unwrap_or("process");
         let settings: &[&str] = match kind {
@@ -73,8 +69,6 @@ impl Drafts {
         if kind != "nats" {
             return None;
         }
-        let scope = Scope { root: sources.root.clone(), env: env.clone(), ..Scope::default() };
-        scope.resolve(&mut config, &Shape::of::<Manifest>().start().key("config"), &mut Vec::new());
         // What makes no sense is complained of when the whole manifest is checked.
         let config: Config = serde_json::from_value(config.to_json()).ok()?;
         match core_nats::members(name, &config, &sources.profile) {

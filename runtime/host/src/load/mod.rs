@@ -17,6 +17,7 @@ mod members;
 mod names;
 mod origins;
 mod parts;
+mod ports;
 mod program;
 mod secrets;
 mod sources;
@@ -113,8 +114,7 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
     let announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
     let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &asking, &mut out);
-    drafts.allot_ports(&options.ports, &options.busy, &mut out);
-    let mut topology = finish::finish(&mut drafts, &sources, &located, &mut out);
+    let mut topology = finish::finish(&mut drafts, &sources, &located, &options.ports, &options.busy, &mut out);
     if let Some(topology) = &mut topology {
         program::find_in_working_dirs(topology, &paths.root);
         crate::users::check(topology, &drafts, &mut out);

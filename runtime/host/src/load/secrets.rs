@@ -28,7 +28,7 @@ pub(super) fn ensure(
     let mut announcements = Vec::new();
     let env = drafts.env(sources);
     for (name, draft) in &drafts.services {
-        let request = match draft.outline.kind {
+        let request = match draft.head.kind {
             Kind::Pocketbase => core_pocketbase::SECRET,
             Kind::Nats if drafts.members.get(name).is_some_and(Member::is_clustered) => core_nats::SECRET,
             _ => continue,

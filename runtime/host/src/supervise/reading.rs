@@ -164,10 +164,13 @@ impl Supervisor {
             runs_programs: true,
             failed_sources: self.reading.failed_sources.clone(),
         };
+        let ours: BTreeSet<u16> = options.ports.values().copied().filter(|port| self.engine.has_port(*port)).collect();
         let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
         tokio::task::spawn_blocking(move || {
             let listening = Listening::read();
-            let options = Options { busy: listening.ports(), ..options };
+            let mut options = Options { busy: listening.ports(), ..options };
+            // A port that nobody of ours has is not kept when somebody else has it by now.
+            options.ports.retain(|_, port| ours.contains(port) || !options.busy.contains(port));
             // Before they are read: an edit meanwhile makes a difference to this.
             let fingerprint = Fingerprint::of(&paths.root);
             let mut result = load::load(&paths, &options, &mut locator).map(Box::new);

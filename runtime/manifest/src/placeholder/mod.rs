@@ -31,8 +31,8 @@ pub struct Scope {
     pub release: Option<String>,
     /// Own ports: `${port.NAME}`.
     pub ports: BTreeMap<Identifier, OwnPort>,
-    /// Ports of all services: `${port.SERVICE.NAME}`.
-    pub others: BTreeMap<String, BTreeMap<Identifier, OtherPort>>,
+    /// Ports of all services, `${port.SERVICE.NAME}`: their numbers; `None` for an auto port, which is a hole.
+    pub others: BTreeMap<String, BTreeMap<Identifier, Option<u16>>>,
     /// Whether ports and descriptors are known yet.
     pub ports_known: bool,
 }
@@ -44,17 +44,6 @@ pub struct OwnPort {
     pub number: Option<u16>,
     /// Descriptor number of a held port.
     pub fd: Option<u32>,
-}
-
-/// A port of another service, as far as it can be named from here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OtherPort {
-    /// This number, for as long as the stack is up.
-    Number(u16),
-    /// An auto port of a service that is swapped: each instance has another.
-    Swapped,
-    /// An auto port of a service with several replicas: which one?
-    Replicated,
 }
 
 impl Scope {
@@ -80,13 +69,14 @@ impl Scope {
                 }
                 let Some(literal) = template.as_literal() else {
                     let hole = template.pieces().iter().find(|piece| !matches!(piece, Piece::Text(_))).cloned();
+                    let known = match hole {
+                        Some(Piece::PortOf(..)) => "is known only when all manifests have been read",
+                        _ => "is known only to a running instance",
+                    };
                     out.push(
                         Diagnostic::new(
                             "placeholder-here",
-                            format!(
-                                "`{}` is known only to a running instance and cannot stand here",
-                                Template::from_pieces(hole)
-                            ),
+                            format!("`{}` {known} and cannot stand here", Template::from_pieces(hole)),
                         )
                         .at(place_of(text, "${", &node.span))
                         .help("it can stand in command, args, env, working_dir, probes and shutdown.command"),
@@ -248,17 +238,9 @@ impl Scope {
             );
         };
         match ports.iter().find(|(have, _)| have.as_str() == port).map(|(_, port)| port) {
-            Some(OtherPort::Number(number)) => Ok(Piece::Text(number.to_string())),
-            Some(OtherPort::Swapped) => fault(
-                "swapped-port",
-                format!("`{service}` is swapped when it changes, so this port is another one each time"),
-                Some("go through the edge, or hold the port (`\"hold\": true`)".into()),
-            ),
-            Some(OtherPort::Replicated) => fault(
-                "swapped-port",
-                format!("`{service}` has several replicas, each with a port of its own"),
-                Some("go through the edge, or hold the port (`\"hold\": true`)".into()),
-            ),
+            Some(Some(number)) => Ok(Piece::Text(number.to_string())),
+            Some(None) => Identifier::new(port)
+                .map_or_else(|_| Err(unknown(rest)), |port| Ok(Piece::PortOf(service.to_owned(), port))),
             None => fault(
                 "unknown-port",
                 format!("service `{service}` has no port `{port}`"),
@@ -273,6 +255,25 @@ impl Scope {
             format!("this service has no port `{name}`"),
             guess(name, self.ports.keys().map(Identifier::as_str)).or_else(|| Some("add it to `ports`".into())),
         )
+    }
+}
+
+/// Where a hole stands in a tree whose strings were resolved: the first string that has it.
+pub fn place_of_hole(node: &Node, hole: &Piece) -> Option<Span> {
+    match &node.value {
+        Value::Object(entries) => entries.iter().find_map(|(_, child)| place_of_hole(child, hole)),
+        Value::Array(elements) => elements.iter().find_map(|child| place_of_hole(child, hole)),
+        Value::String(text) => {
+            Template::parse(text).ok().filter(|template| template.pieces().contains(hole))?;
+            let written = Template::from_pieces([hole.clone()]).to_string();
+            let other = written.replace('{', "<").replace('}', ">");
+            let inside = node.span.file.text.get(node.span.start..node.span.end)?;
+            let found = [written, other].into_iter().find_map(|one| Some((inside.find(&one)?, one.len())));
+            let (start, length) = found.unwrap_or((0, inside.len()));
+            let start = node.span.start + start;
+            Some(Span { file: node.span.file.clone(), start, end: start + length })
+        }
+        _ => None,
     }
 }
 
@@ -314,11 +315,7 @@ mod tests {
                 (id("admin"), OwnPort { number: Some(9000), fd: Some(3) }),
             ]
             .into(),
-            others: [(
-                "db".to_owned(),
-                [(id("tcp"), OtherPort::Number(20001)), (id("swap"), OtherPort::Swapped)].into(),
-            )]
-            .into(),
+            others: [("db".to_owned(), [(id("tcp"), Some(20001)), (id("auto"), None)].into())].into(),
             ports_known: true,
         }
     }
@@ -350,6 +347,7 @@ mod tests {
             ("${port.admin}", "9000"),
             ("${port.http}", "${port.http}"),
             ("${port.db.tcp}", "20001"),
+            ("$<port.db.auto>", "${port.db.auto}"),
             ("${fd.admin}", "3"),
             ("${run}/a ${instance} ${replica}", "${run}/a ${instance} ${replica}"),
             ("cost $$5 $x $", "cost $$5 $$x $$"),
@@ -371,7 +369,6 @@ mod tests {
             ("${port.htp}", "unknown-port@1"),
             ("${port.db.nope}", "unknown-port@1"),
             ("${port.dv.tcp}", "unknown-service@1"),
-            ("${port.db.swap}", "swapped-port@1"),
             ("${fd.http}", "unknown-port@1"),
             ("${release}", "unknown-placeholder@1"),
             ("x ${run", "placeholder@3"),

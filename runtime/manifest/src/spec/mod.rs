@@ -1,6 +1,7 @@
 //! A service as it is carried out: every default filled in, every placeholder replaced but those of one instance.
 
 mod faults;
+mod holes;
 mod ports;
 mod probe;
 mod resolve;
@@ -19,7 +20,6 @@ use crate::name::{Identifier, ServiceName};
 use crate::template::Template;
 pub use probe::{Check, HttpAnswer, Probe};
 pub use resolve::{Context, resolve};
-pub use update::default_strategy;
 
 /// One service, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use crate::name::Identifier;
 const NO_OWN_PROBE: &str = "a held port answers for old and new alike; only a probe of one instance (exec, a unix socket in ${run}) could tell them apart";
 
 /// The strategy of a service that asks for none, and why.
-pub fn default_strategy(
+fn default_strategy(
     has_route: bool,
     ports: impl Iterator<Item = (Option<u16>, bool)> + Clone,
     has_own_probe: bool,
