@@ -16,7 +16,7 @@ use core_engine::mutation::Mutation;
 use world::World;
 use world::coverage::Coverage;
 
-const DEFAULT: u64 = 200_000;
+const DEFAULT: u64 = 20_000;
 /// Histories to find a named fault in; most are found within the first dozen.
 const ENOUGH: u64 = 20_000;
 

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -28,7 +28,7 @@ const ALL: Duration = Duration::from_secs(60);
 
 /// The limits, which change with the manifests.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sweeper(Arc<Mutex<Option<Retention>>>);
+pub(crate) struct Sweeper(Arc<(Mutex<Option<Retention>>, Condvar)>);
 
 impl Sweeper {
     /// Starts a thread that keeps the logs of a stack within limits, as soon as it knows them.
@@ -44,12 +44,18 @@ impl Sweeper {
 
     /// From now on these are the limits.
     pub(crate) fn keep(&self, retention: Retention) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(retention);
+        let (limits, known) = &*self.0;
+        *limits.lock().unwrap_or_else(PoisonError::into_inner) = Some(retention);
+        known.notify_one();
     }
 
     fn sweep(&self, paths: &Paths, services: &[String]) {
-        let retention = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (limits, known) = &*self.0;
+        let limits = limits.lock().unwrap_or_else(PoisonError::into_inner);
         // Before the manifests were read, nobody knows what is too much.
+        let limits = known.wait_while(limits, |limits| limits.is_none()).unwrap_or_else(PoisonError::into_inner);
+        let retention = limits.clone();
+        drop(limits);
         if let Some(retention) = retention {
             retention.sweep(paths, services);
         }
