@@ -365,6 +365,13 @@ fn secrets_are_not_shown() {
         shown.push((words[words.len() - 1], stack.ok(words).out));
     }
     shown.push(("log", stack.own_log()));
+    for file in ["state.json", "history.jsonl", "process-compose.yaml"] {
+        let text = std::fs::read_to_string(stack.root.join(".core-stack").join(file)).expect(file);
+        // What is written in a manifest stands there for everybody who may read it.
+        shown.push((file, text.replace("very-private", "")));
+    }
+    let lines = std::process::Command::new("ps").args(["-eo", "args"]).output().expect("ps").stdout;
+    shown.push(("ps", String::from_utf8_lossy(&lines).into_owned()));
     let check = stack.ok(&["check"]);
     assert!(!check.err.contains("command line"), "{}", check.err);
     let mut told = manifest.clone();

@@ -29,6 +29,7 @@ mod order;
 mod ports;
 mod refused;
 mod rights;
+mod rotation;
 mod scarce;
 mod silent;
 mod socket;
@@ -47,6 +48,7 @@ fn main() {
         lifecycle::TESTS,
         order::TESTS,
         ports::TESTS,
+        rotation::TESTS,
         truth::TESTS,
         watch::TESTS,
         kill::TESTS,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use core_manifest::ServiceSpec;
+use core_manifest::origin::Origin;
 use core_manifest::spec::BinaryRef;
 use serde::{Deserialize, Serialize};
 
@@ -53,11 +54,21 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         binaries,
         files,
         release,
+        values,
         // Both are in the generated files.
         store: _,
         trusted_proxies: _,
     } = old;
+    // What an older version saved has no names in it.
+    let inlined;
+    let new = if values.is_none() {
+        inlined = new.inlined();
+        &inlined
+    } else {
+        new
+    };
     let changed = |field: &str| format!("{field} changed");
+    let other_values = values_changed(values.as_ref(), new.values.as_ref());
     let (other_binaries, binaries_reason) = binaries_changed(binaries, &new.binaries);
     // In the order of `FIELDS`; one that is missing here or there does not compile.
     let found: [(bool, String); FIELDS.len()] = [
@@ -87,11 +98,26 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         (other_binaries, binaries_reason),
         (*files != new.files, changed("generated files")),
         (*release != new.release, changed("release")),
+        (!other_values.is_empty(), other_values),
     ];
     let differing = FIELDS.iter().zip(found).filter(|(_, (differs, _))| *differs);
     differing
         .map(|(field, (_, reason))| Difference { field: field.name.to_owned(), class: field.class, reason })
         .collect()
+}
+
+/// Which variables and secrets that both name are something else. One that only one of them names is told by the text
+/// that names it.
+fn values_changed(old: Option<&BTreeMap<Origin, String>>, new: Option<&BTreeMap<Origin, String>>) -> String {
+    let is_another = |(origin, value): &(&Origin, &String)| {
+        new.and_then(|new| new.get(*origin)).is_some_and(|other| other != *value)
+    };
+    let changed = old.into_iter().flatten().filter(is_another);
+    let words = changed.map(|(origin, _)| match origin {
+        Origin::Variable(name) => format!("variable {name} changed"),
+        Origin::Secret(name) => format!("secret {name} changed"),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether two specs run the same program, told other things at most: who asks one of them may be answered by the other.
@@ -131,4 +157,39 @@ fn keys_changed<K: Ord + fmt::Display, V: PartialEq>(what: &str, old: &BTreeMap<
     }
     parts.extend(old.keys().filter(|key| !new.contains_key(key)).map(|key| format!("{key} removed")));
     format!("{what}: {}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use core_manifest::origin::Value;
+    use core_manifest::template::Piece;
+    use core_manifest::{ServiceName, Template};
+
+    use super::*;
+
+    fn spec(value: &str) -> ServiceSpec {
+        let mut spec = ServiceSpec::bare(ServiceName::new("web").unwrap(), "serve");
+        let from = Piece::From(Origin::Secret("db".into()), Value::known(value));
+        spec.env.insert("DB".into(), Template::from_pieces([Piece::Text("db://u:".into()), from]));
+        spec.note_values(&|_, value| value.to_owned());
+        spec
+    }
+
+    #[test]
+    fn a_secret_that_changed_is_named() {
+        let reasons = |old: &ServiceSpec, new: &ServiceSpec| -> Vec<String> {
+            differences(old, new).into_iter().map(|one| one.reason).collect()
+        };
+        assert_eq!(reasons(&spec("a"), &spec("b")), ["secret db changed"]);
+        assert_eq!(reasons(&spec("a"), &spec("a")), [""; 0]);
+        // As it is saved: with the name alone.
+        let text = serde_json::to_string(&spec("hush")).unwrap();
+        let saved: ServiceSpec = serde_json::from_str(&text.replace(r#":"hush""#, r#":"digest""#)).unwrap();
+        assert_eq!(reasons(&saved, &spec("hush")), ["secret db changed"]);
+        // As an older version saved it: with the text in it.
+        let saved: ServiceSpec = serde_json::from_str(&serde_json::to_string(&spec("a").inlined()).unwrap()).unwrap();
+        assert_eq!(saved.values, None);
+        assert_eq!(reasons(&saved, &spec("a")), [""; 0]);
+        assert_eq!(reasons(&saved, &spec("b")), ["env: DB changed"]);
+    }
 }

@@ -29,7 +29,7 @@ const fn field(name: &'static str, class: Class, effect: &'static str) -> Field 
 }
 
 /// All that a spec is made of.
-pub(crate) const FIELDS: [Field; 26] = [
+pub(crate) const FIELDS: [Field; 27] = [
     field("process.compose.description", Class::None, ""),
     field("process.compose.namespace", Class::None, ""),
     field("process.compose.disabled", Class::Refresh, "starts or stops it"),
@@ -76,6 +76,7 @@ pub(crate) const FIELDS: [Field; 26] = [
     field("binaries", Class::Replace, "where path or folder differ; what runs is kept until the new binary is there"),
     field("generated files", Class::Replace, "those of a driver; `config` is a part of them"),
     field("release", Class::Replace, "of an app that is built"),
+    field("variables and secrets", Class::Replace, "where one that it is given is something else; the plan names it"),
 ];
 
 /// The fields as a table in Markdown.

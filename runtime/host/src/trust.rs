@@ -107,13 +107,13 @@ impl Trust {
         let mut known: BTreeMap<(String, Option<u32>), Option<String>> = BTreeMap::new();
         for spec in topology.services.values().filter(|spec| !spec.shell) {
             // What stands in `.dep` is made anew before it is run.
-            let Some(command) = spec.command.as_literal().filter(|command| !Path::new(command).starts_with(dep)) else {
+            let Some(command) = spec.command.known_text().filter(|command| !Path::new(command).starts_with(dep)) else {
                 continue;
             };
             let user =
                 spec.identity.user.as_deref().and_then(|name| users::user(name).ok()).map(|user| user.uid.as_raw());
-            let found = known.entry((command.to_owned(), user)).or_insert_with(|| {
-                let program = find_program(command, path)?;
+            let found = known.entry((command.clone(), user)).or_insert_with(|| {
+                let program = find_program(&command, path)?;
                 self.with_user(user).check_program(&program).err()
             });
             let found = found.clone().or_else(|| self.with_user(user).check_script(spec));
@@ -136,9 +136,9 @@ impl Trust {
     /// What others could change of the first file that a command line names: where the command is an interpreter, that is
     /// what runs.
     fn check_script(&self, spec: &ServiceSpec) -> Option<String> {
-        let folder = spec.working_dir.as_literal()?;
-        let words = spec.args.iter().filter_map(Template::as_literal);
-        let mut paths = words.filter(|word| !word.starts_with('-')).map(|word| Path::new(folder).join(word));
+        let folder = spec.working_dir.known_text()?;
+        let words = spec.args.iter().filter_map(Template::known_text);
+        let mut paths = words.filter(|word| !word.starts_with('-')).map(|word| Path::new(&folder).join(word));
         let (script, meta) = paths.find_map(|path| {
             let meta = fs::metadata(&path).ok().filter(Metadata::is_file)?;
             Some((path, meta))

@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::Identifier;
+use crate::origin::{Origin, Value};
 use crate::schema::TEMPLATE;
 
 /// Text with holes for the values of one instance. As a string it is written with those holes as placeholders and
@@ -28,6 +29,8 @@ pub enum Piece {
     Replica,
     /// `${port.NAME}` of an auto port.
     Port(Identifier),
+    /// `${env.NAME}` or `${secret.NAME}`: text that came from there.
+    From(Origin, Value),
     /// `${port.SERVICE.NAME}` of an auto port, until the topology fills it: by service, or by the manifest that stands for
     /// several.
     PortOf(String, Identifier),
@@ -43,6 +46,10 @@ pub trait Fill {
     fn replica(&self) -> u32;
     /// The number of an auto port; `None` when the instance has no such port.
     fn port(&self, name: &Identifier) -> Option<u16>;
+    /// What a variable or a secret is now, for a text of which only the name was kept.
+    fn value(&self, _origin: &Origin) -> Option<String> {
+        None
+    }
 }
 
 impl Template {
@@ -77,6 +84,42 @@ impl Template {
             [Piece::Text(text)] => Some(text),
             _ => None,
         }
+    }
+
+    /// The same with the text of variables and secrets in it, as far as it is known: for who must take it apart.
+    #[must_use]
+    pub fn inlined(&self) -> Self {
+        Self::from_pieces(self.0.iter().map(|piece| match piece {
+            Piece::From(_, value) => value.get().map_or(piece.clone(), |text| Piece::Text(text.to_owned())),
+            _ => piece.clone(),
+        }))
+    }
+
+    /// The text, where it has no holes but variables and secrets.
+    pub fn known_text(&self) -> Option<String> {
+        let inlined = self.inlined();
+        inlined.as_literal().map(str::to_owned)
+    }
+
+    /// The variables and secrets in it, with what they are.
+    pub fn origins(&self) -> impl Iterator<Item = (&Origin, Option<&str>)> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::From(origin, value) => Some((origin, value.get())),
+            _ => None,
+        })
+    }
+
+    /// The written form with the values in it, from which nothing is lost: for the way from a tree to a manifest, and for
+    /// nobody's eyes.
+    pub fn written(&self) -> String {
+        let parts = self.0.iter().map(|piece| match piece {
+            Piece::From(origin, value) => {
+                let digits = value.get().map(|text| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>());
+                digits.map_or_else(|| format!("${{{origin}}}"), |digits| format!("${{{origin}={digits}}}"))
+            }
+            _ => Self(vec![piece.clone()]).to_string(),
+        });
+        parts.collect()
     }
 
     /// Whether it mentions the run folder.
@@ -117,6 +160,10 @@ impl Template {
                 Piece::Instance => text.push_str(&with.instance()),
                 Piece::Replica => text.push_str(&with.replica().to_string()),
                 Piece::Port(name) => text.push_str(&with.port(name).unwrap_or(0).to_string()),
+                Piece::From(origin, value) => {
+                    let now = || with.value(origin).unwrap_or_default();
+                    text.push_str(&value.get().map_or_else(now, str::to_owned));
+                }
                 // A topology has none of these.
                 Piece::PortOf(..) => text.push('0'),
             }
@@ -157,6 +204,13 @@ impl Piece {
             "run" => Some(Self::Run),
             "instance" => Some(Self::Instance),
             "replica" => Some(Self::Replica),
+            _ if name.starts_with("env.") || name.starts_with("secret.") => {
+                let (origin, value) = match name.split_once('=') {
+                    Some((origin, digits)) => (origin, Value::known(&text_of(digits)?)),
+                    None => (name, Value::default()),
+                };
+                Some(Self::From(origin.parse().ok()?, value))
+            }
             _ => {
                 let port = name.strip_prefix("port.")?;
                 match port.split_once('.') {
@@ -170,6 +224,13 @@ impl Piece {
     }
 }
 
+/// The text that hexadecimal digits stand for.
+fn text_of(digits: &str) -> Option<String> {
+    let pairs = digits.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
+}
+
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for piece in &self.0 {
@@ -179,6 +240,7 @@ impl fmt::Display for Template {
                 Piece::Instance => f.write_str("${instance}")?,
                 Piece::Replica => f.write_str("${replica}")?,
                 Piece::Port(name) => write!(f, "${{port.{name}}}")?,
+                Piece::From(origin, _) => write!(f, "${{{origin}}}")?,
                 Piece::PortOf(service, name) => write!(f, "${{port.{service}.{name}}}")?,
             }
         }
@@ -226,6 +288,9 @@ mod tests {
             Just(Piece::Instance),
             Just(Piece::Replica),
             "[A-Za-z_][A-Za-z0-9_-]{0,8}".prop_map(|name| Piece::Port(Identifier::new(&name).unwrap())),
+            ("[A-Za-z_]{1,8}", any::<String>())
+                .prop_map(|(name, text)| { Piece::From(Origin::Variable(name), Value::known(&text)) }),
+            "[a-z0-9._-]{1,8}".prop_map(|name| Piece::From(Origin::Secret(name), Value::default())),
             "[a-z][a-z0-9-]{0,8}".prop_map(|name| Piece::PortOf(name, Identifier::new("http").unwrap())),
         ]
     }
@@ -234,7 +299,10 @@ mod tests {
         #[test]
         fn the_written_form_reads_back(pieces in prop::collection::vec(piece(), 0..6)) {
             let template = Template::from_pieces(pieces);
-            prop_assert_eq!(Template::parse(&template.to_string()), Ok(template));
+            prop_assert_eq!(Template::parse(&template.to_string()), Ok(template.clone()));
+            let again = Template::parse(&template.written()).unwrap();
+            prop_assert_eq!(again.inlined(), template.inlined());
+            prop_assert_eq!(again, template);
         }
     }
 }

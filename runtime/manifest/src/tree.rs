@@ -10,6 +10,7 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::template::Template;
 
 /// One JSON value and its place.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Node {
     pub value: Value,
     /// Where it was written.
     pub span: Span,
+    /// What a text was made of, where a part of it came from a variable or a secret.
+    pub made_of: Option<Template>,
 }
 
 /// A JSON value.
@@ -47,9 +50,14 @@ pub struct Key {
 }
 
 impl Node {
+    /// A node as it is written.
+    pub fn new(value: Value, span: Span) -> Self {
+        Self { value, span, made_of: None }
+    }
+
     /// An empty object without a better place than its file.
     pub fn empty_object(span: Span) -> Self {
-        Self { value: Value::Object(Vec::new()), span }
+        Self::new(Value::Object(Vec::new()), span)
     }
 
     /// The entries of an object; nothing for any other value.
@@ -235,7 +243,7 @@ fn convert(value: &ast::Value<'_>, file: &Arc<SourceFile>, out: &mut Vec<Diagnos
             Value::Object(entries)
         }
     };
-    Node { value, span }
+    Node::new(value, span)
 }
 
 fn span_of(file: &Arc<SourceFile>, ranged: &impl Ranged) -> Span {

@@ -33,7 +33,12 @@ const LEAVING: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// When a port is missing that it needs.
-pub fn expand(mut spec: ServiceSpec, member: Option<&Member>, password: &str, around: Surroundings<'_>) -> Expansion {
+pub fn expand(
+    mut spec: ServiceSpec,
+    member: Option<&Member>,
+    password: &Template,
+    around: Surroundings<'_>,
+) -> Expansion {
     let contents = conf::write(&spec, member, around).map_err(|port| missing(&spec.name, port))?;
     spec.files.push(GeneratedFile { path: Template::literal(CONFIG), contents });
     spec.store = Some(conf::store(&spec, member, around));
@@ -51,7 +56,7 @@ pub fn expand(mut spec: ServiceSpec, member: Option<&Member>, password: &str, ar
     if !clustered {
         return Ok(vec![spec]);
     }
-    spec.env.entry(SYSTEM_PASSWORD.to_owned()).or_insert_with(|| Template::literal(password));
+    spec.env.entry(SYSTEM_PASSWORD.to_owned()).or_insert_with(|| password.clone());
     let first = members::hub(&member.manifest, 1).map_err(|rule| internal(&spec.name, &rule))?;
     let client = conf::address_of_other(&first, "client", around).ok_or_else(|| missing(&first, "client"))?;
     spec.shutdown.command = Some(leave(&spec, member, Some((number, &client)), around));

@@ -28,7 +28,7 @@ pub const SECRET: SecretRequest = SecretRequest {
 ///
 /// # Errors
 /// When its command does not read the hook.
-pub fn expand(mut spec: ServiceSpec, password: &str, _around: Surroundings<'_>) -> Expansion {
+pub fn expand(mut spec: ServiceSpec, password: &Template, _around: Surroundings<'_>) -> Expansion {
     let reads_hook = spec.args.iter().any(|arg| arg.to_string().contains("${run}/hooks"));
     if !reads_hook {
         return Err(vec![
@@ -40,7 +40,7 @@ pub fn expand(mut spec: ServiceSpec, password: &str, _around: Surroundings<'_>) 
             .help("add \"--hooksDir\", \"${run}/hooks\" to process.args; it makes the superuser"),
         ]);
     }
-    spec.env.entry(PASSWORD.to_owned()).or_insert_with(|| Template::literal(password));
+    spec.env.entry(PASSWORD.to_owned()).or_insert_with(|| password.clone());
     spec.files.push(GeneratedFile {
         path: Template::literal(format!("{HOOKS}/superuser.pb.js")),
         contents: Template::literal(include_str!("superuser.pb.js")),

@@ -81,6 +81,8 @@ fn unknown(context: &Context, first: &str, verb: &str) -> Exit {
 /// The spec as JSON, without what is secret.
 fn print_spec(stack: &Stack, spec: &ServiceSpec) -> Exit {
     let mut value = serde_json::to_value(spec).unwrap_or_default();
+    // Digests, by which an edit is noticed.
+    value.as_object_mut().map(|fields| fields.remove("values"));
     stack.hidden.cover_all(&mut value);
     render::line(&serde_json::to_string_pretty(&value).unwrap_or_default());
     Exit::Ok

@@ -132,11 +132,10 @@ impl Engine {
     fn refresh(&mut self, name: &ServiceName, spec: &Arc<ServiceSpec>) {
         let Some(service) = self.services.get_mut(name) else { return };
         service.rejected = None;
-        if service.spec == *spec {
-            return;
-        }
+        // What is equal may have been saved, and so without what its variables and secrets are.
+        let is_equal = service.spec == *spec;
         service.spec = spec.clone();
-        self.save = true;
+        self.save |= !is_equal;
         let born = service.born;
         let now = self.now;
         for id in self.ids_of(name) {
@@ -144,6 +143,9 @@ impl Engine {
                 continue;
             };
             let before = std::mem::replace(&mut instance.spec, spec.clone());
+            if is_equal {
+                continue;
+            }
             if instance.phase.process().is_some() {
                 // A probe that is new, or another, is asked at once; one that is gone, never again.
                 if before.readiness != spec.readiness && !instance.readiness.outstanding {

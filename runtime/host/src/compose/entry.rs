@@ -13,7 +13,7 @@ use super::extra;
 use super::probe::{Asker, whole};
 use super::slot::Slot;
 use super::text::Text;
-use crate::load::Marks;
+use super::variables::Variables;
 use crate::shell::quoted;
 
 /// What a process is made of.
@@ -22,10 +22,9 @@ pub(super) struct Making<'a> {
     pub(super) core: &'a str,
     /// `.core-stack`.
     pub(super) state: &'a Path,
-    pub(super) marks: &'a Marks,
-    /// The slot, with the spec whose texts are marked.
+    pub(super) variables: &'a Variables,
     pub(super) slot: &'a Slot<'a>,
-    /// The manifest, its texts marked.
+    /// The manifest.
     pub(super) manifest: Option<&'a Node>,
     /// What it waits for, by the names and conditions of the file.
     pub(super) depends_on: Vec<(String, &'static str)>,
@@ -102,7 +101,7 @@ pub(super) fn entry(making: &Making<'_>, name: &str) -> Value {
 impl Making<'_> {
     /// A text that an instance is given.
     pub(super) fn text(&self, template: &Template) -> Text {
-        Text::read(self.marks, &template.fill(self.slot))
+        Text::of(self.variables, template, self.slot)
     }
 
     /// A part of the manifest.
@@ -112,7 +111,7 @@ impl Making<'_> {
 
     /// A text of the manifest that no placeholder of an instance can stand in.
     pub(super) fn written(&self, path: &[&str]) -> Text {
-        Text::read(self.marks, self.node(path).and_then(Node::text).unwrap_or_default())
+        self.node(path).map_or_else(Text::default, |node| Text::of_node(self.variables, node, self.slot))
     }
 }
 
@@ -122,7 +121,7 @@ fn environment(making: &Making<'_>, notes: &mut Vec<String>) -> (Vec<Value>, Vec
     for (name, value) in &making.slot.spec.env {
         let text = making.text(value);
         let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        match text.unfit(making.marks) {
+        match text.unfit(making.variables) {
             Some(variable) if is_word => {
                 notes.push(format!("{name} is set by the shell: the value of {variable} cannot pass through YAML"));
                 exports.push(format!("export {name}={}", text.word_by_shell()));
@@ -150,7 +149,7 @@ fn command(making: &Making<'_>, exports: &[String], put: &mut impl FnMut(&str, V
     before.extend(exports.iter().cloned());
     let mut words: Vec<Value> = Vec::new();
     // A program without a path is looked for in the PATH of the service, not in that of process-compose.
-    let own_path = spec.env.contains_key("PATH") && !spec.shell && !spec.command.to_string().contains('/');
+    let own_path = spec.env.contains_key("PATH") && !spec.shell && !spec.command.inlined().to_string().contains('/');
     if !before.is_empty() || own_path {
         before.push("exec \"$@\"".to_owned());
         words.extend([json!("/bin/sh"), json!("-c")]);
@@ -178,12 +177,17 @@ pub(super) fn needs_run_folder(spec: &ServiceSpec) -> bool {
 /// something that looks like a template. (Replicas of one process share some of their texts, which are then read as
 /// templates several times over.)
 pub(super) fn is_told_apart(spec: &ServiceSpec) -> bool {
-    let is_own = |piece: &Piece| !matches!(piece, Piece::Text(text) if !text.contains("{{"));
+    let is_shared = |text: &str| !text.contains("{{");
+    let is_own = |piece: &Piece| match piece {
+        Piece::Text(text) => !is_shared(text),
+        Piece::From(_, value) => !value.get().is_none_or(is_shared),
+        _ => true,
+    };
     !spec.files.is_empty() || texts(spec).into_iter().any(|text| text.pieces().iter().any(is_own))
 }
 
 /// All texts that an instance is given.
-fn texts(spec: &ServiceSpec) -> Vec<&Template> {
+pub(super) fn texts(spec: &ServiceSpec) -> Vec<&Template> {
     let mut all: Vec<&Template> = vec![&spec.command, &spec.working_dir];
     all.extend(&spec.args);
     all.extend(spec.env.values());
@@ -244,7 +248,7 @@ fn probes(making: &Making<'_>, put: &mut impl FnMut(&str, Value) -> Option<Value
     let spec = making.slot.spec;
     let asker = |key: &str| Asker {
         core: making.core,
-        marks: making.marks,
+        variables: making.variables,
         slot: making.slot,
         written: making.node(&["process", "compose", key]),
     };

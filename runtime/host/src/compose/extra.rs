@@ -41,16 +41,16 @@ pub(super) fn of(making: &Making<'_>, notes: Vec<String>) -> Value {
         put("update", update(making));
     }
     put("exact_seconds", exact_seconds(making));
-    put("notes", Value::Array(notes.into_iter().map(|note| Text::read(making.marks, &note).plain()).collect()));
+    put("notes", Value::Array(notes.into_iter().map(|note| Text::read(making.variables, &note).plain()).collect()));
     Value::Object(all)
 }
 
 fn binaries(making: &Making<'_>) -> Value {
     let all = making.slot.spec.binaries.iter().map(|(name, binary)| {
-        let path = Text::read(making.marks, &binary.path).plain();
+        let path = Text::read(making.variables, &binary.path).plain();
         let mut one = json!({"path": path, "source": binary.source});
         if !binary.version.is_empty() {
-            one["version"] = Text::read(making.marks, &binary.version).plain();
+            one["version"] = Text::read(making.variables, &binary.version).plain();
         }
         (name.to_string(), one)
     });
@@ -79,7 +79,10 @@ fn route(making: &Making<'_>) -> Value {
     let Some(route) = &making.slot.spec.route else { return Value::Null };
     let texts = |key: &str, default: &[String]| -> Vec<Value> {
         match making.node(&["route", key]) {
-            Some(list) => list.elements().iter().filter_map(Node::text).map(|text| read(making, text)).collect(),
+            Some(list) => {
+                let text = |node: &Node| Text::of_node(making.variables, node, making.slot).plain();
+                list.elements().iter().map(text).collect()
+            }
             None => default.iter().map(|text| read(making, text)).collect(),
         }
     };
@@ -157,5 +160,5 @@ fn exact_seconds(making: &Making<'_>) -> Value {
 }
 
 fn read(making: &Making<'_>, text: &str) -> Value {
-    Text::read(making.marks, text).plain()
+    Text::read(making.variables, text).plain()
 }

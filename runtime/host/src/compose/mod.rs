@@ -14,6 +14,7 @@ mod probe;
 mod project;
 mod slot;
 mod text;
+mod variables;
 mod write;
 mod yaml;
 

@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use core_manifest::Template;
 use core_manifest::spec::{Check, HttpAnswer, Probe};
+use core_manifest::template::Piece;
 use core_manifest::tree::Node;
 use serde_json::{Map, Value, json};
 
 use super::slot::Slot;
 use super::text::Text;
-use crate::load::Marks;
+use super::variables::Variables;
 
 /// What a probe is made with.
 pub(super) struct Asker<'a> {
     /// The program `core`.
     pub(super) core: &'a str,
-    pub(super) marks: &'a Marks,
+    pub(super) variables: &'a Variables,
     pub(super) slot: &'a Slot<'a>,
-    /// The probe in the manifest, its texts marked.
+    /// The probe in the manifest.
     pub(super) written: Option<&'a Node>,
 }
 
@@ -85,22 +86,21 @@ impl Asker<'_> {
 
     /// The URL as it was written, when part of it came from outside: it must not be taken apart.
     fn url(&self) -> Option<Text> {
-        let url = self.written?.get("http_get")?.get("url")?.text()?;
-        Some(self.text(&Template::parse(url).ok()?)).filter(Text::has_variables)
+        let url = self.written?.get("http_get")?.get("url")?.made_of.as_ref()?;
+        Some(self.text(url)).filter(Text::has_variables)
     }
 
     /// A request as process-compose can make it itself.
     fn native(&self, address: &Template, path: &Template, answer: &HttpAnswer) -> Option<Value> {
-        let address = address.fill(self.slot);
-        let (host, port) = address.rsplit_once(':')?;
+        let (host, port) = split_last(address, ':')?;
         // It follows redirects, takes 200 where the status of an error is wanted, and knows no body.
-        let can = answer.status < 300 && answer.body_contains.is_none() && !host.contains(':');
+        let can = answer.status < 300 && answer.body_contains.is_none() && !host.fill(self.slot).contains(':');
         if !can {
             return None;
         }
         let mut native = json!({
-            "host": Text::read(self.marks, host).template(),
-            "port": Text::read(self.marks, port).template(),
+            "host": self.text(&host).template(),
+            "port": self.text(&port).template(),
             "path": self.text(path).template(),
             "status_code": answer.status,
         });
@@ -117,8 +117,11 @@ impl Asker<'_> {
             line = line.then_literal(&format!(" --status {}", answer.status));
         }
         if let Some(wanted) = &answer.body_contains {
-            let marked = self.written.and_then(|probe| probe.get("http_get")?.get("body_contains")?.text());
-            let wanted = Text::read(self.marks, marked.unwrap_or(wanted));
+            let written = self.written.and_then(|probe| probe.get("http_get")?.get("body_contains"));
+            let wanted = written.map_or_else(
+                || Text::read(self.variables, wanted),
+                |node| Text::of_node(self.variables, node, self.slot),
+            );
             line = line.then_literal(" --contains ").then(wanted.word());
         }
         for (name, value) in &answer.headers {
@@ -135,6 +138,25 @@ impl Asker<'_> {
     }
 
     fn text(&self, template: &Template) -> Text {
-        Text::read(self.marks, &template.fill(self.slot))
+        Text::of(self.variables, template, self.slot)
     }
+}
+
+/// Splits a text at the last `at` that was written; one that a variable holds is not taken apart.
+fn split_last(template: &Template, at: char) -> Option<(Template, Template)> {
+    let pieces = template.pieces();
+    for (number, piece) in pieces.iter().enumerate().rev() {
+        match piece {
+            Piece::Text(text) => {
+                let Some((before, after)) = text.rsplit_once(at) else { continue };
+                let text = |text: &str| Piece::Text(text.to_owned());
+                let before = pieces[..number].iter().cloned().chain([text(before)]);
+                let after = [text(after)].into_iter().chain(pieces[number + 1..].iter().cloned());
+                return Some((Template::from_pieces(before), Template::from_pieces(after)));
+            }
+            Piece::From(_, value) if value.get().is_some_and(|value| value.contains(at)) => return None,
+            _ => {}
+        }
+    }
+    None
 }

@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 use super::entry::{self, Making};
 use super::slot::{self, Ports, Slot};
 use super::text::Text;
+use super::variables::Variables;
 use super::yaml;
-use crate::load::{self, Marked, Stack};
+use crate::load::Stack;
 use crate::shell::quoted;
 
 /// The stack as a project of process-compose.
@@ -42,21 +43,21 @@ pub struct File {
 /// # Errors
 /// What cannot be written as YAML.
 pub fn project(stack: &Stack, root: &Path, core: &Path) -> Result<Project, String> {
-    let marked = load::marked(stack);
+    let variables = Variables::of(stack);
     let state = root.join(".core-stack");
     let ports = slot::ports(&stack.topology, &stack.ports, &stack.range);
     let core = core.display().to_string();
     let names = Names::of(&stack.topology);
     let mut processes = Map::new();
-    for (service, spec) in &marked.specs {
+    for (service, spec) in &stack.topology.services {
         for (name, replica) in names.entries(service) {
             let slot = Slot::new(spec, replica, &state, &ports);
             let making = Making {
                 core: &core,
                 state: &state,
-                marks: &marked.marks,
+                variables: &variables,
                 slot: &slot,
-                manifest: marked.manifests.get(service),
+                manifest: stack.drafts.services.get(service).map(|draft| &draft.node),
                 depends_on: names.dependencies(spec),
                 disabled: names.disabled.get(service).cloned(),
                 stands_for_all: !names.apart.contains(service),
@@ -65,8 +66,8 @@ pub fn project(stack: &Stack, root: &Path, core: &Path) -> Result<Project, Strin
             processes.insert(name, entry);
         }
     }
-    let unset = unset(&marked, &Value::Object(processes.clone()));
-    let shown = |path: &Path| Text::read(&marked.marks, &path.display().to_string()).plain();
+    let unset = unset(&variables, &Value::Object(processes.clone()));
+    let shown = |path: &Path| Text::read(&variables, &path.display().to_string()).plain();
     let mut about = json!({"root": shown(root), "profile": stack.profile});
     if !unset.is_empty() {
         about["variables"] = json!(unset);
@@ -140,9 +141,9 @@ impl<'a> Names<'a> {
 }
 
 /// The variables of the file that nobody has set, and what they are to be set to.
-fn unset(marked: &Marked, processes: &Value) -> BTreeMap<String, String> {
+fn unset(variables: &Variables, processes: &Value) -> BTreeMap<String, String> {
     let text = processes.to_string();
-    let all = marked.marks.unset.iter().filter(|(variable, _)| text.contains(&format!("${{{variable}}}")));
+    let all = variables.unset.iter().filter(|(variable, _)| text.contains(&format!("${{{variable}}}")));
     all.map(|(variable, source)| (variable.clone(), source.clone())).collect()
 }
 

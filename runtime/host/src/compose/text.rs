@@ -1,10 +1,13 @@
 //! Texts for process-compose, which expands `${VAR}` in the whole file before it reads it as YAML, takes `$$` for a
 //! plain `$`, and afterwards reads some fields as templates of Go, in which `{{` begins a command.
 
+use core_manifest::Template;
+use core_manifest::tree::Node;
 use serde_json::Value;
 
+use super::slot::Slot;
+use super::variables::{Piece, Variables};
 use super::yaml;
-use crate::load::{Marks, Piece};
 use crate::shell::quoted;
 
 /// Text in which variables stand for the values that came from outside.
@@ -12,9 +15,24 @@ use crate::shell::quoted;
 pub(super) struct Text(Vec<Piece>);
 
 impl Text {
-    /// From a text with marks.
-    pub(super) fn read(marks: &Marks, text: &str) -> Self {
-        Self(marks.split(text))
+    /// A text of a slot.
+    pub(super) fn of(variables: &Variables, template: &Template, slot: &Slot<'_>) -> Self {
+        Self(variables.text(template, slot))
+    }
+
+    /// A text of a manifest.
+    pub(super) fn of_node(variables: &Variables, node: &Node, slot: &Slot<'_>) -> Self {
+        match &node.made_of {
+            Some(template) => Self::of(variables, template, slot),
+            None => Self::read(variables, node.text().unwrap_or_default()),
+        }
+    }
+
+    /// A text of which it is not known where it came from.
+    pub(super) fn read(variables: &Variables, text: &str) -> Self {
+        let mut pieces = Vec::new();
+        variables.literal(text, &mut pieces);
+        Self(pieces)
     }
 
     /// Plain text, whatever it holds.
@@ -40,13 +58,13 @@ impl Text {
 
     /// A variable that does not survive being put into a file: its value has several lines, or begins a command of a
     /// template; or what stands around it can only be written in quotes.
-    pub(super) fn unfit<'a>(&'a self, marks: &Marks) -> Option<&'a str> {
+    pub(super) fn unfit<'a>(&'a self, variables: &Variables) -> Option<&'a str> {
         let odd = |text: &str| text.contains(|c: char| c.is_control() && c != '\n');
         let last = matches!(self.0.last(), Some(Piece::Literal(text)) if text.ends_with(' '));
         let in_quotes = last || self.0.iter().any(|piece| matches!(piece, Piece::Literal(text) if odd(text)));
         self.0.iter().find_map(|piece| {
             let Piece::Variable(name) = piece else { return None };
-            let value = marks.value(name);
+            let value = variables.value(name);
             (in_quotes || odd(value) || value.contains('\n') || value.contains("{{")).then_some(name.as_str())
         })
     }

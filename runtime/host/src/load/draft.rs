@@ -8,7 +8,7 @@ use core_manifest::manifest::{Binary, Kind, Port, PortNumber, StackManifest, Str
 use core_manifest::placeholder::Scope;
 use core_manifest::schema::Shape;
 use core_manifest::tree::{self, Key, Node, Value};
-use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, SourceFile, Span, dotenv};
+use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, SourceFile, Span, Template, dotenv};
 use core_nats::Member;
 
 use super::Sources;
@@ -52,7 +52,7 @@ pub struct Drafts {
     /// Variables of `.env` that the environment does not have.
     pub dotenv: BTreeMap<String, String>,
     /// Variables of the profile.
-    pub profile_env: BTreeMap<String, String>,
+    pub profile_env: BTreeMap<String, Template>,
     /// Ports given by name.
     pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
     /// Ports that other services are told, by service (or the manifest that stands for several) and name.
@@ -158,7 +158,9 @@ impl Drafts {
             }
         }
         self.watch = stack.watch.unwrap_or(true);
-        self.profile_env = stack.env;
+        let texts = node.get("env").map(Node::entries).unwrap_or_default();
+        let made_of = |node: &Node| node.made_of.clone().or_else(|| Some(Template::literal(node.text()?)));
+        self.profile_env = texts.iter().filter_map(|(key, node)| Some((key.name.clone(), made_of(node)?))).collect();
         patches
     }
 
@@ -166,7 +168,8 @@ impl Drafts {
     pub(super) fn env(&self, sources: &Sources) -> BTreeMap<String, String> {
         let mut env = self.dotenv.clone();
         env.extend(sources.env.clone());
-        env.extend(self.profile_env.clone());
+        let profile = self.profile_env.iter();
+        env.extend(profile.filter_map(|(name, text)| Some((name.clone(), text.known_text()?))));
         env
     }
 
@@ -177,6 +180,7 @@ impl Drafts {
             root: sources.root.clone(),
             edge: sources.edge.clone(),
             env: self.env(sources),
+            profile_env: self.profile_env.clone(),
             secrets: sources.secrets.clone(),
             ..Scope::default()
         };
@@ -288,8 +292,8 @@ fn desugar(node: &mut Node) {
         let span = binary.span.clone();
         let Value::Object(entries) = &mut binary.value else { continue };
         let (own, of_source): (Vec<_>, Vec<_>) = entries.drain(..).partition(|(key, _)| key.name == "name");
-        let source = Node { value: Value::Object(of_source), span: span.clone() };
-        let list = Node { value: Value::Array(vec![source]), span: span.clone() };
+        let source = Node::new(Value::Object(of_source), span.clone());
+        let list = Node::new(Value::Array(vec![source]), span.clone());
         *entries = own;
         entries.push((Key { name: "sources".into(), span }, list));
     }

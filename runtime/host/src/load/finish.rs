@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::Topology;
-use core_engine::driver::Surroundings;
+use core_engine::driver::{SecretRequest, Surroundings};
 use core_engine::topology::Places as _;
+use core_manifest::origin::{Origin, Value};
 use core_manifest::placeholder::{OwnPort, Scope};
 use core_manifest::schema::Shape;
 use core_manifest::spec::{Context, Kind};
-use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, spec};
+use core_manifest::template::Piece;
+use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, Template, spec};
+use sha2::{Digest as _, Sha256};
 
 use super::draft::number;
 use super::{Draft, Drafts, Located, Sources, ports};
@@ -30,7 +33,7 @@ pub(super) fn finish(
     let mut specs = BTreeMap::new();
     for name in names {
         let Some(mut draft) = drafts.services.remove(&name) else { continue };
-        let scope = scope(&name, &draft, sources, located, &env, &others);
+        let scope = scope(&name, &draft, sources, located, &env, &drafts.profile_env, &others);
         let spec = finish_one(&name, &mut draft, &scope, &shape, drafts, located, out);
         drafts.services.insert(name.clone(), draft);
         match spec {
@@ -106,16 +109,24 @@ fn finish_one(
             return None;
         }
     };
-    spec::resolve(name, &manifest, &draft.node, &context(name, scope, drafts, located), out)
+    let mut spec = spec::resolve(name, &manifest, &draft.node, &context(name, scope, drafts, located), out)?;
+    // It is for people only, and so has the names of what came from outside.
+    let path = ["process", "compose", "description"];
+    let description = path.iter().try_fold(&draft.node, |node, key| node.get(key));
+    if let Some(template) = description.and_then(|node| node.made_of.as_ref()) {
+        spec.description = Some(template.to_string());
+    }
+    Some(spec)
 }
 
 /// What placeholders of a service may name.
-pub(super) fn scope(
+fn scope(
     name: &ServiceName,
     draft: &Draft,
     sources: &Sources,
     located: &Located,
     env: &BTreeMap<String, String>,
+    profile_env: &BTreeMap<String, Template>,
     others: &BTreeMap<String, BTreeMap<Identifier, Option<u16>>>,
 ) -> Scope {
     // A binary that is named and makes no sense was complained of; who uses it need not be besides.
@@ -126,6 +137,7 @@ pub(super) fn scope(
         root: sources.root.clone(),
         edge: sources.edge.clone(),
         env: env.clone(),
+        profile_env: profile_env.clone(),
         secrets: sources.secrets.clone(),
         deps: Some(deps),
         release: located.releases.get(name).cloned(),
@@ -136,7 +148,7 @@ pub(super) fn scope(
 }
 
 /// What a manifest is resolved with.
-pub(super) fn context(name: &ServiceName, scope: &Scope, drafts: &Drafts, located: &Located) -> Context {
+fn context(name: &ServiceName, scope: &Scope, drafts: &Drafts, located: &Located) -> Context {
     Context {
         root: scope.root.clone(),
         dotenv: drafts.dotenv.clone(),
@@ -147,7 +159,7 @@ pub(super) fn context(name: &ServiceName, scope: &Scope, drafts: &Drafts, locate
 }
 
 /// Lets the drivers complete the specs.
-pub(super) fn expand(
+fn expand(
     specs: BTreeMap<ServiceName, ServiceSpec>,
     drafts: &Drafts,
     sources: &Sources,
@@ -161,7 +173,16 @@ pub(super) fn expand(
         core: &sources.core,
         ..Surroundings::of(&specs)
     };
-    let secret = |file: &str| sources.secrets.get(file).map(String::as_str).unwrap_or_default();
+    let env = drafts.env(sources);
+    let secret = |request: &SecretRequest| {
+        let value = Value::known(sources.secrets.get(request.file).map(String::as_str).unwrap_or_default());
+        // Whoever has set the variable outranks the file.
+        let origin = match env.get(request.variable).filter(|value| !value.is_empty()) {
+            Some(_) => Origin::Variable(request.variable.to_owned()),
+            None => Origin::Secret(request.file.to_owned()),
+        };
+        Template::from_pieces([Piece::From(origin, value)])
+    };
     let mut all = Vec::new();
     let mut good = true;
     for spec in specs.values().cloned() {
@@ -172,9 +193,9 @@ pub(super) fn expand(
             Kind::Caddy => core_caddy::expand(spec, around),
             Kind::Nats => {
                 let member = drafts.members.get(&spec.name);
-                core_nats::expand(spec, member, secret(core_nats::SECRET.file), around)
+                core_nats::expand(spec, member, &secret(&core_nats::SECRET), around)
             }
-            Kind::Pocketbase => core_pocketbase::expand(spec, secret(core_pocketbase::SECRET.file), around),
+            Kind::Pocketbase => core_pocketbase::expand(spec, &secret(&core_pocketbase::SECRET), around),
             Kind::Next => core_next::expand(spec, around),
         };
         match expansion {
@@ -188,7 +209,16 @@ pub(super) fn expand(
             }
         }
     }
+    for spec in &mut all {
+        spec.note_values(&digest);
+    }
     good.then_some(all)
+}
+
+/// By what two values of a variable or a secret are told apart in what is saved.
+fn digest(origin: &Origin, value: &str) -> String {
+    let hash = Sha256::new().chain_update(origin.to_string()).chain_update([0]).chain_update(value).finalize();
+    crate::hex(&hash[..8])
 }
 
 fn own_ports(draft: &Draft) -> BTreeMap<Identifier, OwnPort> {

@@ -111,8 +111,8 @@ fn set_ports(node: &mut Node, member: &Member) {
     }
     let auto = |name: &str, span: &core_manifest::Span| {
         let key = |name: &str| Key { name: name.to_owned(), span: span.clone() };
-        let word = Node { value: Value::String("auto".into()), span: span.clone() };
-        (key(name), Node { value: Value::Object(vec![(key("port"), word)]), span: span.clone() })
+        let word = Node::new(Value::String("auto".into()), span.clone());
+        (key(name), Node::new(Value::Object(vec![(key("port"), word)]), span.clone()))
     };
     let Some(Node { value: Value::Object(ports), .. }) = node.get_mut("ports") else { return };
     if !member.is_first() {

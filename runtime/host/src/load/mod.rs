@@ -11,8 +11,6 @@ mod draft;
 mod finish;
 mod inputs;
 mod locate;
-mod marked;
-mod marks;
 mod members;
 mod names;
 mod origins;
@@ -26,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::Topology;
 use core_engine::topology::PortRange;
+use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
 
 use crate::hidden::{Hidden, secret_parts};
@@ -34,8 +33,6 @@ use crate::trust::Trust;
 pub use draft::{Draft, Drafts};
 pub use inputs::{copy_inputs, hash_of_inputs};
 pub use locate::{Located, Locator, Wanted, platform};
-pub use marked::{Marked, marked};
-pub use marks::{Marks, Piece};
 pub use origins::origins;
 pub(crate) use parts::{Parts, below};
 use program::Asking;
@@ -64,8 +61,10 @@ pub struct Stack {
     pub drafts: Drafts,
     /// Values that are never shown.
     pub hidden: Hidden,
-    /// What it was read from.
-    pub origin: Origin,
+    /// Secrets, by the names of their files.
+    pub secrets: BTreeMap<String, String>,
+    /// What variables and secrets were.
+    pub values: BTreeMap<Origin, String>,
 }
 
 impl Stack {
@@ -75,13 +74,6 @@ impl Stack {
         let services = self.topology.services.values();
         services.filter(|spec| shows(&spec.command) || spec.args.iter().any(shows)).map(|spec| &spec.name).collect()
     }
-}
-
-/// What a stack was read from, for a second look at where its values came from.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    sources: Sources,
-    located: Located,
 }
 
 /// What a reading may do and go by.
@@ -99,6 +91,19 @@ pub struct Options {
     pub runs_programs: bool,
     /// Sources that could not give their binary, by binary and number of the source; and why.
     pub failed_sources: BTreeMap<(String, usize), String>,
+}
+
+/// What variables and secrets are, whatever else is wrong with a stack.
+pub(crate) fn values(paths: &Paths, profile: &str) -> BTreeMap<Origin, String> {
+    let mut ignored = Vec::new();
+    let sources = Sources::read(paths, profile, &Trust::of(&paths.root), &mut ignored);
+    values_of(&Drafts::read(&sources, &mut ignored), &sources)
+}
+
+fn values_of(drafts: &Drafts, sources: &Sources) -> BTreeMap<Origin, String> {
+    let variables = drafts.env(sources).into_iter().map(|(name, value)| (Origin::Variable(name), value));
+    let secrets = sources.secrets.iter().map(|(name, value)| (Origin::Secret(name.clone()), value.clone()));
+    variables.chain(secrets).collect()
 }
 
 /// Reads the stack.
@@ -139,9 +144,10 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
             range: drafts.range.clone(),
             watch: drafts.watch,
             announcements,
+            values: values_of(&drafts, &sources),
             drafts,
             hidden,
-            origin: Origin { sources, located },
+            secrets: sources.secrets,
         }),
         _ => Err(out),
     }

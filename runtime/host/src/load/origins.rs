@@ -31,7 +31,8 @@ fn collect(node: &Node, path: &str, hidden: &Hidden, all: &mut Vec<(String, Stri
         _ => {
             let (line, _) = node.span.line_column();
             let name = path.rsplit('.').next().unwrap_or_default();
-            let mut value = serde_json::json!({ name: node.to_json() });
+            let shown = node.made_of.as_ref().map_or_else(|| node.to_json(), |template| template.to_string().into());
+            let mut value = serde_json::json!({ name: shown });
             hidden.cover_all(&mut value);
             all.push((path.to_owned(), value[name].to_string(), format!("{}:{line}", node.span.file.path)));
         }

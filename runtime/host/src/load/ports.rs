@@ -73,7 +73,7 @@ pub(super) fn tell(
 }
 
 /// Puts the numbers into a tree, too, where it shows what a manifest came to.
-pub(super) fn fill(node: &mut Node, at: &Candidates<'_>, told: &BTreeMap<(String, Identifier), u16>) {
+fn fill(node: &mut Node, at: &Candidates<'_>, told: &BTreeMap<(String, Identifier), u16>) {
     match &mut node.value {
         Value::Object(entries) => {
             for (key, child) in entries {
@@ -82,9 +82,13 @@ pub(super) fn fill(node: &mut Node, at: &Candidates<'_>, told: &BTreeMap<(String
         }
         Value::Array(elements) => elements.iter_mut().for_each(|child| fill(child, &at.element(), told)),
         Value::String(text) if at.is_template() => {
+            let mut number = |service: &str, port: &Identifier| told.get(&(service.to_owned(), port.clone())).copied();
+            if let Some(made_of) = &mut node.made_of {
+                made_of.fill_ports(&mut number);
+            }
             if let Ok(mut template) = Template::parse(text) {
-                template.fill_ports(&mut |service, port| told.get(&(service.to_owned(), port.clone())).copied());
-                *text = template.to_string();
+                template.fill_ports(&mut number);
+                *text = template.written();
             }
         }
         _ => {}

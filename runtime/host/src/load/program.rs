@@ -155,11 +155,11 @@ fn parse_version(word: &str) -> Option<Version> {
 /// A relative command is one of the root. What is not there, and is in the service's working directory, is what was meant.
 pub(super) fn find_in_working_dirs(topology: &mut Topology, root: &Path) {
     for spec in topology.services.values_mut().filter(|spec| !spec.shell) {
-        let Some(command) = spec.command.as_literal().map(Path::new) else { continue };
-        let (Ok(relative), Some(folder)) = (command.strip_prefix(root), spec.working_dir.as_literal()) else {
+        let Some(command) = spec.command.known_text().map(PathBuf::from) else { continue };
+        let (Ok(relative), Some(folder)) = (command.strip_prefix(root), spec.working_dir.known_text()) else {
             continue;
         };
-        let meant = Path::new(folder).join(relative);
+        let meant = Path::new(&folder).join(relative);
         if !command.exists() && meant.exists() {
             let meant = Template::literal(meant.display().to_string());
             std::sync::Arc::make_mut(spec).command = meant;

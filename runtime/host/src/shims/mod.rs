@@ -34,6 +34,7 @@ use tokio::sync::oneshot;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
 use crate::{data, descriptors};
+pub(crate) use fill::remember;
 pub use fill::{InstanceFill, fill_of};
 pub use find::find;
 pub use held::Held;

@@ -19,6 +19,7 @@ use crate::launch::Launch;
 use crate::load::{self, Locator, Options, Stack, Wanted};
 use crate::logs::Retention;
 use crate::net::{Listening, owner_in_words};
+use crate::shims;
 use crate::watch::Fingerprint;
 
 /// Why the manifests are read.
@@ -174,6 +175,10 @@ impl Supervisor {
             // Before they are read: an edit meanwhile makes a difference to this.
             let fingerprint = Fingerprint::of(&paths.root);
             let mut result = load::load(&paths, &options, &mut locator).map(Box::new);
+            // What was saved goes on with what its variables and secrets are now, also while manifests are broken.
+            if result.is_err() {
+                shims::remember(load::values(&paths, options.profile.as_deref().unwrap_or("local")));
+            }
             if matches!(purpose, Purpose::Apply { .. })
                 && let Err(fault) = Journal::room(&paths)
             {
@@ -298,6 +303,7 @@ impl Supervisor {
         let (topology, wanted, ports) = (stack.topology.clone(), stack.wanted.clone(), stack.ports.clone());
         self.reading.known = Some(Known { topology, wanted, ports, watch: stack.watch });
         self.hidden.learn_from(&stack.hidden);
+        shims::remember(std::mem::take(&mut stack.values));
         self.reading.topology_file.begin(stack);
         self.give(&Event::Loaded(loaded));
         for (service, segment_bytes) in cuts {

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Span};
 use crate::name::Identifier;
+use crate::origin::{Origin, Value};
 use crate::schema::Candidates;
 use crate::template::{Piece, Template};
-use crate::tree::{Node, Value};
+use crate::tree::{self, Node};
 use fault::{Fault, fault, guess, unknown};
 
 /// What placeholders may name, with its value.
@@ -23,6 +24,8 @@ pub struct Scope {
     pub edge: String,
     /// `${env.VAR}`.
     pub env: BTreeMap<String, String>,
+    /// Of these, those of the profile, with where their parts came from.
+    pub profile_env: BTreeMap<String, Template>,
     /// `${secret.NAME}`.
     pub secrets: BTreeMap<String, String>,
     /// `${dep.NAME}`, absolute paths; `None` while the binaries themselves are being read.
@@ -50,25 +53,30 @@ impl Scope {
     /// Resolves every string of `node`, in place. `at` is what the schema says may stand there.
     pub fn resolve(&self, node: &mut Node, at: &Candidates<'_>, out: &mut Vec<Diagnostic>) {
         match &mut node.value {
-            Value::Object(entries) => {
+            tree::Value::Object(entries) => {
                 for (key, child) in entries {
                     self.resolve(child, &at.key(&key.name), out);
                 }
             }
-            Value::Array(elements) => {
+            tree::Value::Array(elements) => {
                 for child in elements {
                     self.resolve(child, &at.element(), out);
                 }
             }
-            Value::String(text) => {
+            tree::Value::String(text) => {
                 let Some(template) = self.template(text, &node.span, out) else { return };
                 let had_placeholder = template.as_literal() != Some(text.as_str());
+                if template.origins().next().is_some() {
+                    node.made_of = Some(template.clone());
+                }
                 if at.is_template() {
-                    *text = template.to_string();
+                    *text = template.written();
                     return;
                 }
-                let Some(literal) = template.as_literal() else {
-                    let hole = template.pieces().iter().find(|piece| !matches!(piece, Piece::Text(_))).cloned();
+                // What core itself goes by: numbers, words, names.
+                let inlined = template.inlined();
+                let Some(literal) = inlined.as_literal() else {
+                    let hole = inlined.pieces().iter().find(|piece| !matches!(piece, Piece::Text(_))).cloned();
                     let known = match hole {
                         Some(Piece::PortOf(..)) => "is known only when all manifests have been read",
                         _ => "is known only to a running instance",
@@ -125,6 +133,9 @@ impl Scope {
             };
             let written = &rest[at..=at + 1 + end];
             match self.value(&after[1..end]) {
+                Ok(Piece::From(Origin::Variable(name), _)) if self.profile_env.contains_key(&name) => {
+                    pieces.extend(self.profile_env[&name].pieces().iter().cloned());
+                }
                 Ok(piece) => pieces.push(piece),
                 Err((code, message, help)) => {
                     good = false;
@@ -168,7 +179,7 @@ impl Scope {
         match space {
             "env" => self.env(rest),
             "secret" => match self.secrets.get(rest) {
-                Some(value) => text(value),
+                Some(value) => Ok(Piece::From(Origin::Secret(rest.to_owned()), Value::known(value))),
                 None => fault(
                     "unknown-secret",
                     format!("there is no file `.secrets/{rest}`"),
@@ -208,7 +219,7 @@ impl Scope {
             None => (rest, None),
         };
         match (self.env.get(name).filter(|value| default.is_none() || !value.is_empty()), default) {
-            (Some(value), _) => Ok(Piece::Text(value.clone())),
+            (Some(value), _) => Ok(Piece::From(Origin::Variable(name.to_owned()), Value::known(value))),
             (None, Some(default)) => Ok(Piece::Text(default.to_owned())),
             (None, None) => fault(
                 "unset-variable",
@@ -261,9 +272,9 @@ impl Scope {
 /// Where a hole stands in a tree whose strings were resolved: the first string that has it.
 pub fn place_of_hole(node: &Node, hole: &Piece) -> Option<Span> {
     match &node.value {
-        Value::Object(entries) => entries.iter().find_map(|(_, child)| place_of_hole(child, hole)),
-        Value::Array(elements) => elements.iter().find_map(|child| place_of_hole(child, hole)),
-        Value::String(text) => {
+        tree::Value::Object(entries) => entries.iter().find_map(|(_, child)| place_of_hole(child, hole)),
+        tree::Value::Array(elements) => elements.iter().find_map(|child| place_of_hole(child, hole)),
+        tree::Value::String(text) => {
             Template::parse(text).ok().filter(|template| template.pieces().contains(hole))?;
             let written = Template::from_pieces([hole.clone()]).to_string();
             let other = written.replace('{', "<").replace('}', ">");
@@ -286,11 +297,11 @@ fn place_of(text: &str, part: &str, span: &Span) -> Span {
     }
 }
 
-fn as_number_or_flag(text: &str) -> Value {
+fn as_number_or_flag(text: &str) -> tree::Value {
     match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(serde_json::Value::Number(number)) => Value::Number(number),
-        Ok(serde_json::Value::Bool(flag)) => Value::Bool(flag),
-        _ => Value::String(text.to_owned()),
+        Ok(serde_json::Value::Number(number)) => tree::Value::Number(number),
+        Ok(serde_json::Value::Bool(flag)) => tree::Value::Bool(flag),
+        _ => tree::Value::String(text.to_owned()),
     }
 }
 
@@ -307,6 +318,7 @@ mod tests {
             root: "/srv/app".into(),
             edge: "/run/edge".into(),
             env: [("HOME", "/root"), ("DOLLAR", "${run}$$"), ("EMPTY", "")].map(|(k, v)| (k.into(), v.into())).into(),
+            profile_env: BTreeMap::new(),
             secrets: [("token".to_owned(), "s3cret".to_owned())].into(),
             deps: Some([("node".to_owned(), "/dep/node".to_owned())].into()),
             release: None,
@@ -324,7 +336,7 @@ mod tests {
         let file = Arc::new(SourceFile { path: "f".into(), text: format!("\"{text}\"") });
         let span = Span { start: 0, end: file.text.len(), file };
         let mut out = Vec::new();
-        scope().template(text, &span, &mut out).map(|template| template.to_string()).ok_or_else(|| {
+        scope().template(text, &span, &mut out).map(|template| template.inlined().to_string()).ok_or_else(|| {
             out.iter()
                 .map(|d| format!("{}@{}: {}", d.code, d.at.as_ref().unwrap().start, d.message))
                 .collect::<Vec<_>>()
@@ -357,6 +369,18 @@ mod tests {
         ] {
             assert_eq!(resolve(text).as_deref(), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_value_keeps_its_origin() {
+        let file = Arc::new(SourceFile { path: "f".into(), text: String::new() });
+        let span = Span { start: 0, end: 0, file };
+        let text = "a ${env.HOME} $<secret.token> ${env.NOPE:-x} ${root}";
+        let template = scope().template(text, &span, &mut Vec::new()).unwrap();
+        assert_eq!(template.to_string(), "a ${env.HOME} ${secret.token} x /srv/app");
+        assert!(!format!("{template:?}{template}").contains("s3cret"));
+        let again = Template::parse(&template.written()).unwrap();
+        assert_eq!(again.known_text().as_deref(), Some("a /root s3cret x /srv/app"));
     }
 
     #[test]

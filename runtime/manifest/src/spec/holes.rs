@@ -1,7 +1,10 @@
 //! The holes of a spec that the whole stack fills: ports of other services.
 
+use std::collections::BTreeMap;
+
 use super::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec, Shutdown};
 use crate::name::Identifier;
+use crate::origin::Origin;
 use crate::template::Template;
 
 impl ServiceSpec {
@@ -10,6 +13,27 @@ impl ServiceSpec {
         for text in self.templates_mut() {
             text.fill_ports(number);
         }
+    }
+
+    /// Notes what all variables and secrets are, by `digest` of a name and a value.
+    pub fn note_values(&mut self, digest: &dyn Fn(&Origin, &str) -> String) {
+        let mut values = BTreeMap::new();
+        for text in self.templates_mut() {
+            for (origin, value) in text.origins() {
+                values.insert(origin.clone(), digest(origin, value.unwrap_or_default()));
+            }
+        }
+        self.values = Some(values);
+    }
+
+    /// The same with the text of variables and secrets in it, as older versions had it.
+    #[must_use]
+    pub fn inlined(&self) -> Self {
+        let mut spec = self.clone();
+        for text in spec.templates_mut() {
+            *text = text.inlined();
+        }
+        Self { values: None, ..spec }
     }
 
     /// Every text that may have holes. A field that is missing here does not compile.
@@ -42,6 +66,7 @@ impl ServiceSpec {
             files,
             release: _,
             store: _,
+            values: _,
             trusted_proxies: _,
         } = self;
         let probes = [readiness, liveness].into_iter().flatten().flat_map(Probe::templates_mut);

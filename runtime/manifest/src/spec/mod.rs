@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::manifest::compose::{Condition, Restart};
 pub use crate::manifest::{Kind, Protocol, Strategy};
 use crate::name::{Identifier, ServiceName};
+use crate::origin::Origin;
 use crate::template::Template;
 pub use probe::{Check, HttpAnswer, Probe};
 pub use resolve::{Context, resolve};
@@ -80,6 +81,10 @@ pub struct ServiceSpec {
     /// Folder of its data, where no two services may be in it at a time.
     #[serde(default)]
     pub store: Option<String>,
+    /// What its variables and secrets are, as digests; `None` in what was saved by a version that had their texts in the
+    /// spec.
+    #[serde(default)]
+    pub values: Option<BTreeMap<Origin, String>>,
     /// Of an edge: the proxies in front of it that are believed, as they are written.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
@@ -259,6 +264,7 @@ impl ServiceSpec {
             files: Vec::new(),
             release: None,
             store: None,
+            values: Some(BTreeMap::new()),
             trusted_proxies: Vec::new(),
         }
     }

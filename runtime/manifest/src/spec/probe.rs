@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::seconds;
 use crate::diagnostic::Diagnostic;
 use crate::manifest::probe as written;
-use crate::template::Template;
+use crate::template::{Piece, Template};
 
 /// A question asked again and again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,6 +90,7 @@ impl Check {
     /// # Errors
     /// What is wrong with the URL, and what to write instead.
     pub fn of_url(url: &Template, answer: HttpAnswer) -> Result<Self, (&'static str, &'static str)> {
+        let url = &takeable_apart(url);
         if let Some(rest) = strip_prefix(url, "http+unix://") {
             let Some((socket, path)) = split(&rest, ":/") else {
                 return Err((
@@ -110,7 +111,7 @@ impl Check {
         };
         let (address, path) =
             split(&rest, "/").map_or((rest.clone(), Template::literal("/")), |(a, p)| (a, p.prefixed("/")));
-        let text = address.to_string();
+        let text = address.inlined().to_string();
         if text.is_empty() || text.contains('@') {
             return Err(("the URL names no host", "write `http://127.0.0.1:${port.NAME}/PATH`"));
         }
@@ -229,15 +230,26 @@ fn http_check(http: &written::HttpGet, fail: &mut dyn FnMut(&[&str], Diagnostic)
     Check::of_url(url, answer).map_err(|(message, help)| bad("url", message, help)).ok()
 }
 
+/// A URL in which variables and secrets that hold parts of its structure are text: only they can be taken apart.
+fn takeable_apart(url: &Template) -> Template {
+    let is_part = |text: &str| text.contains(['/', ':', '@']);
+    Template::from_pieces(url.pieces().iter().map(|piece| match piece {
+        Piece::From(_, value) if value.get().is_some_and(is_part) => {
+            Piece::Text(value.get().unwrap_or_default().to_owned())
+        }
+        _ => piece.clone(),
+    }))
+}
+
 /// Takes `prefix` off, where the template begins with it.
 fn strip_prefix(template: &Template, prefix: &str) -> Option<Template> {
     // The written form doubles `$`; a prefix without one is safe to cut there.
-    template.to_string().strip_prefix(prefix).and_then(|rest| Template::parse(rest).ok())
+    template.written().strip_prefix(prefix).and_then(|rest| Template::parse(rest).ok())
 }
 
 /// Splits at the first `at`, outside of holes.
 fn split(template: &Template, at: &str) -> Option<(Template, Template)> {
-    let text = template.to_string();
+    let text = template.written();
     let (before, after) = text.split_once(at)?;
     Some((Template::parse(before).ok()?, Template::parse(after).ok()?))
 }

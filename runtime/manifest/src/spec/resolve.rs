@@ -7,7 +7,8 @@ use super::{Availability, BinaryRef, Identity, LogLimits, Probe, ServiceSpec, Sh
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Limit, Manifest};
 use crate::name::{Identifier, ServiceName};
-use crate::template::Template;
+use crate::origin::{Origin, Value};
+use crate::template::{Piece, Template};
 use crate::tree::Node;
 use crate::variables;
 
@@ -19,7 +20,7 @@ pub struct Context {
     /// Variables of `.env` that the environment of `core up` does not have.
     pub dotenv: BTreeMap<String, String>,
     /// Variables of the profile.
-    pub profile_env: BTreeMap<String, String>,
+    pub profile_env: BTreeMap<String, Template>,
     /// Where the service's binaries are.
     pub binaries: BTreeMap<Identifier, BinaryRef>,
     /// The service's release.
@@ -98,6 +99,7 @@ pub fn resolve(
         files: Vec::new(),
         release: context.release.clone(),
         store: None,
+        values: Some(BTreeMap::new()),
         trusted_proxies: manifest.config.as_ref().map_or_else(Vec::new, |config| config.trusted_proxies.clone()),
     };
     check_texts(&spec, &mut faults);
@@ -108,7 +110,7 @@ fn absolute(path: Option<&Template>, root: &str) -> Template {
     match path {
         None => Template::literal(root),
         Some(path) => {
-            let text = path.to_string();
+            let text = path.inlined().to_string();
             let has_own_root = text.starts_with('/') || text.starts_with("${run}");
             if has_own_root { path.clone() } else { path.prefixed(&format!("{root}/")) }
         }
@@ -137,15 +139,18 @@ fn command(manifest: &Manifest, context: &Context, faults: &mut Faults<'_>) -> T
         }
         return command.clone();
     }
-    if command.to_string().contains('/') { absolute(Some(command), &context.root) } else { command.clone() }
+    if command.inlined().to_string().contains('/') { absolute(Some(command), &context.root) } else { command.clone() }
 }
 
 fn environment(manifest: &Manifest, context: &Context, faults: &mut Faults<'_>) -> BTreeMap<String, Template> {
     let mut env = BTreeMap::new();
+    let variable = |(name, value): (&String, &String)| {
+        (name.clone(), Template::from_pieces([Piece::From(Origin::Variable(name.clone()), Value::known(value))]))
+    };
     if !manifest.process.compose.is_dotenv_disabled {
-        env.extend(context.dotenv.iter().map(|(key, value)| (key.clone(), Template::literal(value))));
+        env.extend(context.dotenv.iter().map(variable));
     }
-    env.extend(context.profile_env.iter().map(|(key, value)| (key.clone(), Template::literal(value))));
+    env.extend(context.profile_env.clone());
     for (key, value) in &manifest.process.env {
         let well_formed = !key.is_empty() && !key.contains(['=', '\0']);
         if !well_formed {
@@ -255,7 +260,7 @@ fn readiness(manifest: &Manifest, faults: &mut Faults<'_>) -> Option<Probe> {
 /// No text that goes to the kernel may hold a NUL.
 fn check_texts(spec: &ServiceSpec, faults: &mut Faults<'_>) {
     let mut check = |path: &[&str], text: &Template| {
-        if text.to_string().contains('\0') {
+        if text.inlined().to_string().contains('\0') {
             faults
                 .add(path, Diagnostic::new("wrong-value", "the text holds a NUL byte, which no program can be given"));
         }

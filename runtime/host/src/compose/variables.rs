@@ -1,0 +1,168 @@
+//! The variables of the file, which stand in the place of values that came from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use core_manifest::Template;
+use core_manifest::origin::Origin;
+use core_manifest::template::Piece as Part;
+use core_manifest::tree::{Node, Value};
+
+use super::entry;
+use super::slot::Slot;
+use crate::load::Stack;
+
+/// A secret that is shorter is found by its origin only: it would be found in half of every text.
+const LEAST: usize = 4;
+
+/// Variables, the values they stand for, and where those come from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Variables {
+    names: BTreeMap<Origin, String>,
+    values: BTreeMap<String, String>,
+    secrets: BTreeSet<String>,
+    /// Variables that nobody has set, and what they are to be set to: a secret's file, or another variable.
+    pub(super) unset: BTreeMap<String, String>,
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// It was written so.
+    Literal(String),
+    /// It is the value of this variable.
+    Variable(String),
+}
+
+impl Variables {
+    /// Of all that came from outside into a stack.
+    pub(super) fn of(stack: &Stack) -> Self {
+        let mut variables = Self::default();
+        let mut add = |(origin, value): (&Origin, Option<&str>)| variables.add(origin, value.unwrap_or_default());
+        for spec in stack.topology.services.values() {
+            entry::texts(spec).into_iter().flat_map(Template::origins).for_each(&mut add);
+        }
+        for draft in stack.drafts.services.values() {
+            each_text(&draft.node, &mut |template| template.origins().for_each(&mut add));
+        }
+        for (name, value) in &stack.secrets {
+            variables.add(&Origin::Secret(name.clone()), value);
+        }
+        variables
+    }
+
+    fn add(&mut self, origin: &Origin, value: &str) {
+        if self.names.contains_key(origin) || value.is_empty() {
+            return;
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let variable = match origin {
+            Origin::Variable(name) if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) => {
+                name.clone()
+            }
+            Origin::Variable(name) => self.alias("CORE_ENV_", name, format!("the variable {name}")),
+            Origin::Secret(name) => self.alias("CORE_SECRET_", name, format!(".secrets/{name}")),
+        };
+        if matches!(origin, Origin::Secret(_)) {
+            self.secrets.insert(variable.clone());
+        }
+        self.values.insert(variable.clone(), value.to_owned());
+        self.names.insert(origin.clone(), variable);
+    }
+
+    /// A variable for what is none, or for one whose name cannot be written.
+    fn alias(&mut self, prefix: &str, name: &str, source: String) -> String {
+        let word: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+        let numbered = |number: u32| if number == 1 { String::new() } else { format!("_{number}") };
+        let mut all = (1..).map(|number| format!("{prefix}{word}{}", numbered(number)));
+        let variable = all.find(|one| !self.values.contains_key(one) && !self.unset.contains_key(one));
+        let variable = variable.unwrap_or_default();
+        self.unset.insert(variable.clone(), source);
+        variable
+    }
+
+    /// The value of a variable.
+    pub(super) fn value(&self, variable: &str) -> &str {
+        self.values.get(variable).map(String::as_str).unwrap_or_default()
+    }
+
+    /// A text of a slot.
+    pub(super) fn text(&self, template: &Template, slot: &Slot<'_>) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let mut plain = Vec::new();
+        for part in template.pieces() {
+            let variable = match part {
+                Part::From(origin, _) => self.names.get(origin),
+                _ => None,
+            };
+            match variable {
+                Some(variable) => {
+                    self.literal(&Template::from_pieces(plain.drain(..)).fill(slot), &mut pieces);
+                    pieces.push(Piece::Variable(variable.clone()));
+                }
+                None => plain.push(part.clone()),
+            }
+        }
+        self.literal(&Template::from_pieces(plain).fill(slot), &mut pieces);
+        pieces
+    }
+
+    /// A text of which it is not known where it came from: secrets are found in it all the same.
+    pub(super) fn literal(&self, text: &str, pieces: &mut Vec<Piece>) {
+        let long = self.secrets.iter().map(|variable| (variable, self.value(variable)));
+        let long = long.filter(|(_, value)| value.len() >= LEAST);
+        let found = long.filter_map(|(variable, value)| Some((text.find(value)?, variable, value)));
+        // The first; of two at the same place the longer one.
+        match found.min_by_key(|(at, _, value)| (*at, std::cmp::Reverse(value.len()))) {
+            Some((at, variable, value)) => {
+                self.literal(&text[..at], pieces);
+                pieces.push(Piece::Variable(variable.clone()));
+                self.literal(&text[at + value.len()..], pieces);
+            }
+            None if text.is_empty() => {}
+            None => pieces.push(Piece::Literal(text.to_owned())),
+        }
+    }
+}
+
+/// Every text of a tree that was made of something from outside.
+fn each_text(node: &Node, with: &mut dyn FnMut(&Template)) {
+    match &node.value {
+        Value::Object(entries) => entries.iter().for_each(|(_, child)| each_text(child, with)),
+        Value::Array(elements) => elements.iter().for_each(|child| each_text(child, with)),
+        _ => node.made_of.iter().for_each(with),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_found_wherever_they_stand() {
+        let mut variables = Variables::default();
+        variables.add(&Origin::Secret("a".into()), "hunter2");
+        variables.add(&Origin::Secret("b".into()), "x");
+        let shown = |text: &str| {
+            let mut pieces = Vec::new();
+            variables.literal(text, &mut pieces);
+            let words = pieces.into_iter().map(|piece| match piece {
+                Piece::Literal(text) => text,
+                Piece::Variable(name) => format!("({name})"),
+            });
+            words.collect::<String>()
+        };
+        assert_eq!(shown("a hunter2 that nobody knows of, x"), "a (CORE_SECRET_A) that nobody knows of, x");
+        assert_eq!(shown("plain"), "plain");
+    }
+
+    #[test]
+    fn two_names_never_become_one_variable() {
+        let mut variables = Variables::default();
+        let names = ["a-b", "a_b", "a.b"].map(|name| {
+            variables.add(&Origin::Secret(name.into()), "value");
+            variables.names[&Origin::Secret(name.into())].clone()
+        });
+        assert_eq!(names, ["CORE_SECRET_A_B", "CORE_SECRET_A_B_2", "CORE_SECRET_A_B_3"]);
+    }
+}
