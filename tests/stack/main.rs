@@ -34,6 +34,7 @@ mod scarce;
 mod silent;
 mod socket;
 mod truth;
+mod users;
 mod version;
 mod watch;
 
@@ -43,7 +44,7 @@ fn main() {
     if fixture::ran() {
         return;
     }
-    let mut all = trials::of_root(&[rights::AS_ROOT]);
+    let mut all = trials::of_root(&[users::AS_ROOT]);
     all.extend(trials::of(&[
         lifecycle::TESTS,
         order::TESTS,

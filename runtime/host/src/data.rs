@@ -6,11 +6,17 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::Path;
 
+use core_engine::Topology;
+use core_engine::topology::Places;
+use core_manifest::Diagnostic;
 use core_shim::wire::Start;
 use nix::libc;
+
+use crate::trust::Trust;
+use crate::users;
 
 /// Of `.data` itself: services of other users pass it, and see nothing of each other.
 const PASSABLE: u32 = 0o711;
@@ -55,6 +61,31 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|window| window == wanted)
 }
 
+/// Complains of folders in `data` that others could change, and of those of a service's name that belong to somebody
+/// else than who it runs as. (What is there is not touched.)
+pub(crate) fn check(data: &Path, topology: &Topology, places: &dyn Places, trust: &Trust, out: &mut Vec<Diagnostic>) {
+    for spec in topology.services.values() {
+        let folder = data.join(spec.name.as_str());
+        let Ok(meta) = fs::metadata(&folder) else { continue };
+        let user = spec.identity.user.as_deref().and_then(|name| users::user(name).ok()).map(|user| user.uid.as_raw());
+        let why = match (trust.is_writable_by_others(&meta), user) {
+            (Some(what), _) => what,
+            (None, Some(user)) if meta.uid() != user => {
+                let who = users::name(meta.uid()).unwrap_or_else(|| meta.uid().to_string());
+                format!("belongs to {who}, and `{}` runs as another user", spec.name)
+            }
+            _ => continue,
+        };
+        let user = spec.identity.user.as_deref().map_or(String::new(), |user| format!("chown -R {user} and "));
+        out.push(
+            Diagnostic::new("open-data", format!(".data/{} {why}", spec.name))
+                .at_opt(places.span(&spec.name, &["process"]))
+                .service(spec.name.as_str())
+                .help(format!("{user}chmod 700 .data/{}, when what is in it can be trusted", spec.name)),
+        );
+    }
+}
+
 /// Makes a folder that is missing.
 fn make(folder: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
     let failed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
@@ -71,8 +102,6 @@ fn make(folder: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt as _;
-
     use core_shim::wire::{FileToWrite, Identity, LogPlace};
 
     use super::*;

@@ -13,8 +13,11 @@ const LONG: usize = 8;
 /// A shorter one is covered where it stands as a word, down to this length: else half of every text would be covered.
 const SHORT: usize = 4;
 
+/// Values that say nothing, whatever the variable is called.
+const ORDINARY: [&str; 4] = ["true", "false", "null", "none"];
+
 /// Words in the name of a variable by which its value is one that is never printed.
-const SECRET_WORDS: [&str; 12] = [
+const SECRET_WORDS: [&str; 16] = [
     "PASSWORD",
     "PASSWD",
     "PASSPHRASE",
@@ -26,6 +29,10 @@ const SECRET_WORDS: [&str; 12] = [
     "APIKEY",
     "PAT",
     "CREDENTIALS",
+    "CREDENTIAL",
+    "CREDS",
+    "PW",
+    "PSWD",
     "DSN",
 ];
 
@@ -89,7 +96,8 @@ impl Hidden {
 
     /// These are not shown any more either.
     pub(crate) fn learn(&self, values: impl IntoIterator<Item = String>) {
-        let values = values.into_iter().filter(|value| value.len() >= SHORT);
+        let values = values.into_iter().flat_map(|value| forms(&value));
+        let values = values.filter(|value| value.len() >= SHORT && !ORDINARY.contains(&value.as_str()));
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend(values);
     }
 
@@ -140,6 +148,44 @@ impl Hidden {
     }
 }
 
+/// The forms in which a value may be shown: as it is, each of its lines, as JSON and templates write it, and as an
+/// address means it.
+fn forms(value: &str) -> Vec<String> {
+    let mut all = vec![value.to_owned()];
+    // A key of several lines is shown line by line. What is short is no secret by itself.
+    all.extend(value.lines().map(str::trim).filter(|line| line.len() >= LONG && *line != value).map(str::to_owned));
+    for form in all.clone() {
+        let json = serde_json::Value::from(form.as_str()).to_string();
+        all.push(json[1..json.len() - 1].to_owned());
+        all.push(form.replace('$', "$$"));
+        all.push(json[1..json.len() - 1].replace('$', "$$"));
+        all.push(percent_decoded(&form));
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// A text with `%41` as `A`.
+fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while at < bytes.len() {
+        let digits = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+}
+
 /// Covers a word where nothing of another word is beside it.
 fn cover_word(text: &str, word: &str) -> String {
     let is_part = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
@@ -157,17 +203,20 @@ fn cover_word(text: &str, word: &str) -> String {
 
 /// The lines of a manifest, a profile or a `.env`, as they may be shown beside a complaint: values that stand under the
 /// name of a secret are covered, each by as many bytes as it has, so that nothing is moved.
-pub fn cover_source(text: &str) -> String {
+pub fn cover_source(path: &str, text: &str) -> String {
+    if path.rsplit('/').next().is_some_and(|name| name.starts_with(".env") || name.ends_with(".env")) {
+        return cover_dotenv(text);
+    }
     let mut bytes = text.as_bytes().to_vec();
     let mut cover = |range: std::ops::Range<usize>| bytes[range].fill(b'*');
     passwords(text).for_each(&mut cover);
-    for range in values_of_secrets(text) {
+    for range in values_of_secrets(text).into_iter().chain(defaults_of_secrets(text)) {
         cover(range);
     }
     String::from_utf8(bytes).unwrap_or_else(|_| COVER.to_owned())
 }
 
-/// Where values stand under the name of a secret: `"NAME": "value"` in JSON, `NAME=value` in a line of a `.env`.
+/// Where values stand under the name of a secret: `"NAME": "value"`.
 fn values_of_secrets(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut found = Vec::new();
     let mut strings = strings(text).peekable();
@@ -178,17 +227,35 @@ fn values_of_secrets(text: &str) -> Vec<std::ops::Range<usize>> {
             found.push(value.clone());
         }
     }
-    let mut begin = 0;
-    for line in text.split_inclusive('\n') {
-        let name = line.split('=').next().unwrap_or_default();
-        let word = name.trim().trim_start_matches("export ").trim();
-        let is_name = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if name.len() < line.len() && is_name && is_secret_name(word) {
-            found.push(begin + name.len() + 1..begin + line.trim_end().len().max(name.len() + 1));
-        }
-        begin += line.len();
-    }
     found
+}
+
+/// Where defaults stand in placeholders of variables that are named like secrets: `${env.TOKEN:-value}`.
+fn defaults_of_secrets(text: &str) -> Vec<std::ops::Range<usize>> {
+    let found = text.match_indices(":-").filter_map(|(at, mark)| {
+        let name = text[..at].rsplit("env.").next()?;
+        let begin = at + mark.len();
+        let end = begin + text[begin..].find(['}', '>', '"', '\n']).unwrap_or(text.len() - begin);
+        (is_secret_name(name) && !name.contains(['{', '"'])).then_some(begin..end)
+    });
+    found.collect()
+}
+
+/// A `.env` that is complained of: what is a value and what a name may be what is wrong with it, so only the beginnings
+/// of lines are shown.
+fn cover_dotenv(text: &str) -> String {
+    let mut after_secret = false;
+    let lines = text.split_inclusive('\n').map(|line| {
+        let end = line.trim_end().len();
+        let shown = line.find(['=', ':']).map_or(0, |at| at + 1);
+        if shown > 0 || line.trim().is_empty() {
+            after_secret = is_secret_name(line[..shown].trim_end_matches(['=', ':']).trim());
+        }
+        // A value may go on in the next line.
+        let from = if shown > 0 { shown } else { end * usize::from(!after_secret) };
+        format!("{}{}{}", &line[..from.min(end)], "*".repeat(end.saturating_sub(from)), &line[end..])
+    });
+    lines.collect()
 }
 
 /// Whether a text is one placeholder, which is no secret: it says where one is.
@@ -255,19 +322,33 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_covered_in_all_its_forms() {
+        let values = ["-----BEGIN KEY-----\nline-of-the-key\n", "a\"b\tc$dé12", "p%40ss%2Fword"];
+        let hidden = Hidden::of(&values.map(str::to_owned));
+        for text in ["line-of-the-key", "-----BEGIN KEY-----", r#"a\"b\tc$dé12"#, r#"a\"b\tc$$dé12"#, "p@ss/word"] {
+            assert_eq!(hidden.cover(&format!("<{text}>")), "<********>", "{text}");
+        }
+        assert_eq!(Hidden::of(&["true".into()]).cover("true"), "true");
+    }
+
+    #[test]
     fn lines_beside_a_complaint_show_no_secret() {
         let manifest =
             r#"{"env": {"DB_PASSWORD": "hunt\"er", "A": "b", "URL": "x://u:pw@h"}, "TOKEN": 7, "KEY" : "é"}"#;
         let shown = r#"{"env": {"DB_PASSWORD": "********", "A": "b", "URL": "x://u:**@h"}, "TOKEN": 7, "KEY" : "**"}"#;
-        assert_eq!(cover_source(manifest), shown);
-        assert_eq!(
-            cover_source("A=b\nexport MY_TOKEN='x y'\nSECRET=\nB=\"TOKEN=1\"\n"),
-            "A=b\nexport MY_TOKEN=*****\nSECRET=\nB=\"TOKEN=1\"\n"
-        );
+        assert_eq!(cover_source("a/service.json", manifest), shown);
+        let dotenv = "A=b\nexport MY_TOKEN='x y'\nSECRET=\nKEY=\"BEGIN\nmore\n\nplain line\n";
+        let shown = "A=*\nexport MY_TOKEN=*****\nSECRET=\nKEY=******\n****\n\nplain line\n";
+        assert_eq!(cover_source(".env", dotenv), shown);
+        let default = r#"{"A": "${env.MY_TOKEN:-value}", "B": "${env.B:-value}"}"#;
+        assert_eq!(cover_source("x.json", default), r#"{"A": "${env.MY_TOKEN:-*****}", "B": "${env.B:-value}"}"#);
         let told = r#"{"TOKEN": "${secret.nope}", "A_KEY": "$<env.K>", "B_KEY": "${x}y${z}"}"#;
-        assert_eq!(cover_source(told), r#"{"TOKEN": "${secret.nope}", "A_KEY": "$<env.K>", "B_KEY": "*********"}"#);
+        assert_eq!(
+            cover_source("service.json", told),
+            r#"{"TOKEN": "${secret.nope}", "A_KEY": "$<env.K>", "B_KEY": "*********"}"#
+        );
         for odd in ["", "\"", "{\"KEY\": \"", "=", "KEY=", "\"KEY\":\"\\"] {
-            assert_eq!(cover_source(odd), odd);
+            assert_eq!(cover_source("x.json", odd), odd);
         }
     }
 }

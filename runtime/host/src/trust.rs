@@ -56,8 +56,24 @@ impl Trust {
         Self::with(sudo).check(&meta).map_err(|open| open.what)
     }
 
-    /// Whether nobody else could change a file or folder of which this is known.
+    /// Whether this user is trusted.
+    pub(crate) fn knows(&self, uid: u32) -> bool {
+        self.users.contains(&uid)
+    }
+
+    /// Whether nobody else could change a file, or what is in a folder, of which this is known.
     pub(crate) fn check(&self, meta: &Metadata) -> Result<(), Open> {
+        let is_shared = meta.is_dir() && meta.mode() & 0o1002 == 0o1002;
+        if is_shared {
+            // Nobody may rename what is another's there, but anybody may add something.
+            let what = format!("can be added to by others (mode {:04o})", meta.mode() & 0o7777);
+            return Err(Open { what, remedy: "chmod go-w" });
+        }
+        self.check_above(meta)
+    }
+
+    /// The same of a folder above: there it is enough that nobody may rename what is another's.
+    fn check_above(&self, meta: &Metadata) -> Result<(), Open> {
         let mode = meta.mode() & 0o7777;
         if !self.users.contains(&meta.uid()) {
             let who = users::name(meta.uid()).unwrap_or_else(|| format!("user {}", meta.uid()));
@@ -87,7 +103,7 @@ impl Trust {
     pub(crate) fn check_program(&self, program: &Path) -> Result<(), String> {
         let Ok(real) = fs::canonicalize(program) else { return Ok(()) };
         for path in real.ancestors() {
-            let open = fs::metadata(path).ok().and_then(|meta| self.check(&meta).err());
+            let open = fs::metadata(path).ok().and_then(|meta| self.check_above(&meta).err());
             if let Some(Open { what, .. }) = open {
                 return Err(format!("{} {what}", path.display()));
             }
@@ -104,7 +120,7 @@ impl Trust {
         dep: &Path,
         out: &mut Vec<Diagnostic>,
     ) {
-        let mut known: BTreeMap<(String, Option<u32>), Option<String>> = BTreeMap::new();
+        let mut known: BTreeMap<(String, Option<String>, Option<u32>), Option<String>> = BTreeMap::new();
         for spec in topology.services.values().filter(|spec| !spec.shell) {
             // What stands in `.dep` is made anew before it is run.
             let Some(command) = spec.command.known_text().filter(|command| !Path::new(command).starts_with(dep)) else {
@@ -112,8 +128,10 @@ impl Trust {
             };
             let user =
                 spec.identity.user.as_deref().and_then(|name| users::user(name).ok()).map(|user| user.uid.as_raw());
-            let found = known.entry((command.clone(), user)).or_insert_with(|| {
-                let program = find_program(&command, path)?;
+            // It may be given another PATH than ours, and is looked for there.
+            let own_path = spec.env.get("PATH").and_then(Template::known_text);
+            let found = known.entry((command.clone(), own_path.clone(), user)).or_insert_with(|| {
+                let program = find_program(&command, own_path.as_deref().or(path))?;
                 self.with_user(user).check_program(&program).err()
             });
             let found = found.clone().or_else(|| self.with_user(user).check_script(spec));
@@ -139,11 +157,8 @@ impl Trust {
         let folder = spec.working_dir.known_text()?;
         let words = spec.args.iter().filter_map(Template::known_text);
         let mut paths = words.filter(|word| !word.starts_with('-')).map(|word| Path::new(&folder).join(word));
-        let (script, meta) = paths.find_map(|path| {
-            let meta = fs::metadata(&path).ok().filter(Metadata::is_file)?;
-            Some((path, meta))
-        })?;
-        self.check(&meta).err().map(|open| format!("{} {}", script.display(), open.what))
+        let script = paths.find(|path| fs::metadata(path).is_ok_and(|meta| meta.is_file()))?;
+        self.check_program(&script).err()
     }
 
     /// Whether somebody is in a group who is not trusted. Most users have a group of their own, for which they may leave

@@ -63,7 +63,7 @@ fn assignment(text: &str, start: usize, line_end: usize) -> Result<(String, Stri
             let end = value_at + 1 + end;
             let behind = text[end..].lines().next().unwrap_or_default();
             if !behind.trim().is_empty() && !behind.trim_start().starts_with('#') {
-                return Err(format!("`{}` stands behind the closing {quote}", behind.trim()));
+                return Err(format!("there is more behind the closing {quote}"));
             }
             Ok((name.to_owned(), value.replace("\r\n", "\n"), end))
         }

@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
             }
             Ok(None) => render::line(&format!("{} is not locked", styled(BOLD, &wanted.binary))),
             Err(error) => {
-                render::error(&format!("{}: {error}", wanted.binary));
+                render::error(&format!("{}: {}", wanted.binary, stack.hidden.cover(&error)));
                 exit = Exit::Failed;
             }
         }

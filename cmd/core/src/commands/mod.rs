@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod apart;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod control;

@@ -14,7 +14,7 @@ use core_host::shell::quoted;
 use core_host::shims::{Environment, InstanceFill, fill_of};
 use core_manifest::{Identifier, ServiceSpec, name};
 
-use super::ask_status;
+use super::{apart, ask_status};
 use crate::cli::Cli;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -191,7 +191,14 @@ async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
     }
     // What whoever typed this has open is no business of the service's.
     let _ = core_shim::sys::close_on_exec_from(3);
-    let error = process.exec();
+    let error = if spec.identity.user.is_some() {
+        match apart::run(process).await {
+            Ok(exit) => return exit,
+            Err(error) => error,
+        }
+    } else {
+        process.exec()
+    };
     render::error(&format!("{}: {error}", spec.command.fill(&fill)));
     Exit::Failed
 }

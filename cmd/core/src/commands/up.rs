@@ -38,6 +38,14 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
         (Err(error), _) => return tell_no_signals(&error),
         (_, Err(exit)) => return exit,
     };
+    // The run folder may have been made elsewhere than where one would have looked before.
+    let paths = match Paths::look(&paths.root) {
+        Ok(paths) => paths,
+        Err(error) => {
+            render::error(&error.to_string());
+            return Exit::Failed;
+        }
+    };
     tokio::select! {
         exit = bring_up(&paths, args, began) => {
             if args.detach || exit != Exit::Ok {

@@ -21,7 +21,7 @@ struct Report<'a> {
 impl<'a> Report<'a> {
     fn new(diagnostic: &'a Diagnostic) -> Self {
         let file = diagnostic.at.as_ref().map(|span| &span.file).filter(|file| !file.text.is_empty());
-        let source = file.map(|file| NamedSource::new(&file.path, cover_source(&file.text)));
+        let source = file.map(|file| NamedSource::new(&file.path, cover_source(&file.path, &file.text)));
         Self { diagnostic, source }
     }
 }

@@ -58,17 +58,22 @@ pub(super) fn settle(path: &Path, origin: Origin) -> io::Result<()> {
 }
 
 /// Whether somebody who is not trusted with it could change a folder or anything in it: what it holds may be anybody's.
-/// Links count by where they lead only as far as that is in it.
+/// A link counts by whose it is, and by where it leads when that is not in the folder.
 pub(crate) fn is_open(folder: &Path, trust: &Trust) -> bool {
+    fs::canonicalize(folder).is_ok_and(|top| is_open_below(folder, &top, trust))
+}
+
+fn is_open_below(folder: &Path, top: &Path, trust: &Trust) -> bool {
     let Ok(meta) = fs::symlink_metadata(folder) else { return false };
     if meta.is_symlink() {
-        return false;
+        let leads_out = fs::canonicalize(folder).is_ok_and(|to| !to.starts_with(top) || folder == top);
+        return !trust.knows(meta.uid()) || leads_out && trust.check_program(folder).is_err();
     }
     if trust.check(&meta).is_err() || meta.is_dir() && meta.mode() & WORLD != 0 {
         return true;
     }
     let entries = if meta.is_dir() { fs::read_dir(folder).ok() } else { None };
-    entries.into_iter().flatten().flatten().any(|entry| is_open(&entry.path(), trust))
+    entries.into_iter().flatten().flatten().any(|entry| is_open_below(&entry.path(), top, trust))
 }
 
 #[cfg(test)]
@@ -96,12 +101,19 @@ mod tests {
         fs::set_permissions(root.join("a/b/program"), Permissions::from_mode(0o755)).unwrap();
         assert!(is_open(&root, &trust), "by its data");
         fs::set_permissions(root.join("a/data"), Permissions::from_mode(0o644)).unwrap();
-        assert!(!is_open(&root, &trust), "what a link leads to is not in it");
+        assert!(is_open(&root, &trust), "by what a link leads to");
+        fs::set_permissions(&outside, Permissions::from_mode(0o644)).unwrap();
+        assert!(!is_open(&root, &trust), "nobody could change that");
+        fs::set_permissions(&outside, Permissions::from_mode(0o666)).unwrap();
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(root.join("secret"), Some(4711), None).unwrap();
             assert!(is_open(&root, &trust), "by whose it is");
             std::os::unix::fs::chown(root.join("secret"), Some(0), None).unwrap();
+            std::os::unix::fs::lchown(root.join("program"), Some(4711), None).unwrap();
+            assert!(is_open(&root, &trust), "by whose a link is");
+            std::os::unix::fs::lchown(root.join("program"), Some(0), None).unwrap();
         }
+        fs::remove_file(root.join("link")).unwrap();
         fs::set_permissions(root.join("a/b"), Permissions::from_mode(0o777)).unwrap();
         assert!(is_open(&root, &trust), "by a folder");
         let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & ALL;

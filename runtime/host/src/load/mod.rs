@@ -123,6 +123,7 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
     if let Some(topology) = &mut topology {
         program::find_in_working_dirs(topology, &paths.root);
         crate::users::check(topology, &drafts, &mut out);
+        crate::data::check(&paths.data(), topology, &drafts, &trust, &mut out);
         trust.check_commands(topology, &drafts, sources.env.get("PATH").map(String::as_str), &paths.dep(), &mut out);
     }
     out.sort_by_key(|one| {
@@ -149,6 +150,12 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
             hidden,
             secrets: sources.secrets,
         }),
-        _ => Err(out),
+        _ => {
+            for fault in &mut out {
+                fault.message = hidden.cover(&fault.message);
+                fault.help = fault.help.as_deref().map(|help| hidden.cover(help));
+            }
+            Err(out)
+        }
     }
 }

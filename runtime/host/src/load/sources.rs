@@ -73,7 +73,7 @@ impl Sources {
             };
             out.push(Diagnostic::new("unknown-profile", format!("there is no manifests/{profile}.json")).help(help));
         }
-        sources.read_secrets(paths, out);
+        sources.read_secrets(paths, trust, out);
         sources
     }
 
@@ -112,7 +112,7 @@ impl Sources {
         }
     }
 
-    fn read_secrets(&mut self, paths: &Paths, out: &mut Vec<Diagnostic>) {
+    fn read_secrets(&mut self, paths: &Paths, trust: &Trust, out: &mut Vec<Diagnostic>) {
         let Ok(entries) = fs::read_dir(paths.secrets()) else { return };
         for entry in entries.flatten().filter(|entry| !entry.path().is_dir()) {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -125,6 +125,16 @@ impl Sources {
                 out.push(
                     Diagnostic::new("open-secret", format!(".secrets/{name} can be read by others"))
                         .help(format!("chmod 600 .secrets/{name}")),
+                );
+            }
+            let is_known = entry.metadata().is_ok_and(|meta| trust.knows(meta.uid()));
+            if !is_known {
+                out.push(
+                    Diagnostic::new(
+                        "open-secret",
+                        format!(".secrets/{name} belongs to another user, who could change it"),
+                    )
+                    .help(format!("chown --reference=.secrets .secrets/{name}")),
                 );
             }
             match files::read(&entry.path()).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)) {
@@ -172,6 +182,14 @@ pub fn profiles(folder: &Path) -> Vec<String> {
 
 /// Complains of what somebody could change who is not trusted with it.
 fn check(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) {
+    // Behind a link, whoever may write to a folder on the way may put another file there.
+    if path.is_symlink()
+        && let Err(why) = trust.check_program(path)
+    {
+        let fault = Diagnostic::new("open-file", format!("{} is a link, and {why}", paths.shown(path)));
+        out.push(fault.help("take the right to write from others (chmod go-w), or replace the link"));
+        return;
+    }
     let Some(Open { what, remedy }) = fs::metadata(path).ok().and_then(|meta| trust.check(&meta).err()) else { return };
     let shown = if path == paths.root { ".".to_owned() } else { paths.shown(path) };
     out.push(Diagnostic::new("open-file", format!("{shown} {what}")).help(format!("{remedy} {shown}")));
