@@ -47,17 +47,16 @@ impl Owner {
         Ok(Self(Some(Account { uid, gid, groups, variables })))
     }
 
-    /// Gives him a folder, with what is in it, unless it is his; one that is not there is made.
+    /// Gives him a folder, with what is in it, unless it is his; one that is not there is made. Where we build, nothing is
+    /// given to anybody.
     ///
     /// # Errors
     /// What the file system says, with the folder.
     pub(super) fn take(&self, folder: &Path) -> Result<(), String> {
+        let Some(account) = &self.0 else { return Ok(()) };
         let take = || {
             fs::create_dir_all(folder)?;
-            match &self.0 {
-                Some(account) if fs::symlink_metadata(folder)?.uid() != account.uid.as_raw() => give(folder, account),
-                _ => Ok(()),
-            }
+            if fs::symlink_metadata(folder)?.uid() == account.uid.as_raw() { Ok(()) } else { give(folder, account) }
         };
         take().map_err(|error: io::Error| format!("{}: {error}", folder.display()))
     }
