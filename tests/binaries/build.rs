@@ -221,5 +221,5 @@ fn a_missing_node_is_one_fault() {
     scene.stack.service("web", &manifest);
     let said = scene.stack.core(&["check"]);
     assert_eq!(said.code, 2, "{}", said.err);
-    assert!(said.err.contains("binary `node` of `web`") && said.err.contains("1 fault\n"), "{}", said.err);
+    assert!(said.err.contains("binary `node` of `web`") && said.err.contains("1 error\n"), "{}", said.err);
 }

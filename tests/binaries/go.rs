@@ -136,7 +136,7 @@ fn a_go_build_is_of_a_path_or_of_a_module() {
         (json!({"source": "go-build"}), "either `path`"),
         (json!({"source": "go-build", "module": "example.com/x"}), "either `path`"),
         (json!({"source": "go-build", "path": "x", "module": "example.com/x", "version": "v1.0.0"}), "either `path`"),
-        (json!({"source": "go-build", "module": "example.com/x", "version": "latest"}), "no exact version"),
+        (json!({"source": "go-build", "module": "example.com/x", "version": "latest"}), "not an exact version"),
         (json!({"source": "go-build", "path": "../x"}), "not below"),
     ] {
         stack.service("one", &service(&json!([source])));

@@ -192,9 +192,11 @@ fn a_folder_of_another_source_is_left_to_it() {
 
 fn only_exact_packages_are_installed() {
     let stack = with_programs(stack(), &[("npm", NPM)]);
-    for (package, version, word) in
-        [("tool", "^1.0.0", "no exact version"), ("tool", "latest", "no exact version"), ("../x", "1.0.0", "no name")]
-    {
+    for (package, version, word) in [
+        ("tool", "^1.0.0", "not an exact version"),
+        ("tool", "latest", "not an exact version"),
+        ("../x", "1.0.0", "not a package name"),
+    ] {
         stack.service("one", &service(&json!([{"source": "npm", "package": package, "version": version}])));
         expect_words(&stack.core(&["check"]).err, &[word]);
     }

@@ -72,8 +72,10 @@ pub(crate) fn expect_nothing_lands(stack: &Stack, words: &[&str]) -> Said {
 
 #[track_caller]
 pub(crate) fn expect_words(text: &str, words: &[&str]) {
+    // However the lines are broken.
+    let flat = |text: &str| text.split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ");
     for word in words {
-        assert!(text.contains(word), "`{word}` is not in: {text}");
+        assert!(flat(text).contains(&flat(word)), "`{word}` is not in: {text}");
     }
 }
 

@@ -9,6 +9,7 @@
 mod common;
 
 mod config;
+mod house;
 mod manifest;
 mod rendering;
 mod schema;

@@ -8,7 +8,7 @@ fn a_whole_stack_has_no_faults() {
     let stack = Stack::new();
     stack.write("services/web/service.json", GOOD);
     let said = stack.ok(&["check"]);
-    assert_eq!(said.out, "ok 1 service of profile local, no faults\n");
+    assert_eq!(said.out, "ok 1 service of profile local, no errors\n");
 }
 
 #[test]

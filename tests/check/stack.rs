@@ -54,7 +54,7 @@ faults! {
     profile_that_breaks_a_service: WEB => GOOD,
         "manifests/local.json" => r#"{"services": {"web": {"process": {"command": 7}}}}"#;
     profile_with_a_bad_range: WEB => GOOD, "manifests/local.json" => r#"{"ports": {"auto": "30000-20000"}}"#;
-    broken_dotenv: WEB => GOOD, ".env" => "GOOD=1\nthis is no assignment\n";
+    broken_dotenv: WEB => GOOD, ".env" => "GOOD=1\nan odd line\n";
     faults_in_several_files: WEB => r#"{"process": {"comand": "sleep"}}"#, API => r#"{"process": "#,
         "services/database/service.json" =>
             r#"{"process": {"command": "sleep", "compose": {"depends_on": {"wbe": {}}}}}"#;

@@ -12,6 +12,7 @@ mod gone;
 mod graph;
 mod help;
 mod people;
+mod phrases;
 mod shell;
 mod terminal;
 mod watch;

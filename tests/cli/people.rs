@@ -70,7 +70,7 @@ fn busy() -> Stack {
         "stack": "/srv/stack", "profile": "production", "generation": 7, "state": "degraded",
         "url": "http://localhost:8080/",
         "problems": [{"severity": "error", "code": "rollout-failed", "service": "mail",
-            "message": "the new version did not take over, the old one serves on: it was not ready within 60 s"}],
+            "message": "the new version was rolled back; the old one is still serving: it was not ready within 60 s"}],
         "instances": instances,
         "jobs": [{"folder": "nats-server-2.15.1", "what": "downloading", "done": 1 << 20, "total": 7 << 20}],
         "version": VERSION, "program": {"path": "/usr/lib/core/core", "deleted": false},

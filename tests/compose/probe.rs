@@ -83,10 +83,10 @@ fn a_unix_socket_is_asked() {
 }
 
 fn what_cannot_be_asked_is_wrong_usage() {
-    bad(&["http", "https://127.0.0.1/"], 2, "begins with `http://`");
+    bad(&["http", "https://127.0.0.1/"], 2, "starts with `http://`");
     bad(&["http", "http+unix:///x.sock"], 2, "http+unix://SOCKET:/PATH");
-    bad(&["http", "http://127.0.0.1:1/", "--header", "nothing"], 2, "is no header");
-    bad(&["http", "http://127.0.0.1:1/", "--timeout", "0"], 2, "no span of time");
-    bad(&["tcp", "127.0.0.1"], 2, "is no address");
+    bad(&["http", "http://127.0.0.1:1/", "--header", "nothing"], 2, "is not a header");
+    bad(&["http", "http://127.0.0.1:1/", "--timeout", "0"], 2, "not a valid duration");
+    bad(&["tcp", "127.0.0.1"], 2, "is not an address");
     bad(&["icmp", "127.0.0.1"], 2, "icmp");
 }

@@ -164,16 +164,19 @@ fn with_program(command: &str, args: &Value) -> String {
 }
 
 fn a_missing_program() {
-    Trial::of_valid(&with_program("/no/such/program", &json!([])), &["/no/such/program", "the old one serves on"]);
+    Trial::of_valid(
+        &with_program("/no/such/program", &json!([])),
+        &["/no/such/program", "the old one is still serving"],
+    );
 }
 
 fn one_that_exits_at_once() {
     let args = json!(["-c", "echo the last words; exit 3"]);
-    Trial::of_valid(&with_program("sh", &args), &["exited with 3", "the old one serves on"]);
+    Trial::of_valid(&with_program("sh", &args), &["exited with 3", "the old one is still serving"]);
 }
 
 fn one_that_never_gets_ready() {
-    Trial::of_valid(&with_program("sleep", &json!(["1000"])), &["not ready", "the old one serves on"]);
+    Trial::of_valid(&with_program("sleep", &json!(["1000"])), &["not ready", "the old one is still serving"]);
 }
 
 fn one_that_crashes_while_it_is_watched() {
@@ -183,7 +186,7 @@ fn one_that_crashes_while_it_is_watched() {
         "compose": manifest["process"]["compose"]});
     // The last of the new one may be in the middle of an answer when it dies: that is no matter of the swap.
     let trial = Trial::new();
-    trial.edit(&manifest.to_string(), &["the old one serves on"]);
+    trial.edit(&manifest.to_string(), &["the old one is still serving"]);
     trial.expect_other_replaced();
     trial.correct();
 }

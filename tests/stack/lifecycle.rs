@@ -170,7 +170,7 @@ fn up_says_why_a_service_fails() {
     stack.shell("bad", "echo the reason is this; exit 7", bad);
     let said = stack.core(&["up", "-d"]);
     assert_eq!(said.code, 1);
-    for words in ["bad-0@1", "exited with 7", "the reason is this", "left running"] {
+    for words in ["bad-0@1", "exited with 7", "the reason is this", "keeps running"] {
         assert!(said.err.contains(words), "{words}: {}", said.err);
     }
     // What runs is left running.
@@ -269,7 +269,7 @@ fn without_a_supervisor_commands_say_so() {
     for words in [&["status"][..], &["stop", "one"], &["restart", "one"], &["apply"], &["logs", "-f"]] {
         let said = stack.core(words);
         assert_eq!(said.code, 3, "{words:?}: {said:?}");
-        assert!(said.err.contains("no supervisor runs"), "{words:?}: {}", said.err);
+        assert!(said.err.contains("the stack is not running"), "{words:?}: {}", said.err);
     }
     let plan = stack.ok(&["plan"]);
     assert!(plan.out.contains("start"), "{}", plan.out);
@@ -385,7 +385,7 @@ fn secrets_are_not_shown() {
     stack.service("one", &broken);
     stack.write(".env", "DB_URL=postgres://me:url-password@db/x\nMY_KEY='dotenv-value\n");
     let check = stack.core(&["check"]);
-    assert!(check.err.contains("2 faults"), "{}", check.err);
+    assert!(check.err.contains("2 errors"), "{}", check.err);
     shown.push(("check", check.err));
     for (what, text) in shown {
         for secret in ["open-sesame", "very-private", "outside-value", "url-password", "dotenv-value"] {

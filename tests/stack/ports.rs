@@ -72,7 +72,7 @@ fn replicas_count_by_what_their_number_came_to() {
     assert_eq!(said.code, 2, "{}{}", said.out, said.err);
     let words: String = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("`one` has several replicas, each with a port of its own"), "{words}");
-    assert!(words.contains("services/two/service.json:1:") && words.contains("1 fault"), "{words}");
+    assert!(words.contains("services/two/service.json:1:") && words.contains("1 error"), "{words}");
     let stack = stack.env("N", "1");
     stack.ok(&["check"]);
 }

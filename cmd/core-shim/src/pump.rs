@@ -150,7 +150,7 @@ impl Pump {
     }
 
     /// A wide pipe costs the kernel memory, and there is a limit for what all pipes of a user hold: only whoever fills
-    /// one gets it. That it cannot be had is no fault, nor that it cannot be given back yet.
+    /// one gets it. That it is not available is no fault, nor that it cannot be given back yet.
     fn resize(&self, wide: bool) {
         if self.is_wide.replace(wide) != wide {
             let _ = rustix::pipe::fcntl_setpipe_size(&self.fifo, if wide { CHUNK } else { PIPE });

@@ -174,7 +174,7 @@ pub fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The descriptors from `first` on that are open, and some that are not. Where close_range(2) cannot be had they are
+/// The descriptors from `first` on that are open, and some that are not. Where close_range(2) is not available they are
 /// gone through one by one; a limit of a billion is nothing to count up to.
 fn open_from(first: RawFd) -> Vec<RawFd> {
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return (first..65_536).collect() };

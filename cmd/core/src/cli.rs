@@ -35,41 +35,41 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Bring the stack up, or some of its services with what they depend on
     Up(UpArgs),
-    /// End the stack, in reverse order
+    /// Stop the stack, in reverse order
     Down(DownArgs),
-    /// Show what runs
+    /// Show what is running
     Status(StatusArgs),
-    /// Show what keeps a service from being ready, followed to its root
+    /// Show why a service is not ready, down to the root cause
     Why(WhyArgs),
-    /// Show what was changed, by whom, and how it ended
+    /// Show what was changed, by whom, and with what result
     History(HistoryArgs),
-    /// Show output, in the order of time
+    /// Show the output of services, in order of time
     Logs(LogsArgs),
     /// Start services, with what they depend on
     Start(ServicesArgs),
-    /// Stop services; what depends on them runs on
+    /// Stop services; services that depend on them keep running
     Stop(ServicesArgs),
-    /// Replace the instances of services, each by its strategy
+    /// Replace the instances of services, each with its update strategy
     Restart(ServicesArgs),
-    /// Run so many replicas of a service, whatever its manifest says
+    /// Set the number of replicas, overriding the manifest
     Scale(ScaleArgs),
-    /// Read all manifests, and say all that is wrong with them
+    /// Check all manifests and report every error
     Check,
     /// Show what applying the manifests would do
     Plan(PlanArgs),
-    /// Ask one question of a probe, once: exits with 0 when the answer is good, with 1 and the reason when not
+    /// Run one probe once: exits with 0 when it succeeds, with 1 and the reason when it fails
     Probe(ProbeArgs),
-    /// Fetch what is locked; with --update, lock what is fetched now
+    /// Fetch locked binaries; with --update, lock the ones that are fetched now
     Lock(LockArgs),
-    /// Apply the manifests now; what failed before is tried again
+    /// Apply the manifests now, and retry what failed before
     Apply(WaitArgs),
     /// Show the services, what they depend on, and the routes of the edge
     Graph(GraphArgs),
-    /// Show what this host offers, and what is weaker without it
+    /// Show what this host supports, and what is weaker without it
     Doctor(DoctorArgs),
-    /// Print what completes commands and services' names in a shell
+    /// Print a script that completes commands and service names in a shell
     ///
-    /// One of these lines belongs into the file that the shell reads at its start:
+    /// Add one of these lines to the file that the shell reads when it starts:
     ///
     /// bash: source <(core completions bash)
     ///
@@ -95,33 +95,33 @@ pub(crate) struct UpArgs {
     /// Services to bring up, with what they depend on. Default: all.
     #[arg(add = ArgValueCandidates::new(completion::services))]
     pub(crate) services: Vec<String>,
-    /// Return when all is ready; the stack runs on.
+    /// Return when everything is ready; the stack keeps running.
     #[arg(short, long)]
     pub(crate) detach: bool,
-    /// Seconds until all must be ready; downloads and builds are not counted.
+    /// Seconds to wait until everything is ready, not counting downloads and builds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
     pub(crate) timeout: f64,
-    /// Do not follow edits of the manifests; `core apply` carries them out.
+    /// Do not watch the manifests for edits; `core apply` applies them.
     #[arg(long)]
     pub(crate) no_watch: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DownArgs {
-    /// Do not ask the services: kill them.
+    /// Kill the services instead of asking them to stop.
     #[arg(long)]
     pub(crate) kill: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// As JSON, for programs.
+    /// Print JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,
     /// Exit with 1 unless every enabled service is ready.
     #[arg(long)]
     pub(crate) check: bool,
-    /// Go on, and show every change; Ctrl-C ends it.
+    /// Keep running and show every change; stop with Ctrl-C.
     #[arg(short, long, conflicts_with = "check")]
     pub(crate) watch: bool,
 }
@@ -131,7 +131,7 @@ pub(crate) struct WhyArgs {
     /// The service.
     #[arg(add = ArgValueCandidates::new(completion::services))]
     pub(crate) service: String,
-    /// As JSON, for programs.
+    /// Print JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -141,10 +141,10 @@ pub(crate) struct HistoryArgs {
     /// Services. Default: all.
     #[arg(add = ArgValueCandidates::new(completion::services))]
     pub(crate) services: Vec<String>,
-    /// The last entries.
+    /// How many of the last entries to show.
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20)]
     pub(crate) entries: usize,
-    /// As JSON, for programs.
+    /// Print JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -154,19 +154,19 @@ pub(crate) struct LogsArgs {
     /// Services. Default: all.
     #[arg(add = ArgValueCandidates::new(completion::services))]
     pub(crate) services: Vec<String>,
-    /// Go on with what comes.
+    /// Keep printing new lines.
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// The last lines; `all` for everything.
+    /// How many of the last lines to show; `all` for all of them.
     #[arg(short = 'n', long, value_name = "LINES", default_value = "200")]
     pub(crate) lines: String,
-    /// Not before this: a time (2026-01-31T12:00:00Z), or a span until now (10m, 2h).
+    /// Show lines since a time (2026-01-31T12:00:00Z) or for a duration until now (10m, 2h).
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// With the time of each line.
+    /// Show the time of each line.
     #[arg(short, long)]
     pub(crate) timestamps: bool,
-    /// As JSON, a line each.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -183,15 +183,15 @@ pub(crate) struct ServicesArgs {
 /// How long a command waits for what it has begun.
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
-    /// Seconds to wait at most; downloads and builds are not counted, and what was begun goes on. Default: 120; for
-    /// `stop` as long as the services may take.
+    /// Seconds to wait at most, not counting downloads and builds; the operation itself goes on. Default: 120; for
+    /// `stop`, as long as the services may take.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<f64>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ScaleArgs {
-    /// The service and how many: web=3.
+    /// The service and the number of replicas: web=3.
     #[arg(value_name = "SERVICE=REPLICAS", add = ArgValueCandidates::new(completion::scales))]
     pub(crate) target: String,
     #[command(flatten)]
@@ -202,21 +202,21 @@ pub(crate) struct ScaleArgs {
 pub(crate) struct LockArgs {
     /// Binaries. Default: all that are fetched.
     pub(crate) names: Vec<String>,
-    /// Fetch them anew, and lock what comes, whatever was locked before.
+    /// Fetch them again, and replace what was locked before.
     #[arg(long)]
     pub(crate) update: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// As JSON, for programs.
+    /// Print JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GraphArgs {
-    /// A tree for people, or what Mermaid (in Markdown) or Graphviz draws.
+    /// A tree for people, or the input of Mermaid (in Markdown) or Graphviz.
     #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
     pub(crate) format: GraphFormat,
 }
@@ -231,7 +231,7 @@ pub(crate) enum GraphFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// As JSON, for programs.
+    /// Print JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -266,28 +266,28 @@ pub(crate) struct ProbeArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProbeQuestion {
-    /// An HTTP GET request; redirects are not followed
+    /// Send an HTTP GET request; redirects are not followed
     Http {
         /// http://HOST:PORT/PATH, or http+unix://SOCKET:/PATH.
         url: String,
-        /// The status that is good.
+        /// The expected status.
         #[arg(long, value_name = "N", default_value_t = 200)]
         status: u16,
-        /// Text that the body must hold.
+        /// Text that the body must contain.
         #[arg(long, value_name = "TEXT")]
         contains: Option<String>,
         /// A header to send; may be repeated.
         #[arg(long, value_name = "NAME: VALUE")]
         header: Vec<String>,
-        /// Seconds that the answer may take.
+        /// Seconds to wait for the answer.
         #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
         timeout: f64,
     },
-    /// A TCP connection that is accepted
+    /// Open a TCP connection
     Tcp {
         /// HOST:PORT
         address: String,
-        /// Seconds that it may take.
+        /// Seconds to wait for the connection.
         #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
         timeout: f64,
     },

@@ -36,7 +36,7 @@ impl Context {
     pub(crate) fn paths(&self) -> Result<Paths, Exit> {
         let root = match &self.root {
             Some(root) if !root.join("services").is_dir() => {
-                render::error(&format!("{} holds no services/: it is no root of a stack", root.display()));
+                render::error(&format!("{} holds no services/: it is not the root of a stack", root.display()));
                 return Err(Exit::Usage);
             }
             Some(root) => Some(root.clone()),

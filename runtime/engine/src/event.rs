@@ -33,7 +33,7 @@ pub enum Event {
         /// Who.
         by: Cause,
     },
-    /// A binary has landed, or could not be had.
+    /// A binary has landed, or is not available.
     Prepared {
         /// Its folder.
         folder: String,

@@ -68,7 +68,7 @@ pub enum Failure {
     NeverReady(String),
     /// Its liveness probe failed. With the last answer.
     NotAlive(String),
-    /// A binary it needs could not be had.
+    /// A binary it needs is not available.
     Binary(String),
 }
 

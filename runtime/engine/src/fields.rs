@@ -70,10 +70,14 @@ pub(crate) const FIELDS: [Field; 27] = [
     field(
         "process.compose.readiness_probe.notify, liveness_probe.notify",
         Class::Replace,
-        "a process that was begun without the socket knows nothing of it",
+        "a process that was started without the socket does not know about it",
     ),
     field("ports", Class::Replace, "number, protocol, address, `hold`"),
-    field("binaries", Class::Replace, "where path or folder differ; what runs is kept until the new binary is there"),
+    field(
+        "binaries",
+        Class::Replace,
+        "where path or folder differ; the running one is kept until the new binary is there",
+    ),
     field("generated files", Class::Replace, "those of a driver; `config` is a part of them"),
     field("release", Class::Replace, "of an app that is built"),
     field("variables and secrets", Class::Replace, "where one that it is given is something else; the plan names it"),

@@ -84,7 +84,7 @@ macro_rules! text_form {
             type Err = String;
 
             fn from_str($text: &str) -> Result<Self, String> {
-                $read.ok_or_else(|| format!("`{}` is no {}", $text, stringify!($type)))
+                $read.ok_or_else(|| format!("`{}` is not a valid {}", $text, stringify!($type)))
             }
         }
 

@@ -20,7 +20,7 @@ pub enum Cause {
     Start,
     /// A supervisor came back to what was running: it read the manifests again.
     Supervisor,
-    /// A binary could not be had from one source, and the manifests were read again for another one.
+    /// A binary is not available from one source, and the manifests were read again for another one.
     Source,
     /// Manifests were edited, and are followed as they are saved.
     Edit,

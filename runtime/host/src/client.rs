@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No supervisor listens.
-    #[error("no supervisor runs")]
+    #[error("the stack is not running")]
     NoSupervisor,
     /// One is there, and says nothing.
     #[error("the supervisor does not answer")]

@@ -98,7 +98,7 @@ impl Journal {
     pub fn room(paths: &Paths) -> Result<(), Box<Diagnostic>> {
         Self::try_room(paths).map_err(|message| {
             let help =
-                "make room on its disk, then `core apply`; until then edits are refused, and what serves serves on";
+                "make room on its disk, then `core apply`; until then edits are refused; running services keep serving";
             Box::new(Diagnostic::new("no-room", message).help(help))
         })
     }

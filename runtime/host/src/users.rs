@@ -46,7 +46,9 @@ pub(crate) fn check(topology: &Topology, places: &dyn Places, out: &mut Vec<Diag
                     Diagnostic::new("unknown-user", message)
                         .at_opt(places.span(&spec.name, &["process", key]))
                         .service(spec.name.as_str())
-                        .help("add it to the host, or take the line out: the service then runs as whoever runs core"),
+                        .help(
+                            "add it to the host, or take the line out: the service then runs as the user who runs core",
+                        ),
                 );
             }
         }

@@ -43,7 +43,7 @@ pub fn parse(file: &Arc<SourceFile>, out: &mut Vec<Diagnostic>) -> BTreeMap<Stri
 
 fn assignment(text: &str, start: usize, line_end: usize) -> Result<(String, String, usize), String> {
     let line = &text[start..line_end];
-    let (left, right) = line.split_once('=').ok_or("this line is no `NAME=value`")?;
+    let (left, right) = line.split_once('=').ok_or("this line is not `NAME=value`")?;
     let exported = left.trim().strip_prefix("export").filter(|rest| rest.starts_with(char::is_whitespace));
     let name = exported.unwrap_or(left).trim();
     let well_formed = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')

@@ -174,7 +174,7 @@ impl Template {
     /// Reads the written form.
     ///
     /// # Errors
-    /// Says what is no placeholder of an instance.
+    /// Says what is not a placeholder of an instance.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -189,7 +189,9 @@ impl Template {
             let Some((name, next)) = after.strip_prefix('{').and_then(|inside| inside.split_once('}')) else {
                 return Err(format!("`{text}` has a `$` that is neither doubled nor a placeholder"));
             };
-            pieces.push(Piece::of_name(name).ok_or_else(|| format!("`${{{name}}}` is no placeholder of an instance"))?);
+            pieces.push(
+                Piece::of_name(name).ok_or_else(|| format!("`${{{name}}}` is not a placeholder of an instance"))?,
+            );
             rest = next;
         }
         pieces.push(Piece::Text(rest.to_owned()));

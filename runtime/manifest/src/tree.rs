@@ -175,7 +175,7 @@ pub fn parse(file: &Arc<SourceFile>, out: &mut Vec<Diagnostic>) -> Option<Node> 
     // A mark that some editors put before the text; JSON has no place for it, people cannot see it.
     if file.text.starts_with('\u{feff}') {
         out.push(
-            Diagnostic::new("syntax", "the file begins with a byte order mark")
+            Diagnostic::new("syntax", "the file starts with a byte order mark")
                 .at(Span { file: file.clone(), start: 0, end: 3 })
                 .help("save it as UTF-8 without BOM"),
         );

@@ -47,7 +47,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Opens the first word of a command line; where that cannot be had, ourselves: one file may be both programs.
+    /// Opens the first word of a command line; where that is not available, ourselves: one file may be both programs.
     pub(super) fn open(command: &[OsString]) -> Self {
         let open = |path: &std::ffi::OsStr| {
             let mut options = OpenOptions::new();

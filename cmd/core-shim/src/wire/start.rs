@@ -3,6 +3,11 @@
 use super::codec::{Reader, Truncated, Writer};
 
 /// An invocation to start.
+///
+/// How it grows: a new field is written and read at the very end, after those that are there, and one that is missing has a
+/// default (`!reader.is_at_end() && …`). So a shim of an older release reads what it knows and ignores the rest, and one of
+/// today reads what an older supervisor wrote. No field is moved, removed or given another meaning; the bytes of every
+/// release stay in `tests/golden/wire`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// Its number, from 1.
@@ -43,6 +48,8 @@ pub struct FileToWrite {
 }
 
 /// Who a service runs as, and within which limits.
+///
+/// It stands in the middle of [`Start`], so it does not grow: what is new goes to the end of that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// User, group, and further groups.

@@ -24,7 +24,7 @@ pub(crate) fn run(context: &Context) -> Exit {
                 render::help("pass it in `process.env`");
             }
             let services = words::count(stack.topology.services.len(), "service");
-            render::line(&format!("{} {services} of profile {}, no faults", styled(GREEN, "ok"), stack.profile));
+            render::line(&format!("{} {services} of profile {}, no errors", styled(GREEN, "ok"), stack.profile));
             Exit::Ok
         }
         Err(exit) => exit,

@@ -26,7 +26,7 @@ pub(crate) async fn run(context: &Context, verb: &str, args: &ServicesArgs) -> E
 pub(crate) async fn scale(context: &Context, args: &ScaleArgs) -> Exit {
     let parsed = args.target.split_once('=').and_then(|(service, replicas)| Some((service, replicas.parse().ok()?)));
     let Some((service, replicas)) = parsed else {
-        render::error(&format!("`{}` is no SERVICE=REPLICAS", args.target));
+        render::error(&format!("`{}` is not SERVICE=REPLICAS", args.target));
         render::help("for example: core scale web=3");
         return Exit::Usage;
     };

@@ -140,7 +140,7 @@ pub(crate) async fn stream(
 fn selection(args: &LogsArgs) -> Result<Selection, String> {
     let last = match args.lines.as_str() {
         "all" => None,
-        number => Some(number.parse().map_err(|_| format!("`{number}` is no number of lines, and not `all`"))?),
+        number => Some(number.parse().map_err(|_| format!("`{number}` is neither a number of lines nor `all`"))?),
     };
     let since_ns = args.since.as_deref().map(parse_since).transpose()?;
     // Since when is asked for all lines since then.

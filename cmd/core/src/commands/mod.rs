@@ -101,7 +101,7 @@ pub(crate) fn tell_no_signals(error: &std::io::Error) -> Exit {
 pub(crate) fn tell(error: &ClientError) -> Exit {
     match error {
         ClientError::NoSupervisor => {
-            render::error("no supervisor runs; `core up` brings the stack up");
+            render::error("the stack is not running; start it with `core up`");
             Exit::NoSupervisor
         }
         ClientError::Refused(failure) => {
@@ -111,9 +111,7 @@ pub(crate) fn tell(error: &ClientError) -> Exit {
         }
         ClientError::Silent | ClientError::Broken(_) => {
             render::error(&error.to_string());
-            render::help(
-                "the services go on; `core down` ends them without it, and `.core-stack/core.log` may say more",
-            );
+            render::help("the services keep running; `core down` stops them without it; see `.core-stack/core.log`");
             Exit::Failed
         }
     }

@@ -18,7 +18,7 @@ pub(crate) async fn run(args: &ProbeArgs) -> Exit {
             let mut headers = BTreeMap::new();
             for header in header {
                 let Some((name, value)) = header.split_once(':') else {
-                    return wrong(&format!("`{header}` is no header"), "write it as 'NAME: VALUE'");
+                    return wrong(&format!("`{header}` is not a header"), "write it as 'NAME: VALUE'");
                 };
                 headers.insert(name.trim().to_owned(), Template::literal(value.trim()));
             }
@@ -35,13 +35,13 @@ pub(crate) async fn run(args: &ProbeArgs) -> Exit {
         }
         ProbeQuestion::Tcp { address, timeout } => {
             if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-                return wrong(&format!("`{address}` is no address"), "write HOST:PORT, for example 127.0.0.1:5432");
+                return wrong(&format!("`{address}` is not an address"), "write HOST:PORT, for example 127.0.0.1:5432");
             }
             (Check::Tcp { address: Template::literal(address) }, *timeout)
         }
     };
     let Some(patience) = Duration::try_from_secs_f64(timeout).ok().filter(|patience| !patience.is_zero()) else {
-        return wrong(&format!("{timeout} seconds are no span of time"), "for example --timeout 0.5");
+        return wrong(&format!("{timeout} seconds is not a valid duration"), "for example --timeout 0.5");
     };
     let here = Template::literal(".");
     match probes::ask(&check, &here, &InstanceFill::default(), patience).await {

@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
         }
         () = interrupt.next() => {
             if args.detach {
-                render::note("\nnobody waits any more; the stack goes on: `core status` shows it, `core down` ends it");
+                render::note("\nstopped waiting; the stack keeps running: `core status` shows it, `core down` stops it");
                 return Exit::Failed;
             }
             return leave(&paths, keeper.is_some(), &mut interrupt).await;
@@ -96,7 +96,7 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
     let other = running.as_ref().and_then(other_program);
     if running.is_some() && other.is_none() {
         if args.no_watch {
-            render::note("the stack runs already: `--no-watch` counts when it begins");
+            render::note("the stack runs already: `--no-watch` only takes effect when it starts");
         }
         return Ok(None);
     }
@@ -170,9 +170,7 @@ async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
         }
         Err((message, last_lines)) => {
             tell_failure(&message, &last_lines);
-            render::help(
-                "what runs is left running: `core status` shows it, `core logs` what it says, `core down` ends it",
-            );
+            render::help("the stack keeps running: see `core status` and `core logs`; `core down` stops it");
             Exit::Failed
         }
     }
@@ -181,10 +179,10 @@ async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
 /// Somebody has had enough. A stack that we started ends with us; one that was there before runs on.
 async fn leave(paths: &Paths, ours: bool, interrupt: &mut Interrupt) -> Exit {
     if !ours {
-        render::note("the stack runs on; `core down` ends it");
+        render::note("the stack keeps running; `core down` stops it");
         return Exit::Ok;
     }
-    render::note("\nending the stack; once more to kill it");
+    render::note("\nstopping the stack; press Ctrl-C again to kill it");
     tokio::select! {
         exit = down::end(paths, false) => exit,
         () = interrupt.next() => down::end(paths, true).await,

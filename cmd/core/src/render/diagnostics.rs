@@ -84,7 +84,7 @@ pub(crate) fn print(all: &[Diagnostic]) {
     for diagnostic in all {
         note(&text(diagnostic));
     }
-    note(&styled(BOLD, &super::words::count(all.len(), "fault")));
+    note(&styled(BOLD, &super::words::count(all.len(), "error")));
 }
 
 /// One complaint, whole.

@@ -24,7 +24,7 @@ impl Engine {
         for folder in &loaded.present {
             self.binaries.insert(folder.clone(), Binary::Present);
         }
-        // What could not be had is tried again with every reading.
+        // What is not available is tried again with every reading.
         self.binaries.retain(|_, binary| !matches!(binary, Binary::Failed(_)));
         if first {
             self.adopt_found(topology);

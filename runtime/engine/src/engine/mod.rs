@@ -56,7 +56,7 @@ enum Binary {
     Asked,
     /// It is there.
     Present,
-    /// It could not be had.
+    /// It is not available.
     Failed(String),
 }
 

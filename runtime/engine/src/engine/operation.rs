@@ -193,7 +193,7 @@ impl Engine {
             return Standing::Hopeless(format!("there is no service `{name}` any more"), None);
         };
         if let Some((_, why)) = &service.rejected {
-            return Standing::Hopeless(format!("the new version of {name} did not take over: {why}"), None);
+            return Standing::Hopeless(format!("the new version of {name} was rolled back: {why}"), None);
         }
         let mut all_there = service.rollout.is_none();
         for instance in self.instances_of(name).filter(|instance| instance.id.generation == service.born) {

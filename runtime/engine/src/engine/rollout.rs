@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use core_manifest::ServiceName;
-use core_manifest::spec::{Check, Kind};
+use core_manifest::spec::Check;
 
 use super::instance::Instance;
 use super::service::{Rollout, Service, Share, Stage};
@@ -79,7 +79,7 @@ impl Engine {
 
     /// Asks an edge that is ready whether it reaches the new instances. Whether there was one to ask.
     fn ask_edge(&mut self, name: &ServiceName, born: Generation) -> bool {
-        let is_edge = |instance: &&Instance| instance.spec.kind == Kind::Caddy && instance.is_ready();
+        let is_edge = |instance: &&Instance| instance.spec.kind.is_edge() && instance.is_ready();
         // The newest: it is the one that stays.
         let edge = self.instances.values().filter(is_edge).max_by_key(|instance| instance.id.generation);
         let (Some(edge), Some(service)) = (edge.map(|edge| edge.id.clone()), self.services.get(name)) else {

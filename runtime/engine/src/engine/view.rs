@@ -110,7 +110,7 @@ impl Engine {
         let mut problems = self.problems.clone();
         for (name, service) in &self.services {
             if let Some((_, why)) = &service.rejected {
-                let message = format!("the new version did not take over, the old one serves on: {why}");
+                let message = format!("the new version was rolled back; the old one is still serving: {why}");
                 problems.push(Problem::of_service(name.as_str(), "rollout-failed", message));
             }
         }

@@ -28,7 +28,7 @@ pub enum WaitingOn {
     Binary {
         /// Its folder in `.dep/`.
         folder: String,
-        /// Why it could not be had.
+        /// Why it is not available.
         failed: Option<String>,
     },
     /// An older instance of the same slot.
@@ -286,7 +286,7 @@ impl WaitingOn {
                 format!("waits for {service} ({}): {state}{hopeless}", condition.word())
             }
             Self::Binary { folder, failed: None } => format!("waits for .dep/{folder}"),
-            Self::Binary { folder, failed: Some(why) } => format!(".dep/{folder} could not be had: {why}"),
+            Self::Binary { folder, failed: Some(why) } => format!(".dep/{folder} is not available: {why}"),
             Self::OldInstance(id) => format!("waits until {id} has ended"),
             Self::Port { port, holder } => format!("waits until {holder} lets go of port {port}"),
             Self::Store { folder, holder } => format!("waits until {holder} is out of {folder}"),

@@ -1,7 +1,6 @@
 //! What is wanted of an instance, derived from everything else; never stored.
 
 use core_manifest::ServiceName;
-use core_manifest::spec::Kind;
 
 use super::instance::Instance;
 use super::service::{Operator, Service};
@@ -65,14 +64,14 @@ impl Engine {
     }
 
     pub(super) fn is_edge(&self, name: &ServiceName) -> bool {
-        self.instances_of(name).any(|instance| instance.spec.kind == Kind::Caddy)
-            || self.services.get(name).is_some_and(|service| service.spec.kind == Kind::Caddy)
+        self.instances_of(name).any(|instance| instance.spec.kind.is_edge())
+            || self.services.get(name).is_some_and(|service| service.spec.kind.is_edge())
     }
 
     /// Whether an edge runs, or will, that could still send requests.
     pub(super) fn edge_may_send(&self) -> bool {
         let may_send = |edge: &Instance| edge.phase.is_live() || self.comes_back(edge);
-        self.instances.values().any(|instance| instance.spec.kind == Kind::Caddy && may_send(instance))
+        self.instances.values().any(|instance| instance.spec.kind.is_edge() && may_send(instance))
     }
 
     /// An unwanted instance that must end before this one may be asked to: those that depend on it, and the edge in
@@ -94,7 +93,7 @@ impl Engine {
             self.instances
                 .values()
                 .find(|other| {
-                    other.spec.kind == Kind::Caddy
+                    other.spec.kind.is_edge()
                         && other.id.service() != name
                         && is_unwanted(other)
                         && self.want(other) != Want::Stop(StopReason::Replaced)

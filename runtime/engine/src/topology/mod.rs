@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use core_manifest::spec::{Check, Condition, Kind, Restart};
+use core_manifest::spec::{Check, Condition, Restart};
 use core_manifest::{Diagnostic, ServiceName, ServiceSpec, Span, name};
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +83,7 @@ impl Topology {
 
     /// The edge, where there is one.
     pub fn edge(&self) -> Option<&Arc<ServiceSpec>> {
-        self.services.values().find(|spec| spec.kind == Kind::Caddy)
+        self.services.values().find(|spec| spec.kind.is_edge())
     }
 
     /// The services `of` depends on, and theirs, with `of` itself.
@@ -119,7 +119,7 @@ impl Topology {
                     } else {
                         complain(
                             "unknown-service",
-                            format!("`{}` depends on `{other}`, and there is no such service", spec.name),
+                            format!("`{}` depends on `{other}`, which does not exist", spec.name),
                             name::nearest(other.as_str(), known).map_or_else(
                                 || format!("add services/{other}/service.json, or take the dependency away"),
                                 |guess| format!("did you mean `{guess}`?"),

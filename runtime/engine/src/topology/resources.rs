@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use core_manifest::spec::{Kind, Protocol};
+use core_manifest::spec::Protocol;
 use core_manifest::{Diagnostic, ServiceName};
 
 use super::{Places, Topology};
@@ -11,7 +11,7 @@ pub(super) fn check(topology: &Topology, places: &dyn Places, out: &mut Vec<Diag
     ports(topology, places, out);
     routes(topology, places, out);
     let edges: Vec<&ServiceName> =
-        topology.services.values().filter(|spec| spec.kind == Kind::Caddy).map(|spec| &spec.name).collect();
+        topology.services.values().filter(|spec| spec.kind.is_edge()).map(|spec| &spec.name).collect();
     if let [first, second, ..] = edges.as_slice() {
         out.push(
             Diagnostic::new(

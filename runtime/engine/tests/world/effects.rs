@@ -12,7 +12,7 @@ impl World {
         match action {
             Action::Save => self.saved = Some(self.engine.saved()),
             Action::Prepare { folder, .. } => {
-                let result = if self.fault("a binary cannot be had", 45) {
+                let result = if self.fault("a binary is not available", 45) {
                     Err("no such file".to_owned())
                 } else {
                     self.present.insert(folder.clone());

@@ -11,7 +11,7 @@ use core_engine::exit::Exit;
 use core_engine::phase::PhaseName;
 use core_engine::plan::Change;
 use core_engine::{Generation, InstanceId, InvocationId, Time};
-use core_manifest::spec::{Check, Condition, Kind, Restart, Strategy};
+use core_manifest::spec::{Check, Condition, Restart, Strategy};
 use core_manifest::{ServiceName, ServiceSpec};
 
 use super::World;

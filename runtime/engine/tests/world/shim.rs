@@ -79,7 +79,7 @@ impl World {
     /// A new line to a shim, if there is one that answers.
     pub(super) fn connect(&mut self, instance: InstanceId, line: u32) {
         self.trees.entry(instance.clone()).or_default().number = line;
-        if self.fault("a line cannot be had", 5) {
+        if self.fault("a line is not available", 5) {
             let why = Unreached::Failed("too many open files".into());
             self.tell_soon(Event::Unreached { instance, line, why });
             return;

@@ -149,10 +149,10 @@ pub(crate) fn random(rng: &mut Rng) -> Topology {
 /// A random edit of a stack.
 pub(crate) fn edit(rng: &mut Rng, old: &Topology) -> Topology {
     let mut specs: Vec<ServiceSpec> = old.services.values().map(|spec| spec.as_ref().clone()).collect();
-    let has_edge = specs.iter().any(|spec| spec.kind == Kind::Caddy);
+    let has_edge = specs.iter().any(|spec| spec.kind.is_edge());
     let at = usize::try_from(rng.below(specs.len() as u64)).unwrap_or(0);
     match rng.below(13) {
-        0 if specs.len() > 3 && specs[at].kind != Kind::Caddy => {
+        0 if specs.len() > 3 && !specs[at].kind.is_edge() => {
             let gone = specs.remove(at).name;
             for spec in &mut specs {
                 spec.depends_on.remove(&gone);
@@ -163,7 +163,7 @@ pub(crate) fn edit(rng: &mut Rng, old: &Topology) -> Topology {
             if let Some(free) = free {
                 let mut spec = service(rng, free, has_edge);
                 for other in &specs {
-                    if other.name < spec.name && other.kind != Kind::Caddy && rng.percent(30) {
+                    if other.name < spec.name && !other.kind.is_edge() && rng.percent(30) {
                         depend(rng, &mut spec, other);
                     }
                 }

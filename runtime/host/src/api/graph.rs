@@ -6,7 +6,7 @@ use core_manifest::spec::Route;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `GET /v1/graph`: what the stack runs by; an edit that was not applied is no part of it yet.
+/// `GET /v1/graph`: what the stack runs by; an edit that was not applied is not yet in it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Graph {
     /// All services, by name. None while no manifests were ever good.

@@ -27,7 +27,7 @@ pub(super) struct LogsQuery {
     n: Option<usize>,
     /// Nanoseconds since 1970.
     since_ns: Option<u64>,
-    /// Go on with what comes.
+    /// Keep printing new lines.
     #[serde(default)]
     follow: u8,
 }

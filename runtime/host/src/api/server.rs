@@ -237,7 +237,7 @@ async fn up(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, 
     let request: UpRequest = read(&body)?;
     let timeout = request.timeout_seconds.map(Duration::try_from_secs_f64).transpose();
     let timeout =
-        timeout.map_err(|_| failure(StatusCode::BAD_REQUEST, "bad-request", "the timeout is no span of time"))?;
+        timeout.map_err(|_| failure(StatusCode::BAD_REQUEST, "bad-request", "the timeout is not a valid duration"))?;
     server.command(peer, Command::Up { services: names(&request.services)?, timeout }).await
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use core_manifest::spec::{Availability, Check, Kind, Restart, Shutdown};
+use core_manifest::spec::{Availability, Check, Restart, Shutdown};
 use core_manifest::template::Piece;
 use core_manifest::tree::Node;
 use core_manifest::{ServiceSpec, Template};
@@ -77,7 +77,7 @@ pub(super) fn entry(making: &Making<'_>, name: &str) -> Value {
         put("success_exit_codes", json!(spec.success_exit_codes));
     }
     probes(making, &mut put, &mut notes);
-    if spec.kind != Kind::Caddy && spec.held_ports().next().is_some() {
+    if !spec.kind.is_edge() && spec.held_ports().next().is_some() {
         notes.push("here nobody holds its ports and passes them on: it must listen itself".into());
     }
     put("shutdown", shutdown(making, &spec.shutdown));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use core_manifest::spec::{Kind, Probe, Protocol, Strategy};
+use core_manifest::spec::{Probe, Protocol, Strategy};
 use core_manifest::tree::Node;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ pub(super) fn of(making: &Making<'_>, notes: Vec<String>) -> Value {
     if spec.replicas > 1 && !making.stands_for_all {
         all.insert("replica".into(), json!(making.slot.replica));
     }
-    if spec.kind != Kind::Process {
+    if spec.kind != core_manifest::spec::Kind::default() {
         all.insert("kind".into(), json!(spec.kind));
     }
     if let Some(release) = &spec.release {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use core_caddy::Wiring;
 use core_engine::Topology;
 use core_engine::driver::Surroundings;
-use core_manifest::spec::{Check, Condition, GeneratedFile, Kind};
+use core_manifest::spec::{Check, Condition, GeneratedFile};
 use core_manifest::{ServiceName, ServiceSpec};
 use serde_json::{Map, Value, json};
 
@@ -166,8 +166,7 @@ fn header(root: &Path, unset: &BTreeMap<String, String>) -> Vec<String> {
 fn files(stack: &Stack, state: &Path, ports: &Ports, names: &Names<'_>) -> Result<(Vec<File>, Vec<PathBuf>), String> {
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     for (service, spec) in &stack.topology.services {
-        let generated =
-            if spec.kind == Kind::Caddy { caddy_files(stack, spec, state, ports)? } else { spec.files.clone() };
+        let generated = if spec.kind.is_edge() { caddy_files(stack, spec, state, ports)? } else { spec.files.clone() };
         for (_, replica) in names.entries(service) {
             let slot = Slot::new(spec, replica, state, ports);
             if entry::needs_run_folder(spec) {

@@ -41,7 +41,7 @@ pub(super) fn unpack(archive: &Path, kind: Kind, folder: &Path) -> Result<(), St
         Kind::Zip => {
             unpack_zip(open()?, MOST_BYTES, folder).map_err(|error| format!("the archive cannot be unpacked: {error}"))
         }
-        Kind::Plain => Err("it is no archive".into()),
+        Kind::Plain => Err("it is not an archive".into()),
     }
 }
 

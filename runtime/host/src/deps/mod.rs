@@ -101,7 +101,7 @@ pub fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<String> 
 /// Sees to it that `folder` is there. One at a time per folder, over all processes of the machine.
 ///
 /// # Errors
-/// Why it could not be had, for people.
+/// Why it is not available, for people.
 pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), String> {
     let dep = paths.dep();
     fs::create_dir_all(&dep).map_err(|error| format!("{}: {error}", dep.display()))?;
@@ -141,7 +141,7 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
 /// Sees to it that what `wanted` is made with is there: a folder of `all`.
 ///
 /// # Errors
-/// Why it could not be had, for people.
+/// Why it is not available, for people.
 pub async fn prepare_tool(
     paths: &Paths,
     all: &BTreeMap<String, Wanted>,
@@ -157,11 +157,11 @@ pub async fn prepare_tool(
     }
 }
 
-/// Fetches a binary anew and locks what comes, whatever was locked before. When it cannot be had, all stays as it was.
+/// Fetches a binary anew and locks what comes, whatever was locked before. When it is not available, all stays as it was.
 /// Returns what is locked now; `None` for a source that is not locked.
 ///
 /// # Errors
-/// Why it could not be had, for people.
+/// Why it is not available, for people.
 pub async fn relock(
     paths: &Paths,
     folder: &str,
@@ -271,7 +271,7 @@ fn make_executable(scratch: &Path, program: &str) -> io::Result<()> {
     }
     let meta = fs::metadata(&path)?;
     if !meta.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut permissions = meta.permissions();
     permissions.set_mode(permissions.mode() | 0o111);

@@ -111,12 +111,9 @@ impl Drafts {
             let known = sources.manifests.keys().map(String::as_str);
             let guess = core_manifest::name::nearest(&name, known).map(|guess| format!("did you mean `{guess}`?"));
             out.push(
-                Diagnostic::new(
-                    "unknown-service",
-                    format!("the profile changes `{name}`, and there is no such service"),
-                )
-                .at(key.span)
-                .help_opt(guess.or_else(|| Some(format!("add services/{name}/service.json, or take this out")))),
+                Diagnostic::new("unknown-service", format!("the profile changes `{name}`, which does not exist"))
+                    .at(key.span)
+                    .help_opt(guess.or_else(|| Some(format!("add services/{name}/service.json, or take this out")))),
             );
         }
         drafts.resolve_heads(sources);

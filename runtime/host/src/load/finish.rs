@@ -8,13 +8,13 @@ use core_engine::topology::Places as _;
 use core_manifest::origin::{Origin, Value};
 use core_manifest::placeholder::{OwnPort, Scope};
 use core_manifest::schema::Shape;
-use core_manifest::spec::{Context, Kind};
+use core_manifest::spec::Context;
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, Template, spec};
 use sha2::{Digest as _, Sha256};
 
 use super::draft::number;
-use super::{Draft, Drafts, Located, Sources, ports};
+use super::{Draft, Drafts, Located, Sources, drivers, ports};
 
 /// Finishes all services. `kept` are ports that were given before, `busy` those that somebody listens on. Faults go to
 /// `out`.
@@ -57,9 +57,9 @@ pub(super) fn finish(
             let spec: &mut ServiceSpec = spec;
             spec.depends_on.retain(|other, _| !faulty.contains(other.as_str()));
         }
-        let any_edge = faulty.iter().any(|name| {
-            drafts.services.iter().any(|(have, draft)| have.as_str() == name && draft.head.kind == Kind::Caddy)
-        });
+        let any_edge = faulty
+            .iter()
+            .any(|name| drafts.services.iter().any(|(have, draft)| have.as_str() == name && draft.head.kind.is_edge()));
         if any_edge {
             for spec in specs.values_mut() {
                 spec.route = None;
@@ -188,16 +188,9 @@ fn expand(
     for spec in specs.values().cloned() {
         // A driver does not know where what it misses would stand; it is the kind that asks for it.
         let kind = drafts.span(&spec.name, &["kind"]);
-        let expansion = match spec.kind {
-            Kind::Process => Ok(vec![spec]),
-            Kind::Caddy => core_caddy::expand(spec, around),
-            Kind::Nats => {
-                let member = drafts.members.get(&spec.name);
-                core_nats::expand(spec, member, &secret(&core_nats::SECRET), around)
-            }
-            Kind::Pocketbase => core_pocketbase::expand(spec, &secret(&core_pocketbase::SECRET), around),
-            Kind::Next => core_next::expand(spec, around),
-        };
+        let member = drafts.members.get(&spec.name);
+        let secret = drivers::secret(spec.kind, member).map_or_else(Template::default, |request| secret(&request));
+        let expansion = drivers::expand(spec, member, &secret, around);
         match expansion {
             Ok(expanded) => all.extend(expanded),
             Err(faults) => {

@@ -146,12 +146,12 @@ impl Locator {
                 };
                 let chosen = chosen.unwrap_or_else(|| {
                     let why = reasons.join("; ");
-                    // What cannot be had since another one cannot is complained of once, there.
+                    // What is not available since another one cannot is complained of once, there.
                     if !reasons.iter().all(|reason| reason.ends_with(NO_NODE)) {
                         out.push(
                             Diagnostic::new(
                                 "no-binary",
-                                format!("binary `{name}` of `{service}` cannot be had: {why}"),
+                                format!("binary `{name}` of `{service}` is not available: {why}"),
                             )
                             .at(at)
                             .service(service.as_str())
@@ -239,33 +239,33 @@ impl Locator {
                 }
                 let is_hash = sha256.len() == 64 && sha256.chars().all(|digit| digit.is_ascii_hexdigit());
                 if !is_hash {
-                    return Err("`sha256` is no SHA-256: 64 hexadecimal digits".into());
+                    return Err("`sha256` is not a SHA-256: 64 hexadecimal digits".into());
                 }
                 if !(url.starts_with("https://") || url.starts_with("http://")) {
                     return Err(format!("`{url}` is neither http nor https"));
                 }
                 if !is_version(version) {
-                    return Err(format!("`{version}` is no version: letters, digits and `.`, `_`, `+`, `!`, `-`"));
+                    return Err(format!("`{version}` is not a version: letters, digits and `.`, `_`, `+`, `!`, `-`"));
                 }
                 let program = file.clone().unwrap_or_else(|| binary.name.clone());
                 Ok((in_dep(version, Some(&program)), Some(wanted(version, Some(program.clone()), None))))
             }
             Source::Pypi { package, version, file } => {
                 if !is_python_package(package) {
-                    return Err(format!("`{package}` is no name of a package"));
+                    return Err(format!("`{package}` is not a package name"));
                 }
                 if !is_version(version) {
-                    return Err(format!("`{version}` is no exact version"));
+                    return Err(format!("`{version}` is not an exact version"));
                 }
                 let program = file.clone().unwrap_or_else(|| format!("bin/{}", binary.name));
                 Ok((in_dep(version, Some(&program)), Some(wanted(version, Some(program.clone()), None))))
             }
             Source::Npm { package, version, file } => {
                 if !is_package(package) {
-                    return Err(format!("`{package}` is no name of a package"));
+                    return Err(format!("`{package}` is not a package name"));
                 }
                 if Version::parse(version).is_err() {
-                    return Err(format!("`{version}` is no exact version"));
+                    return Err(format!("`{version}` is not an exact version"));
                 }
                 let program = file.clone().unwrap_or_else(|| format!("node_modules/.bin/{}", binary.name));
                 let reference = in_dep(version, Some(&program));
@@ -290,7 +290,7 @@ impl Locator {
                     (Some(_), None, None, None) => key_of(paths, source)?,
                     (None, Some(_), Some(version), _) => {
                         if version.strip_prefix('v').is_none_or(|version| Version::parse(version).is_err()) {
-                            return Err(format!("`{version}` is no exact version, such as v1.2.3"));
+                            return Err(format!("`{version}` is not an exact version, such as v1.2.3"));
                         }
                         version.clone()
                     }
@@ -308,7 +308,7 @@ impl Locator {
                 };
                 let app = paths.root.join(path);
                 if !app.join("package.json").is_file() {
-                    return Err(format!("{path} is no app: it has no package.json"));
+                    return Err(format!("{path} is not an app: it has no package.json"));
                 }
                 let major = node.version.split('.').next().unwrap_or_default();
                 let hash = hash_of_inputs(&app, core_next::is_input, &["next-build 1", major, core_next::ADAPTER])
@@ -321,7 +321,7 @@ impl Locator {
 }
 
 /// Why an app cannot be built whose node was looked for in vain.
-const NO_NODE: &str = "its `node` cannot be had";
+const NO_NODE: &str = "its `node` is not available";
 
 /// The service's own node, where it has one.
 fn node(siblings: &BTreeMap<Identifier, BinaryRef>) -> Option<&BinaryRef> {

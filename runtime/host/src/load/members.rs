@@ -1,13 +1,13 @@
 //! One manifest for several servers: it is put in the place of each, as if that had a manifest of its own.
 
-use core_manifest::manifest::Config;
+use core_manifest::manifest::{Config, Kind};
 use core_manifest::spec::Condition;
 use core_manifest::tree::{Key, Node, Value};
 use core_manifest::{Diagnostic, ServiceName, ServiceSpec};
 use core_nats::Member;
 
 use super::draft::Head;
-use super::{Draft, Drafts, Sources};
+use super::{Draft, Drafts, Sources, drivers};
 
 impl Drafts {
     /// Puts the servers that a manifest stands for in its place.
@@ -15,7 +15,7 @@ impl Drafts {
         let names: Vec<ServiceName> = self.services.keys().cloned().collect();
         for name in names {
             let Some((at, all)) = self.members_of(&name, sources, out) else { continue };
-            let made = all.iter().map(|member| member.name.clone()).chain(core_nats::join_of(&name).ok());
+            let made = all.iter().map(|member| member.name.clone()).chain(drivers::join_of(&name));
             if let Some(clash) = made.into_iter().find(|made| self.services.contains_key(made)) {
                 let message = format!("`{name}` makes a service `{clash}`, and there is one of that name");
                 let fault = Diagnostic::new("duplicate-name", message).at(at).service(name.as_str());
@@ -42,36 +42,32 @@ impl Drafts {
         let node = &self.services.get(name)?.node;
         let config = node.get("config")?;
         let at = config.span.clone();
-        let kind = node.get("kind").and_then(Node::text).unwrap_or("process");
-        let settings: &[&str] = match kind {
-            "nats" => &["topology", "deployment"],
-            "caddy" => &["trusted_proxies"],
-            _ => {
-                out.push(
-                    Diagnostic::new("bad-config", format!("`{name}` is of kind {kind}, which has no `config`"))
-                        .at(node.key_span_at(&["config"]))
-                        .service(name.as_str())
-                        .help("remove it; only kinds nats and caddy have settings of their own"),
-                );
-                return None;
-            }
-        };
-        // A key that no kind has is complained of when the whole manifest is checked.
-        let known = |key: &str| ["topology", "deployment", "trusted_proxies"].contains(&key);
-        if let Value::Object(keys) = &config.value
-            && let Some((key, _)) = keys.iter().find(|(key, _)| known(&key.name) && !settings.contains(&&*key.name))
-        {
-            let message = format!("`{}` is not a setting of kind {kind}", key.name);
-            let fault = Diagnostic::new("bad-config", message).at(key.span.clone()).service(name.as_str());
-            out.push(fault.help(format!("settings of kind {kind}: {}", settings.join(", "))));
+        let kind: Kind =
+            node.get("kind").and_then(|kind| serde_json::from_value(kind.to_json()).ok()).unwrap_or_default();
+        let word = node.get("kind").and_then(Node::text).unwrap_or("process");
+        let settings = drivers::settings(kind);
+        if settings.is_empty() {
+            out.push(
+                Diagnostic::new("bad-config", format!("`{name}` is of kind {word}, which has no `config`"))
+                    .at(node.key_span_at(&["config"]))
+                    .service(name.as_str())
+                    .help(format!("remove it; only kinds {} have settings of their own", drivers::WITH_SETTINGS)),
+            );
             return None;
         }
-        if kind != "nats" {
+        // A key that no kind has is complained of when the whole manifest is checked.
+        let is_of_another = |key: &str| drivers::SETTINGS.contains(&key) && !settings.contains(&key);
+        if let Value::Object(keys) = &config.value
+            && let Some((key, _)) = keys.iter().find(|(key, _)| is_of_another(&key.name))
+        {
+            let message = format!("`{}` is not a setting of kind {word}", key.name);
+            let fault = Diagnostic::new("bad-config", message).at(key.span.clone()).service(name.as_str());
+            out.push(fault.help(format!("settings of kind {word}: {}", settings.join(", "))));
             return None;
         }
         // What makes no sense is complained of when the whole manifest is checked.
         let config: Config = serde_json::from_value(config.to_json()).ok()?;
-        match core_nats::members(name, &config, &sources.profile) {
+        match drivers::members(kind, name, &config, &sources.profile) {
             Ok(all) => Some((at, all?)),
             Err(core_nats::Fault { message, help, path }) => {
                 let path: Vec<&str> = ["config"].into_iter().chain(path.iter().map(String::as_str)).collect();
@@ -94,7 +90,7 @@ impl Drafts {
             let hub = self.members.values().filter(|member| member.manifest == *manifest && member.is_of_hub());
             spec.depends_on.extend(hub.clone().map(|member| (member.name.clone(), condition)));
             if hub.clone().any(Member::is_clustered) {
-                let join = core_nats::join_of(manifest).ok();
+                let join = drivers::join_of(manifest);
                 spec.depends_on.extend(join.map(|join| (join, Condition::ProcessCompletedSuccessfully)));
             }
         }

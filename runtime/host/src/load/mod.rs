@@ -8,6 +8,7 @@
 //! all files are reported in one go.
 
 mod draft;
+mod drivers;
 mod finish;
 mod inputs;
 mod locate;

@@ -44,7 +44,7 @@ impl Programs {
             Some(_) if !asking.runs_programs && name.contains('/') && !is_in_path(sources, &path) => String::new(),
             Some(wanted) => {
                 let requirement = VersionReq::parse(wanted)
-                    .map_err(|error| format!("`{wanted}` is no version requirement ({error})"))?;
+                    .map_err(|error| format!("`{wanted}` is not a version requirement ({error})"))?;
                 let said = self.version_of(&path)?;
                 let version =
                     first_version(&said).ok_or_else(|| format!("{} does not say its version", path.display()))?;

@@ -6,10 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
 use core_engine::driver::SecretRequest;
 use core_manifest::Diagnostic;
-use core_manifest::manifest::Kind;
-use core_nats::Member;
 
-use super::{Drafts, Sources};
+use super::{Drafts, Sources, drivers};
 use crate::paths::Paths;
 
 /// Characters of a made secret: none that needs quoting anywhere.
@@ -28,11 +26,7 @@ pub(super) fn ensure(
     let mut announcements = Vec::new();
     let env = drafts.env(sources);
     for (name, draft) in &drafts.services {
-        let request = match draft.head.kind {
-            Kind::Pocketbase => core_pocketbase::SECRET,
-            Kind::Nats if drafts.members.get(name).is_some_and(Member::is_clustered) => core_nats::SECRET,
-            _ => continue,
-        };
+        let Some(request) = drivers::secret(draft.head.kind, drafts.members.get(name)) else { continue };
         let own = draft.node.get("process").and_then(|process| process.get("env")?.get(request.variable));
         if own.is_some() {
             continue;

@@ -35,7 +35,7 @@ pub struct Entry {
     pub invocation: String,
     /// `out` or `err`.
     pub stream: String,
-    /// The line without its end. Bytes that are no UTF-8 are replaced.
+    /// The line without its end. Bytes that are not UTF-8 are replaced.
     pub line: String,
     /// The same time in nanoseconds since 1970, for sorting.
     #[serde(skip)]

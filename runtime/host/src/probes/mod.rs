@@ -186,8 +186,9 @@ async fn put(
                 let (env, identity) = runs_as.unwrap_or_else(|| (Vec::new(), Ok(wire::Identity::default())));
                 exec::run(ShellLine { text: command.fill(fill), folder, env, identity: identity? }, patience).await
             }
-            // Asked where its file is read.
-            Check::LogLine { .. } | Check::Notify => Ok(()),
+            // Asked where its file is read; nobody answers here.
+            Check::LogLine { .. } => Err(NotGood::Bad("a line of a log cannot be asked for".into())),
+            Check::Notify => Err(NotGood::Bad("what a service notifies cannot be asked for".into())),
         }
     };
     let late = || Err(NotGood::Bad(format!("no answer within {} s", patience.as_secs_f64())));

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use core_engine::engine::{InstanceView, View, WaitingView, WhyStep as EngineStep};
 use core_engine::phase::EndReason;
 use core_engine::{InstanceId, Time};
-use core_manifest::spec::Kind;
 use core_manifest::{Diagnostic, Problem, ServiceName};
 use core_shim::sys;
 
@@ -62,7 +61,7 @@ impl Supervisor {
         let unsaid = own_log::unsaid().map(|why| {
             Diagnostic::new("unsaid", format!("{} cannot be written: {why}", self.paths.shown(&self.paths.own_log())))
         });
-        let help = "make room on the disk of .core-stack, or mount it so that it can be written; what serves serves on";
+        let help = "make room on the disk of .core-stack, or mount it so that it can be written; running services keep serving";
         [unsaved, unsaid].into_iter().flatten().map(|one| one.help(help).problem()).collect()
     }
 
@@ -141,7 +140,7 @@ impl Supervisor {
     /// Where a browser on this host finds the edge.
     fn url(&self) -> Option<String> {
         let known = self.reading.known()?;
-        let edge = known.topology.services.values().find(|spec| spec.kind == Kind::Caddy)?;
+        let edge = known.topology.services.values().find(|spec| spec.kind.is_edge())?;
         let (_, port) = edge.held_ports().next()?;
         let number = port.number?;
         let is_default = number == 80;

@@ -143,7 +143,7 @@ pub(super) fn note(event: &Event) {
         }
         Event::Restored { found, .. } => {
             let all: Vec<String> = found.iter().map(|one| one.instance.to_string()).collect();
-            crate::say(&format!("supervisor {} begins; found: {}", std::process::id(), all.join(" ")));
+            crate::say(&format!("supervisor {} starts; found: {}", std::process::id(), all.join(" ")));
         }
         _ => {}
     }

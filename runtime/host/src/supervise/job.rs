@@ -79,7 +79,7 @@ impl Job {
     ) -> Option<Result<(), String>> {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return Some(Err(format!("it cannot be begun: {error}"))),
+            Err(error) => return Some(Err(format!("it cannot be started: {error}"))),
         };
         let work = tokio::task::LocalSet::new();
         work.block_on(&runtime, async {

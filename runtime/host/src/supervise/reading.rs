@@ -320,7 +320,7 @@ impl Supervisor {
         }
     }
 
-    /// Why a binary could not be had, from all of its sources that were looked at.
+    /// Why a binary is not available, from all of its sources that were looked at.
     pub(super) fn all_reasons(&self, folder: &str, reason: &str) -> String {
         let Some(wanted) = self.reading.known().and_then(|known| known.wanted.get(folder)) else {
             return reason.to_owned();
@@ -329,7 +329,7 @@ impl Supervisor {
         wanted.earlier.iter().cloned().chain([last]).collect::<Vec<_>>().join("; ")
     }
 
-    /// A binary could not be had: another source is tried, where there is one.
+    /// A binary is not available: another source is tried, where there is one.
     pub(super) fn try_other_source(&mut self, folder: &str, reason: &str) -> bool {
         let Some(wanted) = self.reading.known().and_then(|known| known.wanted.get(folder)) else { return false };
         if wanted.index + 1 >= wanted.sources {

@@ -69,9 +69,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether it is the edge: what sends requests to the services that have a route.
+    pub fn is_edge(self) -> bool {
+        self == Self::Caddy
+    }
+
     /// Whether its program listens on sockets that it is given, by what its driver generates.
     pub fn takes_sockets(self) -> bool {
-        self == Self::Caddy
+        self.is_edge()
     }
 }
 

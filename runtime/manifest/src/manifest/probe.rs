@@ -14,7 +14,7 @@ pub struct Probe {
     /// An HTTP GET request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_get: Option<HttpGet>,
-    /// A TCP connection that is accepted.
+    /// Open a TCP connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<Tcp>,
     /// A command that exits with 0.

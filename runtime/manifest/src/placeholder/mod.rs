@@ -4,6 +4,7 @@
 //! nearest known name; it never becomes an empty string.
 
 mod fault;
+mod place;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ use crate::schema::Candidates;
 use crate::template::{Piece, Template};
 use crate::tree::{self, Node};
 use fault::{Fault, fault, guess, unknown};
+use place::place_of;
+pub use place::place_of_hole;
 
 /// What placeholders may name, with its value.
 #[derive(Clone, Debug, Default)]
@@ -266,34 +269,6 @@ impl Scope {
             format!("this service has no port `{name}`"),
             guess(name, self.ports.keys().map(Identifier::as_str)).or_else(|| Some("add it to `ports`".into())),
         )
-    }
-}
-
-/// Where a hole stands in a tree whose strings were resolved: the first string that has it.
-pub fn place_of_hole(node: &Node, hole: &Piece) -> Option<Span> {
-    match &node.value {
-        tree::Value::Object(entries) => entries.iter().find_map(|(_, child)| place_of_hole(child, hole)),
-        tree::Value::Array(elements) => elements.iter().find_map(|child| place_of_hole(child, hole)),
-        tree::Value::String(text) => {
-            Template::parse(text).ok().filter(|template| template.pieces().contains(hole))?;
-            let written = Template::from_pieces([hole.clone()]).to_string();
-            let other = written.replace('{', "<").replace('}', ">");
-            let inside = node.span.file.text.get(node.span.start..node.span.end)?;
-            let found = [written, other].into_iter().find_map(|one| Some((inside.find(&one)?, one.len())));
-            let (start, length) = found.unwrap_or((0, inside.len()));
-            let start = node.span.start + start;
-            Some(Span { file: node.span.file.clone(), start, end: start + length })
-        }
-        _ => None,
-    }
-}
-
-/// The place of `part` inside a string's place; exact when the string is written without escapes.
-fn place_of(text: &str, part: &str, span: &Span) -> Span {
-    let inside = span.file.text.get(span.start..span.end).unwrap_or_default();
-    match (inside.len() == text.len() + 2, inside.find(part)) {
-        (true, Some(at)) => Span { file: span.file.clone(), start: span.start + at, end: span.start + at + part.len() },
-        _ => span.clone(),
     }
 }
 

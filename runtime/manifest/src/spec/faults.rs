@@ -33,6 +33,6 @@ impl Faults<'_> {
 pub(super) fn duration(seconds: f64) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if duration.as_secs() < 3_200_000_000 => Ok(duration),
-        _ => Err(format!("is {seconds} seconds, which is no span of time that can be waited for")),
+        _ => Err(format!("is {seconds} seconds, which is not a valid duration")),
     }
 }

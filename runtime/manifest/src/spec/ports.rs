@@ -24,7 +24,7 @@ pub(super) fn resolve(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<
         if hold && matches!(port.port, PortNumber::Word(_)) {
             faults.add(
                 &["ports", name, "port"],
-                Diagnostic::new("wrong-value", "a held port is kept open for whoever comes next, so it needs a number")
+                Diagnostic::new("wrong-value", "a held port stays open across restarts, so it needs a number")
                     .help("give it a number, or take `hold` away"),
             );
         }

@@ -52,7 +52,7 @@ pub enum Check {
         /// What the answer must be.
         answer: HttpAnswer,
     },
-    /// A TCP connection that is accepted.
+    /// Open a TCP connection.
     Tcp {
         /// `HOST:PORT`.
         address: Template,
@@ -105,7 +105,7 @@ impl Check {
         }
         let Some(rest) = strip_prefix(url, "http://") else {
             return Err((
-                "a probe's URL begins with `http://` or `http+unix://`",
+                "a probe's URL starts with `http://` or `http+unix://`",
                 "probes stay on this host: plain http is enough",
             ));
         };

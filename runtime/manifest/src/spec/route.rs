@@ -19,8 +19,8 @@ pub(super) fn resolve(
         if !path.starts_with('/') || path.contains(['*', '?', '#', ' ']) {
             faults.add(
                 &["route", "paths", &index.to_string()],
-                Diagnostic::new("bad-route", format!("`{path}` is no path prefix"))
-                    .help("a prefix begins with `/` and is plain text: \"/api\""),
+                Diagnostic::new("bad-route", format!("`{path}` is not a path prefix"))
+                    .help("a prefix starts with `/` and is plain text: \"/api\""),
             );
         }
     }
@@ -29,7 +29,7 @@ pub(super) fn resolve(
         if plain.is_empty() || !plain.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
             faults.add(
                 &["route", "hosts", &index.to_string()],
-                Diagnostic::new("bad-route", format!("`{host}` is no host name"))
+                Diagnostic::new("bad-route", format!("`{host}` is not a host name"))
                     .help("write the name alone, without scheme, port or path: \"www.example.org\""),
             );
         }

@@ -120,8 +120,7 @@ impl Promises {
         }
         let patience = self.draining_since.get(id).map(|since| *since + spec.update.drain);
         let over = patience.is_some_and(|until| until <= world.now);
-        let edge_lives =
-            world.live().iter().any(|id| world.engine.spec(id).is_some_and(|spec| spec.kind == Kind::Caddy));
+        let edge_lives = world.live().iter().any(|id| world.engine.spec(id).is_some_and(|spec| spec.kind.is_edge()));
         let is_routed =
             world.routes.get(id.service()).is_some_and(|all| all.iter().any(|target| &target.instance == id));
         if edge_lives && is_routed && !over {
@@ -168,7 +167,7 @@ impl Promises {
 
     /// An edge that is down, or is not to be asked, says nothing; and what was decided then stays decided.
     pub(super) fn forget_astray(&mut self, world: &World) {
-        let is_edge = |id: &InstanceId| world.engine.spec(id).is_some_and(|spec| spec.kind == Kind::Caddy);
+        let is_edge = |id: &InstanceId| world.engine.spec(id).is_some_and(|spec| spec.kind.is_edge());
         let may_be_asked = |service: &ServiceName| {
             let probe = world.topology.services.get(service).and_then(|spec| spec.readiness.as_ref());
             probe.is_some_and(|probe| matches!(probe.check, Check::Http { .. }))

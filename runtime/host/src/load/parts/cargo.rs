@@ -10,7 +10,7 @@ const SETTINGS: &[&str] = &[".cargo/config.toml", ".cargo/config", "rust-toolcha
 
 pub(super) fn parts(root: &Path, path: &Path) -> Result<Parts, String> {
     if !root.join(path).join("Cargo.toml").is_file() {
-        return Err(format!("{} is no crate: it has no Cargo.toml", path.display()));
+        return Err(format!("{} is not a crate: it has no Cargo.toml", path.display()));
     }
     let mut parts = Parts::default();
     for folder in path.ancestors() {

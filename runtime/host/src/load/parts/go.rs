@@ -11,10 +11,10 @@ use crate::files;
 
 pub(super) fn parts(root: &Path, path: &Path) -> Result<Parts, String> {
     if !root.join(path).is_dir() {
-        return Err(format!("{} is no folder", path.display()));
+        return Err(format!("{} is not a folder", path.display()));
     }
     let Some(top) = path.ancestors().find(|folder| root.join(folder).join("go.mod").is_file()) else {
-        return Err(format!("{} is in no Go module: there is no go.mod in it, nor above", path.display()));
+        return Err(format!("{} is not in a Go module: there is no go.mod in it, nor above", path.display()));
     };
     let text = files::read_text(&root.join(top).join("go.mod")).unwrap_or_default();
     let Some(module) = module_in(&text) else {
@@ -107,7 +107,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         put(folder.path(), "one/main.go", "package main");
         assert!(parts(folder.path(), Path::new("one")).unwrap_err().contains("no go.mod"));
-        assert!(parts(folder.path(), Path::new("two")).unwrap_err().contains("no folder"));
+        assert!(parts(folder.path(), Path::new("two")).unwrap_err().contains("not a folder"));
         put(folder.path(), "go.mod", "module x\nreplace y => ../y\n");
         assert!(parts(folder.path(), Path::new("one")).unwrap_err().contains("`../y`"));
     }
