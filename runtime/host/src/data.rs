@@ -58,7 +58,11 @@ fn mentioned<'a>(data: &Path, service: &str, start: &'a Start) -> BTreeSet<&'a O
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
+    // Every start looks through a whole environment; in text one need not look at each byte.
+    match (std::str::from_utf8(text), std::str::from_utf8(wanted)) {
+        (Ok(text), Ok(wanted)) => text.find(wanted),
+        _ => text.windows(wanted.len()).position(|window| window == wanted),
+    }
 }
 
 /// Complains of folders in `data` that others could change, and of those of a service's name that belong to somebody

@@ -37,7 +37,9 @@ pub fn harmless_line(text: &str) -> String {
 }
 
 fn is_harmful(character: char) -> bool {
-    character.is_control() && !matches!(character, '\n' | '\t')
+    // What turns the direction of writing around shows another text than the one that is there.
+    let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || character.is_control() && !matches!(character, '\n' | '\t')
 }
 
 #[cfg(test)]
@@ -52,6 +54,7 @@ mod tests {
             ("\u{1b}]0;title\u{7}", r"\u001b]0;title\u0007"),
             ("\u{1b}]52;c;cm0K\u{7}", r"\u001b]52;c;cm0K\u0007"),
             ("\u{1b}[2J\u{1b}[?1049h", r"\u001b[2J\u001b[?1049h"),
+            ("\u{202e}backwards", r"\u202ebackwards"),
             ("fake\rspoofed", r"fake\u000dspoofed"),
             ("\u{9b}2J\u{7f}", r"\u009b2J\u007f"),
             ("\u{1b}", r"\u001b"),

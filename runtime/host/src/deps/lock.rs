@@ -8,6 +8,7 @@ use std::path::Path;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::load::platform;
 
 /// The lock file.
@@ -40,7 +41,7 @@ impl LockFile {
     /// # Errors
     /// When it is broken.
     pub fn read(path: &Path) -> Result<Self, String> {
-        match fs::read_to_string(path) {
+        match files::read_text(path) {
             Ok(text) => {
                 let lock: Self = serde_json::from_str(&text)
                     .map_err(|error| format!("manifests/dep.lock.json is broken: {error}; restore it, or delete it"))?;
