@@ -353,6 +353,8 @@ fn secrets_are_not_shown() {
     shown.push(("why", why.out + &stack.core(&["why", "one", "--json"]).out));
     stack.write("ready", "");
     stack.until_ready();
+    let spec = stack.ok(&["one", "spec"]).out;
+    assert!(spec.contains("db://u:${secret.db}@h") && spec.contains("${env.FROM_OUTSIDE_KEY} ${env.DB_URL}"), "{spec}");
     for words in [
         &["status"][..],
         &["status", "--json"],

@@ -6,7 +6,7 @@ use nix::libc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that mean: enough.
-pub(crate) struct Interrupt(Vec<Signal>);
+pub(crate) struct Interrupt(Vec<(SignalKind, Signal)>);
 
 impl Interrupt {
     /// Waits for them from now on, instead of being ended by them. What was ignored when we began stays so: that is what
@@ -17,16 +17,17 @@ impl Interrupt {
     pub(crate) fn new() -> std::io::Result<Self> {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         let heeded = kinds.into_iter().filter(|kind| !is_ignored(kind.as_raw_value()));
-        heeded.map(signal).collect::<Result<_, _>>().map(Self)
+        heeded.map(|kind| Ok((kind, signal(kind)?))).collect::<Result<_, _>>().map(Self)
     }
 
     /// The next one.
-    pub(crate) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) -> SignalKind {
         std::future::poll_fn(|context| {
-            let is_there = self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
-            if is_there { Poll::Ready(()) } else { Poll::Pending }
+            let mut all = self.0.iter_mut();
+            let came = all.find_map(|(kind, signal)| signal.poll_recv(context).is_ready().then_some(*kind));
+            came.map_or(Poll::Pending, Poll::Ready)
         })
-        .await;
+        .await
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 
 use crate::paths::Paths;
 use crate::probes::{self, NotGood};
-use crate::shims::fill_of;
+use crate::shims::Environment;
 
 /// What a pointer holds while nobody takes requests: an address that refuses at once.
 const NOBODY: &str = "127.0.0.1:0";
@@ -48,13 +48,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the edge for each of the targets by the pointer that names it. The answer must be the one that is wanted, and
 /// come from the target's own port.
-pub async fn verify(paths: &Paths, asked: &Verification) -> Reach {
+pub async fn verify(paths: &Paths, environment: &Environment, asked: &Verification) -> Reach {
     let socket = paths.run.join(asked.edge.to_string()).join(core_caddy::VERIFY);
     if UnixStream::connect(&socket).await.is_err() {
         return Reach::Silent;
     }
     for (number, Target { instance, port }) in &asked.targets {
-        let fill = fill_of(paths, instance, &[].into());
+        let fill = environment.fill(paths, instance, &[].into());
         let path = format!("{}{}", core_caddy::verify_path(asked.service.as_str(), *number), asked.path.fill(&fill));
         let answered = tokio::time::timeout(PATIENCE, probes::get_from(&socket, &path, &asked.answer, &fill)).await;
         let late = |_| Err(NotGood::Bad(format!("no answer within {} s", PATIENCE.as_secs())));

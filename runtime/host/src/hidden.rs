@@ -103,14 +103,16 @@ impl Hidden {
 
     /// All that another one hides is not shown any more either.
     pub(crate) fn learn_from(&self, other: &Self) {
+        // They are there in all their forms already.
         let values = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        self.learn(values);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(values);
     }
 
     /// The values of variables of services that are named like secrets.
     pub(crate) fn learn_of(&self, topology: &Topology) {
         let variables = topology.services.values().flat_map(|spec| &spec.env);
-        self.learn(variables.flat_map(|(name, value)| secret_parts(name, &value.to_string())));
+        let known = variables.filter_map(|(name, value)| Some((name, value.known_text()?)));
+        self.learn(known.flat_map(|(name, value)| secret_parts(name, &value)));
     }
 
     /// Whether one of them stands in a text.
@@ -329,6 +331,12 @@ mod tests {
             assert_eq!(hidden.cover(&format!("<{text}>")), "<********>", "{text}");
         }
         assert_eq!(Hidden::of(&["true".into()]).cover("true"), "true");
+        // With every reading they are learned again, and are no more for it.
+        let (known, before) = (Hidden::default(), hidden.0.read().unwrap().clone());
+        for _ in 0..3 {
+            known.learn_from(&hidden);
+        }
+        assert_eq!(*known.0.read().unwrap(), before);
     }
 
     #[test]

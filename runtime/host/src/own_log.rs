@@ -1,10 +1,12 @@
 //! What the supervisor says to whoever reads its own log: standard error, which its keeper leads to `core.log`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
+
+use core_shim::guard;
 
 use crate::harmless::harmless;
 use crate::hidden::Hidden;
@@ -33,7 +35,7 @@ pub(crate) fn say(text: &str) {
     if unsaid.since_looked > STRIDE {
         unsaid.since_looked = 0;
         if let Some(place) = PLACE.get() {
-            let _ = shorten(&io::stderr(), place);
+            let _ = look(place);
         }
     }
 }
@@ -45,22 +47,22 @@ pub(crate) fn hide(hidden: Hidden) {
 
 /// From now on the log, which is at `place`, is kept short.
 pub(crate) fn keep_short(place: PathBuf) {
-    let _ = shorten(&io::stderr(), &place);
+    let _ = look(&place);
     let _ = PLACE.set(place);
 }
 
 /// Begins a log anew that is too long, under what others have open, too: all of them append.
-fn shorten(log: &impl AsFd, place: &Path) -> io::Result<()> {
-    let (open, there) = (rustix::fs::fstat(log)?, fs::metadata(place)?);
-    let is_it = (open.st_dev, open.st_ino) == {
-        use std::os::unix::fs::MetadataExt as _;
-        (there.dev(), there.ino())
-    };
-    if is_it && there.len() > LONGEST {
+fn shorten(log: &File, place: &Path) -> io::Result<()> {
+    if guard::stands_at(log, place) && log.metadata()?.len() > LONGEST {
         fs::copy(place, place.with_extension("log.before"))?;
-        rustix::fs::ftruncate(log, 0)?;
+        log.set_len(0)?;
     }
     Ok(())
+}
+
+/// Looks whether our log, which is standard error, is too long.
+fn look(place: &Path) -> io::Result<()> {
+    shorten(&io::stderr().as_fd().try_clone_to_owned()?.into(), place)
 }
 
 /// A text of a length that anybody can read.

@@ -154,7 +154,7 @@ impl Watch {
 }
 
 /// Waits for an event, for so long at the most. Returns whether there is one.
-fn has_more(events: &OwnedFd, patience: Option<Duration>) -> bool {
+pub(crate) fn has_more(events: &OwnedFd, patience: Option<Duration>) -> bool {
     let until = patience.map(|patience| Instant::now() + patience);
     loop {
         let timeout = until.map_or(PollTimeout::NONE, |until| {

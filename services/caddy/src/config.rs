@@ -1,6 +1,6 @@
 //! The configuration itself. Its settings are measured ones: see "The edge" in docs/ARCHITECTURE.md.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use core_engine::action::pointers;
 use core_engine::driver::Surroundings;

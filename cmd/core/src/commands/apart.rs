@@ -6,17 +6,16 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, setsid};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 
 /// Runs it in a session of its own, and passes on what the terminal or somebody else signals to us.
 ///
 /// # Errors
 /// That it cannot be started.
 pub(crate) async fn run(mut command: Command) -> io::Result<Exit> {
-    let mut signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()]
-        .map(|kind| signal(kind).map(|signal| (kind, signal)));
+    let mut interrupt = Interrupt::new()?;
     // SAFETY: it is one system call, which is allowed after a fork.
     unsafe { command.pre_exec(|| setsid().map(drop).map_err(io::Error::from)) };
     let mut child = tokio::process::Command::from(command).spawn()?;
@@ -24,7 +23,7 @@ pub(crate) async fn run(mut command: Command) -> io::Result<Exit> {
     loop {
         let status = tokio::select! {
             status = child.wait() => status?,
-            kind = any(&mut signals) => {
+            kind = interrupt.next() => {
                 if let (Some(group), Ok(signal)) = (group, Signal::try_from(kind.as_raw_value())) {
                     let _ = killpg(group, signal);
                 }
@@ -34,17 +33,4 @@ pub(crate) async fn run(mut command: Command) -> io::Result<Exit> {
         let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
         return Ok(if code == 0 { Exit::Ok } else { Exit::Code(u8::try_from(code).unwrap_or(1)) });
     }
-}
-
-/// Waits for any of the signals that can be waited for.
-async fn any(signals: &mut [io::Result<(SignalKind, tokio::signal::unix::Signal)>; 4]) -> SignalKind {
-    std::future::poll_fn(|context| {
-        for (kind, signal) in signals.iter_mut().filter_map(|one| one.as_mut().ok()) {
-            if signal.poll_recv(context).is_ready() {
-                return std::task::Poll::Ready(*kind);
-            }
-        }
-        std::task::Poll::Pending
-    })
-    .await
 }

@@ -52,7 +52,7 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
                 return exit;
             }
         }
-        () = interrupt.next() => {
+        _ = interrupt.next() => {
             if args.detach {
                 render::note("\nstopped waiting; the stack keeps running: `core status` shows it, `core down` stops it");
                 return Exit::Failed;
@@ -76,7 +76,7 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
             }
         }
         () = reaper.go_on() => {}
-        () = interrupt.next() => return leave(&paths, keeper.is_some(), &mut interrupt).await,
+        _ = interrupt.next() => return leave(&paths, keeper.is_some(), &mut interrupt).await,
     }
     // The stack has ended without us; how, its keeper says to whoever began it.
     match reaper.reap().map(u8::try_from) {
@@ -185,6 +185,6 @@ async fn leave(paths: &Paths, ours: bool, interrupt: &mut Interrupt) -> Exit {
     render::note("\nstopping the stack; press Ctrl-C again to kill it");
     tokio::select! {
         exit = down::end(paths, false) => exit,
-        () = interrupt.next() => down::end(paths, true).await,
+        _ = interrupt.next() => down::end(paths, true).await,
     }
 }

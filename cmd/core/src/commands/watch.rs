@@ -36,7 +36,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
     tokio::select! {
         exit = watch(&paths, args.json, &mut frame) => exit,
         // It was asked to end, and that is how it ends.
-        () = interrupt.next() => Exit::Ok,
+        _ = interrupt.next() => Exit::Ok,
     }
 }
 

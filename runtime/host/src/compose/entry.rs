@@ -170,7 +170,7 @@ fn command(making: &Making<'_>, exports: &[String], put: &mut impl FnMut(&str, V
 
 /// Whether anything of the service is in its run folder.
 pub(super) fn needs_run_folder(spec: &ServiceSpec) -> bool {
-    !spec.files.is_empty() || texts(spec).into_iter().any(Template::mentions_run)
+    !spec.files.is_empty() || spec.templates().into_iter().any(Template::mentions_run)
 }
 
 /// Whether each replica of the service must be a process of its own: it is told something that the others are not, or
@@ -183,30 +183,7 @@ pub(super) fn is_told_apart(spec: &ServiceSpec) -> bool {
         Piece::From(_, value) => !value.get().is_none_or(is_shared),
         _ => true,
     };
-    !spec.files.is_empty() || texts(spec).into_iter().any(|text| text.pieces().iter().any(is_own))
-}
-
-/// All texts that an instance is given.
-pub(super) fn texts(spec: &ServiceSpec) -> Vec<&Template> {
-    let mut all: Vec<&Template> = vec![&spec.command, &spec.working_dir];
-    all.extend(&spec.args);
-    all.extend(spec.env.values());
-    all.extend(&spec.shutdown.command);
-    for probe in [&spec.readiness, &spec.liveness].into_iter().flatten() {
-        match &probe.check {
-            Check::Http { address: target, path, answer } | Check::HttpUnix { socket: target, path, answer } => {
-                all.extend([target, path]);
-                all.extend(answer.headers.values());
-            }
-            Check::Tcp { address } => all.push(address),
-            Check::Exec { command, working_dir } => {
-                all.push(command);
-                all.extend(working_dir);
-            }
-            Check::LogLine { .. } | Check::Notify => {}
-        }
-    }
-    all
+    !spec.files.is_empty() || spec.templates().into_iter().any(|text| text.pieces().iter().any(is_own))
 }
 
 fn availability(spec: &Availability) -> Value {

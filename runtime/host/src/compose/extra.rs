@@ -17,7 +17,7 @@ pub(super) fn of(making: &Making<'_>, notes: Vec<String>) -> Value {
     if spec.replicas > 1 && !making.stands_for_all {
         all.insert("replica".into(), json!(making.slot.replica));
     }
-    if spec.kind != core_manifest::spec::Kind::default() {
+    if spec.kind.has_driver() {
         all.insert("kind".into(), json!(spec.kind));
     }
     if let Some(release) = &spec.release {

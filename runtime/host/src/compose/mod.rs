@@ -1,11 +1,11 @@
 //! `.core-stack/process-compose.yaml`: the stack as a project of process-compose, so that leaving core is one command.
 //!
 //! ```text
-//! stack --load::marked--> specs with marks --project--> values --yaml--> text --write--> the file
+//! stack --project--> values --yaml--> text --write--> the file
 //! ```
 //!
-//! Everything but `write` is pure. The file is written from marked specs, so that what came from the environment,
-//! `.env` or a secret stands as `${VAR}` in it. The generated files that belong to it are those of the drivers; only
+//! Everything but `write` is pure. What came from the environment, `.env` or a secret is a piece of a template of
+//! its own, and stands as `${VAR}` in it. The generated files that belong to it are those of the drivers; only
 //! Caddy has others, for without core it listens and dials itself.
 
 mod entry;

@@ -43,7 +43,7 @@ pub struct File {
 /// # Errors
 /// What cannot be written as YAML.
 pub fn project(stack: &Stack, root: &Path, core: &Path) -> Result<Project, String> {
-    let variables = Variables::of(stack);
+    let variables = Variables::of(&stack.values);
     let state = root.join(".core-stack");
     let ports = slot::ports(&stack.topology, &stack.ports, &stack.range);
     let core = core.display().to_string();

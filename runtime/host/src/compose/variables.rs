@@ -5,11 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use core_manifest::Template;
 use core_manifest::origin::Origin;
 use core_manifest::template::Piece as Part;
-use core_manifest::tree::{Node, Value};
 
-use super::entry;
 use super::slot::Slot;
-use crate::load::Stack;
 
 /// A secret that is shorter is found by its origin only: it would be found in half of every text.
 const LEAST: usize = 4;
@@ -34,18 +31,11 @@ pub(super) enum Piece {
 }
 
 impl Variables {
-    /// Of all that came from outside into a stack.
-    pub(super) fn of(stack: &Stack) -> Self {
+    /// For these values.
+    pub(super) fn of(values: &BTreeMap<Origin, String>) -> Self {
         let mut variables = Self::default();
-        let mut add = |(origin, value): (&Origin, Option<&str>)| variables.add(origin, value.unwrap_or_default());
-        for spec in stack.topology.services.values() {
-            entry::texts(spec).into_iter().flat_map(Template::origins).for_each(&mut add);
-        }
-        for draft in stack.drafts.services.values() {
-            each_text(&draft.node, &mut |template| template.origins().for_each(&mut add));
-        }
-        for (name, value) in &stack.secrets {
-            variables.add(&Origin::Secret(name.clone()), value);
+        for (origin, value) in values {
+            variables.add(origin, value);
         }
         variables
     }
@@ -122,15 +112,6 @@ impl Variables {
             None if text.is_empty() => {}
             None => pieces.push(Piece::Literal(text.to_owned())),
         }
-    }
-}
-
-/// Every text of a tree that was made of something from outside.
-fn each_text(node: &Node, with: &mut dyn FnMut(&Template)) {
-    match &node.value {
-        Value::Object(entries) => entries.iter().for_each(|(_, child)| each_text(child, with)),
-        Value::Array(elements) => elements.iter().for_each(|child| each_text(child, with)),
-        _ => node.made_of.iter().for_each(with),
     }
 }
 

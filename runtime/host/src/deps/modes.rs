@@ -60,14 +60,21 @@ pub(super) fn settle(path: &Path, origin: Origin) -> io::Result<()> {
 /// Whether somebody who is not trusted with it could change a folder or anything in it: what it holds may be anybody's.
 /// A link counts by whose it is, and by where it leads when that is not in the folder.
 pub(crate) fn is_open(folder: &Path, trust: &Trust) -> bool {
-    fs::canonicalize(folder).is_ok_and(|top| is_open_below(folder, &top, trust))
+    let Ok(top) = fs::canonicalize(folder) else { return false };
+    let is_led_astray = folder.is_symlink() && (!is_link_of(folder, trust) || trust.check_program(folder).is_err());
+    is_led_astray || is_open_below(&top, &top, trust)
+}
+
+/// Whether a link is of somebody who is trusted.
+fn is_link_of(link: &Path, trust: &Trust) -> bool {
+    fs::symlink_metadata(link).is_ok_and(|meta| trust.knows(meta.uid()))
 }
 
 fn is_open_below(folder: &Path, top: &Path, trust: &Trust) -> bool {
     let Ok(meta) = fs::symlink_metadata(folder) else { return false };
     if meta.is_symlink() {
-        let leads_out = fs::canonicalize(folder).is_ok_and(|to| !to.starts_with(top) || folder == top);
-        return !trust.knows(meta.uid()) || leads_out && trust.check_program(folder).is_err();
+        let leads_out = fs::canonicalize(folder).is_ok_and(|to| !to.starts_with(top));
+        return !is_link_of(folder, trust) || leads_out && trust.check_program(folder).is_err();
     }
     if trust.check(&meta).is_err() || meta.is_dir() && meta.mode() & WORLD != 0 {
         return true;
@@ -104,7 +111,15 @@ mod tests {
         assert!(is_open(&root, &trust), "by what a link leads to");
         fs::set_permissions(&outside, Permissions::from_mode(0o644)).unwrap();
         assert!(!is_open(&root, &trust), "nobody could change that");
+        // The folder itself may be a link, too.
+        let other = folder.path().join("other");
+        symlink(&root, &other).unwrap();
+        assert!(!is_open(&other, &trust), "nobody could change where it leads");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        assert!(is_open(&other, &trust), "by a folder on the way to where it leads");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&outside, Permissions::from_mode(0o666)).unwrap();
+        assert!(is_open(&other, &trust), "by what is in it");
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(root.join("secret"), Some(4711), None).unwrap();
             assert!(is_open(&root, &trust), "by whose it is");

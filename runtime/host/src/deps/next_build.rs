@@ -7,6 +7,7 @@ use core_next::{ADAPTER, ADAPTER_FILE, Build, Scripts, Step};
 
 use super::log::Log;
 use super::{Landing, Scratch, run};
+use crate::hidden::is_secret_name;
 use crate::load::copy_inputs;
 
 /// npm's own program file, to be run with `node`: beside it in its installation, where there is one.
@@ -82,7 +83,7 @@ async fn run_step(
         command.env_remove(name);
     }
     if step.without_secrets {
-        run::without_secrets(&mut command);
+        run::without(&mut command, is_secret_name);
     }
     command.envs(plan.env.iter().map(|(name, value)| (name, value)));
     log.run(step.title, &mut command).await

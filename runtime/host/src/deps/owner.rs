@@ -1,25 +1,32 @@
 //! Who builds: root gives that to the owner of the stack's folder, whose sources and packages it runs.
 
-use std::ffi::CString;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::Path;
 
-use core_shim::exec;
-use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
+use core_manifest::spec::Identity;
+use core_shim::wire;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{Uid, User, geteuid};
 use tokio::process::Command;
 
+use super::run;
 use crate::identity;
+
+/// What nobody else may write to while it is built.
+const UMASK: u32 = 0o022;
 
 /// Who builds, where that is not whoever runs `core`.
 pub(super) struct Owner(Option<Account>);
 
 struct Account {
-    uid: Uid,
-    gid: Gid,
-    groups: Vec<Gid>,
+    /// User and group.
+    ids: (u32, u32),
+    identity: wire::Identity,
     /// What a login would set.
     variables: Vec<(String, Vec<u8>)>,
 }
@@ -31,20 +38,20 @@ impl Owner {
     /// That the folder is not there.
     pub(super) fn of(root: &Path) -> Result<Self, String> {
         let meta = fs::metadata(root).map_err(|error| format!("{}: {error}", root.display()))?;
-        let uid = Uid::from_raw(meta.uid());
-        if !geteuid().is_root() || uid.is_root() {
+        if !geteuid().is_root() || meta.uid() == 0 {
             return Ok(Self(None));
         }
-        let known = User::from_uid(uid).ok().flatten();
-        let gid = known.as_ref().map_or(Gid::from_raw(meta.gid()), |user| user.gid);
-        let name = known.as_ref().and_then(|user| CString::new(user.name.clone()).ok());
-        let groups = name.and_then(|name| getgrouplist(&name, gid).ok()).unwrap_or_else(|| vec![gid]);
-        let variables = match &known {
-            Some(user) => identity::personal(user).into(),
-            // Nobody's home: what is made on the way goes where the build goes.
+        let spec = Identity { user: Some(meta.uid().to_string()), umask: Some(UMASK), ..Identity::default() };
+        let variables = match User::from_uid(Uid::from_raw(meta.uid())).ok().flatten() {
+            Some(user) => identity::personal(&user).into(),
             None => vec![("HOME".to_owned(), b"/nonexistent".to_vec())],
         };
-        Ok(Self(Some(Account { uid, gid, groups, variables })))
+        // He need not be in the host's directory of users.
+        let nameless =
+            || wire::Identity { user: Some((meta.uid(), meta.gid(), Vec::new())), ..wire::Identity::default() };
+        let identity = identity::numbers(&spec).unwrap_or_else(|_| nameless());
+        let ids = identity.user.as_ref().map_or((meta.uid(), meta.gid()), |(user, group, _)| (*user, *group));
+        Ok(Self(Some(Account { ids, identity, variables })))
     }
 
     /// Gives him a folder, with what is in it, unless it is his; one that is not there is made. Where we build, nothing is
@@ -53,40 +60,32 @@ impl Owner {
     /// # Errors
     /// What the file system says, with the folder.
     pub(super) fn take(&self, folder: &Path) -> Result<(), String> {
-        let Some(account) = &self.0 else { return Ok(()) };
+        let Some(Account { ids, .. }) = &self.0 else { return Ok(()) };
         let take = || {
             fs::create_dir_all(folder)?;
-            if fs::symlink_metadata(folder)?.uid() == account.uid.as_raw() { Ok(()) } else { give(folder, account) }
+            if fs::symlink_metadata(folder)?.uid() == ids.0 { Ok(()) } else { give(folder, *ids) }
         };
         take().map_err(|error: io::Error| format!("{}: {error}", folder.display()))
     }
 
     /// Has a command run as him.
     pub(super) fn run(&self, command: &mut Command) {
-        let Some(Account { uid, gid, groups, variables }) = &self.0 else { return };
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(identity::is_personal) {
-                command.env_remove(&name);
-            }
-        }
-        command.envs(variables.iter().map(|(name, value)| (name, std::ffi::OsString::from_vec(value.clone()))));
-        let (uid, gid, groups) = (*uid, *gid, groups.clone());
-        let become_him = move || {
-            exec::become_user(uid, gid, &groups)?;
-            // The kernel forgets it with the change of user.
-            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(io::Error::from)
-        };
-        // SAFETY: nothing but system calls is done between fork and exec; what they take was made before.
-        unsafe { command.pre_exec(become_him) };
+        let Some(Account { identity, variables, .. }) = &self.0 else { return };
+        run::without(command, identity::is_personal);
+        command.envs(variables.iter().map(|(name, value)| (name, OsString::from_vec(value.clone()))));
+        identity::assume(command.as_std_mut(), identity.clone());
+        // The kernel forgets it with the change of user.
+        // SAFETY: it is one system call, which is allowed after a fork.
+        unsafe { command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) };
     }
 }
 
 /// Gives a folder and all that is in it. What links lead to is left alone.
-fn give(path: &Path, to: &Account) -> io::Result<()> {
+fn give(path: &Path, to: (u32, u32)) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() {
         for entry in fs::read_dir(path)? {
             give(&entry?.path(), to)?;
         }
     }
-    lchown(path, Some(to.uid.as_raw()), Some(to.gid.as_raw()))
+    lchown(path, Some(to.0), Some(to.1))
 }

@@ -14,8 +14,6 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
-use crate::hidden::is_secret_name;
-
 /// How long a program that fetches or builds may take.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Lines kept of what a program said.
@@ -64,18 +62,14 @@ pub(super) fn command(program: &Path) -> Command {
     // SAFETY: it is one system call, which is allowed after a fork.
     unsafe { command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) };
     crate::descriptors::as_before(command.as_std_mut());
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(variables::is_own) {
-            command.env_remove(&name);
-        }
-    }
+    without(&mut command, variables::is_own);
     command
 }
 
-/// Leaves secrets out of what the command inherits.
-pub(super) fn without_secrets(command: &mut Command) {
+/// Leaves variables of such names out of what the command inherits.
+pub(super) fn without(command: &mut Command, is_meant: impl Fn(&str) -> bool) {
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(is_secret_name) {
+        if name.to_str().is_some_and(&is_meant) {
             command.env_remove(&name);
         }
     }

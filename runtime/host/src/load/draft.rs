@@ -118,7 +118,6 @@ impl Drafts {
         }
         drafts.resolve_heads(sources);
         drafts.put_members(sources, out);
-        drafts.read_heads();
         drafts
     }
 
@@ -170,7 +169,7 @@ impl Drafts {
         env
     }
 
-    /// Resolves the first parts of all manifests, in place.
+    /// Resolves the first parts of all manifests, in place, and reads them.
     fn resolve_heads(&mut self, sources: &Sources) {
         let shape = Shape::of::<Manifest>();
         let scope = Scope {
@@ -181,29 +180,14 @@ impl Drafts {
             secrets: sources.secrets.clone(),
             ..Scope::default()
         };
-        for Draft { node, faults, .. } in self.services.values_mut() {
+        for Draft { node, head, faults } in self.services.values_mut() {
             desugar(node);
             for key in HEAD {
                 if let Some(part) = node.get_mut(key) {
                     scope.resolve(part, &shape.start().key(key), faults);
                 }
             }
-        }
-    }
-
-    /// Reads the first parts of all manifests.
-    fn read_heads(&mut self) {
-        for Draft { node, head, .. } in self.services.values_mut() {
-            let part = |key: &str| node.get(key).map_or(serde_json::Value::Null, Node::to_json);
-            let ports: BTreeMap<String, Port> = serde_json::from_value(part("ports")).unwrap_or_default();
-            *head = Head {
-                kind: serde_json::from_value(part("kind")).unwrap_or_default(),
-                binaries: serde_json::from_value(part("binaries")).unwrap_or_default(),
-                ports: ports
-                    .into_iter()
-                    .filter_map(|(name, port)| Some((Identifier::new(&name).ok()?, port)))
-                    .collect(),
-            };
+            *head = Head::of(node);
         }
     }
 
@@ -293,6 +277,20 @@ fn desugar(node: &mut Node) {
         let list = Node::new(Value::Array(vec![source]), span.clone());
         *entries = own;
         entries.push((Key { name: "sources".into(), span }, list));
+    }
+}
+
+impl Head {
+    /// Of a manifest in which these parts are resolved.
+    pub(super) fn of(node: &Node) -> Self {
+        let part = |key: &str| node.get(key).map_or(serde_json::Value::Null, Node::to_json);
+        let ports: BTreeMap<String, Port> = serde_json::from_value(part("ports")).unwrap_or_default();
+        let named = |(name, port): (String, Port)| Some((Identifier::new(&name).ok()?, port));
+        Self {
+            kind: serde_json::from_value(part("kind")).unwrap_or_default(),
+            binaries: serde_json::from_value(part("binaries")).unwrap_or_default(),
+            ports: ports.into_iter().filter_map(named).collect(),
+        }
     }
 }
 

@@ -6,20 +6,17 @@ use core_manifest::manifest::{Config, Kind};
 use core_manifest::{ServiceName, ServiceSpec, Template};
 use core_nats::{Fault, Member};
 
-/// Settings of `config` that some kind has.
-pub(super) const SETTINGS: [&str; 3] = ["topology", "deployment", "trusted_proxies"];
-
 /// The settings of `config` that a kind has; none where it takes no `config`.
 pub(super) fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Nats => &SETTINGS[..2],
-        Kind::Caddy => &SETTINGS[2..],
+        Kind::Nats => &["topology", "deployment"],
+        Kind::Caddy => &["trusted_proxies"],
         Kind::Process | Kind::Pocketbase | Kind::Next => &[],
     }
 }
 
-/// The kinds that have settings, for people.
-pub(super) const WITH_SETTINGS: &str = "nats and caddy";
+/// The kinds that have settings.
+pub(super) const WITH_SETTINGS: [Kind; 2] = [Kind::Nats, Kind::Caddy];
 
 /// The services that one manifest of a kind stands for; `None` where that is itself.
 ///

@@ -109,14 +109,7 @@ fn finish_one(
             return None;
         }
     };
-    let mut spec = spec::resolve(name, &manifest, &draft.node, &context(name, scope, drafts, located), out)?;
-    // It is for people only, and so has the names of what came from outside.
-    let path = ["process", "compose", "description"];
-    let description = path.iter().try_fold(&draft.node, |node, key| node.get(key));
-    if let Some(template) = description.and_then(|node| node.made_of.as_ref()) {
-        spec.description = Some(template.to_string());
-    }
-    Some(spec)
+    spec::resolve(name, &manifest, &draft.node, &context(name, scope, drafts, located), out)
 }
 
 /// What placeholders of a service may name.

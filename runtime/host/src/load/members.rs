@@ -27,7 +27,7 @@ impl Drafts {
                 let mut node = draft.node.clone();
                 set_ports(&mut node, &member);
                 let faults = if member.is_first() { draft.faults.clone() } else { Vec::new() };
-                self.services.insert(member.name.clone(), Draft { node, head: Head::default(), faults });
+                self.services.insert(member.name.clone(), Draft { head: Head::of(&node), node, faults });
                 self.members.insert(member.name.clone(), member);
             }
         }
@@ -39,24 +39,24 @@ impl Drafts {
         sources: &Sources,
         out: &mut Vec<Diagnostic>,
     ) -> Option<(core_manifest::Span, Vec<Member>)> {
-        let node = &self.services.get(name)?.node;
+        let Draft { node, head: Head { kind, .. }, .. } = self.services.get(name)?;
+        let (kind, word) = (*kind, kind.word());
         let config = node.get("config")?;
         let at = config.span.clone();
-        let kind: Kind =
-            node.get("kind").and_then(|kind| serde_json::from_value(kind.to_json()).ok()).unwrap_or_default();
-        let word = node.get("kind").and_then(Node::text).unwrap_or("process");
         let settings = drivers::settings(kind);
         if settings.is_empty() {
+            let with_settings = drivers::WITH_SETTINGS.map(Kind::word).join(" and ");
             out.push(
                 Diagnostic::new("bad-config", format!("`{name}` is of kind {word}, which has no `config`"))
                     .at(node.key_span_at(&["config"]))
                     .service(name.as_str())
-                    .help(format!("remove it; only kinds {} have settings of their own", drivers::WITH_SETTINGS)),
+                    .help(format!("remove it; only kinds {with_settings} have settings of their own")),
             );
             return None;
         }
         // A key that no kind has is complained of when the whole manifest is checked.
-        let is_of_another = |key: &str| drivers::SETTINGS.contains(&key) && !settings.contains(&key);
+        let is_known = |key: &str| drivers::WITH_SETTINGS.iter().any(|kind| drivers::settings(*kind).contains(&key));
+        let is_of_another = |key: &str| is_known(key) && !settings.contains(&key);
         if let Value::Object(keys) = &config.value
             && let Some((key, _)) = keys.iter().find(|(key, _)| is_of_another(&key.name))
         {

@@ -62,8 +62,6 @@ pub struct Stack {
     pub drafts: Drafts,
     /// Values that are never shown.
     pub hidden: Hidden,
-    /// Secrets, by the names of their files.
-    pub secrets: BTreeMap<String, String>,
     /// What variables and secrets were.
     pub values: BTreeMap<Origin, String>,
 }
@@ -71,7 +69,7 @@ pub struct Stack {
 impl Stack {
     /// Services whose command line holds a secret: every user of the host can read it there.
     pub fn secrets_in_command_lines(&self) -> Vec<&ServiceName> {
-        let shows = |text: &core_manifest::Template| self.hidden.is_in(&text.to_string());
+        let shows = |text: &core_manifest::Template| self.hidden.is_in(&text.inlined().to_string());
         let services = self.topology.services.values();
         services.filter(|spec| shows(&spec.command) || spec.args.iter().any(shows)).map(|spec| &spec.name).collect()
     }
@@ -94,12 +92,8 @@ pub struct Options {
     pub failed_sources: BTreeMap<(String, usize), String>,
 }
 
-/// What variables and secrets are, whatever else is wrong with a stack.
-pub(crate) fn values(paths: &Paths, profile: &str) -> BTreeMap<Origin, String> {
-    let mut ignored = Vec::new();
-    let sources = Sources::read(paths, profile, &Trust::of(&paths.root), &mut ignored);
-    values_of(&Drafts::read(&sources, &mut ignored), &sources)
-}
+/// A stack, or everything that is wrong with it.
+pub type Outcome = Result<Stack, Vec<Diagnostic>>;
 
 fn values_of(drafts: &Drafts, sources: &Sources) -> BTreeMap<Origin, String> {
     let variables = drafts.env(sources).into_iter().map(|(name, value)| (Origin::Variable(name), value));
@@ -111,7 +105,12 @@ fn values_of(drafts: &Drafts, sources: &Sources) -> BTreeMap<Origin, String> {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<Stack, Vec<Diagnostic>> {
+pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Outcome {
+    read(paths, options, locator).0
+}
+
+/// The same, and what variables and secrets are, which is known whatever else is wrong.
+pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (Outcome, BTreeMap<Origin, String>) {
     let profile = options.profile.clone().unwrap_or_else(|| "local".to_owned());
     let mut out = Vec::new();
     let trust = Trust::of(&paths.root);
@@ -137,7 +136,8 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
     if let Some(topology) = &topology {
         hidden.learn_of(topology);
     }
-    match topology {
+    let values = values_of(&drafts, &sources);
+    let outcome = match topology {
         Some(topology) if out.is_empty() => Ok(Stack {
             topology,
             profile,
@@ -146,10 +146,9 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
             range: drafts.range.clone(),
             watch: drafts.watch,
             announcements,
-            values: values_of(&drafts, &sources),
+            values: values.clone(),
             drafts,
             hidden,
-            secrets: sources.secrets,
         }),
         _ => {
             for fault in &mut out {
@@ -158,5 +157,6 @@ pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Result<S
             }
             Err(out)
         }
-    }
+    };
+    (outcome, values)
 }

@@ -4,18 +4,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
 use super::Retention;
 use super::store::Segment;
 use crate::paths::Paths;
+use crate::watch;
 
 /// How long segments gather before one looks at them. A flood writes some 100 MB in that time.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -26,70 +26,63 @@ const SHARE: u32 = 3;
 /// How often one looks at all logs: for what has become too old.
 const ALL: Duration = Duration::from_secs(60);
 
-/// The limits, which change with the manifests.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Sweeper(Arc<(Mutex<Option<Retention>>, Condvar)>);
+/// The way to the thread that keeps logs short. It ends with this value.
+#[derive(Debug)]
+pub(crate) struct Sweeper(Sender<Retention>);
 
 impl Sweeper {
-    /// Starts a thread that keeps the logs of a stack within limits, as soon as it knows them.
+    /// Starts the thread. Where the system has none, logs grow.
     pub(crate) fn start(paths: &Paths) -> Self {
-        let sweeper = Self::default();
-        let (mine, paths) = (sweeper.clone(), paths.clone());
-        let thread = std::thread::Builder::new().name("logs".into()).spawn(move || mine.run(&paths));
+        let (sender, limits) = mpsc::channel();
+        let paths = paths.clone();
+        let thread = std::thread::Builder::new().name("logs".into()).spawn(move || run(&paths, &limits));
         if let Err(error) = thread {
             crate::say(&format!("logs are not kept within their limits: {error}"));
         }
-        sweeper
+        Self(sender)
     }
 
     /// From now on these are the limits.
     pub(crate) fn keep(&self, retention: Retention) {
-        let (limits, known) = &*self.0;
-        *limits.lock().unwrap_or_else(PoisonError::into_inner) = Some(retention);
-        known.notify_one();
+        let _ = self.0.send(retention);
     }
+}
 
-    fn sweep(&self, paths: &Paths, services: &[String]) {
-        let (limits, known) = &*self.0;
-        let limits = limits.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before the manifests were read, nobody knows what is too much.
-        let limits = known.wait_while(limits, |limits| limits.is_none()).unwrap_or_else(PoisonError::into_inner);
-        let retention = limits.clone();
-        drop(limits);
-        if let Some(retention) = retention {
-            retention.sweep(paths, services);
-        }
-    }
-
-    fn run(&self, paths: &Paths) {
-        let mut growth = Growth::of(paths.logs());
-        let mut all_at = Instant::now() + PAUSE;
-        loop {
-            let left = all_at.saturating_duration_since(Instant::now());
-            let grows = growth.as_ref().map_or_else(
-                || {
-                    std::thread::sleep(left.min(RESCAN));
-                    false
-                },
-                |growth| growth.wait(left),
-            );
-            if grows {
-                std::thread::sleep(PAUSE);
+fn run(paths: &Paths, limits: &Receiver<Retention>) {
+    let mut growth = Growth::of(paths.logs());
+    // Before the manifests were read, nobody knows what is too much.
+    let Ok(mut retention) = limits.recv() else { return };
+    let mut all_at = Instant::now() + PAUSE;
+    loop {
+        let left = all_at.saturating_duration_since(Instant::now());
+        let grows = match &growth {
+            Some(growth) => watch::has_more(&growth.fd, Some(left)),
+            None => {
+                std::thread::sleep(left.min(RESCAN));
+                false
             }
-            let began = Instant::now();
-            let services = growth.as_mut().filter(|_| grows).and_then(Growth::take);
-            match services {
-                Some(services) if services.is_empty() => continue,
-                Some(services) => self.sweep(paths, &services.into_iter().collect::<Vec<_>>()),
-                None => {
-                    // What could not be watched may be watched now.
-                    growth = Growth::of(paths.logs());
-                    self.sweep(paths, &[]);
-                    all_at = Instant::now() + ALL;
-                }
-            }
-            std::thread::sleep(began.elapsed() * SHARE);
+        };
+        if grows {
+            std::thread::sleep(PAUSE);
         }
+        match limits.try_recv() {
+            Ok(newer) => retention = limits.try_iter().last().unwrap_or(newer),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return,
+        }
+        let began = Instant::now();
+        let services = growth.as_mut().filter(|_| grows).and_then(Growth::take);
+        match services {
+            Some(services) if services.is_empty() => continue,
+            Some(services) => retention.sweep(paths, &services.into_iter().collect::<Vec<_>>()),
+            None => {
+                // What could not be watched may be watched now.
+                growth = Growth::of(paths.logs());
+                retention.sweep(paths, &[]);
+                all_at = Instant::now() + ALL;
+            }
+        }
+        std::thread::sleep(began.elapsed() * SHARE);
     }
 }
 
@@ -120,19 +113,6 @@ impl Growth {
             let inner = fs::read_dir(folder).into_iter().flatten().flatten();
             for entry in inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
                 self.watch(&entry.path());
-            }
-        }
-    }
-
-    /// Waits for so long at the most until something is created. Returns whether it was.
-    fn wait(&self, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
-        loop {
-            let left = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
-            let timeout = PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX));
-            match poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)], timeout) {
-                Err(nix::errno::Errno::EINTR) => {}
-                other => return other.is_ok_and(|count| count > 0),
             }
         }
     }
@@ -181,7 +161,7 @@ mod tests {
         let logs = folder.path().join("logs");
         let mut growth = Growth::of(logs.clone()).unwrap();
         let told = |growth: &mut Growth| {
-            assert!(growth.wait(Duration::from_secs(60)));
+            assert!(watch::has_more(&growth.fd, Some(Duration::from_secs(60))));
             growth.take().unwrap().into_iter().collect::<Vec<_>>()
         };
         fs::create_dir_all(logs.join("web/web-0")).unwrap();
@@ -190,9 +170,9 @@ mod tests {
         fs::write(logs.join("web/web-0/1.1.out.0.log"), "x").unwrap();
         fs::write(logs.join("web/web-0/1.1.out.1.log"), "x").unwrap();
         assert_eq!(told(&mut growth), ["web"]);
-        assert!(!growth.wait(Duration::ZERO), "nothing has happened since");
+        assert!(!watch::has_more(&growth.fd, Some(Duration::ZERO)), "nothing has happened since");
         fs::write(logs.join("web/web-0/1.1.out.1.log"), "more").unwrap();
-        assert!(!growth.wait(Duration::ZERO), "a segment that grows is no new one");
+        assert!(!watch::has_more(&growth.fd, Some(Duration::ZERO)), "a segment that grows is no new one");
         fs::write(logs.join("api/api-0/1.1.err.0.log"), "x").unwrap();
         assert!(told(&mut growth).is_empty(), "the first one");
         fs::write(logs.join("api/api-0/1.2.err.0.log"), "x").unwrap();

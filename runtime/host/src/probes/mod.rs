@@ -29,7 +29,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::identity;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
-use crate::shims::{Environment, InstanceFill, fill_of};
+use crate::shims::{Environment, InstanceFill};
 
 pub use answer::NotGood;
 use answer::{lack_now, told};
@@ -89,7 +89,7 @@ impl Prober {
         let owned = self.owned.clone();
         let is_owned = owned.borrow().get(&instance) == Some(&number);
         let watched: Vec<u16> = if is_owned { Vec::new() } else { own_ports(&probe, &question) };
-        let fill = fill_of(paths, &question.invocation.instance, &question.ports);
+        let fill = environment.fill(paths, &question.invocation.instance, &question.ports);
         let place = Place::new(&paths.run, &instance.to_string());
         let is_run = matches!(probe.check, Check::Exec { .. });
         let runs_as =

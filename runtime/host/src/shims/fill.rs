@@ -1,7 +1,7 @@
 //! What fills the holes of an instance's texts.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::Arc;
 
 use core_engine::InstanceId;
 use core_manifest::Identifier;
@@ -10,15 +10,6 @@ use core_manifest::template::Fill;
 
 use crate::paths::Paths;
 
-/// What variables and secrets were when the manifests were looked at last. Of a spec that was saved only their names are
-/// known: it is started, or asked, with what they are now.
-static VALUES: RwLock<BTreeMap<Origin, String>> = RwLock::new(BTreeMap::new());
-
-/// From now on this is what they are.
-pub(crate) fn remember(values: BTreeMap<Origin, String>) {
-    *VALUES.write().unwrap_or_else(PoisonError::into_inner) = values;
-}
-
 /// The values of one instance.
 #[derive(Clone, Debug, Default)]
 pub struct InstanceFill {
@@ -26,6 +17,8 @@ pub struct InstanceFill {
     instance: String,
     replica: u32,
     ports: BTreeMap<Identifier, u16>,
+    /// What variables and secrets are, for a text of which only their names are known.
+    values: Arc<BTreeMap<Origin, String>>,
 }
 
 /// The values of `instance`.
@@ -36,10 +29,18 @@ pub fn fill_of(paths: &Paths, instance: &InstanceId, ports: &BTreeMap<Identifier
         instance: name,
         replica: instance.slot.replica,
         ports: ports.clone(),
+        values: Arc::default(),
     }
 }
 
 impl InstanceFill {
+    /// The same, with what variables and secrets are.
+    #[must_use]
+    pub(super) fn with_values(mut self, values: Arc<BTreeMap<Origin, String>>) -> Self {
+        self.values = values;
+        self
+    }
+
     /// The same, with another run folder.
     #[must_use]
     pub fn with_run(mut self, run: &std::path::Path) -> Self {
@@ -66,6 +67,6 @@ impl Fill for InstanceFill {
     }
 
     fn value(&self, origin: &Origin) -> Option<String> {
-        VALUES.read().unwrap_or_else(PoisonError::into_inner).get(origin).cloned()
+        self.values.get(origin).cloned()
     }
 }

@@ -34,7 +34,6 @@ use tokio::sync::oneshot;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
 use crate::{data, descriptors};
-pub(crate) use fill::remember;
 pub use fill::{InstanceFill, fill_of};
 pub use find::find;
 pub use held::Held;
@@ -61,7 +60,8 @@ pub struct Shims {
     keeper: Rc<Keeper>,
     lines: HashMap<InstanceId, Known>,
     inbox: UnboundedSender<Event>,
-    environment: Environment,
+    /// What services are given from outside.
+    pub(crate) environment: Environment,
     held: Rc<RefCell<Held>>,
     leaders: Rc<RefCell<Leaders>>,
     /// What is being killed without a shim.
@@ -325,11 +325,6 @@ impl Shims {
     /// Held sockets of services that are gone are closed.
     pub fn keep_held(&mut self, is_wanted: impl Fn(&str, &str) -> bool) {
         self.held.borrow_mut().retain(is_wanted);
-    }
-
-    /// The environment that services get.
-    pub fn environment(&self) -> &Environment {
-        &self.environment
     }
 
     fn request(&self, instance: &InstanceId, request: &Request) {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use core_engine::InvocationId;
 use core_engine::action::StartOrder;
 use core_engine::exit::Failure;
+use core_engine::{InstanceId, InvocationId};
+use core_manifest::origin::Origin;
 use core_manifest::{Identifier, ServiceSpec, variables};
 use core_shim::wire::{FileToWrite, LogPlace, Start};
 use nix::libc;
@@ -21,9 +23,14 @@ pub(super) fn is_lack(errno: i32) -> bool {
     matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ENOBUFS)
 }
 
-/// The environment that `core up` had, without what is ours.
+/// What services are given from outside.
 #[derive(Clone, Debug, Default)]
-pub struct Environment(BTreeMap<String, Vec<u8>>);
+pub struct Environment {
+    /// The environment that `core up` had, without what is ours.
+    variables: BTreeMap<String, Vec<u8>>,
+    /// What variables and secrets were when the manifests were looked at last.
+    values: Arc<BTreeMap<Origin, String>>,
+}
 
 /// Where the output of an invocation goes.
 pub(super) fn log_place(paths: &Paths, invocation: &InvocationId, spec: &ServiceSpec) -> LogPlace {
@@ -54,12 +61,23 @@ impl Environment {
             let name = name.into_string().ok().filter(|name| !variables::is_own(name))?;
             Some((name, value.into_vec()))
         });
-        Self(all.collect())
+        Self { variables: all.collect(), values: Arc::default() }
+    }
+
+    /// From now on this is what variables and secrets are.
+    pub(crate) fn remember(&mut self, values: BTreeMap<Origin, String>) {
+        self.values = Arc::new(values);
+    }
+
+    /// What fills the texts of an instance. Those of a spec that was saved have only the names of variables and secrets:
+    /// they are filled with what these are now.
+    pub fn fill(&self, paths: &Paths, instance: &InstanceId, ports: &BTreeMap<Identifier, u16>) -> super::InstanceFill {
+        fill_of(paths, instance, ports).with_values(self.values.clone())
     }
 
     /// The environment of an instance, `NAME=value` each.
     pub fn of(&self, spec: &ServiceSpec, fill: &super::InstanceFill) -> Vec<Vec<u8>> {
-        let mut all = self.0.clone();
+        let mut all = self.variables.clone();
         if let Some(user) = spec.identity.user.as_deref().and_then(|name| users::user(name).ok()) {
             all.retain(|name, _| !identity::is_personal(name));
             all.extend(identity::personal(&user));
@@ -78,7 +96,7 @@ pub(super) fn build(
 ) -> Result<Start, Failure> {
     let instance = &order.invocation.instance;
     let spec = &order.spec;
-    let fill = fill_of(paths, instance, &order.ports);
+    let fill = environment.fill(paths, instance, &order.ports);
     let command = spec.command.fill(&fill);
     let (program, args) = if spec.shell {
         ("/bin/sh".to_owned(), vec!["sh".to_owned(), "-c".to_owned(), command])

@@ -11,7 +11,6 @@ use core_manifest::{Identifier, ServiceSpec};
 
 use super::Supervisor;
 use crate::probes::{self, Question, ShellLine};
-use crate::shims::fill_of;
 use crate::{descriptors, edge, identity, net, priority};
 
 impl Supervisor {
@@ -36,7 +35,7 @@ impl Supervisor {
             Action::Probe { invocation, probe, spec, ports } => {
                 let shim = self.shims.shim_pid(&invocation.instance);
                 let question = Question { invocation, kind: probe, spec, ports, shim };
-                self.prober.ask(&self.paths, self.shims.environment(), question, self.inbox.clone());
+                self.prober.ask(&self.paths, &self.shims.environment, question, self.inbox.clone());
             }
             Action::Count { instance, ports } => {
                 // What cannot be counted may be open; how long it may be is bounded besides.
@@ -47,8 +46,9 @@ impl Supervisor {
             Action::Yield { pid, yields } => drop(tokio::task::spawn_local(priority::set(pid, yields))),
             Action::Verify(asked) => {
                 let (paths, inbox) = (self.paths.clone(), self.inbox.clone());
+                let environment = self.shims.environment.clone();
                 tokio::task::spawn_local(async move {
-                    let reach = edge::verify(&paths, &asked).await;
+                    let reach = edge::verify(&paths, &environment, &asked).await;
                     let _ = inbox.send(Event::Verified { service: asked.service, born: asked.born, reach });
                 });
             }
@@ -90,9 +90,9 @@ impl Supervisor {
         why: StopReason,
     ) {
         let Some(line) = &spec.shutdown.command else { return };
-        let fill = fill_of(&self.paths, &invocation.instance, ports);
+        let fill = self.shims.environment.fill(&self.paths, &invocation.instance, ports);
         let (line, folder) = (line.fill(&fill), spec.working_dir.fill(&fill));
-        let mut env = self.shims.environment().of(spec, &fill);
+        let mut env = self.shims.environment.of(spec, &fill);
         env.push(format!("{}={}", crate::STOP_REASON, why.word()).into_bytes());
         let (patience, invocation) = (spec.shutdown.timeout, invocation.clone());
         let identity = identity::numbers(&spec.identity);

@@ -6,6 +6,7 @@ use core_engine::Topology;
 use core_engine::event::{Command, Event, Loaded};
 use core_engine::plan::Plan;
 use core_engine::record::Cause;
+use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,7 +20,6 @@ use crate::launch::Launch;
 use crate::load::{self, Locator, Options, Stack, Wanted};
 use crate::logs::Retention;
 use crate::net::{Listening, owner_in_words};
-use crate::shims;
 use crate::watch::Fingerprint;
 
 /// Why the manifests are read.
@@ -41,6 +41,8 @@ pub(super) enum Purpose {
 pub(super) struct Outcome {
     purpose: Purpose,
     result: Result<Box<Stack>, Vec<Diagnostic>>,
+    /// What variables and secrets are, whatever is wrong.
+    values: BTreeMap<Origin, String>,
     locator: Locator,
     /// What was read.
     fingerprint: Fingerprint,
@@ -174,23 +176,22 @@ impl Supervisor {
             options.ports.retain(|_, port| ours.contains(port) || !options.busy.contains(port));
             // Before they are read: an edit meanwhile makes a difference to this.
             let fingerprint = Fingerprint::of(&paths.root);
-            let mut result = load::load(&paths, &options, &mut locator).map(Box::new);
-            // What was saved goes on with what its variables and secrets are now, also while manifests are broken.
-            if result.is_err() {
-                shims::remember(load::values(&paths, options.profile.as_deref().unwrap_or("local")));
-            }
+            let (result, values) = load::read(&paths, &options, &mut locator);
+            let mut result = result.map(Box::new);
             if matches!(purpose, Purpose::Apply { .. })
                 && let Err(fault) = Journal::room(&paths)
             {
                 result = Err(result.err().into_iter().flatten().chain([*fault]).collect());
             }
-            let _ = outcomes.send(Outcome { purpose, result, locator, fingerprint, listening });
+            let _ = outcomes.send(Outcome { purpose, result, values, locator, fingerprint, listening });
         });
     }
 
     pub(super) fn take_reading(&mut self, outcome: Outcome) {
-        let Outcome { purpose, result, locator, fingerprint, listening } = outcome;
+        let Outcome { purpose, result, values, locator, fingerprint, listening } = outcome;
         self.reading.locator = Some(locator);
+        // What was saved goes on with them, also while manifests are broken.
+        self.shims.environment.remember(values);
         if !matches!(purpose, Purpose::Plan(_)) {
             self.reading.read = Some(fingerprint);
         }
@@ -303,7 +304,6 @@ impl Supervisor {
         let (topology, wanted, ports) = (stack.topology.clone(), stack.wanted.clone(), stack.ports.clone());
         self.reading.known = Some(Known { topology, wanted, ports, watch: stack.watch });
         self.hidden.learn_from(&stack.hidden);
-        shims::remember(std::mem::take(&mut stack.values));
         self.reading.topology_file.begin(stack);
         self.give(&Event::Loaded(loaded));
         for (service, segment_bytes) in cuts {

@@ -69,6 +69,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// As a manifest names it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Caddy => "caddy",
+            Self::Nats => "nats",
+            Self::Pocketbase => "pocketbase",
+            Self::Next => "next",
+        }
+    }
+
+    /// Whether anything is known of its program.
+    pub fn has_driver(self) -> bool {
+        self != Self::Process
+    }
+
     /// Whether it is the edge: what sends requests to the services that have a route.
     pub fn is_edge(self) -> bool {
         self == Self::Caddy

@@ -1,4 +1,4 @@
-//! The holes of a spec that the whole stack fills: ports of other services.
+//! The texts of a spec, which may have holes: ports of other services, variables, secrets.
 
 use std::collections::BTreeMap;
 
@@ -7,38 +7,10 @@ use crate::name::Identifier;
 use crate::origin::Origin;
 use crate::template::Template;
 
-impl ServiceSpec {
-    /// Puts numbers in the place of other services' ports, in all texts. A hole for which there is none stays.
-    pub fn fill_ports(&mut self, number: &mut impl FnMut(&str, &Identifier) -> Option<u16>) {
-        for text in self.templates_mut() {
-            text.fill_ports(number);
-        }
-    }
-
-    /// Notes what all variables and secrets are, by `digest` of a name and a value.
-    pub fn note_values(&mut self, digest: &dyn Fn(&Origin, &str) -> String) {
-        let mut values = BTreeMap::new();
-        for text in self.templates_mut() {
-            for (origin, value) in text.origins() {
-                values.insert(origin.clone(), digest(origin, value.unwrap_or_default()));
-            }
-        }
-        self.values = Some(values);
-    }
-
-    /// The same with the text of variables and secrets in it, as older versions had it.
-    #[must_use]
-    pub fn inlined(&self) -> Self {
-        let mut spec = self.clone();
-        for text in spec.templates_mut() {
-            *text = text.inlined();
-        }
-        Self { values: None, ..spec }
-    }
-
-    /// Every text that may have holes. A field that is missing here does not compile.
-    fn templates_mut(&mut self) -> Vec<&mut Template> {
-        let Self {
+/// Every text of a spec, borrowed as the spec is. A field that is missing here does not compile.
+macro_rules! templates {
+    ($spec:expr) => {{
+        let ServiceSpec {
             name: _,
             kind: _,
             description: _,
@@ -68,24 +40,63 @@ impl ServiceSpec {
             store: _,
             values: _,
             trusted_proxies: _,
-        } = self;
-        let probes = [readiness, liveness].into_iter().flatten().flat_map(Probe::templates_mut);
-        let files = files.iter_mut().flat_map(|GeneratedFile { path, contents }| [path, contents]);
-        let own = [command, working_dir].into_iter().chain(args).chain(env.values_mut()).chain(shutdown.as_mut());
-        own.chain(probes).chain(files).collect()
-    }
+        } = $spec;
+        let mut all = vec![command, working_dir];
+        all.extend(args);
+        all.extend(env.into_iter().map(|(_, value)| value));
+        all.extend(shutdown);
+        for Probe { check, .. } in [readiness, liveness].into_iter().flatten() {
+            match check {
+                Check::Http { address: target, path, answer } | Check::HttpUnix { socket: target, path, answer } => {
+                    let HttpAnswer { headers, status: _, body_contains: _ } = answer;
+                    all.extend([target, path]);
+                    all.extend(headers.into_iter().map(|(_, value)| value));
+                }
+                Check::Tcp { address } => all.push(address),
+                Check::Exec { command, working_dir } => {
+                    all.push(command);
+                    all.extend(working_dir);
+                }
+                Check::Notify | Check::LogLine { .. } => {}
+            }
+        }
+        all.extend(files.into_iter().flat_map(|GeneratedFile { path, contents }| [path, contents]));
+        all
+    }};
 }
 
-impl Probe {
+impl ServiceSpec {
+    /// Every text that an instance is given.
+    pub fn templates(&self) -> Vec<&Template> {
+        templates!(self)
+    }
+
     fn templates_mut(&mut self) -> Vec<&mut Template> {
-        match &mut self.check {
-            Check::Http { address: where_to, path, answer } | Check::HttpUnix { socket: where_to, path, answer } => {
-                let HttpAnswer { headers, status: _, body_contains: _ } = answer;
-                [where_to, path].into_iter().chain(headers.values_mut()).collect()
-            }
-            Check::Tcp { address } => vec![address],
-            Check::Exec { command, working_dir } => [command].into_iter().chain(working_dir.as_mut()).collect(),
-            Check::Notify | Check::LogLine { .. } => Vec::new(),
+        templates!(self)
+    }
+
+    /// Puts numbers in the place of other services' ports, in all texts. A hole for which there is none stays.
+    pub fn fill_ports(&mut self, number: &mut impl FnMut(&str, &Identifier) -> Option<u16>) {
+        for text in self.templates_mut() {
+            text.fill_ports(number);
         }
+    }
+
+    /// Notes what all variables and secrets are, by `digest` of a name and a value.
+    pub fn note_values(&mut self, digest: &dyn Fn(&Origin, &str) -> String) {
+        let origins = self.templates().into_iter().flat_map(Template::origins);
+        let values: BTreeMap<Origin, String> =
+            origins.map(|(origin, value)| (origin.clone(), digest(origin, value.unwrap_or_default()))).collect();
+        self.values = Some(values);
+    }
+
+    /// The same with the text of variables and secrets in it, as older versions had it.
+    #[must_use]
+    pub fn inlined(&self) -> Self {
+        let mut spec = self.clone();
+        for text in spec.templates_mut() {
+            *text = text.inlined();
+        }
+        Self { values: None, ..spec }
     }
 }

@@ -51,7 +51,7 @@ pub fn resolve(
     let spec = ServiceSpec {
         name: name.clone(),
         kind: manifest.kind,
-        description: compose.description.clone(),
+        description: description(manifest, node),
         namespace: compose.namespace.clone(),
         command: command(manifest, context, &mut faults),
         args: manifest.process.args.clone(),
@@ -104,6 +104,13 @@ pub fn resolve(
     };
     check_texts(&spec, &mut faults);
     (out.len() == before).then_some(spec)
+}
+
+/// It is for people only, and so has the names of what came from outside.
+fn description(manifest: &Manifest, node: &Node) -> Option<String> {
+    let path = ["process", "compose", "description"];
+    let written = path.iter().try_fold(node, |node, key| node.get(key)).and_then(|node| node.made_of.as_ref());
+    written.map(Template::to_string).or_else(|| manifest.process.compose.description.clone())
 }
 
 fn absolute(path: Option<&Template>, root: &str) -> Template {
