@@ -1,15 +1,16 @@
 //! What the engine wants done. An action is carried out by the host, which reports and never decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use core_manifest::spec::HttpAnswer;
-use core_manifest::{Identifier, ServiceName, ServiceSpec, Template};
+use core_manifest::spec::{HttpAnswer, LogLimits};
+use core_manifest::{Identifier, Problem, ServiceName, ServiceSpec, Template};
 
-use crate::event::ProbeKind;
+use crate::event::{FailedSources, ProbeKind, Purpose};
 use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::phase::StopReason;
+use crate::plan::Plan;
 use crate::record::Record;
 
 /// One effect.
@@ -17,6 +18,49 @@ use crate::record::Record;
 pub enum Action {
     /// Write down [`crate::Engine::saved`], durably, before what follows.
     Save,
+    /// Read the manifests. Answer: `Loaded` or `Rejected`; there is one reading at a time.
+    Read {
+        /// What for.
+        purpose: Purpose,
+        /// Sources that are not to be chosen, and why.
+        failed_sources: FailedSources,
+    },
+    /// Tell who asked what the manifests would change, or what is wrong with them.
+    Planned {
+        /// The question.
+        question: u64,
+        /// The answer.
+        result: Result<Box<Plan>, Vec<Problem>>,
+    },
+    /// Tell who asked for an operation that it has begun, when what it changed is written down.
+    Accepted {
+        /// The operation.
+        operation: u64,
+    },
+    /// Tell who asked for an operation that the manifests are broken.
+    Refused {
+        /// The operation.
+        operation: u64,
+        /// What is wrong with them.
+        problems: Vec<Problem>,
+    },
+    /// Keep the held sockets of these ports open, and close all others.
+    Hold {
+        /// Services and names of their ports.
+        ports: BTreeSet<(ServiceName, Identifier)>,
+    },
+    /// Keep so much of the logs of each service; what a service had that is not among them, by the default limits.
+    KeepLogs {
+        /// Limits by service.
+        limits: BTreeMap<ServiceName, LogLimits>,
+    },
+    /// Cut the log of what runs of a service at another size from now on.
+    CutLog {
+        /// The service.
+        service: ServiceName,
+        /// The size of a segment.
+        segment_bytes: u64,
+    },
     /// Fetch or build what belongs into this folder of `.dep/`. Answer: `Prepared`.
     Prepare {
         /// The folder.

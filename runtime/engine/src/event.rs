@@ -20,10 +20,20 @@ pub enum Event {
         /// What is there.
         found: Vec<Found>,
     },
+    /// Something else is in the manifests than before.
+    Edited {
+        /// Stands for all that is in them.
+        fingerprint: u64,
+    },
     /// The manifests were read and are good.
     Loaded(Loaded),
     /// The manifests were read and are not good: the last good topology stays.
-    Rejected(Vec<Problem>),
+    Rejected(Rejected),
+    /// Somebody asks what carrying out the manifests would change. Answer: `Planned`.
+    PlanWanted {
+        /// Names the question.
+        question: u64,
+    },
     /// Somebody asks for something.
     Command {
         /// Names the operation.
@@ -151,10 +161,74 @@ pub struct Loaded {
     pub range: PortRange,
     /// Fixed ports of the topology that somebody listens on who is none of ours; who, in words.
     pub strangers: BTreeMap<u16, String>,
-    /// Try again what failed and was not changed.
-    pub again: bool,
+    /// Where each folder of `.dep/` is to come from.
+    pub sources: BTreeMap<String, SourceChoice>,
+    /// Stands for all that was in the manifests when they were read.
+    pub fingerprint: u64,
+    /// Edits are carried out as they are saved.
+    pub follows_edits: bool,
     /// The services a new stack was asked for by name; none is all. Means nothing once something has been started.
     pub select: Vec<ServiceName>,
+}
+
+/// Manifests that are not good.
+#[derive(Clone, Debug, Default)]
+pub struct Rejected {
+    /// What is wrong with them.
+    pub problems: Vec<Problem>,
+    /// Binaries that no source gives, and why.
+    pub refused: BTreeMap<String, String>,
+    /// Stands for all that was in the manifests when they were read.
+    pub fingerprint: u64,
+}
+
+/// What the manifests are read for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To carry out what they say.
+    Apply {
+        /// The operation that it is.
+        operation: u64,
+        /// Who wants it.
+        by: Cause,
+    },
+    /// To say what carrying them out would change.
+    Plan {
+        /// The question.
+        question: u64,
+    },
+    /// To find another source for a binary.
+    OtherSource {
+        /// The folder of `.dep/` that was asked for.
+        folder: String,
+        /// Why the source before did not give it.
+        reason: String,
+    },
+}
+
+impl Purpose {
+    /// Whether somebody asked for what the manifests say to be carried out: then what failed is tried again.
+    pub fn is_asked(&self) -> bool {
+        matches!(self, Self::Apply { by: Cause::User(_), .. })
+    }
+}
+
+/// Sources that have failed, by the name of the binary and the source's place in its list, and why.
+pub type FailedSources = BTreeMap<(String, usize), String>;
+
+/// The source that is to give a binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceChoice {
+    /// Name of the binary.
+    pub binary: String,
+    /// Which of its sources, from 0.
+    pub index: usize,
+    /// How many it has.
+    pub count: usize,
+    /// The kind of source, as manifests call it.
+    pub kind: String,
+    /// Why those before it do not give the binary, each with its kind.
+    pub earlier: Vec<String>,
 }
 
 /// Why nobody answers who stands over an instance.
@@ -274,8 +348,8 @@ pub enum Command {
         /// How many.
         replicas: u32,
     },
-    /// Nothing; but say when all that is on its way has come true. Follows what a reading of the manifests brought.
-    Settle,
+    /// Read the manifests and carry out what they say.
+    Apply,
     /// End the stack.
     Down,
     /// End the stack without asking the services.

@@ -51,11 +51,19 @@ pub enum Mutation {
     TrustSilence,
     /// Take a question that could not be put for a bad answer.
     CountUnasked,
+    /// Drop commands that come before the manifests were read.
+    ForgetEarly,
+    /// Drop an edit that is made while the manifests are read.
+    ForgetEdit,
+    /// Give a binary up when its first source fails.
+    ForgetSources,
+    /// Close the held sockets of what serves when its successor has none.
+    CloseHeldOfOld,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -79,5 +87,9 @@ impl Mutation {
         Self::ReplaceLivingShim,
         Self::TrustSilence,
         Self::CountUnasked,
+        Self::ForgetEarly,
+        Self::ForgetEdit,
+        Self::ForgetSources,
+        Self::CloseHeldOfOld,
     ];
 }

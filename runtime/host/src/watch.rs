@@ -42,6 +42,11 @@ impl Fingerprint {
         }
         Self(hasher.finish())
     }
+
+    /// The number that stands for them.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// Says what is in the files, at first and then whenever it is something else; from a thread of its own, until nobody

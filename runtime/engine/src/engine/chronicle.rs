@@ -65,9 +65,9 @@ impl Engine {
     /// An operation begins. A reading that nobody asked for and that changed nothing is not worth telling.
     pub(super) fn tell_begun(&mut self, id: u64, command: &Command, by: Cause, operation: &mut Operation) {
         // What was read, or came back, before anybody could be told waits for what follows its reading.
-        let makes_one = matches!(command, Command::Settle | Command::Restart { .. } | Command::Scale { .. });
+        let makes_one = matches!(command, Command::Apply | Command::Restart { .. } | Command::Scale { .. });
         let Untold { from, changes } = if makes_one { std::mem::take(&mut self.untold) } else { Untold::default() };
-        let is_asked = matches!(by, Cause::User(_)) || *command != Command::Settle;
+        let is_asked = matches!(by, Cause::User(_)) || *command != Command::Apply;
         if !is_asked && from.is_none() {
             return;
         }

@@ -8,8 +8,8 @@ use core_manifest::ServiceName;
 use super::operation::{Goal, Operation};
 use super::service::Operator;
 use super::{Basis, Down, Engine};
-use crate::action::pointers;
-use crate::event::Command;
+use crate::action::{Action, pointers};
+use crate::event::{Command, Purpose};
 use crate::ids::InstanceId;
 use crate::phase::{EndReason, Phase};
 use crate::plan::Change;
@@ -21,28 +21,46 @@ const MOST_REPLICAS: u32 = 1000;
 
 impl Engine {
     pub(super) fn command(&mut self, id: u64, command: &Command, by: Cause) {
-        let mut operation = match command {
+        self.last_operation = self.last_operation.max(id);
+        if self.comes_early(command) {
+            self.keep_early(id, command, by);
+            return;
+        }
+        let operation = match command {
             Command::Up { services, timeout } => self.up(services, *timeout),
             Command::Start { services } => self.start_services(services),
             Command::Stop { services } => self.stop_services(services),
             Command::Restart { services } => self.restart_services(services),
             Command::Scale { service, replicas } => self.scale(service, *replicas),
-            Command::Settle => self.settle_all(),
+            Command::Apply => {
+                self.read(Purpose::Apply { operation: id, by });
+                return;
+            }
             Command::Down => self.begin_down(0, false),
             Command::Kill => self.begin_down(0, true),
         };
+        if matches!(command, Command::Down | Command::Kill) {
+            self.refuse_early();
+        }
+        self.begin_operation(id, command, by, operation);
+        self.actions.push(Action::Accepted { operation: id });
+    }
+
+    pub(super) fn begin_operation(&mut self, id: u64, command: &Command, by: Cause, mut operation: Operation) {
         self.tell_begun(id, command, by, &mut operation);
         Self::tell_ended(&mut self.actions, id, &mut operation);
         self.add_operation(id, operation);
     }
 
-    fn settle_all(&self) -> Operation {
-        if let Some(broken) = self.broken_manifests() {
-            return Operation::failed(broken);
-        }
-        let all = self.services.iter().filter(|(name, service)| self.held_back(name, service).is_none());
-        let all = all.map(|(name, _)| name.clone()).collect();
-        Operation::new(Goal::Ready, all, self.now, None)
+    /// The number of an operation that nobody else has numbered.
+    pub(super) fn number_operation(&mut self) -> u64 {
+        self.last_operation += 1;
+        self.last_operation
+    }
+
+    /// The number that the next command is to have.
+    pub fn next_operation(&self) -> u64 {
+        self.last_operation + 1
     }
 
     /// Ends the stack. A second time it can only get harsher.

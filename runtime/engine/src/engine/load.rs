@@ -8,6 +8,7 @@ use core_manifest::{Problem, ServiceName, ServiceSpec};
 use super::instance::Instance;
 use super::service::{Service, Stage};
 use super::{Basis, Binary, Engine, mutated};
+use crate::action::Action;
 use crate::event::Loaded;
 use crate::exit::Failure;
 use crate::ids::InstanceId;
@@ -15,7 +16,8 @@ use crate::plan::{Change, Plan, plan};
 use crate::topology::Topology;
 
 impl Engine {
-    pub(super) fn loaded(&mut self, loaded: &Loaded) {
+    /// Carries out what good manifests say; with `again`, also what failed and was not changed.
+    pub(super) fn loaded(&mut self, loaded: &Loaded, again: bool) {
         let topology = &loaded.topology;
         let first = std::mem::replace(&mut self.basis, Basis::Manifests) == Basis::Nothing;
         self.given_ports.clone_from(&loaded.ports);
@@ -32,7 +34,7 @@ impl Engine {
         if !loaded.select.is_empty() && self.instances.values().all(|instance| instance.invocation == 0) {
             self.selected = Some(topology.with_dependencies(&loaded.select));
         }
-        let plan = self.plan_for(topology, loaded.again);
+        let plan = self.plan_for(topology, again);
         if !plan.is_empty() {
             self.generation = plan.to;
             self.save = true;
@@ -74,6 +76,7 @@ impl Engine {
         self.save |= first;
         self.index_dependents();
         self.settle_fetches();
+        self.settle_logs();
         self.ensure_slots();
     }
 
@@ -83,6 +86,7 @@ impl Engine {
         if self.basis == Basis::Memory {
             self.basis = Basis::Manifests;
             self.dirty.extend(self.instances.keys().cloned());
+            self.settle_logs();
         }
     }
 
@@ -138,6 +142,7 @@ impl Engine {
         self.save |= !is_equal;
         let born = service.born;
         let now = self.now;
+        let mut cuts_elsewhere = false;
         for id in self.ids_of(name) {
             let Some(instance) = self.instances.get_mut(&id).filter(|instance| instance.id.generation == born) else {
                 continue;
@@ -146,6 +151,7 @@ impl Engine {
             if is_equal {
                 continue;
             }
+            cuts_elsewhere |= before.log.segment_bytes != spec.log.segment_bytes;
             if instance.phase.process().is_some() {
                 // A probe that is new, or another, is asked at once; one that is gone, never again.
                 if before.readiness != spec.readiness && !instance.readiness.outstanding {
@@ -161,6 +167,10 @@ impl Engine {
             if spec.readiness.is_none() {
                 self.became_ready(&id);
             }
+        }
+        if cuts_elsewhere {
+            let segment_bytes = spec.log.segment_bytes;
+            self.actions.push(Action::CutLog { service: name.clone(), segment_bytes });
         }
     }
 

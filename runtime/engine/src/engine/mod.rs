@@ -16,13 +16,16 @@ mod load;
 mod operation;
 mod pause;
 mod probing;
+mod reading;
 mod report;
 mod restore;
 mod rollout;
 mod routing;
 pub(crate) mod service;
 mod shim;
+mod sources;
 mod stopping;
+mod upkeep;
 mod view;
 mod waiting;
 mod want;
@@ -33,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use core_manifest::{Identifier, Problem, ServiceName};
 
 use crate::action::Action;
-use crate::event::Event;
+use crate::event::{Event, Purpose};
 use crate::ids::{Generation, InstanceId};
 #[cfg(feature = "mutations")]
 use crate::mutation::Mutation;
@@ -43,8 +46,11 @@ use crate::topology::PortRange;
 use chronicle::Untold;
 use instance::Instance;
 pub use operation::{Operation, OperationState};
+use reading::Reading;
 use routing::Routing;
 use service::Service;
+use sources::Sources;
+use upkeep::Upkeep;
 pub use view::{InstanceView, ServiceState, StackState, View, WaitingView};
 pub use waiting::WaitingOn;
 pub use why::WhyStep;
@@ -100,6 +106,11 @@ pub struct Engine {
     range: PortRange,
     next_port: u16,
     operations: BTreeMap<u64, Operation>,
+    /// Number of the newest operation.
+    last_operation: u64,
+    reading: Reading,
+    sources: Sources,
+    upkeep: Upkeep,
     untold: Untold,
     problems: Vec<Problem>,
     down: Option<Down>,
@@ -134,6 +145,7 @@ impl Engine {
         self.take(event);
         self.fire_timers();
         self.settle();
+        self.settle_held();
         self.settle_operations();
         self.changed.clear();
         self.finish();
@@ -197,8 +209,10 @@ impl Engine {
     fn take(&mut self, event: &Event) {
         match event {
             Event::Restored { saved, found } => self.restored(saved.as_deref(), found),
-            Event::Loaded(loaded) => self.loaded(loaded),
-            Event::Rejected(problems) => self.rejected(problems),
+            Event::Edited { fingerprint } => self.edited(*fingerprint),
+            Event::Loaded(loaded) => self.read_good(loaded),
+            Event::Rejected(rejected) => self.read_bad(rejected),
+            Event::PlanWanted { question } => self.read(Purpose::Plan { question: *question }),
             Event::Command { operation, command, by } => self.command(*operation, command, *by),
             Event::Prepared { folder, result } => self.prepared(folder, result),
             Event::Started { invocation, pid } => self.started(invocation, *pid),

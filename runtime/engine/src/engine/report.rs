@@ -1,6 +1,6 @@
 //! Reports of the host about processes, shims and binaries.
 
-use super::{Binary, Engine, mutated};
+use super::{Engine, mutated};
 use crate::action::Action;
 use crate::exit::{Exit, Failure};
 use crate::ids::{InstanceId, InvocationId};
@@ -92,23 +92,5 @@ impl Engine {
             *next = Some(now + std::time::Duration::from_millis(100));
             self.dirty.insert(id.clone());
         }
-    }
-
-    pub(super) fn prepared(&mut self, folder: &str, result: &Result<(), String>) {
-        let binary = match result {
-            Ok(()) => Binary::Present,
-            Err(message) => Binary::Failed(message.clone()),
-        };
-        self.binaries.insert(folder.to_owned(), binary);
-        let needing = self
-            .instances
-            .values()
-            .filter(|instance| instance.spec.binaries.values().any(|binary| binary.folder.as_deref() == Some(folder)));
-        let needing: Vec<InstanceId> = needing.map(|instance| instance.id.clone()).collect();
-        for id in needing {
-            self.changed.insert(id.service().clone());
-            self.dirty.insert(id);
-        }
-        self.settle_fetches();
     }
 }

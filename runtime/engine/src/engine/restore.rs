@@ -11,10 +11,11 @@ use super::service::{Rollout, Service, Stage};
 use super::shim::Shim;
 use super::{Basis, Down, Engine, mutated};
 use crate::action::Action;
-use crate::event::{Found, Life};
+use crate::event::{Found, Life, Purpose};
 use crate::ids::InstanceId;
 use crate::phase::{Phase, Process, Stop, StopReason};
 use crate::plan::Change;
+use crate::record::Cause;
 use crate::saved::{Saved, SavedRollout, SavedService};
 
 impl Engine {
@@ -84,6 +85,9 @@ impl Engine {
         if self.basis != Basis::Nothing {
             self.ensure_slots();
         }
+        let operation = self.number_operation();
+        let by = if found.is_empty() { Cause::Start } else { Cause::Supervisor };
+        self.read(Purpose::Apply { operation, by });
     }
 
     fn remember(&mut self, saved: &Saved) {

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use core_engine::action::{Action, Replaces};
 use core_engine::engine::OperationState;
-use core_engine::event::{Answer, Command, Event, Found, Life, Loaded, ProbeKind, Reach, Unreached};
+use core_engine::event::{
+    Answer, Command, Event, FailedSources, Found, Life, Loaded, ProbeKind, Purpose, Reach, Rejected, SourceChoice,
+    Unreached,
+};
 use core_engine::exit::{Exit, Failure};
 use core_engine::ids::Generation;
 use core_engine::record::{Cause, Outcome, Record};
@@ -22,9 +25,19 @@ struct Run {
     now: Time,
     topology: Topology,
     saved: Option<Saved>,
-    operations: u64,
+    /// The last command.
+    operation: u64,
+    /// Stands for what is in the manifests.
+    fingerprint: u64,
+    /// How many sources binaries have, and which of them are not chosen any more.
+    sources: usize,
+    failed_sources: FailedSources,
+    /// Edits are carried out as they are saved.
+    follows_edits: bool,
     /// What the history is told is said, too.
     records: bool,
+    /// What the host keeps beside processes is said, too.
+    upkeep: bool,
     out: String,
 }
 
@@ -35,8 +48,13 @@ pub(crate) fn run(text: &str) -> Result<String, String> {
         now: BEGINNING,
         topology: Topology::default(),
         saved: None,
-        operations: 0,
+        operation: 0,
+        fingerprint: 0,
+        sources: 1,
+        failed_sources: FailedSources::new(),
+        follows_edits: true,
         records: false,
+        upkeep: false,
         out: String::new(),
     };
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("> ") && *line != ">").collect();
@@ -76,10 +94,17 @@ impl Run {
     fn give(&mut self, event: &Event) {
         let actions = self.engine.step(self.now, event);
         for action in &actions {
-            if matches!(action, Action::Save) {
-                self.saved = Some(self.engine.saved());
+            match action {
+                Action::Save => self.saved = Some(self.engine.saved()),
+                Action::Read { failed_sources, .. } => self.failed_sources.clone_from(failed_sources),
+                _ => {}
             }
-            if !matches!(action, Action::Record(_)) || self.records {
+            let is_shown = match action {
+                Action::Record(_) | Action::Accepted { .. } => self.records,
+                Action::Hold { .. } | Action::KeepLogs { .. } | Action::CutLog { .. } => self.upkeep,
+                _ => true,
+            };
+            if is_shown {
                 let text = words(action);
                 self.say(&text);
             }
@@ -131,13 +156,12 @@ impl Run {
             }),
             "down" => Some(Command::Down),
             "kill" => Some(Command::Kill),
-            "settle" => Some(Command::Settle),
+            "apply" => Some(Command::Apply),
             _ => None,
         };
         if let Some(command) = command {
-            self.operations += 1;
-            let by = if rest.first() == Some(&"unasked") { Cause::Start } else { Cause::User(None) };
-            self.give(&Event::Command { operation: self.operations, command, by });
+            self.operation = self.engine.next_operation();
+            self.give(&Event::Command { operation: self.operation, command, by: Cause::User(None) });
             return Ok(());
         }
         let probed =
@@ -148,9 +172,17 @@ impl Run {
             Ok(Event::Unreached { instance: rest[0].parse()?, line, why })
         };
         let event = match *verb {
-            "load" => self.load(false),
-            "again" => self.load(true),
-            "broken" => Event::Rejected(vec![Problem::of_service(rest[0], "syntax", "not valid JSON".into())]),
+            "load" => self.load(),
+            "broken" => Event::Rejected(Rejected {
+                problems: vec![Problem::of_service(rest[0], "syntax", "not valid JSON".into())],
+                fingerprint: self.fingerprint,
+                ..Rejected::default()
+            }),
+            "edited" => {
+                self.fingerprint += 1;
+                Event::Edited { fingerprint: self.fingerprint }
+            }
+            "plan-wanted" => Event::PlanWanted { question: 1 },
             "started" => Event::Started { invocation: invocation()?, pid: 1000 },
             "failed" => {
                 let failure = Failure::Exec { stage: "exec".into(), message: text() };
@@ -208,6 +240,18 @@ impl Run {
                 self.records = true;
                 return Ok(());
             }
+            "upkeep" => {
+                self.upkeep = true;
+                return Ok(());
+            }
+            "sources" => {
+                self.sources = rest[0].parse().map_err(|_| "no number")?;
+                return Ok(());
+            }
+            "edits" => {
+                self.follows_edits = rest == ["followed"];
+                return Ok(());
+            }
             "outcome" => {
                 self.outcome();
                 return Ok(());
@@ -226,8 +270,23 @@ impl Run {
         Ok(())
     }
 
-    fn load(&self, again: bool) -> Event {
-        Event::Loaded(Loaded { topology: self.topology.clone(), again, ..Loaded::default() })
+    fn load(&self) -> Event {
+        let binaries = self.topology.services.values().flat_map(|spec| spec.binaries.values());
+        let choice = |folder: String| {
+            let failed = |index: &usize| self.failed_sources.get(&(folder.clone(), *index));
+            let index = (0..self.sources).find(|index| failed(index).is_none()).unwrap_or(0);
+            let earlier = (0..index).filter_map(|index| failed(&index)).map(|why| format!("url: {why}")).collect();
+            let choice =
+                SourceChoice { binary: folder.clone(), index, count: self.sources, kind: "url".into(), earlier };
+            (folder, choice)
+        };
+        Event::Loaded(Loaded {
+            topology: self.topology.clone(),
+            sources: binaries.filter_map(|binary| binary.folder.clone()).map(choice).collect(),
+            fingerprint: self.fingerprint,
+            follows_edits: self.follows_edits,
+            ..Loaded::default()
+        })
     }
 
     /// Lets time pass, with a tick at every deadline.
@@ -268,7 +327,7 @@ impl Run {
 
     /// How the last command stands.
     fn outcome(&mut self) {
-        let line = match self.engine.operation(self.operations).map(|operation| &operation.state) {
+        let line = match self.engine.operation(self.operation).map(|operation| &operation.state) {
             None => "no command".to_owned(),
             Some(OperationState::Running) => "under way".to_owned(),
             Some(OperationState::Done) => "done".to_owned(),
@@ -299,6 +358,27 @@ fn exit(text: &str) -> Result<Exit, String> {
 fn words(action: &Action) -> String {
     match action {
         Action::Save => "save".into(),
+        Action::Read { purpose, .. } => match purpose {
+            Purpose::Apply { operation, by } => format!("read the manifests: operation {operation}, by {by:?}"),
+            Purpose::Plan { .. } => "read the manifests: for a plan".into(),
+            Purpose::OtherSource { folder, .. } => format!("read the manifests: another source for {folder}"),
+        },
+        Action::Planned { result: Ok(plan), .. } => format!("the plan: {} -> {}", plan.from, plan.to),
+        Action::Planned { result: Err(_), .. } => "no plan: the manifests are broken".into(),
+        Action::Accepted { operation } => format!("accept {operation}"),
+        Action::Refused { operation, problems } => {
+            let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            format!("refuse {operation}: {}", all.join("; "))
+        }
+        Action::Hold { ports } => {
+            let all: Vec<String> = ports.iter().map(|(service, port)| format!("{service}.{port}")).collect();
+            format!("hold {}", if all.is_empty() { "nothing".into() } else { all.join(", ") })
+        }
+        Action::KeepLogs { limits } => {
+            let all: Vec<String> = limits.keys().map(ToString::to_string).collect();
+            format!("keep the logs of {}", all.join(", "))
+        }
+        Action::CutLog { service, segment_bytes } => format!("cut the log of {service} at {segment_bytes} bytes"),
         Action::Prepare { folder, .. } => format!("prepare {folder}"),
         Action::Start(order) => {
             let ports: Vec<String> = order.ports.values().map(u16::to_string).collect();

@@ -64,6 +64,11 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
         ["port", number] => {
             spec.ports.insert(http()?, port(Some(number.parse().map_err(|_| "no number")?)));
         }
+        ["hold", number] => {
+            let port = port(Some(number.parse().map_err(|_| "no number")?));
+            spec.ports.insert(http()?, PortSpec { hold: true, ..port });
+        }
+        ["log", bytes] => spec.log.segment_bytes = bytes.parse().map_err(|_| "no number")?,
         ["route"] => {
             spec.ports.insert(http()?, port(None));
             spec.route = Some(Route { hosts: Vec::new(), paths: vec!["/".into()], strip_prefix: false, port: http()? });

@@ -7,10 +7,12 @@ use core_engine::phase::PhaseName;
 use core_engine::{Engine, InstanceId};
 
 /// Kinds of events, as the table names them.
-pub(crate) const EVENTS: [&str; 38] = [
+pub(crate) const EVENTS: [&str; 40] = [
     "restored",
     "loaded",
     "rejected",
+    "edited",
+    "plan wanted",
     "up",
     "start",
     "stop",
@@ -208,9 +210,11 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::Restored { .. } => ("restored", Of::All),
         Event::Loaded(_) => ("loaded", Of::All),
         Event::Rejected(_) => ("rejected", Of::All),
+        Event::Edited { .. } => ("edited", Of::All),
+        Event::PlanWanted { .. } => ("plan wanted", Of::All),
         Event::Command { command, .. } => match command {
             // The second changes nothing by itself.
-            Command::Up { .. } | Command::Settle => ("up", Of::All),
+            Command::Up { .. } | Command::Apply => ("up", Of::All),
             Command::Start { .. } => ("start", Of::All),
             Command::Stop { services } => ("stop", Of::Service(services[0].clone())),
             Command::Restart { services } => ("restart", Of::Service(services[0].clone())),

@@ -10,6 +10,7 @@ use super::{Later, World};
 impl World {
     pub(super) fn begin_effect(&mut self, action: Action) {
         match action {
+            Action::Read { purpose, failed_sources } => self.begin_reading(purpose, failed_sources),
             Action::Save => self.saved = Some(self.engine.saved()),
             Action::Prepare { folder, .. } => {
                 let result = if self.fault("a binary is not available", 45) {
@@ -54,8 +55,15 @@ impl World {
                     self.tell_after(pause, Event::Verified { service: asked.service, born: asked.born, reach });
                 }
             }
-            // For people alone.
-            Action::Record(_) | Action::Yield { .. } => {}
+            // Nothing comes of them that the engine would notice; the promises look at some.
+            Action::Accepted { .. }
+            | Action::Refused { .. }
+            | Action::Hold { .. }
+            | Action::Record(_)
+            | Action::Yield { .. }
+            | Action::Planned { .. }
+            | Action::KeepLogs { .. }
+            | Action::CutLog { .. } => {}
             Action::Exit { .. } => {
                 self.exited = true;
                 self.awake = false;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use core_engine::InstanceId;
-use core_engine::event::{Command, Event};
-use core_manifest::{Problem, ServiceName};
+use core_engine::event::Command;
+use core_manifest::ServiceName;
 
 use super::{Later, World, stack};
 
@@ -33,8 +33,7 @@ impl World {
     }
 
     pub(super) fn begin(&mut self) -> Result<(), String> {
-        self.give(Event::Restored { saved: None, found: Vec::new() })?;
-        self.load(false)?;
+        self.restore(Vec::new())?;
         self.operate(Command::Up { services: Vec::new(), timeout: None })
     }
 
@@ -49,9 +48,9 @@ impl World {
         match self.rng.below(30) {
             0..=7 => {
                 self.coverage.part("edits", 1);
-                let old = self.topology.clone();
-                self.topology = stack::edit(&mut self.rng, &old);
-                self.load(false)
+                let edited = stack::edit(&mut self.rng, &self.files.topology.clone());
+                self.save_files(edited);
+                Ok(())
             }
             8..=10 => {
                 self.vanish();
@@ -69,12 +68,12 @@ impl World {
                 self.operate(Command::Scale { service: one, replicas })
             }
             16..=18 => {
-                self.coverage.part("a broken manifest", 1);
-                self.give(Event::Rejected(vec![Problem::of_service("a", "syntax", "broken".into())]))
+                self.break_files();
+                Ok(())
             }
             19 => {
-                let again = self.rng.percent(50);
-                self.load(again)
+                let is_plan = self.rng.percent(50);
+                if is_plan { self.ask_for_plan() } else { self.operate(Command::Apply) }
             }
             20..=22 => {
                 self.lose_a_shim();
@@ -115,14 +114,13 @@ impl World {
         self.promises.forget();
         // Somebody may have edited it while it was down.
         if self.chaos && self.rng.percent(50) {
-            self.topology = stack::edit(&mut self.rng, &self.topology.clone());
+            self.files.topology = stack::edit(&mut self.rng, &self.files.topology.clone());
+            self.files.version += 1;
         }
         self.life += 1;
         self.new_engine();
         self.awake = true;
-        let saved = self.saved.clone().map(Box::new);
-        self.give(Event::Restored { saved, found: Vec::new() })?;
-        self.load(false)?;
+        self.restore(Vec::new())?;
         self.operate(Command::Up { services: Vec::new(), timeout: None })
     }
 
@@ -163,7 +161,10 @@ impl World {
         if self.exited {
             self.restart_stack()?;
         }
-        self.load(true)?;
+        self.files.broken = false;
+        self.files.version += 1;
+        self.operate(Command::Apply)?;
+        self.look_at_files();
         self.run_for(Duration::from_secs(1))?;
         let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
         self.operate(Command::Up { services: Vec::new(), timeout: None })?;

@@ -5,6 +5,7 @@
 
 pub(crate) mod coverage;
 mod effects;
+pub(crate) mod files;
 mod history;
 pub(crate) mod promises;
 pub(crate) mod rng;
@@ -18,15 +19,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use core_engine::action::{StartOrder, Target};
-use core_engine::event::{Command, Event, Found, Loaded};
+use core_engine::event::{Command, Event, Found, SourceChoice};
 use core_engine::exit::Exit;
 use core_engine::mutation::Mutation;
 use core_engine::phase::PhaseName;
 use core_engine::record::Cause;
 use core_engine::{Engine, InstanceId, InvocationId, Saved, Time, Topology};
-use core_manifest::{Problem, ServiceName};
+use core_manifest::ServiceName;
 
 use coverage::Coverage;
+use files::Files;
 use promises::Promises;
 use rng::Rng;
 use tree::Tree;
@@ -56,8 +58,10 @@ enum Later {
     Empty(InvocationId),
     /// A new engine begins.
     Awake,
-    /// The engine of this life has the manifests read for the first time.
+    /// The engine of this life has the manifests read.
     Read(u64),
+    /// The engine of this life is told what is in them.
+    Look(u64),
     /// Pointers get written.
     Write(u64, ServiceName, u64, Vec<Target>),
 }
@@ -72,7 +76,12 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     /// Faults happen.
     pub(crate) chaos: bool,
+    /// What the engine was told to carry out.
     pub(crate) topology: Topology,
+    /// What is in the manifests.
+    pub(crate) files: Files,
+    /// Where each binary is to come from, as the engine was told.
+    pub(crate) sources: BTreeMap<String, SourceChoice>,
     pub(crate) trees: BTreeMap<InstanceId, Tree>,
     pub(crate) routes: BTreeMap<ServiceName, Vec<Target>>,
     pub(crate) promises: Promises,
@@ -89,7 +98,6 @@ pub(crate) struct World {
     later: BTreeMap<(Time, u64), Later>,
     sequence: u64,
     pids: u32,
-    operations: u64,
     /// Folders that are there.
     present: BTreeSet<String>,
     exited: bool,
@@ -121,7 +129,9 @@ impl World {
             asks_again_at: Time(0),
             engine: Engine::new(seed),
             chaos: true,
+            files: Files { topology: topology.clone(), ..Files::default() },
             topology,
+            sources: BTreeMap::new(),
             trees: BTreeMap::new(),
             routes: BTreeMap::new(),
             promises: Promises::default(),
@@ -136,7 +146,6 @@ impl World {
             later: BTreeMap::new(),
             sequence: 0,
             pids: 100,
-            operations: 0,
             present: BTreeSet::new(),
             exited: false,
             acts: 0,
@@ -153,28 +162,11 @@ impl World {
         };
     }
 
-    pub(crate) fn load(&mut self, again: bool) -> Result<(), String> {
-        if !self.awake {
-            return Ok(());
-        }
-        let loaded = Loaded {
-            topology: self.topology.clone(),
-            present: self.present.clone(),
-            ports: BTreeMap::new(),
-            strangers: BTreeMap::new(),
-            range: core_engine::topology::PortRange::default(),
-            again,
-            select: Vec::new(),
-        };
-        self.give(Event::Loaded(loaded))
-    }
-
     pub(crate) fn operate(&mut self, command: Command) -> Result<(), String> {
         if !self.awake {
             return Ok(());
         }
-        self.operations += 1;
-        let operation = self.operations;
+        let operation = self.engine.next_operation();
         self.give(Event::Command { operation, command, by: Cause::User(None) })
     }
 
@@ -182,22 +174,18 @@ impl World {
         self.new_engine();
         self.awake = true;
         let found = self.found();
-        self.promises.supervisor_is_new();
-        let saved = self.saved.clone().map(Box::new);
-        self.give(Event::Restored { saved, found })?;
-        if !self.exited {
-            let pause = self.rng.millis(0, 200);
-            self.at(pause, Later::Read(self.life));
-        }
-        Ok(())
+        self.restore(found)
     }
 
-    /// The manifests were read for the first time.
-    fn read(&mut self) -> Result<(), String> {
-        if self.fault("a broken manifest", 10) {
-            return self.give(Event::Rejected(vec![Problem::of_service("a", "syntax", "broken".into())]));
-        }
-        self.load(false)
+    /// Another supervisor begins.
+    fn restore(&mut self, found: Vec<Found>) -> Result<(), String> {
+        self.promises.supervisor_is_new();
+        self.files.supervisor_is_new();
+        self.sources.clear();
+        let saved = self.saved.clone().map(Box::new);
+        self.give(Event::Restored { saved, found })?;
+        self.look_at_files();
+        Ok(())
     }
 
     /// What a new supervisor finds. A shim takes orders from the newest supervisor only: what an older one said and was
@@ -283,6 +271,9 @@ impl World {
         self.coverage.count(&self.engine, &event);
         let mut promises = std::mem::take(&mut self.promises);
         promises.before(self, &event);
+        if matches!(event, Event::Loaded(_) | Event::Rejected(_)) {
+            self.files.under_way = None;
+        }
         let actions = self.engine.step(self.now, &event);
         for action in &actions {
             if self.keep_log {
@@ -296,6 +287,7 @@ impl World {
         for action in actions {
             self.begin_effect(action);
         }
+        self.check_files()?;
         self.broken.take().map_or(Ok(()), Err)
     }
 
@@ -306,7 +298,9 @@ impl World {
     fn happen(&mut self, later: Later) -> Result<(), String> {
         match later {
             // Whoever stands still hears it when he goes on.
-            Later::Tell(..) | Later::Say(..) | Later::Dead(..) | Later::Read(_) if self.now < self.frozen_until => {
+            Later::Tell(..) | Later::Say(..) | Later::Dead(..) | Later::Read(_) | Later::Look(_)
+                if self.now < self.frozen_until =>
+            {
                 self.at(self.frozen_until - self.now, later);
                 Ok(())
             }
@@ -325,8 +319,9 @@ impl World {
                 self.wake(&id, shim);
                 Ok(())
             }
-            Later::Read(life) if life == self.life => self.read(),
-            Later::Tell(..) | Later::Read(_) => Ok(()),
+            Later::Read(life) if life == self.life && self.awake => self.read(),
+            Later::Look(life) if life == self.life && self.awake => self.tell_files(),
+            Later::Tell(..) | Later::Read(_) | Later::Look(_) => Ok(()),
             Later::Exec(order) => self.exec(&order),
             Later::End(invocation, exit) => {
                 // In calm nothing crashes; one-shots still come to their end.

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use core_engine::action::{Action, RouteTable, StartOrder, Target};
-use core_engine::event::{Answer, Command, Event, Life, Loaded, ProbeKind, Reach};
+use core_engine::event::{Answer, Command, Event, Life, Loaded, ProbeKind, Purpose, Reach};
 use core_engine::exit::Exit;
 use core_engine::phase::PhaseName;
 use core_engine::plan::Change;
 use core_engine::{Generation, InstanceId, InvocationId, Time};
 use core_manifest::spec::{Check, Condition, Restart, Strategy};
-use core_manifest::{ServiceName, ServiceSpec};
+use core_manifest::{Identifier, ServiceName, ServiceSpec};
 
 use super::World;
 
@@ -44,10 +44,29 @@ pub(crate) struct Promises {
     /// New versions that the edge did not reach when it was last asked.
     astray: BTreeSet<(ServiceName, Generation)>,
     killing: bool,
+    /// Sockets that are held open, by service and port.
+    held: BTreeSet<(ServiceName, Identifier)>,
+    /// Commands that were not accepted or refused yet, by operation.
+    unanswered: BTreeMap<u64, Command>,
+    /// The binary whose source has just failed, where it has another one.
+    has_other_source: Option<String>,
     /// The manifests were read, or found broken, in this life of the engine.
     heard: bool,
     /// Nothing but probes may happen.
     pub(crate) calm: bool,
+}
+
+/// The socket that a service holds stays open while anything of it lives that was made to hold it.
+fn check_held(world: &World, ports: &BTreeSet<(ServiceName, Identifier)>) -> Result<(), String> {
+    for id in world.live() {
+        let Some(spec) = world.engine.spec(&id) else { continue };
+        if let Some((port, _)) =
+            spec.held_ports().find(|(port, _)| !ports.contains(&(id.service().clone(), (*port).clone())))
+        {
+            return Err(format!("the socket of {id} for {port} is closed, and it lives"));
+        }
+    }
+    Ok(())
 }
 
 impl Promises {
@@ -59,6 +78,7 @@ impl Promises {
     pub(crate) fn supervisor_is_new(&mut self) {
         self.draining_since.clear();
         self.astray.clear();
+        self.unanswered.clear();
     }
 
     /// Takes note of what the engine is about to be told.
@@ -121,35 +141,59 @@ impl Promises {
             }
             Event::Loaded(loaded) => {
                 self.heard = true;
-                self.note_changes(world, loaded);
+                if !matches!(world.files.under_way, Some(Purpose::Plan { .. })) {
+                    self.note_changes(world, loaded);
+                }
+                self.note_unanswered(world);
             }
-            Event::Rejected(_) => self.heard = true,
-            Event::Command { command, .. } => match command {
-                Command::Stop { services } | Command::Restart { services } | Command::Start { services } => {
-                    let stops = matches!(command, Command::Stop { .. });
-                    for service in services {
-                        if stops {
-                            self.stopped.insert(service.clone());
-                        } else {
-                            self.stopped.remove(service);
-                        }
-                    }
-                    self.touch(services.iter().cloned());
-                    let all = world.topology.with_dependencies(services);
-                    self.touch(all.into_iter());
-                }
-                Command::Scale { service, .. } => self.touch(std::iter::once(service.clone())),
-                Command::Settle => {}
-                Command::Up { .. } | Command::Down | Command::Kill => {
-                    self.killing |= *command == Command::Kill;
-                    self.killing &= !matches!(command, Command::Up { .. });
-                    self.touch(world.topology.services.keys().cloned());
-                    self.touch(
-                        world.engine.instances().map(|(id, ..)| id.service().clone()).collect::<Vec<_>>().into_iter(),
-                    );
-                }
-            },
+            Event::Rejected(_) => {
+                self.heard = true;
+                self.note_unanswered(world);
+            }
+            Event::Prepared { folder, result: Err(_) } => {
+                let choice = world.sources.get(folder);
+                self.has_other_source = choice.filter(|choice| choice.index + 1 < choice.count).map(|_| folder.clone());
+            }
+            Event::Command { operation, command, .. } => {
+                self.unanswered.insert(*operation, command.clone());
+                self.note_command(world, command);
+            }
             _ => {}
+        }
+    }
+
+    /// What was asked for before the manifests were read is carried out now.
+    fn note_unanswered(&mut self, world: &World) {
+        for command in self.unanswered.clone().values() {
+            self.note_command(world, command);
+        }
+    }
+
+    fn note_command(&mut self, world: &World, command: &Command) {
+        match command {
+            Command::Stop { services } | Command::Restart { services } | Command::Start { services } => {
+                let stops = matches!(command, Command::Stop { .. });
+                for service in services {
+                    if stops {
+                        self.stopped.insert(service.clone());
+                    } else {
+                        self.stopped.remove(service);
+                    }
+                }
+                self.touch(services.iter().cloned());
+                let all = world.topology.with_dependencies(services);
+                self.touch(all.into_iter());
+            }
+            Command::Scale { service, .. } => self.touch(std::iter::once(service.clone())),
+            Command::Apply => {}
+            Command::Up { .. } | Command::Down | Command::Kill => {
+                self.killing |= *command == Command::Kill;
+                self.killing &= !matches!(command, Command::Up { .. });
+                self.touch(world.topology.services.keys().cloned());
+                self.touch(
+                    world.engine.instances().map(|(id, ..)| id.service().clone()).collect::<Vec<_>>().into_iter(),
+                );
+            }
         }
     }
 
@@ -193,7 +237,8 @@ impl Promises {
     }
 
     fn note_changes(&mut self, world: &World, loaded: &Loaded) {
-        let plan = world.engine.plan_for(&loaded.topology, loaded.again);
+        let plan =
+            world.engine.plan_for(&loaded.topology, world.files.under_way.as_ref().is_some_and(Purpose::is_asked));
         for (name, planned) in plan.services {
             let refreshed =
                 planned.reasons.iter().any(|reason| reason.contains("replicas") || reason.contains("disabled"));
@@ -204,6 +249,26 @@ impl Promises {
                 }
                 _ => self.touch(std::iter::once(name)),
             }
+        }
+    }
+
+    /// After chaos: no socket is held that nothing needs.
+    pub(crate) fn check_none_held_in_vain(&self, world: &World) -> Result<(), String> {
+        let needs = |(service, port): &(ServiceName, Identifier)| {
+            let spec = world.topology.services.get(service);
+            spec.is_some_and(|spec| spec.held_ports().any(|(held, _)| held == port))
+        };
+        match self.held.iter().find(|held| !needs(held)) {
+            Some((service, port)) => Err(format!("the socket of {service} for {port} is held in vain")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether every command was answered.
+    pub(crate) fn check_answered(&self) -> Result<(), String> {
+        match self.unanswered.iter().next() {
+            Some((operation, command)) => Err(format!("operation {operation} ({command:?}) is never answered")),
+            None => Ok(()),
         }
     }
 
@@ -219,6 +284,13 @@ impl Promises {
                 | Action::ShutdownCommand { invocation, .. }
                 | Action::Kill { invocation } => self.check_stop(world, invocation)?,
                 Action::Route(table) => self.check_route(world, table)?,
+                Action::Hold { ports } => {
+                    check_held(world, ports)?;
+                    self.held.clone_from(ports);
+                }
+                Action::Accepted { operation } | Action::Refused { operation, .. } => {
+                    self.unanswered.remove(operation);
+                }
                 _ => {}
             }
             if self.calm && !matches!(action, Action::Probe { .. }) {
@@ -232,6 +304,14 @@ impl Promises {
     fn check_state(&mut self, world: &World, event: &Event) -> Result<(), String> {
         if world.engine.finished() {
             return Ok(());
+        }
+        if let Some(folder) = self.has_other_source.take() {
+            let view = world.engine.view();
+            let mut waiting = view.instances.iter().flat_map(|one| &one.waiting_on);
+            let given_up = format!(".dep/{folder} is not available");
+            if waiting.any(|waiting| waiting.message.starts_with(&given_up)) {
+                return Err(format!("{folder} is given up, and has another source"));
+            }
         }
         if let Some((id, before)) = self.unasked.take() {
             let after = world.engine.phase(&id);

@@ -180,6 +180,14 @@ pub(crate) fn edit(rng: &mut Rng, old: &Topology) -> Topology {
         }
         6 => specs[at].disabled = rng.percent(30) && specs[at].kind == Kind::Process,
         7 => {}
+        10 if specs[at].kind == Kind::Process && rng.percent(50) => {
+            let name = Identifier::new("held").unwrap();
+            let number = Some(9100 + u16::from(specs[at].name.as_str().as_bytes()[0]));
+            let port = PortSpec { number, protocol: Protocol::Http, address: "127.0.0.1".into(), hold: true };
+            if specs[at].ports.remove(&name).is_none() {
+                specs[at].ports.insert(name, port);
+            }
+        }
         9 if specs[at].kind == Kind::Process => fetch(rng, &mut specs[at]),
         8 => {
             // Two at once.

@@ -16,6 +16,8 @@ impl World {
         if self.now < self.missed_by {
             return Err("an answer is waited for that was lost".into());
         }
+        self.promises.check_answered()?;
+        self.promises.check_none_held_in_vain(self)?;
         let mut slots = BTreeSet::new();
         for (id, phase, _) in self.engine.instances() {
             if !slots.insert(id.slot.clone()) {

@@ -231,7 +231,7 @@ fn words(command: &Command) -> (&'static str, Vec<String>, Option<u32>) {
         Command::Stop { services } => ("stop", names(services), None),
         Command::Restart { services } => ("restart", names(services), None),
         Command::Scale { service, replicas } => ("scale", vec![service.to_string()], Some(*replicas)),
-        Command::Settle => ("apply", Vec::new(), None),
+        Command::Apply => ("apply", Vec::new(), None),
         Command::Down => ("down", Vec::new(), None),
         Command::Kill => ("kill", Vec::new(), None),
     }

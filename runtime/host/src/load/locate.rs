@@ -71,9 +71,9 @@ pub fn platform() -> String {
 }
 
 impl Locator {
-    /// Why no source gave a binary when it was last looked for; `None` when one did.
-    pub fn refused(&self, binary: &str) -> Option<&str> {
-        self.refused.get(binary).map(String::as_str)
+    /// Binaries that no source gave when they were last looked for, and why.
+    pub fn all_refused(&self) -> &BTreeMap<String, String> {
+        &self.refused
     }
 
     /// Chooses a source for each binary of each service.

@@ -1,11 +1,12 @@
 //! Which segments are kept. The shims only write; what is too much or too old goes from here.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use core_manifest::ServiceName;
 use core_manifest::spec::LogLimits;
 
 use super::store::streams;
@@ -18,7 +19,7 @@ const BLOCK: u64 = 512;
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
     /// Limits by service.
-    pub limits: HashMap<String, LogLimits>,
+    pub limits: BTreeMap<ServiceName, LogLimits>,
 }
 
 impl Retention {
@@ -26,7 +27,7 @@ impl Retention {
     pub fn sweep(&self, paths: &Paths, services: &[String]) {
         let default = LogLimits { segment_bytes: 16 << 20, keep_segments: 8, keep_days: 0 };
         for stream in streams(paths, services) {
-            let limits = self.limits.get(stream.slot.service.as_str()).unwrap_or(&default);
+            let limits = self.limits.get(&stream.slot.service).unwrap_or(&default);
             let older = stream.segments.len().saturating_sub(1);
             let too_many = match limits.keep_segments {
                 0 => 0,

@@ -1,12 +1,12 @@
 //! Held sockets: opened for a service, kept open while it is replaced or crashed. A shim keeps a copy of those of its
 //! service, so that they outlive a supervisor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
-use core_manifest::{ServiceName, ServiceSpec};
+use core_manifest::{Identifier, ServiceName, ServiceSpec};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 use crate::descriptors;
@@ -62,9 +62,11 @@ impl Held {
         }
     }
 
-    /// Closes what is not wanted any more.
-    pub(super) fn retain(&mut self, is_wanted: impl Fn(&str, &str) -> bool) {
-        self.0.retain(|(service, port), _| is_wanted(service, port));
+    /// Closes all but these.
+    pub(super) fn retain(&mut self, ports: &BTreeSet<(ServiceName, Identifier)>) {
+        let wanted: BTreeSet<(&str, &str)> =
+            ports.iter().map(|(service, port)| (service.as_str(), port.as_str())).collect();
+        self.0.retain(|(service, port), _| wanted.contains(&(service.as_str(), port.as_str())));
     }
 }
 

@@ -13,7 +13,7 @@ mod ports;
 pub(crate) mod stray;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use core_engine::action::{Replaces, Scope, StartOrder};
 use core_engine::event::{Event, Life, Unreached};
 use core_engine::exit::{Exit, Failure};
 use core_engine::{InstanceId, InvocationId};
-use core_manifest::{ServiceName, ServiceSpec};
+use core_manifest::{Identifier, ServiceName, ServiceSpec};
 use core_shim::place::Place;
 use core_shim::wire::{self, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
@@ -322,9 +322,9 @@ impl Shims {
         }
     }
 
-    /// Held sockets of services that are gone are closed.
-    pub fn keep_held(&mut self, is_wanted: impl Fn(&str, &str) -> bool) {
-        self.held.borrow_mut().retain(is_wanted);
+    /// Closes all held sockets but these.
+    pub fn hold(&mut self, ports: &BTreeSet<(ServiceName, Identifier)>) {
+        self.held.borrow_mut().retain(ports);
     }
 
     fn request(&self, instance: &InstanceId, request: &Request) {

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use core_engine::engine::{InstanceView, View, WaitingView, WhyStep as EngineStep};
+use core_engine::event::{Command, Event};
 use core_engine::phase::EndReason;
 use core_engine::{InstanceId, Time};
 use core_manifest::{Diagnostic, Problem, ServiceName};
 use core_shim::sys;
 
-use super::reading::Purpose;
+use super::askers::Waiting;
 use super::{Supervisor, now};
 use crate::api::{Answer, Ask, Followed, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
 use crate::launch;
@@ -32,12 +33,13 @@ impl Supervisor {
                 let _ = answer.send(Graph::of(&self.engine.topology()));
             }
             Ask::Command(command, by, answer) => {
-                // What is asked of a stack that was never read can only be said when it was.
-                if self.reading.is_first() {
-                    self.early.push_back((command, by, answer));
-                    return;
-                }
-                self.operate_for(command, by, answer);
+                let is_end = matches!(command, Command::Down | Command::Kill);
+                let within = is_end.then(|| self.engine.longest_end(command == Command::Kill).as_secs_f64());
+                let who = match within {
+                    Some(seconds) => Waiting::End(answer, seconds),
+                    None => Waiting::Command(answer),
+                };
+                self.operate(command, by, Some(who));
             }
             Ask::Operation(operation, answer) => {
                 let state = self.engine.operation(operation).map(|operation| operation.state.clone());
@@ -48,8 +50,11 @@ impl Supervisor {
                     self.announcements = said;
                 }
             }
-            Ask::Plan(answer) => self.begin_reading(Purpose::Plan(answer)),
-            Ask::Apply(by, answer) => self.begin_reading(Purpose::Apply { by, answer: Some(answer) }),
+            Ask::Plan(answer) => {
+                let question = self.askers.wait_for_plan(answer);
+                self.give(&Event::PlanWanted { question });
+            }
+            Ask::Apply(by, answer) => self.operate(Command::Apply, by, Some(Waiting::Apply(answer))),
         }
     }
 

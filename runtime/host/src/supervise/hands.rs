@@ -10,6 +10,7 @@ use core_engine::{InstanceId, InvocationId};
 use core_manifest::{Identifier, ServiceSpec};
 
 use super::Supervisor;
+use crate::logs::Retention;
 use crate::probes::{self, Question, ShellLine};
 use crate::{descriptors, edge, identity, net, priority};
 
@@ -18,6 +19,13 @@ impl Supervisor {
         match action {
             // Carried out by the loop itself.
             Action::Save | Action::Record(_) | Action::Exit { .. } => {}
+            Action::Read { purpose, failed_sources } => self.read(purpose, failed_sources),
+            Action::Planned { question, result } => self.askers.planned(question, result),
+            Action::Accepted { operation } => self.askers.accepted(operation, self.saving.unsaved()),
+            Action::Refused { operation, problems } => self.askers.refused(operation, problems),
+            Action::Hold { ports } => self.shims.hold(&ports),
+            Action::KeepLogs { limits } => self.logs.keep(Retention { limits }),
+            Action::CutLog { service, segment_bytes } => self.shims.limit_log(&service, segment_bytes),
             Action::Prepare { folder, .. } => self.prepare(&folder),
             Action::Start(order) => {
                 self.prober.forget(&order.invocation.instance);
@@ -61,7 +69,7 @@ impl Supervisor {
         let _ = self.inbox.send(Event::Routed { service: table.service.clone(), version: table.version, result });
     }
 
-    /// Fetches or builds, and says how that ended. Where another source is left, it is tried before anybody is told.
+    /// Fetches or builds, and says how that ended.
     fn prepare(&mut self, folder: &str) {
         let Some(job) = self.reading.job(folder) else {
             // Wanted by what was written down, while the manifests of today are broken: what landed is there.
@@ -136,11 +144,6 @@ pub(super) fn note(event: &Event) {
             crate::say(&format!("the edge does not reach the new {service}: {error}"));
         }
         Event::Command { command, .. } => crate::say(&format!("{command:?}")),
-        Event::Rejected(problems) => {
-            for problem in problems {
-                crate::say(&problem.to_string());
-            }
-        }
         Event::Restored { found, .. } => {
             let all: Vec<String> = found.iter().map(|one| one.instance.to_string()).collect();
             crate::say(&format!("supervisor {} starts; found: {}", std::process::id(), all.join(" ")));

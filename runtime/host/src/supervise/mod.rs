@@ -4,6 +4,7 @@
 //! is written down; then the effects begin, and report into the same inbox. Nothing here decides anything.
 
 mod answer;
+mod askers;
 mod hands;
 mod job;
 mod lost;
@@ -11,7 +12,7 @@ mod queue;
 mod reading;
 mod saving;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{Accepted, Acknowledge, Ask, Server};
+use crate::api::{Ask, Server};
 use crate::compose;
 use crate::deps::Progress;
 use crate::descriptors;
@@ -43,6 +44,7 @@ use crate::paths::Paths;
 use crate::probes::Prober;
 use crate::shims::{self, Environment, Keeper, Shims};
 use crate::watch::Fingerprint;
+use askers::{Askers, Waiting};
 use job::Jobs;
 use lost::Lost;
 use reading::Reading;
@@ -80,10 +82,7 @@ pub(crate) struct Supervisor {
     keeper: Rc<Keeper>,
     /// What answers on the control socket.
     server: Server,
-    /// Number of the next operation.
-    operations: u64,
-    /// Commands that came before the manifests were read.
-    early: VecDeque<(Command, Cause, Acknowledge)>,
+    askers: Askers,
     /// What is to be said, once.
     announcements: Vec<String>,
     /// Exit code of the stack, once it has ended.
@@ -148,8 +147,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         metrics: Metrics::default(),
         progress: Progress::default(),
         jobs: Jobs::default(),
-        operations: 0,
-        early: VecDeque::new(),
+        askers: Askers::default(),
         announcements: Vec::new(),
         ended: None,
         history,
@@ -167,14 +165,14 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     // What lives is found before anything else is thought of.
     let found = shims::find(&supervisor.paths, &mut supervisor.shims).await;
     let saved = remembered.map(|remembered| Box::new(remembered.saved));
-    let by = if found.is_empty() { Cause::Start } else { Cause::Supervisor };
     let restored = Event::Restored { saved, found };
     let actions = supervisor.engine.step(now(), &restored);
-    // The manifests are read while what that came to is written down.
-    supervisor.read(by);
     supervisor.hidden.learn_of(&supervisor.engine.topology());
     supervisor.begin_all(&restored, actions);
-    crate::watch::begin(supervisor.paths.root.clone(), edits_in);
+    // Otherwise edits wait for whoever asks for them, whatever the manifests say.
+    if !launch.no_watch {
+        crate::watch::begin(supervisor.paths.root.clone(), edits_in);
+    }
     supervisor.keeper.answering();
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
     // Where the kernel cannot tell, nobody notices.
@@ -201,15 +199,18 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         };
         match input {
             Input::Event(event) => {
-                supervisor.take(event);
+                supervisor.give(&event);
                 // Whatever else has come by now belongs to the same moment: its effects begin together.
                 while let Ok(event) = events.try_recv() {
-                    supervisor.take(event);
+                    supervisor.give(&event);
                 }
             }
             Input::Ask(ask) => supervisor.answer(ask),
             Input::Read(outcome) => supervisor.take_reading(*outcome),
-            Input::Edited(fingerprint) => supervisor.edited(fingerprint),
+            Input::Edited(fingerprint) => {
+                let fingerprint = fingerprint.number();
+                supervisor.give(&Event::Edited { fingerprint });
+            }
             Input::Written(written) => supervisor.written(written),
             Input::Disk => supervisor.look_at_the_disk(),
             Input::Signal => supervisor.signalled(),
@@ -315,17 +316,6 @@ fn now() -> Time {
 }
 
 impl Supervisor {
-    /// Something an effect reports.
-    fn take(&mut self, mut event: Event) {
-        if let Event::Prepared { folder, result: Err(reason) } = &mut event {
-            if self.try_other_source(folder, reason) {
-                return;
-            }
-            *reason = self.all_reasons(folder, reason);
-        }
-        self.give(&event);
-    }
-
     /// One event: a step, and what it came to.
     fn give(&mut self, event: &Event) {
         let actions = self.engine.step(now(), event);
@@ -342,27 +332,16 @@ impl Supervisor {
 
     fn signalled(&mut self) {
         let command = if self.engine.is_stopping() { Command::Kill } else { Command::Down };
-        self.operate(command, Cause::Signal);
+        self.operate(command, Cause::Signal, None);
     }
 
-    fn operate(&mut self, command: Command, by: Cause) -> u64 {
-        self.operations += 1;
-        let operation = self.operations;
+    /// Gives a command to the engine, for somebody who waits for it or nobody.
+    fn operate(&mut self, command: Command, by: Cause, who: Option<Waiting>) {
+        let operation = self.engine.next_operation();
+        if let Some(who) = who {
+            self.askers.wait(operation, who);
+        }
         self.give(&Event::Command { operation, command, by });
-        operation
-    }
-
-    /// Carries a command out, and tells who asked for it when what it changed is on disk. The end of the stack is held up
-    /// by nothing.
-    fn operate_for(&mut self, command: Command, by: Cause, answer: Acknowledge) {
-        let is_end = matches!(command, Command::Down | Command::Kill);
-        let within = is_end.then(|| self.engine.longest_end(command == Command::Kill).as_secs_f64());
-        let operation = self.operate(command, by);
-        let accepted = Accepted { operation, within_seconds: within };
-        self.tell_when_saved(Box::new(move |saved| {
-            let saved = if is_end { Ok(()) } else { saved };
-            let _ = answer.send(saved.map(|()| accepted).map_err(str::to_owned));
-        }));
     }
 
     /// Takes away pointers of services that are gone; when manifests have been read, and now and then.

@@ -9,10 +9,10 @@ use core_manifest::ServiceName;
 /// Number of a writing; each that is asked for has the next one.
 pub(super) type Writing = u64;
 
-/// What waits, in order, each for the writing of this number. `T` waits like an action, for all that was asked for
-/// before it: somebody who is to be told that something is on disk.
-pub(super) struct Queue<T> {
-    waiting: VecDeque<(Writing, Item<T>)>,
+/// What waits, in order, each for the writing of this number.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: VecDeque<(Writing, Action)>,
     /// The last that was asked for.
     asked: Writing,
     /// The last that was begun.
@@ -21,30 +21,18 @@ pub(super) struct Queue<T> {
     over: Writing,
 }
 
-/// Something that waits.
-pub(super) enum Item<T> {
-    /// An effect to begin.
-    Action(Action),
-    /// Somebody to tell.
-    Told(T),
-}
-
 /// What an action is about: actions about the same keep their order.
 #[derive(PartialEq, Eq)]
 enum Subject<'a> {
     Service(&'a ServiceName),
     History,
+    /// Somebody who is to be told when all that was changed so far is on disk.
+    Asker,
     Aside,
     Everything,
 }
 
-impl<T> Default for Queue<T> {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), asked: 0, begun: 0, over: 0 }
-    }
-}
-
-impl<T> Queue<T> {
+impl Queue {
     /// Takes in the actions of one step. Returns those that need not wait.
     pub(super) fn take(&mut self, step: Vec<Action>) -> Vec<Action> {
         let mut at_once = Vec::new();
@@ -57,24 +45,16 @@ impl<T> Queue<T> {
             }
             let after = match subject(&action) {
                 Subject::Aside => None,
+                Subject::Asker => self.is_open().then_some(self.asked),
                 _ if is_saving => Some(self.asked),
                 subject => self.after(&subject),
             };
             match after {
-                Some(after) => self.waiting.push_back((after, Item::Action(action))),
+                Some(after) => self.waiting.push_back((after, action)),
                 None => at_once.push(action),
             }
         }
         at_once
-    }
-
-    /// Somebody is to be told when all that was asked for so far is on disk; given back where it is.
-    pub(super) fn tell(&mut self, who: T) -> Option<T> {
-        if self.asked == self.over {
-            return Some(who);
-        }
-        self.waiting.push_back((self.asked, Item::Told(who)));
-        None
     }
 
     /// The same as what is on disk is to be written once more: the last time it could not be.
@@ -97,13 +77,13 @@ impl<T> Queue<T> {
     }
 
     /// A writing is over. Returns what waited for it, in order.
-    pub(super) fn end(&mut self, writing: Writing) -> Vec<Item<T>> {
+    pub(super) fn end(&mut self, writing: Writing) -> Vec<Action> {
         self.over = self.over.max(writing);
         self.release(writing)
     }
 
     /// Nobody waits any longer. What is being written is still under way.
-    pub(super) fn give_up(&mut self) -> Vec<Item<T>> {
+    pub(super) fn give_up(&mut self) -> Vec<Action> {
         self.release(self.asked)
     }
 
@@ -112,20 +92,17 @@ impl<T> Queue<T> {
         !self.waiting.is_empty()
     }
 
-    fn release(&mut self, upto: Writing) -> Vec<Item<T>> {
+    fn release(&mut self, upto: Writing) -> Vec<Action> {
         let (released, left) = std::mem::take(&mut self.waiting).into_iter().partition(|(after, _)| *after <= upto);
         self.waiting = left;
-        let released: VecDeque<(Writing, Item<T>)> = released;
-        released.into_iter().map(|(_, item)| item).collect()
+        let released: VecDeque<(Writing, Action)> = released;
+        released.into_iter().map(|(_, action)| action).collect()
     }
 
     /// The writing after which an action of this subject is in order; none where nothing of it waits.
     fn after(&self, subject: &Subject<'_>) -> Option<Writing> {
-        let is_before = |item: &Item<T>| match item {
-            Item::Action(waiting) => *subject == Subject::Everything || self::subject(waiting) == *subject,
-            Item::Told(_) => *subject == Subject::Everything,
-        };
-        self.waiting.iter().filter(|(_, item)| is_before(item)).map(|(after, _)| *after).max()
+        let is_before = |waiting: &Action| *subject == Subject::Everything || self::subject(waiting) == *subject;
+        self.waiting.iter().filter(|(_, action)| is_before(action)).map(|(after, _)| *after).max()
     }
 }
 
@@ -133,8 +110,19 @@ fn subject(action: &Action) -> Subject<'_> {
     match action {
         Action::Save | Action::Exit { .. } => Subject::Everything,
         Action::Record(_) => Subject::History,
-        // Who looks after an instance follows from nothing that is written down.
-        Action::Yield { .. } | Action::Connect { .. } | Action::Adopt { .. } | Action::Ask { .. } => Subject::Aside,
+        Action::Accepted { .. } => Subject::Asker,
+        // What is asked for, or refused, or may be done twice, follows from nothing that is written down; nor does who
+        // looks after an instance.
+        Action::Read { .. }
+        | Action::Planned { .. }
+        | Action::Refused { .. }
+        | Action::Hold { .. }
+        | Action::KeepLogs { .. }
+        | Action::CutLog { .. }
+        | Action::Yield { .. }
+        | Action::Connect { .. }
+        | Action::Adopt { .. }
+        | Action::Ask { .. } => Subject::Aside,
         Action::Prepare { service, .. } => Subject::Service(service),
         Action::Start(order) => Subject::Service(order.invocation.instance.service()),
         Action::Signal { invocation, .. }
@@ -157,18 +145,15 @@ mod tests {
         Action::Release { instance: instance.parse::<InstanceId>().unwrap() }
     }
 
-    fn names(items: Vec<Item<&'static str>>) -> Vec<String> {
-        let name = |item: Item<&'static str>| match item {
-            Item::Action(action) => action_name(&action),
-            Item::Told(who) => who.to_owned(),
-        };
-        items.into_iter().map(name).collect()
+    fn names(actions: Vec<Action>) -> Vec<String> {
+        actions.iter().map(action_name).collect()
     }
 
     fn action_name(action: &Action) -> String {
         match action {
             Action::Release { instance } => instance.to_string(),
             Action::Exit { .. } => "exit".into(),
+            Action::Accepted { operation } => format!("accepted {operation}"),
             other => panic!("{other:?}"),
         }
     }
@@ -180,16 +165,16 @@ mod tests {
         assert_eq!(queue.begin(), Some(1));
         let at_once = queue.take(vec![release("db-0@1"), release("web-0@2")]);
         assert_eq!(at_once.iter().map(action_name).collect::<Vec<_>>(), ["db-0@1"]);
-        assert_eq!(queue.tell("user"), None);
-        assert_eq!(names(queue.end(1)), ["web-0@1", "web-1@1", "web-0@2", "user"]);
+        assert!(queue.take(vec![Action::Accepted { operation: 1 }]).is_empty());
+        assert_eq!(names(queue.end(1)), ["web-0@1", "web-1@1", "web-0@2", "accepted 1"]);
         assert!(!queue.is_open());
-        assert_eq!(queue.tell("user"), Some("user"));
+        assert_eq!(names(queue.take(vec![Action::Accepted { operation: 2 }])), ["accepted 2"]);
         assert_eq!(queue.take(vec![release("web-0@3")]).len(), 1);
     }
 
     #[test]
     fn several_saves_are_one_writing_of_the_newest() {
-        let mut queue: Queue<&str> = Queue::default();
+        let mut queue: Queue = Queue::default();
         queue.take(vec![Action::Save, release("a-0@1")]);
         assert_eq!(queue.begin(), Some(1));
         queue.take(vec![Action::Save, release("b-0@1")]);
@@ -203,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_end_waits_for_all_that_waits() {
-        let mut queue: Queue<&str> = Queue::default();
+        let mut queue: Queue = Queue::default();
         queue.take(vec![Action::Save, release("a-0@1")]);
         queue.begin();
         queue.take(vec![Action::Save, Action::Exit { code: 0 }]);
@@ -215,12 +200,12 @@ mod tests {
 
     #[test]
     fn who_no_longer_waits_for_a_disk_that_does_not_answer_goes_on_in_order() {
-        let mut queue: Queue<&str> = Queue::default();
+        let mut queue: Queue = Queue::default();
         queue.take(vec![Action::Save, release("a-0@1")]);
         queue.begin();
         queue.take(vec![Action::Save, release("a-0@2")]);
-        queue.tell("user");
-        assert_eq!(names(queue.give_up()), ["a-0@1", "a-0@2", "user"]);
+        queue.take(vec![Action::Accepted { operation: 1 }]);
+        assert_eq!(names(queue.give_up()), ["a-0@1", "a-0@2", "accepted 1"]);
         assert!(!queue.is_waited_for() && queue.is_open());
         assert_eq!(queue.begin(), None, "the first is still being written");
         queue.end(1);

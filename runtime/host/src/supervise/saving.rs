@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Supervisor;
-use super::queue::{Item, Queue, Writing};
+use super::queue::{Queue, Writing};
 use crate::descriptors;
 use crate::journal::Journal;
 use crate::own_log;
@@ -19,9 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PATIENCE_AT_THE_END: Duration = Duration::from_secs(1);
 /// Until what could not be written is tried once more.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
-
-/// Somebody who is told that what was changed is on disk, or why it is not.
-pub(super) type Told = Box<dyn FnOnce(Result<(), &str>)>;
 
 /// A state to be written.
 struct Task {
@@ -38,7 +35,7 @@ pub(super) struct Written {
 
 /// What is to be written, and what waits for it.
 pub(super) struct Saving {
-    queue: Queue<Told>,
+    queue: Queue,
     pen: Pen,
     /// When what is being written was begun.
     began: Instant,
@@ -112,13 +109,6 @@ impl Supervisor {
         self.save();
     }
 
-    /// Tells somebody when all that was changed so far is on disk.
-    pub(super) fn tell_when_saved(&mut self, told: Told) {
-        if let Some(told) = self.saving.queue.tell(told) {
-            told(self.saving.unsaved().map_or(Ok(()), Err));
-        }
-    }
-
     /// Has the newest state written down, where that is due and nothing is being written.
     fn save(&mut self) {
         if let Some(writing) = self.saving.queue.begin() {
@@ -137,8 +127,7 @@ impl Supervisor {
         }
         self.saving.retry_at = failure.as_ref().map(|_| Instant::now() + TRY_AGAIN);
         self.saving.unsaved = failure;
-        let released = self.saving.queue.end(written.writing);
-        self.go_on(released);
+        self.saving.queue.end(written.writing).into_iter().for_each(|action| self.begin(action));
         self.save();
     }
 
@@ -160,17 +149,6 @@ impl Supervisor {
             crate::say(&unsaved);
             self.saving.unsaved = Some(unsaved);
         }
-        let released = self.saving.queue.give_up();
-        self.go_on(released);
-    }
-
-    fn go_on(&mut self, released: Vec<Item<Told>>) {
-        let unsaved = self.saving.unsaved.clone();
-        for item in released {
-            match item {
-                Item::Action(action) => self.begin(action),
-                Item::Told(told) => told(unsaved.as_deref().map_or(Ok(()), Err)),
-            }
-        }
+        self.saving.queue.give_up().into_iter().for_each(|action| self.begin(action));
     }
 }

@@ -1,0 +1,188 @@
+//! The manifests: what they are read for, one reading at a time; whether an edit is carried out or waits; and the
+//! commands that come before anything was read.
+
+use std::collections::VecDeque;
+
+use core_manifest::Problem;
+
+use super::operation::{Goal, Operation};
+use super::{Engine, mutated};
+use crate::action::Action;
+use crate::event::{Command, Loaded, Purpose, Rejected};
+use crate::record::Cause;
+
+/// What is known of the files.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    /// What they are being read for.
+    under_way: Option<Purpose>,
+    /// What they are to be read for after that.
+    waiting: VecDeque<Purpose>,
+    /// What was in them when they were last read to be carried out.
+    read: Option<u64>,
+    /// What is in them now, where that was not compared with what was read.
+    edited: Option<u64>,
+    /// Edits are carried out as they are saved. While no manifests were ever good, every edit may mend them.
+    follows: bool,
+    /// They were good once in this life of the supervisor.
+    was_good: bool,
+    /// Commands that wait for the first reading, in order.
+    early: VecDeque<(u64, Command, Cause)>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            under_way: None,
+            waiting: VecDeque::new(),
+            read: None,
+            edited: None,
+            follows: true,
+            was_good: false,
+            early: VecDeque::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// Has the manifests read, now or after those readings that were asked for before.
+    pub(super) fn read(&mut self, purpose: Purpose) {
+        self.reading.waiting.push_back(purpose);
+        self.next_reading();
+    }
+
+    /// Begins the next reading, where one is due and none is under way.
+    fn next_reading(&mut self) {
+        if self.reading.under_way.is_some() {
+            return;
+        }
+        let Some(purpose) = self.reading.waiting.pop_front() else {
+            self.follow_edits();
+            return;
+        };
+        // Who asks for it begins with the first source of every binary again.
+        if purpose.is_asked() {
+            self.sources.forget_failures();
+        }
+        self.reading.under_way = Some(purpose.clone());
+        self.actions.push(Action::Read { purpose, failed_sources: self.sources.failed().clone() });
+    }
+
+    /// This is in the files now.
+    pub(super) fn edited(&mut self, fingerprint: u64) {
+        if mutated!(self, ForgetEdit) && self.reading.under_way.is_some() {
+            return;
+        }
+        self.reading.edited = Some(fingerprint);
+        self.follow_edits();
+    }
+
+    /// Has the manifests read where what is in them was never read. What is edited during a reading is looked at when
+    /// that is over; what is edited while edits are not followed, when they are again.
+    fn follow_edits(&mut self) {
+        if self.reading.under_way.is_some() || !self.reading.follows {
+            return;
+        }
+        let Some(edited) = self.reading.edited.take() else { return };
+        if self.reading.read != Some(edited) {
+            let operation = self.number_operation();
+            self.read(Purpose::Apply { operation, by: Cause::Edit });
+        }
+    }
+
+    /// The manifests are good.
+    pub(super) fn read_good(&mut self, loaded: &Loaded) {
+        match self.reading.under_way.take() {
+            Some(Purpose::Plan { question }) => {
+                let plan = Box::new(self.plan_for(&loaded.topology, false));
+                self.actions.push(Action::Planned { question, result: Ok(plan) });
+            }
+            purpose => {
+                self.reading.read = Some(loaded.fingerprint);
+                self.reading.follows = loaded.follows_edits;
+                self.reading.was_good = true;
+                self.sources.choose(&loaded.sources);
+                self.loaded(loaded, purpose.as_ref().is_some_and(Purpose::is_asked));
+                match purpose {
+                    Some(Purpose::Apply { operation, by }) => self.applied(operation, by),
+                    Some(Purpose::OtherSource { folder, reason }) => {
+                        let operation = self.number_operation();
+                        self.applied(operation, Cause::Source);
+                        self.prepare_again(&folder, &reason);
+                    }
+                    Some(Purpose::Plan { .. }) | None => {}
+                }
+                self.carry_out_early();
+            }
+        }
+        self.next_reading();
+    }
+
+    /// The manifests are not good.
+    pub(super) fn read_bad(&mut self, rejected: &Rejected) {
+        match self.reading.under_way.take() {
+            Some(Purpose::Plan { question }) => {
+                let result = Err(rejected.problems.clone());
+                self.actions.push(Action::Planned { question, result });
+            }
+            // No source is left. What else is wrong with the manifests is told when they are read for their own sake.
+            Some(Purpose::OtherSource { folder, reason }) => self.no_source_left(&folder, &reason, &rejected.refused),
+            purpose => {
+                self.reading.read = Some(rejected.fingerprint);
+                self.rejected(&rejected.problems);
+                if let Some(Purpose::Apply { operation, by }) = purpose {
+                    let problems = self.problems.clone();
+                    self.refused(operation, by, problems);
+                }
+                self.carry_out_early();
+            }
+        }
+        self.next_reading();
+    }
+
+    /// What was read is being carried out: this operation is over when it has come true.
+    fn applied(&mut self, id: u64, by: Cause) {
+        let operation = self.ready_of_all();
+        self.begin_operation(id, &Command::Apply, by, operation);
+        self.actions.push(Action::Accepted { operation: id });
+    }
+
+    fn refused(&mut self, id: u64, by: Cause, problems: Vec<Problem>) {
+        let operation = self.broken_manifests().map_or_else(|| self.ready_of_all(), Operation::failed);
+        self.begin_operation(id, &Command::Apply, by, operation);
+        self.actions.push(Action::Refused { operation: id, problems });
+    }
+
+    fn ready_of_all(&self) -> Operation {
+        let all = self.services.iter().filter(|(name, service)| self.held_back(name, service).is_none());
+        let all = all.map(|(name, _)| name.clone()).collect();
+        Operation::new(Goal::Ready, all, self.now, None)
+    }
+
+    /// Whether a command has to wait for the first reading: what is asked of a stack whose manifests were never read can
+    /// be answered only when they were. The end of the stack waits for nothing.
+    pub(super) fn comes_early(&self, command: &Command) -> bool {
+        let needs_manifests = !matches!(command, Command::Down | Command::Kill | Command::Apply);
+        needs_manifests && !self.reading.was_good && self.reading.under_way.is_some()
+    }
+
+    pub(super) fn keep_early(&mut self, id: u64, command: &Command, by: Cause) {
+        if !mutated!(self, ForgetEarly) {
+            self.reading.early.push_back((id, command.clone(), by));
+        }
+    }
+
+    fn carry_out_early(&mut self) {
+        while let Some((id, command, by)) = self.reading.early.pop_front() {
+            self.command(id, &command, by);
+        }
+    }
+
+    /// The stack is being ended: what was asked for before that, and did not begin, does not begin after it.
+    pub(super) fn refuse_early(&mut self) {
+        while let Some((id, command, by)) = self.reading.early.pop_front() {
+            self.begin_operation(id, &command, by, Operation::failed("the stack was ended meanwhile".into()));
+            self.actions.push(Action::Accepted { operation: id });
+        }
+    }
+}
