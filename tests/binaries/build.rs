@@ -12,6 +12,7 @@ use crate::shelf::{expect_words, shelf, stack};
 
 pub(crate) const TESTS: &[Test] = tests![
     a_build_is_made_once_for_the_same_inputs,
+    an_app_at_the_root_takes_in_nothing_of_the_stack,
     a_build_that_fails_leaves_nothing,
     a_build_without_a_server_leaves_nothing,
     down_ends_a_build,
@@ -35,6 +36,7 @@ case "$1" in
 *server.js) echo "serving $(cat "$(dirname "$1")/page")"; sleep 1000; exit ;;
 esac
 echo "build" >> "$NOTES"
+[ -e lists ] && find . -type f | sort > "$NOTES.files"
 [ -e whose ] && echo "$(id -u) $(id -G) $HOME" >> "$NOTES"
 [ -e fails ] && echo "the page has a fault" >&2 && exit 3
 [ -e hangs ] && echo $$ > "$NOTES.pid" && sleep 1000
@@ -114,6 +116,43 @@ fn a_build_is_made_once_for_the_same_inputs() {
     stack.until_says("web", "serving one");
     // A build is of this machine: nobody else is told what came of it.
     assert!(!stack.root.join("manifests/dep.lock.json").exists());
+}
+
+/// The stack's root may be the app's own folder: what core and the services keep there is no part of it.
+fn an_app_at_the_root_takes_in_nothing_of_the_stack() {
+    let stack = stack();
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let (node, notes) = (elsewhere.path().join("node"), elsewhere.path().join("notes"));
+    put_program(&node.join("bin/node"), NODE);
+    put_program(&node.join("lib/node_modules/npm/bin/npm-cli.js"), "");
+    let path = format!("{}:{}", node.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+    let stack = stack.env("PATH", &path).env("NOTES", &notes.display().to_string());
+    for (file, text) in
+        [("package.json", "{}"), ("page", "one"), ("lists", ""), (".git/HEAD", "x"), (".data/db/1", "x")]
+    {
+        stack.write(file, text);
+    }
+    for kept in [".releases/web/1/page", "node_modules/x/index.js", "packages/a/node_modules/y/index.js", ".next/x"] {
+        stack.write(kept, "x");
+    }
+    stack.secret("key", "hush");
+    stack.service(
+        "web",
+        &json!({"binaries": [{"name": "app", "source": "next-build", "path": "."},
+                {"name": "node", "source": "path", "version": ">=20"}],
+            "process": {"command": "${dep.node}", "args": ["${dep.app}/server.js"]}}),
+    );
+    stack.up();
+    stack.until_says("web", "serving one");
+    let files = fs::read_to_string(elsewhere.path().join("notes.files")).expect("the files of the build");
+    let expected = ["./lists", "./manifests/local.json", "./package.json", "./page", "./services/web/service.json"];
+    assert_eq!(files.lines().collect::<Vec<_>>(), expected);
+    // What changes there is no other build.
+    stack.write(".data/db/2", "x");
+    stack.write(".releases/web/2/page", "x");
+    let pid = stack.pid("web");
+    stack.ok(&["apply"]);
+    assert_eq!(stack.pid("web"), pid);
 }
 
 fn a_build_that_fails_leaves_nothing() {

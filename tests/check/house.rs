@@ -14,16 +14,16 @@ const NAME_KINDS: [&str; 8] = [
     // What nothing is known of.
     "runtime/manifest/src/spec/mod.rs",
     // The table.
-    "runtime/host/src/load/drivers.rs",
+    "runtime/stack/src/drivers.rs",
     // Servers of one manifest.
-    "runtime/host/src/load/draft.rs",
-    "runtime/host/src/load/members.rs",
+    "runtime/stack/src/draft.rs",
+    "runtime/stack/src/members.rs",
     // Builds of apps.
-    "runtime/host/src/load/locate.rs",
-    "runtime/host/src/deps/next_build.rs",
+    "runtime/host/src/binaries/choose.rs",
+    "runtime/host/src/binaries/next_build.rs",
     // Pointers are asked for through the edge; without core it listens itself.
     "runtime/host/src/edge.rs",
-    "runtime/host/src/compose/project.rs",
+    "runtime/stack/src/compose/project.rs",
 ];
 /// Folders likewise: the steps of a cluster that a driver names as commands.
 const NAME_KINDS_BELOW: [&str; 2] = ["runtime/host/src/nats/", "cmd/core/src/commands/nats"];
@@ -39,7 +39,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// All sources below these folders, by their paths in the repository.
-fn all(folders: &[&str]) -> Vec<(String, String)> {
+pub(crate) fn all(folders: &[&str]) -> Vec<(String, String)> {
     let root = checkout();
     let files = folders.iter().flat_map(|folder| sources(&root.join(folder)));
     let read = |path: PathBuf| {
@@ -87,7 +87,8 @@ fn kinds_are_named_in_one_table() {
         if NAME_KINDS.contains(&name.as_str()) {
             used.push(name.as_str());
         } else {
-            complaints.push(format!("{name}: lines {lines:?} name a kind; ask the spec, or load/drivers.rs"));
+            complaints
+                .push(format!("{name}: lines {lines:?} name a kind; ask the spec, or runtime/stack/src/drivers.rs"));
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));

@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod circles;
 mod config;
 mod house;
 mod manifest;

@@ -39,6 +39,7 @@ fn the_pure_crates_depend_on_nothing_that_waits() {
     for (root, banned) in [
         ("core-manifest", &["tokio", "mio", "hyper", "notify", "axum", "async-io"][..]),
         ("core-engine", &["tokio", "mio", "hyper", "notify", "axum", "async-io"]),
+        ("core-stack", &["tokio", "mio", "hyper", "notify", "axum", "async-io"]),
         ("core-caddy", &["tokio", "mio", "hyper", "notify", "axum", "async-io"]),
         ("core-nats", &["tokio", "mio", "hyper", "notify", "axum", "async-io"]),
         ("core-pocketbase", &["tokio", "mio", "hyper", "notify", "axum", "async-io"]),

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use core_host::binaries::Locator;
 use core_host::journal::Journal;
-use core_host::load::{self, Locator, Options, Stack};
+use core_host::load::{self, Options};
 use core_host::paths::Paths;
 use core_host::trust::Trust;
+use core_stack::Stack;
 
 use crate::cli::Cli;
 use crate::exit::Exit;

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use core_manifest::{Identifier, Problem, ServiceName};
 
+use crate::command::Cause;
+pub use crate::command::Command;
 use crate::exit::{Exit, Failure};
 use crate::ids::{Generation, InstanceId, InvocationId};
-use crate::record::Cause;
 use crate::saved::Saved;
 use crate::topology::{PortRange, Topology};
 
@@ -314,44 +315,4 @@ pub enum Life {
     },
     /// It runs without a shim.
     Unattended,
-}
-
-/// What somebody asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Bring these services up, or all; with what they depend on.
-    Up {
-        /// Services; none is all.
-        services: Vec<ServiceName>,
-        /// How long it may take; downloads and builds are not counted.
-        timeout: Option<std::time::Duration>,
-    },
-    /// Start these, with what they depend on.
-    Start {
-        /// Services.
-        services: Vec<ServiceName>,
-    },
-    /// Stop these.
-    Stop {
-        /// Services.
-        services: Vec<ServiceName>,
-    },
-    /// Replace the instances of these, by their strategy.
-    Restart {
-        /// Services.
-        services: Vec<ServiceName>,
-    },
-    /// Run this many replicas.
-    Scale {
-        /// The service.
-        service: ServiceName,
-        /// How many.
-        replicas: u32,
-    },
-    /// Read the manifests and carry out what they say.
-    Apply,
-    /// End the stack.
-    Down,
-    /// End the stack without asking the services.
-    Kill,
 }

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod action;
+pub mod command;
 pub mod diff;
 pub mod driver;
 pub mod engine;

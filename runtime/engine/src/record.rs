@@ -3,30 +3,11 @@
 use std::collections::BTreeMap;
 
 use core_manifest::ServiceName;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use crate::event::Command;
+pub use crate::command::Cause;
+use crate::command::Command;
 use crate::ids::{Generation, InvocationId};
 use crate::plan::Planned;
-
-/// Who, or what, has caused something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// Somebody at the control socket: the number of the user, where the kernel told it.
-    User(Option<u32>),
-    /// The stack was started: its manifests were read.
-    Start,
-    /// A supervisor came back to what was running: it read the manifests again.
-    Supervisor,
-    /// A binary is not available from one source, and the manifests were read again for another one.
-    Source,
-    /// Manifests were edited, and are followed as they are saved.
-    Edit,
-    /// A signal.
-    Signal,
-}
 
 /// One of the two things that are written down of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]

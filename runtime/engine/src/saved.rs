@@ -9,7 +9,6 @@ use std::sync::Arc;
 use core_manifest::{Identifier, ServiceName, ServiceSpec};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::service::Operator;
 use crate::ids::{Generation, InstanceId};
 use crate::topology::PortRange;
 
@@ -30,6 +29,19 @@ pub struct Saved {
     pub(crate) ports: Vec<(ServiceName, u32, Identifier, u16)>,
     /// Range of ports given at birth.
     pub(crate) range: PortRange,
+}
+
+/// What the operator said of a service; outranks the manifest until it is taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Operator {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Start it, disabled or not.
+    Started,
+    /// Stop it.
+    Stopped,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

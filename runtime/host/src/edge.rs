@@ -11,9 +11,9 @@ use core_engine::action::{RouteTable, Target, Verification};
 use core_engine::event::Reach;
 use tokio::net::UnixStream;
 
+use crate::environment::Environment;
 use crate::paths::Paths;
 use crate::probes::{self, NotGood};
-use crate::shims::Environment;
 
 /// What a pointer holds while nobody takes requests: an address that refuses at once.
 const NOBODY: &str = "127.0.0.1:0";

@@ -68,7 +68,7 @@ impl Journal {
     pub fn write(&mut self, profile: &str, saved: &Saved) -> io::Result<()> {
         let contents = Written { version: 1, profile, saved };
         let text = serde_json::to_string(&contents).map_err(io::Error::other)?;
-        let sum = crate::hex(&Sha256::digest(text.as_bytes()));
+        let sum = core_stack::hex(&Sha256::digest(text.as_bytes()));
         if sum == self.last && self.path.exists() {
             return Ok(());
         }
@@ -140,7 +140,7 @@ fn read(path: &std::path::Path) -> io::Result<Remembered> {
     let text = fs::read_to_string(path)?;
     let broken = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     let (sum, body) = text.split_once('\n').ok_or_else(|| broken("it has no checksum".into()))?;
-    if crate::hex(&Sha256::digest(body.as_bytes())) != sum {
+    if core_stack::hex(&Sha256::digest(body.as_bytes())) != sum {
         return Err(broken("its checksum is wrong".into()));
     }
     let contents: Contents = serde_json::from_str(body).map_err(|error| broken(error.to_string()))?;

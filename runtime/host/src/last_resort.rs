@@ -109,7 +109,7 @@ pub fn sweep(paths: &Paths) -> Vec<String> {
 
 /// Names of the instances that have a run folder.
 fn instances(paths: &Paths) -> Vec<String> {
-    stray::instances(&paths.run).iter().map(InstanceId::to_string).collect()
+    crate::run_folder::instances(&paths.run).iter().map(InstanceId::to_string).collect()
 }
 
 /// What the keeper had taken over from shims that had died, and what has come of that since.

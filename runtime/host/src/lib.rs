@@ -1,18 +1,19 @@
 //! The hands of `core`: one file per effect.
 
 pub mod api;
+pub mod binaries;
 pub mod client;
 pub mod colour;
 pub mod compose;
 mod data;
-pub mod deps;
 mod descriptors;
 pub mod doctor;
 pub mod edge;
 mod ended;
+pub mod environment;
 mod files;
+pub mod fill;
 pub mod harmless;
-pub mod hidden;
 pub mod history;
 pub mod identity;
 pub mod journal;
@@ -21,7 +22,6 @@ pub mod last_resort;
 pub mod launch;
 pub mod load;
 pub mod logs;
-pub mod metrics;
 pub mod nats;
 mod net;
 mod own_log;
@@ -30,12 +30,13 @@ mod peer;
 mod priority;
 pub mod probes;
 mod run_folder;
-pub mod shell;
 pub mod shims;
 mod supervise;
 pub mod trust;
+pub mod usage;
 mod users;
 mod watch;
+pub mod which;
 
 pub(crate) use own_log::say;
 pub use supervise::supervise;
@@ -45,8 +46,3 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Environment variable by which a shutdown command is told why its service is to end.
 pub(crate) const STOP_REASON: &str = "CORE_STOP_REASON";
-
-/// Bytes in hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

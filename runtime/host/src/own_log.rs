@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use core_shim::guard;
+use core_stack::Hidden;
 
 use crate::harmless::harmless;
-use crate::hidden::Hidden;
 
 /// The longest log, in bytes; what is longer becomes the one before.
 pub(crate) const LONGEST: u64 = 4 << 20;

@@ -88,7 +88,7 @@ impl Paths {
 
     /// Whether nothing of the stack that the run folder is of lives.
     fn is_dead(&self) -> bool {
-        let instances = crate::shims::stray::instances(&self.run);
+        let instances = run_folder::instances(&self.run);
         let holds = |name: String| core_shim::guard::is_held(&core_shim::place::Place::new(&self.run, &name));
         !keeper::lives(&self.run) && !instances.iter().any(|instance| holds(instance.to_string()))
     }
@@ -119,7 +119,7 @@ impl Paths {
     pub fn look(root: &Path) -> io::Result<Self> {
         let root = fs::canonicalize(root)?;
         let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
-        let hash = crate::hex(&digest[..6]);
+        let hash = core_stack::hex(&digest[..6]);
         let owners = owners(&root);
         // What a running stack was started with counts, whatever this shell's environment says.
         let linked = fs::read_link(root.join(".core-stack/run")).ok();

@@ -3,12 +3,15 @@
 //! It must be there for as long as the stack runs, whoever logs out meanwhile (`docs/RUN-FOLDER.md`), and no other user
 //! may have a say in what stands there: every folder on the way to it is looked at.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use core_engine::InstanceId;
+use core_shim::place::OWN;
 use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
 
 /// What `statfs` calls a tmpfs.
@@ -128,7 +131,7 @@ impl Base {
     fn fresh(&self) -> PathBuf {
         let mut bytes = [0; 4];
         let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-        self.above.join(format!("{}-{}", self.name, crate::hex(&bytes)))
+        self.above.join(format!("{}-{}", self.name, core_stack::hex(&bytes)))
     }
 }
 
@@ -223,6 +226,12 @@ pub(crate) fn check_of(folder: &Path, owner: u32) -> io::Result<()> {
 
 pub(crate) fn is_tmpfs(folder: &Path) -> bool {
     rustix::fs::statfs(folder).is_ok_and(|stat| stat.f_type == TMPFS)
+}
+
+/// The instances of which something stands in a run folder.
+pub(crate) fn instances(run: &Path) -> BTreeSet<InstanceId> {
+    let entries = [run.to_owned(), run.join(OWN)].into_iter().filter_map(|folder| fs::read_dir(folder).ok());
+    entries.flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 #[cfg(test)]

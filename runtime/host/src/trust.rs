@@ -12,8 +12,8 @@ use core_engine::topology::Places;
 use core_manifest::{Diagnostic, ServiceSpec, Template};
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 
-use crate::load::find_program;
 use crate::users;
+use crate::which::find_program;
 
 /// Why a file is not believed.
 #[derive(Clone, Debug, PartialEq, Eq)]

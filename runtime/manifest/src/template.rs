@@ -9,7 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::Identifier;
 use crate::origin::{Origin, Value};
-use crate::schema::TEMPLATE;
+
+/// `format` of strings in which placeholders of one instance (`${run}`, `${instance}`, …) may stand.
+pub const TEMPLATE: &str = "template";
 
 /// Text with holes for the values of one instance. As a string it is written with those holes as placeholders and
 /// every other `$` doubled, so that a value inserted earlier is never read as a placeholder.

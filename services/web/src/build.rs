@@ -84,9 +84,10 @@ fn npm(npm_cli: &str, words: &[&str]) -> Vec<String> {
     std::iter::once(npm_cli).chain(words.iter().copied()).map(str::to_owned).collect()
 }
 
-/// Whether a file of the app's folder counts for the build: its path relative to the folder, with `/`.
+/// Whether a file of the app's folder counts for the build, besides those that count for none: its path relative to the
+/// folder, with `/`.
 pub fn is_input(path: &str) -> bool {
-    let skipped = ["node_modules", ".next", ".git", ".turbo", "out", "coverage"];
+    let skipped = [".turbo", "out", "coverage"];
     let mut parts = path.split('/');
     let first = parts.next().unwrap_or_default();
     let file = path.rsplit('/').next().unwrap_or_default();
@@ -102,7 +103,7 @@ mod tests {
         for path in ["app/page.tsx", "package-lock.json", "public/a.png", ".env.local", "lib/node_modules.ts"] {
             assert!(is_input(path), "{path}");
         }
-        for path in ["node_modules/next/package.json", ".next/BUILD_ID", "next-env.d.ts", "tsconfig.tsbuildinfo"] {
+        for path in ["out/index.html", "next-env.d.ts", "packages/a/tsconfig.tsbuildinfo"] {
             assert!(!is_input(path), "{path}");
         }
     }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use core_engine::topology::PortRange;
+use core_host::binaries::Locator;
 use core_host::doctor::{self, Finding, State};
-use core_host::load::{self, Locator, Options};
+use core_host::load::{self, Options};
 use core_host::paths::Paths;
 use serde_json::json;
 

@@ -1,9 +1,9 @@
 //! `core history`
 
 use core_engine::plan::Planned;
-use core_host::api::{History, HistoryEntry, HistoryOutcome};
 use core_host::client::{self, ClientError};
 use core_host::history;
+use core_host::history::{History, HistoryEntry, HistoryOutcome};
 use core_host::paths::Paths;
 
 use super::{tell, tell_unknown};

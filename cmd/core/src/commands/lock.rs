@@ -1,8 +1,8 @@
 //! `core lock`
 
-use core_host::deps::{self, LockFile, Progress};
-use core_host::load::Wanted;
+use core_host::binaries::{self, LockFile, Progress};
 use core_manifest::name;
+use core_stack::Wanted;
 
 use crate::cli::LockArgs;
 use crate::context::Context;
@@ -34,13 +34,13 @@ pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
         }
         let progress = Progress::default();
         let locked = || LockFile::read(&paths.dep_lock()).map(|lock| lock.entry(&wanted.binary).cloned());
-        let tool = deps::prepare_tool(&paths, &stack.wanted, wanted, &progress).await;
+        let tool = binaries::prepare_tool(&paths, &stack.wanted, wanted, &progress).await;
         let result = if let Err(error) = tool {
             Err(error)
         } else if args.update {
-            deps::relock(&paths, folder, wanted, &progress).await
+            binaries::relock(&paths, folder, wanted, &progress).await
         } else {
-            deps::prepare(&paths, folder, wanted, &progress).await.and_then(|()| locked())
+            binaries::prepare(&paths, folder, wanted, &progress).await.and_then(|()| locked())
         };
         match result {
             Ok(Some(entry)) => {

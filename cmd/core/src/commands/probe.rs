@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use core_host::fill::InstanceFill;
 use core_host::probes;
-use core_host::shims::InstanceFill;
 use core_manifest::Template;
 use core_manifest::spec::{Check, HttpAnswer};
 

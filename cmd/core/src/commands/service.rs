@@ -6,13 +6,14 @@ use std::os::unix::process::CommandExt;
 
 use core_engine::InstanceId;
 use core_engine::ids::Generation;
-use core_host::deps::{self, Progress};
+use core_host::binaries::{self, Progress};
+use core_host::environment::Environment;
+use core_host::fill::{InstanceFill, fill_of};
 use core_host::identity;
-use core_host::load::Stack;
 use core_host::paths::Paths;
-use core_host::shell::quoted;
-use core_host::shims::{Environment, InstanceFill, fill_of};
 use core_manifest::{Identifier, ServiceSpec, name};
+use core_stack::Stack;
+use core_stack::shell::quoted;
 
 use super::{apart, ask_status};
 use crate::cli::Cli;
@@ -90,7 +91,7 @@ fn print_spec(stack: &Stack, spec: &ServiceSpec) -> Exit {
 
 /// Where each value that was written comes from.
 fn explain_spec(stack: &Stack, spec: &ServiceSpec) -> Exit {
-    for (path, value, place) in core_host::load::origins(stack, &spec.name) {
+    for (path, value, place) in core_stack::origins(stack, &spec.name) {
         render::line(&format!("{path} = {value}  {}", render::styled(render::DIM, &place)));
     }
     Exit::Ok
@@ -134,9 +135,9 @@ async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
     for binary in spec.binaries.values() {
         let Some(folder) = &binary.folder else { continue };
         let Some(wanted) = stack.wanted.get(folder) else { continue };
-        let mut landed = deps::prepare_tool(paths, &stack.wanted, wanted, &progress).await;
+        let mut landed = binaries::prepare_tool(paths, &stack.wanted, wanted, &progress).await;
         if landed.is_ok() {
-            landed = deps::prepare(paths, folder, wanted, &progress).await;
+            landed = binaries::prepare(paths, folder, wanted, &progress).await;
         }
         if let Err(error) = landed {
             render::error(&format!(".dep/{folder}: {error}"));

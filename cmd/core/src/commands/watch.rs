@@ -104,6 +104,7 @@ fn essence(status: &Status) -> String {
     let mut status = status.clone();
     for instance in &mut status.instances {
         instance.cpu_percent = None;
+        instance.cpu_seconds = None;
         instance.memory_bytes = None;
     }
     for job in &mut status.jobs {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use core_host::hidden::cover_source;
 use core_manifest::{Diagnostic, Problem, Span};
+use core_stack::hidden::cover_source;
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan, ThemeCharacters,
     ThemeStyles,

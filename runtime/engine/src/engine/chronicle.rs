@@ -1,11 +1,11 @@
 //! What is told of operations to those who look back: once when they begin, once when they are over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use core_manifest::spec::Strategy;
 use core_manifest::{Problem, ServiceName};
 
-use super::operation::{Operation, OperationState};
+use super::operation::{Operation, OperationState, Telling};
 use super::{Basis, Engine};
 use crate::action::Action;
 use crate::event::Command;
@@ -19,13 +19,6 @@ pub(super) struct Untold {
     /// The generation before the first change.
     from: Option<Generation>,
     changes: BTreeMap<ServiceName, Planned>,
-}
-
-/// What is still to be told of an operation that runs.
-#[derive(Clone, Debug)]
-pub(super) struct Telling {
-    /// The services that it changed. None: what it is about is no generation.
-    changed: BTreeSet<ServiceName>,
 }
 
 impl Engine {

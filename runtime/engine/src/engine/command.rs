@@ -6,7 +6,6 @@ use std::time::Duration;
 use core_manifest::ServiceName;
 
 use super::operation::{Goal, Operation};
-use super::service::Operator;
 use super::{Basis, Down, Engine};
 use crate::action::{Action, pointers};
 use crate::event::{Command, Purpose};
@@ -14,6 +13,7 @@ use crate::ids::InstanceId;
 use crate::phase::{EndReason, Phase};
 use crate::plan::Change;
 use crate::record::Cause;
+use crate::saved::Operator;
 use crate::topology::Topology;
 
 /// The most replicas that a manifest may ask for, and so a command.

@@ -7,7 +7,6 @@ use core_manifest::ServiceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::chronicle::Telling;
 use super::instance::Instance;
 use super::waiting::WaitingOn;
 use super::{Binary, Engine};
@@ -46,6 +45,13 @@ pub struct Operation {
     pub(super) telling: Option<Telling>,
     /// How it stands.
     pub state: OperationState,
+}
+
+/// What is still to be told of an operation that runs.
+#[derive(Clone, Debug)]
+pub(super) struct Telling {
+    /// The services that it changed. None: what it is about is no generation.
+    pub(super) changed: BTreeSet<ServiceName>,
 }
 
 /// How an operation stands.

@@ -3,23 +3,10 @@
 use std::sync::Arc;
 
 use core_manifest::ServiceSpec;
-use serde::{Deserialize, Serialize};
 
 use crate::ids::Generation;
+use crate::saved::Operator;
 use crate::time::Time;
-
-/// What the operator said of a service; outranks the manifest until it is taken back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Operator {
-    /// Nothing.
-    #[default]
-    Silent,
-    /// Start it, disabled or not.
-    Started,
-    /// Stop it.
-    Stopped,
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct Service {

@@ -3,10 +3,11 @@
 use core_manifest::ServiceName;
 
 use super::instance::Instance;
-use super::service::{Operator, Service};
+use super::service::Service;
 use super::{Basis, Engine, mutated};
 use crate::ids::InstanceId;
 use crate::phase::StopReason;
+use crate::saved::Operator;
 
 /// What is wanted of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,20 +1,20 @@
 //! Runs one script.
 
 mod stack;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use core_engine::action::{Action, Replaces};
+use core_engine::action::Action;
 use core_engine::engine::OperationState;
 use core_engine::event::{
-    Answer, Command, Event, FailedSources, Found, Life, Loaded, ProbeKind, Purpose, Reach, Rejected, SourceChoice,
-    Unreached,
+    Answer, Command, Event, FailedSources, Found, Life, Loaded, ProbeKind, Reach, Rejected, SourceChoice, Unreached,
 };
 use core_engine::exit::{Exit, Failure};
 use core_engine::ids::Generation;
-use core_engine::record::{Cause, Outcome, Record};
+use core_engine::record::Cause;
 use core_engine::{Engine, InvocationId, Saved, Time, Topology};
 use core_manifest::{Problem, ServiceName};
 
@@ -105,7 +105,7 @@ impl Run {
                 _ => true,
             };
             if is_shown {
-                let text = words(action);
+                let text = words::words(action);
                 self.say(&text);
             }
         }
@@ -353,88 +353,4 @@ fn exit(text: &str) -> Result<Exit, String> {
         None => text.parse().map(Exit::Code),
     }
     .map_err(|_| format!("`{text}` is no exit"))
-}
-
-fn words(action: &Action) -> String {
-    match action {
-        Action::Save => "save".into(),
-        Action::Read { purpose, .. } => match purpose {
-            Purpose::Apply { operation, by } => format!("read the manifests: operation {operation}, by {by:?}"),
-            Purpose::Plan { .. } => "read the manifests: for a plan".into(),
-            Purpose::OtherSource { folder, .. } => format!("read the manifests: another source for {folder}"),
-        },
-        Action::Planned { result: Ok(plan), .. } => format!("the plan: {} -> {}", plan.from, plan.to),
-        Action::Planned { result: Err(_), .. } => "no plan: the manifests are broken".into(),
-        Action::Accepted { operation } => format!("accept {operation}"),
-        Action::Refused { operation, problems } => {
-            let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            format!("refuse {operation}: {}", all.join("; "))
-        }
-        Action::Hold { ports } => {
-            let all: Vec<String> = ports.iter().map(|(service, port)| format!("{service}.{port}")).collect();
-            format!("hold {}", if all.is_empty() { "nothing".into() } else { all.join(", ") })
-        }
-        Action::KeepLogs { limits } => {
-            let all: Vec<String> = limits.keys().map(ToString::to_string).collect();
-            format!("keep the logs of {}", all.join(", "))
-        }
-        Action::CutLog { service, segment_bytes } => format!("cut the log of {service} at {segment_bytes} bytes"),
-        Action::Prepare { folder, .. } => format!("prepare {folder}"),
-        Action::Start(order) => {
-            let ports: Vec<String> = order.ports.values().map(u16::to_string).collect();
-            format!("start {} {}", order.invocation, ports.join(" ")).trim_end().to_owned()
-        }
-        Action::Signal { invocation, signal, scope } => {
-            format!("signal {signal} to the {} of {invocation}", format!("{scope:?}").to_lowercase())
-        }
-        Action::ShutdownCommand { invocation, .. } => format!("shutdown command of {invocation}"),
-        Action::Kill { invocation } => format!("kill {invocation}"),
-        Action::Release { instance } => format!("release {instance}"),
-        Action::Adopt { invocation, line, replaces: Replaces::Dead, .. } => {
-            format!("adopt {invocation}, line {line}")
-        }
-        Action::Adopt { invocation, line, replaces: Replaces::Silent, .. } => {
-            format!("kill the shim of {invocation}, adopt, line {line}")
-        }
-        Action::Connect { instance, line } => format!("connect to the shim of {instance}, line {line}"),
-        Action::Ask { instance, within } => format!("is the shim of {instance} there, within {within:?}?"),
-        Action::Probe { invocation, probe: ProbeKind::Readiness, .. } => format!("is {invocation} ready?"),
-        Action::Probe { invocation, probe: ProbeKind::Liveness, .. } => format!("is {invocation} alive?"),
-        Action::Count { instance, .. } => format!("count connections of {instance}"),
-        Action::Route(table) => {
-            let runs = table.targets.chunk_by(|one, other| one == other).map(|run| {
-                let times = if run.len() > 1 { format!(" x{}", run.len()) } else { String::new() };
-                format!("{}:{}{times}", run[0].instance, run[0].port)
-            });
-            let targets: Vec<String> = runs.collect();
-            let targets = if targets.is_empty() { "nobody".to_owned() } else { targets.join(", ") };
-            format!("route {} (version {}) to {targets}", table.service, table.version)
-        }
-        Action::Yield { pid, yields } => {
-            format!("process {pid} {}", if *yields { "yields" } else { "no longer yields" })
-        }
-        Action::Verify(asked) => {
-            let targets: Vec<String> = asked.targets.iter().map(|(_, target)| target.instance.to_string()).collect();
-            format!("does {} reach {}?", asked.edge, targets.join(", "))
-        }
-        Action::Record(Record::Begun(begun)) => {
-            let mut line = format!("record {} begun: {:?} by {:?}", begun.operation, begun.command, begun.by);
-            if begun.to != begun.from {
-                let _ = write!(line, ", {} -> {}", begun.from, begun.to);
-            }
-            for (name, planned) in &begun.changes {
-                let _ = write!(line, "; {name}: {:?} {}", planned.change, planned.reasons.join(", "));
-            }
-            line
-        }
-        Action::Record(Record::Ended { operation, outcome }) => match outcome {
-            Outcome::Done => format!("record {operation} done"),
-            Outcome::Failed { message, culprit } => {
-                let culprit = culprit.as_ref().map_or_else(String::new, |culprit| format!(" ({culprit})"));
-                format!("record {operation} failed: {message}{culprit}")
-            }
-            Outcome::Replaced { by } => format!("record {operation} replaced by {by}"),
-        },
-        Action::Exit { code } => format!("exit {code}"),
-    }
 }

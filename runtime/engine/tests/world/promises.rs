@@ -36,6 +36,8 @@ pub(crate) struct Promises {
     touched: BTreeSet<ServiceName>,
     /// Services that the operator stopped.
     stopped: BTreeSet<ServiceName>,
+    /// Instances whose service was taken out of the stack; it may be back, and they are not.
+    removed: BTreeSet<InstanceId>,
     /// Services that somebody asked for since their last start.
     asked_for: BTreeSet<ServiceName>,
     /// Invocations that were asked to end.

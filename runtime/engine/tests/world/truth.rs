@@ -73,14 +73,16 @@ impl World {
         }
     }
 
-    /// Promise 3: one tree of a slot, but for a swap.
+    /// Promise 3: one tree of a slot, but for a swap: whether it is one says the newer of the two.
     pub(crate) fn check_slot(&self, order: &StartOrder) -> Result<(), String> {
         let id = &order.invocation.instance;
         for (other, tree) in &self.trees {
             if other.slot != id.slot || other == id || !tree.is_alive() {
                 continue;
             }
-            if order.spec.update.strategy == Strategy::Restart {
+            let of_other = self.engine.spec(other).map(|spec| spec.update.strategy);
+            let strategy = of_other.filter(|_| other.generation > id.generation).unwrap_or(order.spec.update.strategy);
+            if strategy == Strategy::Restart {
                 return Err(format!("{id} is started beside {other}, and its strategy is restart"));
             }
         }

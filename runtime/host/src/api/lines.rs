@@ -12,7 +12,7 @@ use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::server::{Server, listed};
+use super::state::{Server, listed};
 use crate::logs::{self, Follower, Selection};
 
 /// How often new lines are looked for while somebody follows.

@@ -3,9 +3,9 @@
 
 mod accept;
 mod graph;
-mod history;
 mod lines;
 mod server;
+mod state;
 mod types;
 
 use core_engine::InvocationId;
@@ -17,8 +17,8 @@ use core_manifest::{Problem, ServiceName};
 use tokio::sync::oneshot;
 
 pub use graph::{Graph, GraphDependency, GraphService};
-pub use history::{History, HistoryCause, HistoryEntry, HistoryOutcome};
-pub use server::{Server, schema};
+pub use server::schema;
+pub use state::Server;
 pub use types::{
     Accepted, Alive, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, Program, ScaleRequest,
     ServicesRequest, Status, UpRequest, WaitingStatus, Why, WhyStep,

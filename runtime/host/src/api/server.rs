@@ -3,8 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -21,21 +20,20 @@ use core_engine::record::Cause;
 use core_manifest::{Problem, ServiceName};
 use serde::Deserialize;
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::accept::{self, Peer};
 use super::graph::Graph;
-use super::history::History;
+use super::state::{Server, listed};
 use super::types::WhyStep;
 use super::types::{
     Accepted, Alive, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
 use super::{Ask, Followed, Refusal};
-use crate::hidden::Hidden;
 use crate::history;
+use crate::history::History;
 use crate::journal::{Journal, ROOM_HELP};
 use crate::logs;
-use crate::paths::Paths;
 
 /// The longest that a question about an operation is held open.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -48,23 +46,6 @@ const LONGEST_BODY: usize = 64 << 10;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last entries of the history are waited for.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
-
-/// What requests are answered with.
-#[derive(Clone)]
-pub struct Server {
-    /// The loop that owns the state.
-    pub asks: mpsc::Sender<Ask>,
-    /// Changes with every step of the engine.
-    pub steps: watch::Receiver<u64>,
-    /// The folders of the stack.
-    pub paths: Paths,
-    /// Requests that are being answered.
-    pub open: Arc<AtomicUsize>,
-    /// Writes what was done.
-    pub history: history::Writer,
-    /// What is not shown.
-    pub hidden: Hidden,
-}
 
 type Answered<T> = Result<T, (StatusCode, Json<Failure>)>;
 /// Something that takes time was begun.
@@ -338,11 +319,6 @@ async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>
         move || history::select(history::read(&server.paths, Some(server.history.supervisor())), &services, query.n);
     let entries = tokio::task::spawn_blocking(read).await.unwrap_or_default();
     Ok(Json(History { entries }))
-}
-
-/// Names with commas between them.
-pub(super) fn listed(names: &str) -> Vec<String> {
-    names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Answered<T> {

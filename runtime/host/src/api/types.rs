@@ -79,8 +79,11 @@ pub struct InstanceStatus {
     pub ports: BTreeMap<String, u16>,
     /// Since when it is in its phase: RFC 3339, UTC.
     pub since: Option<String>,
-    /// Share of one processor that its processes use, in percent, since the question before.
+    /// Share of one processor that its processes used in the last second or so, in percent.
     pub cpu_percent: Option<f64>,
+    /// Processor time of its processes that live, since their start, in seconds.
+    #[serde(default)]
+    pub cpu_seconds: Option<f64>,
     /// Resident memory of its processes, in bytes.
     pub memory_bytes: Option<u64>,
     /// What it waits for.

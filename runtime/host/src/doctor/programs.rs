@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::Finding;
-use crate::load::{ask, find_program, first_version};
+use crate::binaries::{ask, first_version};
+use crate::which::find_program;
 
 /// The program of keeper and shims, beside `core`.
 pub(super) fn shim() -> Finding {
@@ -56,7 +57,7 @@ fn npm() -> Finding {
     let Some(node) = on_path("node") else {
         return Finding::missing("npm", "there is no node in PATH that it could belong to", without);
     };
-    match crate::deps::npm_cli(&node) {
+    match crate::binaries::npm_cli(&node) {
         Some(npm) => {
             let shown = npm.display().to_string();
             Finding::ok("npm", format!("{}: {shown}", version(&node, &[&shown, "--version"])))

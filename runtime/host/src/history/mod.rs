@@ -2,6 +2,7 @@
 //! another when it is over, each by one write. Nothing is read back from it by core itself, so it is never synced, and
 //! what cannot be written is said and forgotten.
 
+mod entry;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,12 +14,12 @@ use std::path::{Path, PathBuf};
 use core_engine::event::Command;
 use core_engine::record::{Begun, Cause, Outcome, Record};
 use core_shim::sys;
+use core_stack::Hidden;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{HistoryCause, HistoryEntry, HistoryOutcome};
-use crate::hidden::Hidden;
 use crate::paths::Paths;
 use crate::users;
+pub use entry::{History, HistoryCause, HistoryEntry, HistoryOutcome};
 pub use writer::Writer;
 
 /// How many entries are kept.
@@ -43,7 +44,7 @@ impl Line {
 }
 
 /// The end of the file to which a supervisor writes.
-struct History {
+struct Journal {
     path: PathBuf,
     /// What the entries of this supervisor begin with.
     supervisor: String,
@@ -54,7 +55,7 @@ struct History {
     users: BTreeMap<u32, Option<String>>,
 }
 
-impl History {
+impl Journal {
     /// Of a stack, for a new supervisor. What is too much is cut off.
     fn new(paths: &Paths, supervisor: String, hidden: Hidden) -> Self {
         let mut history = Self { path: paths.history(), supervisor, entries: 0, hidden, users: BTreeMap::new() };
@@ -243,7 +244,7 @@ mod tests {
 
     use super::*;
 
-    fn begun(history: &mut History, operation: u64) {
+    fn begun(history: &mut Journal, operation: u64) {
         let begun = Begun {
             operation,
             command: Command::Down,
@@ -255,7 +256,7 @@ mod tests {
         history.write(&Record::Begun(Box::new(begun)));
     }
 
-    fn done(history: &mut History, operation: u64) {
+    fn done(history: &mut Journal, operation: u64) {
         history.write(&Record::Ended { operation, outcome: Outcome::Done });
     }
 
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn what_is_too_much_is_cut_from_the_beginning() {
         let (_folder, paths) = stack();
-        let mut history = History::new(&paths, supervisor(), Hidden::default());
+        let mut history = Journal::new(&paths, supervisor(), Hidden::default());
         let count = || fs::read_to_string(paths.history()).unwrap().lines().count();
         for operation in 1..=2 * LIMIT as u64 {
             begun(&mut history, operation);
@@ -287,7 +288,7 @@ mod tests {
         for operation in 6000..6010 {
             begun(&mut history, operation);
         }
-        History::new(&paths, supervisor(), Hidden::default());
+        Journal::new(&paths, supervisor(), Hidden::default());
         assert_eq!(read(&paths, None)[0].from, Generation(LIMIT as u64 + 12));
         assert_eq!(count(), 2 * LIMIT - 11);
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(paths.history()).unwrap());
@@ -297,13 +298,13 @@ mod tests {
     #[test]
     fn torn_and_foreign_lines_are_passed_over() {
         let (_folder, paths) = stack();
-        let mut history = History::new(&paths, supervisor(), Hidden::default());
+        let mut history = Journal::new(&paths, supervisor(), Hidden::default());
         begun(&mut history, 1);
         done(&mut history, 1);
         let whole = fs::read(paths.history()).unwrap();
         for length in 0..whole.len() {
             fs::write(paths.history(), &whole[..length]).unwrap();
-            let mut history = History::new(&paths, supervisor(), Hidden::default());
+            let mut history = Journal::new(&paths, supervisor(), Hidden::default());
             begun(&mut history, 2);
             let all = read(&paths, Some(&history.supervisor));
             assert_eq!(all.last().unwrap().outcome, HistoryOutcome::UnderWay, "{length}");
@@ -317,7 +318,7 @@ mod tests {
     fn what_cannot_be_written_harms_nothing() {
         let (_folder, paths) = stack();
         fs::create_dir(paths.history()).unwrap();
-        let mut history = History::new(&paths, supervisor(), Hidden::default());
+        let mut history = Journal::new(&paths, supervisor(), Hidden::default());
         begun(&mut history, 1);
         assert!(read(&paths, None).is_empty());
     }
@@ -325,7 +326,7 @@ mod tests {
     #[test]
     fn a_secret_is_covered_wherever_it_stands() {
         let (_folder, paths) = stack();
-        let mut history = History::new(&paths, supervisor(), Hidden::of(&["hush-hush".into()]));
+        let mut history = Journal::new(&paths, supervisor(), Hidden::of(&["hush-hush".into()]));
         let message = format!("said hush-hush, and more: {}", "x".repeat(2 * LONGEST));
         begun(&mut history, 1);
         history.write(&Record::Ended { operation: 1, outcome: Outcome::Failed { message, culprit: None } });

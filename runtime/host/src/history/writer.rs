@@ -5,10 +5,10 @@ use std::sync::mpsc;
 use std::thread;
 
 use core_engine::record::Record;
+use core_stack::Hidden;
 use tokio::sync::oneshot;
 
-use super::History;
-use crate::hidden::Hidden;
+use super::Journal;
 use crate::paths::Paths;
 
 /// What the thread is told, in this order.
@@ -32,7 +32,7 @@ impl Writer {
         let (supervisor, paths) = (super::supervisor(), paths.clone());
         let name = supervisor.clone();
         let work = move || {
-            let mut history = History::new(&paths, name, hidden);
+            let mut history = Journal::new(&paths, name, hidden);
             while let Ok(task) = told.recv() {
                 match task {
                     Task::Write(record) => history.write(&record),

@@ -1,79 +1,27 @@
 //! From the files of a stack to its topology.
 //!
 //! ```text
-//! files --sources--> texts --draft--> trees, profile applied --(secrets, locate: effects)--> --finish--> specs --drivers--> topology
+//! files --read--> texts --(core-stack)--> drafts --secrets, binaries--> --(core-stack)--> topology
 //! ```
 //!
-//! What reads or runs something is in `sources`, `secrets` and `locate`; `draft` and `finish` are pure. All faults of
+//! What reads or runs something is here and in `binaries`; what is made of it, in the crate `core-stack`. All errors of
 //! all files are reported in one go.
 
-mod draft;
-mod drivers;
-mod finish;
-mod inputs;
-mod locate;
-mod members;
-mod names;
-mod origins;
-mod parts;
-mod ports;
-mod program;
+mod read;
 mod secrets;
-mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use core_engine::Topology;
-use core_engine::topology::PortRange;
+use core_engine::event::FailedSources;
 use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
+use core_stack::hidden::{Hidden, secret_parts};
+use core_stack::{Drafts, Sources, Stack, finish};
 
-use crate::hidden::{Hidden, secret_parts};
+use crate::binaries::{Asking, Locator, find_in_working_dirs};
 use crate::paths::Paths;
 use crate::trust::Trust;
-pub use draft::{Draft, Drafts};
-pub use inputs::{copy_inputs, hash_of_inputs};
-pub use locate::{Located, Locator, Wanted, platform};
-pub use origins::origins;
-pub(crate) use parts::{Parts, below};
-use program::Asking;
-pub use program::find_program;
-pub(crate) use program::{ask, first_version};
-pub use sources::{Sources, profiles};
-
-/// A stack that was read and is good.
-#[derive(Clone, Debug)]
-pub struct Stack {
-    /// All services.
-    pub topology: Topology,
-    /// Which profile.
-    pub profile: String,
-    /// Folders of `.dep/` that the services use, and how each is to be made.
-    pub wanted: BTreeMap<String, Wanted>,
-    /// Ports given to auto ports by name, per slot.
-    pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
-    /// Range of the ports that are given when an instance is born.
-    pub range: PortRange,
-    /// Edits are applied as they are saved.
-    pub watch: bool,
-    /// What is to be said, once: secrets that were made.
-    pub announcements: Vec<String>,
-    /// Where each value of each service comes from.
-    pub drafts: Drafts,
-    /// Values that are never shown.
-    pub hidden: Hidden,
-    /// What variables and secrets were.
-    pub values: BTreeMap<Origin, String>,
-}
-
-impl Stack {
-    /// Services whose command line holds a secret: every user of the host can read it there.
-    pub fn secrets_in_command_lines(&self) -> Vec<&ServiceName> {
-        let shows = |text: &core_manifest::Template| self.hidden.is_in(&text.inlined().to_string());
-        let services = self.topology.services.values();
-        services.filter(|spec| shows(&spec.command) || spec.args.iter().any(shows)).map(|spec| &spec.name).collect()
-    }
-}
+pub use read::profiles;
 
 /// What a reading may do and go by.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +37,7 @@ pub struct Options {
     /// Run programs that a manifest names by a path, for their version. Whoever only looks runs none.
     pub runs_programs: bool,
     /// Sources that could not give their binary, by binary and number of the source; and why.
-    pub failed_sources: BTreeMap<(String, usize), String>,
+    pub failed_sources: FailedSources,
 }
 
 /// A stack, or everything that is wrong with it.
@@ -114,14 +62,14 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
     let profile = options.profile.clone().unwrap_or_else(|| "local".to_owned());
     let mut out = Vec::new();
     let trust = Trust::of(&paths.root);
-    let mut sources = Sources::read(paths, &profile, &trust, &mut out);
+    let mut sources = read::sources(paths, &profile, &trust, &mut out);
     let mut drafts = Drafts::read(&sources, &mut out);
     let announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
     let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &asking, &mut out);
-    let mut topology = finish::finish(&mut drafts, &sources, &located, &options.ports, &options.busy, &mut out);
+    let mut topology = finish(&mut drafts, &sources, &located, &options.ports, &options.busy, &mut out);
     if let Some(topology) = &mut topology {
-        program::find_in_working_dirs(topology, &paths.root);
+        find_in_working_dirs(topology, &paths.root);
         crate::users::check(topology, &drafts, &mut out);
         crate::data::check(&paths.data(), topology, &drafts, &trust, &mut out);
         trust.check_commands(topology, &drafts, sources.env.get("PATH").map(String::as_str), &paths.dep(), &mut out);

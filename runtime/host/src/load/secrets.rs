@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
 use core_engine::driver::SecretRequest;
 use core_manifest::Diagnostic;
+use core_stack::{Drafts, Sources, drivers};
 
-use super::{Drafts, Sources, drivers};
 use crate::paths::Paths;
 
 /// Characters of a made secret: none that needs quoting anywhere.

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::NotGood;
-use crate::shims::InstanceFill;
+use crate::fill::InstanceFill;
 
 /// More of a body than this is not looked at.
 const MOST: usize = 1 << 20;

@@ -26,10 +26,11 @@ use hyper::HeaderMap;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::environment::Environment;
+use crate::fill::InstanceFill;
 use crate::identity;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
-use crate::shims::{Environment, InstanceFill};
 
 pub use answer::NotGood;
 use answer::{lack_now, told};

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Looks at every run folder of the stack, and takes in the lines to shims that live.
 pub async fn find(paths: &Paths, shims: &mut Shims) -> Vec<Found> {
-    let names = stray::instances(&paths.run);
+    let names = crate::run_folder::instances(&paths.run);
     // All at once: each answers by itself.
     let asked: Vec<_> = names
         .iter()

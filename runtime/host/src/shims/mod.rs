@@ -1,6 +1,5 @@
 //! The lines to keeper and shims: orders go out, reports come back as events.
 
-mod fill;
 mod find;
 mod heard;
 mod held;
@@ -31,10 +30,10 @@ use core_shim::wire::{self, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+use crate::environment::Environment;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
 use crate::{data, descriptors};
-pub use fill::{InstanceFill, fill_of};
 pub use find::find;
 pub use held::Held;
 pub use keeper::Keeper;
@@ -42,7 +41,7 @@ use leaders::Leaders;
 use line::Line;
 pub(crate) use line::call;
 use listen::{Introduction, Listener, Released};
-pub use order::{Environment, Note};
+pub use order::Note;
 
 /// How long what runs without a shim is killed before one says that it does not end.
 const KILLED: Duration = Duration::from_secs(1);

@@ -1,13 +1,12 @@
 //! What is there of an instance besides the line to its shim: a shim that does not answer, and what runs without one.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use core_engine::InstanceId;
 use core_shim::handle::Handle;
-use core_shim::place::{OWN, Place};
+use core_shim::place::Place;
 use core_shim::record::Invocation;
 use core_shim::{cgroup, guard, sys, tree};
 use nix::libc;
@@ -119,12 +118,6 @@ pub(crate) fn kill(paths: &Paths, instance: &str, number: Option<u32>, patience:
 /// Whether the record speaks of another invocation by now.
 fn is_another(place: &Place, number: u32) -> bool {
     Invocation::read(&place.invocation()).is_ok_and(|record| record.number != number)
-}
-
-/// The instances of which something stands in a run folder.
-pub(crate) fn instances(run: &Path) -> BTreeSet<InstanceId> {
-    let entries = [run.to_owned(), run.join(OWN)].into_iter().filter_map(|folder| fs::read_dir(folder).ok());
-    entries.flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Takes the run folder of an instance away, unless something that has its lock lives.

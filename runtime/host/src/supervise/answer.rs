@@ -13,9 +13,9 @@ use super::askers::Waiting;
 use super::{Supervisor, now};
 use crate::api::{Answer, Ask, Followed, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
 use crate::launch;
-use crate::metrics::{Tree, Usage};
 use crate::own_log;
 use crate::probes;
+use crate::usage::{Tree, Usage};
 
 impl Supervisor {
     pub(super) fn answer(&mut self, ask: Ask) {
@@ -139,7 +139,7 @@ impl Supervisor {
                 })
             })
             .collect();
-        if trees.is_empty() { HashMap::new() } else { self.metrics.read(&trees) }
+        if trees.is_empty() { HashMap::new() } else { self.counters.read(&trees) }
     }
 
     /// Where a browser on this host finds the edge.
@@ -178,6 +178,7 @@ fn instance_status(instance: &InstanceView, usage: Option<&Usage>) -> InstanceSt
         ports: instance.ports.iter().map(|(name, port)| (name.to_string(), *port)).collect(),
         since: Some(wall(instance.since)),
         cpu_percent: usage.map(|usage| (usage.cpu_percent * 10.0).round() / 10.0),
+        cpu_seconds: usage.map(|usage| (usage.cpu_seconds * 100.0).round() / 100.0),
         memory_bytes: usage.map(|usage| usage.memory_bytes),
         waiting_on: instance.waiting_on.iter().map(waiting_status).collect(),
         status: None,

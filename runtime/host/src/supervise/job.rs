@@ -4,11 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use core_engine::event::Event;
+use core_stack::Wanted;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::deps::{self, Progress};
-use crate::load::Wanted;
+use crate::binaries::{self, Progress};
 use crate::paths::Paths;
 
 /// How long one that is called off may take to end.
@@ -94,8 +94,8 @@ impl Job {
     async fn prepare(&self, paths: &Paths, progress: &Progress) -> Result<(), String> {
         if let Some((folder, tool)) = &self.tool {
             progress.say(&self.folder, "waiting for its tools");
-            deps::prepare(paths, folder, tool, progress).await.map_err(|error| format!("{folder}: {error}"))?;
+            binaries::prepare(paths, folder, tool, progress).await.map_err(|error| format!("{folder}: {error}"))?;
         }
-        deps::prepare(paths, &self.folder, &self.wanted, progress).await
+        binaries::prepare(paths, &self.folder, &self.wanted, progress).await
     }
 }

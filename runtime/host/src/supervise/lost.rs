@@ -111,7 +111,7 @@ impl Supervisor {
     pub(super) fn leave(&self) {
         let run = &self.paths.run;
         let mut is_empty = true;
-        for instance in shims::stray::instances(run) {
+        for instance in crate::run_folder::instances(run) {
             is_empty &= shims::stray::take_away(&run.join(instance.to_string()));
         }
         if !is_empty {

@@ -24,25 +24,26 @@ use core_engine::record::Cause;
 use core_engine::{Action, Engine, Time};
 use core_shim::sys;
 use core_shim::wire::KeeperReport;
+use core_stack::Hidden;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{Ask, Server};
+use crate::binaries::Progress;
 use crate::compose;
-use crate::deps::Progress;
 use crate::descriptors;
 use crate::edge;
-use crate::hidden::Hidden;
+use crate::environment::Environment;
 use crate::history;
 use crate::journal::Journal;
 use crate::launch::{self, Launch};
 use crate::logs::Sweeper;
-use crate::metrics::Metrics;
 use crate::own_log;
 use crate::paths::Paths;
 use crate::probes::Prober;
-use crate::shims::{self, Environment, Keeper, Shims};
+use crate::shims::{self, Keeper, Shims};
+use crate::usage::Counters;
 use crate::watch::Fingerprint;
 use askers::{Askers, Waiting};
 use job::Jobs;
@@ -69,7 +70,7 @@ pub(crate) struct Supervisor {
     engine: Engine,
     shims: Shims,
     prober: Prober,
-    metrics: Metrics,
+    counters: Counters,
     saving: Saving,
     history: history::Writer,
     /// What is not shown, wherever it comes from.
@@ -144,7 +145,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         reading: Reading::new(profile, &launch, compose::Writer::new(&paths), reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
         prober: Prober::default(),
-        metrics: Metrics::default(),
+        counters: Counters::default(),
         progress: Progress::default(),
         jobs: Jobs::default(),
         askers: Askers::default(),

@@ -7,15 +7,16 @@ use core_engine::event::{Event, FailedSources, Loaded, Purpose, Rejected, Source
 use core_engine::record::Cause;
 use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
+use core_stack::{Stack, Wanted};
 use tokio::sync::mpsc;
 
 use super::Supervisor;
 use super::job::Job;
+use crate::binaries::{self, Locator};
 use crate::compose;
-use crate::deps;
 use crate::journal::Journal;
 use crate::launch::Launch;
-use crate::load::{self, Locator, Options, Stack, Wanted};
+use crate::load::{self, Options};
 use crate::net::{Listening, owner_in_words};
 use crate::watch::Fingerprint;
 
@@ -175,7 +176,7 @@ impl Supervisor {
         };
         let loaded = Loaded {
             topology: stack.topology.clone(),
-            present: deps::present(&self.paths, &mut self.reading.sound),
+            present: binaries::present(&self.paths, &mut self.reading.sound),
             ports: stack.ports.clone(),
             range: stack.range.clone(),
             strangers: self.strangers(&stack.topology, listening),

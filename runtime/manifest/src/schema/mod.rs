@@ -12,12 +12,10 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
+use crate::template::TEMPLATE;
 use crate::tree::{Node, Value};
 use complaint::{describe_help, join, mismatch, place, unknown_key, wrong_tag};
 use generate::generate;
-
-/// `format` of strings in which placeholders of one instance (`${run}`, `${instance}`, …) may stand.
-pub const TEMPLATE: &str = "template";
 
 /// A schema with the definitions it refers to.
 pub struct Shape {

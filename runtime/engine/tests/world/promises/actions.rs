@@ -76,6 +76,7 @@ impl Promises {
         let replicas = world.engine.replicas(name).unwrap_or(0);
         let other_reason = world.engine.is_stopping()
             || self.stopped.contains(name)
+            || self.removed.contains(id)
             || spec.disabled
             || spec.update.strategy != Strategy::Restart
             || id.slot.replica >= replicas

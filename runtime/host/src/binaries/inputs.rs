@@ -1,0 +1,89 @@
+//! A hash over the inputs of a build: same inputs, same folder, nothing built again.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// What no build takes in, wherever it stands: what core keeps, what services keep, secrets, and what is made.
+const NEVER: [&str; 8] = [".core-stack", ".data", ".secrets", ".dep", ".releases", "node_modules", ".next", ".git"];
+
+/// The hash of all files below `folder` that count, with their paths and whether they may be executed; and of `extra`.
+///
+/// # Errors
+/// What the file system says, with the path it says it of.
+pub(super) fn hash_of_inputs(folder: &Path, counts: impl Fn(&str) -> bool, extra: &[&str]) -> io::Result<String> {
+    let mut files = Vec::new();
+    collect(folder, Path::new(""), &counts, &mut files)?;
+    files.sort();
+    let mut hash = Sha256::new();
+    for text in extra {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    for relative in files {
+        let path = folder.join(&relative);
+        let name = relative.as_os_str().as_encoded_bytes();
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        let contents = if path.is_symlink() {
+            fs::read_link(&path).map_err(|error| at(&path, &error))?.into_os_string().into_encoded_bytes()
+        } else {
+            fs::read(&path).map_err(|error| at(&path, &error))?
+        };
+        hash.update((contents.len() as u64).to_le_bytes());
+        hash.update(&contents);
+    }
+    Ok(core_stack::hex(&hash.finalize()[..6]))
+}
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn collect(root: &Path, below: &Path, counts: &impl Fn(&str) -> bool, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    let folder = root.join(below);
+    for entry in fs::read_dir(&folder).map_err(|error| at(&folder, &error))? {
+        let entry = entry?;
+        let relative = below.join(entry.file_name());
+        let kind = entry.file_type()?;
+        // Whoever listens there is at home: nothing of a build.
+        let is_never = NEVER.iter().any(|never| entry.file_name() == *never);
+        if is_never || !counts(&relative.to_string_lossy()) || kind.is_socket() {
+            continue;
+        }
+        if !kind.is_dir() && !kind.is_file() && !kind.is_symlink() {
+            let error = io::Error::other("it is a pipe or a device, and no file");
+            return Err(at(&entry.path(), &error));
+        }
+        if kind.is_dir() {
+            collect(root, &relative, counts, files)?;
+        } else {
+            files.push(relative);
+        }
+    }
+    Ok(())
+}
+
+/// Copies what counts of `from` into the new folder `to`.
+///
+/// # Errors
+/// What the file system says, with the path it says it of.
+pub(super) fn copy_inputs(from: &Path, to: &Path, counts: impl Fn(&str) -> bool) -> io::Result<()> {
+    let mut files = Vec::new();
+    collect(from, Path::new(""), &counts, &mut files)?;
+    for relative in files {
+        let (source, target) = (from.join(&relative), to.join(&relative));
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        if source.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&source)?, &target).map_err(|error| at(&target, &error))?;
+        } else {
+            fs::copy(&source, &target).map_err(|error| at(&source, &error))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! Binaries: chosen among their sources, and put into `.dep/`: fetched or built, verified, and landed by rename, so that a folder there is whole or absent.
+
+mod archive;
+mod cargo_build;
+mod choose;
+mod go_build;
+mod inputs;
+mod lock;
+mod log;
+mod modes;
+mod names;
+mod next_build;
+mod npm;
+mod owner;
+mod parts;
+mod program;
+mod progress;
+mod pypi;
+mod run;
+mod url;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use core_manifest::manifest::Source;
+use core_stack::Wanted;
+
+use crate::paths::Paths;
+use crate::trust::Trust;
+pub use choose::{Locator, platform};
+pub use lock::{Entry, LockFile};
+use modes::Origin;
+pub(crate) use modes::is_open;
+pub use next_build::npm_cli;
+use owner::Owner;
+pub(crate) use program::{Asking, ask, find_in_working_dirs, first_version};
+pub use progress::{Job, Progress};
+
+/// What stands in each landed folder of a fetched binary: its entry in the lock file.
+const RECEIPT: &str = ".core.json";
+
+/// What a fetch brought: an unpacked folder that has not landed yet.
+struct Fetched {
+    /// Name of the file that was fetched.
+    file: String,
+    /// Its hash.
+    sha256: String,
+}
+
+/// A folder of `.dep/` on its way.
+struct Landing<'a> {
+    paths: &'a Paths,
+    /// Its name.
+    folder: &'a str,
+    /// How it is made.
+    wanted: &'a Wanted,
+    /// Where it is made. What stands beside goes with it, whatever becomes of it.
+    scratch: &'a Path,
+    /// Who builds it.
+    owner: Owner,
+    progress: &'a Progress,
+}
+
+impl Landing<'_> {
+    /// Says what is being done.
+    fn say(&self, what: &str) {
+        self.progress.say(self.folder, what);
+    }
+
+    /// A new folder beside, for what is downloaded and does not land.
+    fn downloads(&self) -> Result<PathBuf, String> {
+        self.beside("download")
+    }
+
+    /// A folder beside, for what programs leave lying about when they are killed.
+    fn temporary(&self) -> Result<PathBuf, String> {
+        let folder = self.beside("tmp")?;
+        self.owner.take(&folder).map(|()| folder)
+    }
+
+    fn beside(&self, ending: &str) -> Result<PathBuf, String> {
+        let folder = self.scratch.with_extension(ending);
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        Ok(folder)
+    }
+}
+
+/// The folders of `.dep/` that are there and that nobody else could change. Each is looked through once: `sound` holds
+/// those that were.
+pub fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<String> {
+    let Ok(entries) = fs::read_dir(paths.dep()) else { return BTreeSet::new() };
+    let trust = Trust::of(&paths.root);
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let there: BTreeSet<String> = names.filter(|name| !name.starts_with('.')).collect();
+    sound.retain(|name| there.contains(name));
+    for name in there {
+        if !sound.contains(&name) && !is_open(&paths.dep().join(&name), &trust) {
+            sound.insert(name);
+        }
+    }
+    sound.clone()
+}
+
+/// Sees to it that `folder` is there. One at a time per folder, over all processes of the machine.
+///
+/// # Errors
+/// Why it is not available, for people.
+pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), String> {
+    let dep = paths.dep();
+    fs::create_dir_all(&dep).map_err(|error| format!("{}: {error}", dep.display()))?;
+    let trust = Trust::of(&paths.root);
+    let checked = fs::metadata(&dep).map_err(|error| format!("{}: {error}", dep.display()))?;
+    if let Err(open) = trust.check(&checked) {
+        return Err(format!(".dep {}: {} .dep, and delete what is in it", open.what, open.remedy));
+    }
+    let guard = {
+        let path = paths.dep().join(format!(".{folder}.lock"));
+        tokio::task::spawn_blocking(move || lock_folder(&path)).await.map_err(|error| error.to_string())?
+    };
+    let _guard = guard.map_err(|error| format!("its lock cannot be taken: {error}"))?;
+    let target = paths.dep().join(folder);
+    // What others may write to may be anybody's by now: it is made anew.
+    let is_tainted = target.is_dir() && is_open(&target, &trust);
+    if target.is_dir() && !is_tainted {
+        check_landed(paths, &target, wanted)?;
+        return link(paths, folder, wanted);
+    }
+    let scratch = Scratch::new(paths.dep().join(format!(".new-{folder}")))?;
+    let made = scratch.0.join("landing");
+    let owner = Owner::of(&paths.root)?;
+    make(&Landing { paths, folder, wanted, scratch: &made, owner, progress }).await?;
+    let origin = if wanted.source.is_built() { Origin::Built } else { Origin::Fetched };
+    modes::settle(&made, origin).map_err(|error| format!("{}: {error}", made.display()))?;
+    // What runs from it runs on: it finds the same files under the same names in a moment.
+    let aside = Scratch(paths.dep().join(format!(".old-{folder}")));
+    if is_tainted {
+        let _ = fs::remove_dir_all(&aside.0);
+        fs::rename(&target, &aside.0).map_err(|error| format!("{}: {error}", target.display()))?;
+    }
+    fs::rename(&made, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?;
+    link(paths, folder, wanted)
+}
+
+/// Sees to it that what `wanted` is made with is there: a folder of `all`.
+///
+/// # Errors
+/// Why it is not available, for people.
+pub async fn prepare_tool(
+    paths: &Paths,
+    all: &BTreeMap<String, Wanted>,
+    wanted: &Wanted,
+    progress: &Progress,
+) -> Result<(), String> {
+    let folder = wanted.tool.as_ref().and_then(|(_, folder)| folder.as_ref());
+    match folder.and_then(|folder| all.get_key_value(folder)) {
+        Some((folder, tool)) => {
+            prepare(paths, folder, tool, progress).await.map_err(|error| format!("{folder}: {error}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Fetches a binary anew and locks what comes, whatever was locked before. When it is not available, all stays as it was.
+/// Returns what is locked now; `None` for a source that is not locked.
+///
+/// # Errors
+/// Why it is not available, for people.
+pub async fn relock(
+    paths: &Paths,
+    folder: &str,
+    wanted: &Wanted,
+    progress: &Progress,
+) -> Result<Option<Entry>, String> {
+    let (lock, target) = (paths.dep_lock(), paths.dep().join(folder));
+    let before = LockFile::forget(&lock, &wanted.binary)?;
+    // What runs from it runs on: a folder keeps its files under another name, and open ones without any.
+    let aside = Scratch(paths.dep().join(format!(".old-{folder}")));
+    let _ = fs::remove_dir_all(&aside.0);
+    let was_there = fs::rename(&target, &aside.0).is_ok();
+    let result = prepare(paths, folder, wanted, progress).await;
+    if let Err(error) = result {
+        if was_there {
+            let _ = fs::rename(&aside.0, &target);
+        }
+        if let Some(before) = before {
+            LockFile::verify_or_add(&lock, &wanted.binary, &before)?;
+        }
+        return Err(error);
+    }
+    Ok(LockFile::read(&lock)?.entry(&wanted.binary).cloned())
+}
+
+/// A folder for what is half-made. It goes with all that is in it, also when nobody waits for that any more.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes the folder. What a supervisor that was killed has left in it goes.
+    fn new(path: PathBuf) -> Result<Self, String> {
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn make(landing: &Landing<'_>) -> Result<(), String> {
+    let Landing { paths, wanted, scratch, .. } = landing;
+    fs::create_dir(scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
+    let fetched = match &wanted.source {
+        Source::Path { .. } => return Ok(()),
+        Source::NextBuild { path } => return next_build::build(landing, path).await,
+        Source::CargoBuild { .. } => return cargo_build::build(landing).await,
+        Source::GoBuild { path: Some(path), .. } => return go_build::build(landing, path).await,
+        Source::GoBuild { .. } => go_build::fetch(landing).await?,
+        Source::Url { url, sha256, .. } => url::fetch(landing, url, sha256).await?,
+        Source::Pypi { package, version, file } => pypi::fetch(landing, package, version, file.as_deref()).await?,
+        Source::Npm { package, version, file } => npm::fetch(landing, package, version, file.as_deref()).await?,
+    };
+    if let Some(program) = &wanted.program {
+        make_executable(scratch, program)
+            .map_err(|error| format!("{} holds no program `{program}`: {error}", fetched.file))?;
+    }
+    let entry = Entry {
+        source: wanted.source.word().to_owned(),
+        version: wanted.version.clone(),
+        file: fetched.file,
+        sha256: fetched.sha256,
+    };
+    // What was fetched before, by whomever, is what is trusted; another file of the same name is not.
+    LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, &entry)?;
+    let text = serde_json::to_string(&entry).map_err(|error| error.to_string())?;
+    let receipt = scratch.join(RECEIPT);
+    // An archive may have brought one, which may be a link to somebody's file.
+    let _ = fs::remove_file(&receipt);
+    fs::write(receipt, text).map_err(|error| error.to_string())
+}
+
+/// A folder that landed before must be what the lock file speaks of.
+fn check_landed(paths: &Paths, target: &Path, wanted: &Wanted) -> Result<(), String> {
+    if wanted.source.is_built() {
+        return Ok(());
+    }
+    let text = fs::read_to_string(target.join(RECEIPT))
+        .map_err(|_| format!("{} has no receipt; delete the folder to fetch it again", paths.shown(target)))?;
+    let entry: Entry = serde_json::from_str(&text)
+        .map_err(|_| format!("the receipt of {} is broken; delete the folder", paths.shown(target)))?;
+    LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, &entry)
+}
+
+/// `.dep/<name>` points to the one that was chosen, for people.
+fn link(paths: &Paths, folder: &str, wanted: &Wanted) -> Result<(), String> {
+    let link = paths.dep().join(&wanted.binary);
+    if fs::read_link(&link).ok().as_deref() == Some(Path::new(folder)) {
+        return Ok(());
+    }
+    let beside = paths.dep().join(format!(".link-{}", wanted.binary));
+    let _ = fs::remove_file(&beside);
+    symlink(folder, &beside)
+        .and_then(|()| fs::rename(&beside, &link))
+        .map_err(|error| format!("{} cannot be linked: {error}", link.display()))
+}
+
+/// Makes a program executable: a file of what was fetched, and not one that a link of it leads to.
+fn make_executable(scratch: &Path, program: &str) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = fs::canonicalize(scratch.join(program))?;
+    if !path.starts_with(fs::canonicalize(scratch)?) {
+        return Err(io::Error::other("it leads outside"));
+    }
+    let meta = fs::metadata(&path)?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut permissions = meta.permissions();
+    permissions.set_mode(permissions.mode() | 0o111);
+    fs::set_permissions(path, permissions)
+}
+
+fn lock_folder(path: &PathBuf) -> io::Result<nix::fcntl::Flock<File>> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
+}

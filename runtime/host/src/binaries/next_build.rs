@@ -1,0 +1,138 @@
+//! The build of a Next.js app, carried out. What is run is decided in `core-next`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use core_next::{ADAPTER, ADAPTER_FILE, Build, Scripts, Step};
+use core_stack::hidden::is_secret_name;
+
+use super::inputs::copy_inputs;
+use super::log::Log;
+use super::{Landing, Scratch, run};
+
+/// npm's own program file, to be run with `node`: beside it in its installation, where there is one.
+pub fn npm_cli(node: &Path) -> Option<PathBuf> {
+    let real = fs::canonicalize(node).ok()?;
+    let bin = real.parent()?;
+    let mut candidates = Vec::new();
+    for bin in [Some(bin), node.parent()].into_iter().flatten() {
+        if let Some(prefix) = bin.parent() {
+            candidates.push(prefix.join("lib/node_modules/npm/bin/npm-cli.js"));
+            candidates.push(prefix.join("share/nodejs/npm/bin/npm-cli.js"));
+        }
+    }
+    candidates.into_iter().find(|path| path.is_file())
+}
+
+pub(super) async fn build(landing: &Landing<'_>, app: &str) -> Result<(), String> {
+    let Landing { paths, wanted, scratch, .. } = landing;
+    let Some((node, _)) = &wanted.tool else { return Err("no node was chosen".into()) };
+    let npm = npm_cli(node).ok_or_else(|| format!("{} has no npm beside it", node.display()))?;
+    let io = |what: &str| {
+        let what = what.to_owned();
+        move |error: std::io::Error| format!("{what}: {error}")
+    };
+    landing.say("copying sources");
+    let work = Scratch::new(paths.dep().join(format!(".build-{}", landing.folder)))?;
+    let work = work.0.as_path();
+    copy_inputs(&paths.root.join(app), work, core_next::is_input).map_err(io("its sources cannot be copied"))?;
+    let cache = paths.dep().join(".cache");
+    fs::create_dir_all(&cache).map_err(io(".dep/.cache"))?;
+    let next_cache = cache.join(format!("next-{}", wanted.binary));
+    let adapter = landing.beside("adapter")?.join(ADAPTER_FILE);
+    fs::write(&adapter, ADAPTER).map_err(io("the adapter"))?;
+    let shown = |path: &Path| path.display().to_string();
+    let plan = Build::new(&wanted.version, &shown(&npm), &shown(&adapter), &shown(&cache.join("npm")));
+    restore_cache(&next_cache, work);
+    landing.owner.take(work)?;
+    landing.owner.take(&cache.join("npm"))?;
+    let result = run_steps(landing, &plan, node, work).await;
+    keep_cache(work, &next_cache);
+    result.and_then(|()| assemble(&plan, work, scratch))
+}
+
+async fn run_steps(landing: &Landing<'_>, plan: &Build, node: &Path, work: &Path) -> Result<(), String> {
+    let mut log = Log::begin(landing.paths, landing.folder).await?;
+    run_step(landing, plan, &plan.install, node, work, &mut log).await?;
+    let read = |name: &str| fs::read_to_string(work.join(name)).unwrap_or_default();
+    let scripts = Scripts::of(&read("node_modules/.package-lock.json"));
+    if !scripts.skipped.is_empty() {
+        log.say(&format!("install scripts of these packages are not run: {}", scripts.skipped.join(", "))).await;
+    }
+    let has_postinstall = core_next::has_postinstall(&read("package.json"));
+    for step in core_next::after_install(&plan.npm_cli, &scripts, has_postinstall) {
+        run_step(landing, plan, &step, node, work, &mut log).await?;
+    }
+    run_step(landing, plan, &plan.build, node, work, &mut log).await
+}
+
+async fn run_step(
+    landing: &Landing<'_>,
+    plan: &Build,
+    step: &Step,
+    node: &Path,
+    work: &Path,
+    log: &mut Log,
+) -> Result<(), String> {
+    landing.say(step.title);
+    let mut command = run::command(node);
+    command.args(&step.args).current_dir(work);
+    run::put_first(&mut command, node);
+    landing.owner.run(&mut command);
+    for name in plan.without {
+        command.env_remove(name);
+    }
+    if step.without_secrets {
+        run::without(&mut command, is_secret_name);
+    }
+    command.envs(plan.env.iter().map(|(name, value)| (name, value)));
+    log.run(step.title, &mut command).await
+}
+
+/// Puts together what runs: the standalone server with its static files.
+fn assemble(plan: &Build, work: &Path, scratch: &Path) -> Result<(), String> {
+    for (from, to) in &plan.assemble {
+        let source = work.join(from);
+        if !source.exists() {
+            // `public` may be absent; the server itself may not, and is asked for below.
+            continue;
+        }
+        let target = scratch.join(to);
+        let moved = if *to == "." { move_contents(&source, scratch) } else { move_folder(&source, &target) };
+        moved.map_err(|error| format!("{from} cannot be put in its place: {error}"))?;
+    }
+    if scratch.join("server.js").is_file() {
+        return Ok(());
+    }
+    Err("the build made no server.js at the top: is the app's folder its whole project (outputFileTracingRoot)?".into())
+}
+
+fn move_contents(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::rename(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn move_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let _ = fs::remove_dir_all(to);
+    fs::rename(from, to)
+}
+
+/// Next.js builds faster with what it kept of the last build.
+fn restore_cache(kept: &Path, work: &Path) {
+    let target = work.join(".next/cache");
+    if let Some(parent) = target.parent() {
+        let _ = fs::create_dir_all(parent);
+    }
+    let _ = fs::rename(kept, target);
+}
+
+fn keep_cache(work: &Path, kept: &Path) {
+    let _ = fs::remove_dir_all(kept);
+    let _ = fs::rename(work.join(".next/cache"), kept);
+}

@@ -1,0 +1,100 @@
+//! The export for process-compose, written.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::mpsc::{self, Sender};
+
+use core_stack::Stack;
+use core_stack::compose::{Project, project};
+
+use crate::launch;
+use crate::paths::Paths;
+
+/// Writes the file beside the loop, from a thread of its own that ends with this value. What was read ends there, too.
+#[derive(Debug)]
+pub(crate) struct Writer(Sender<Box<Stack>>);
+
+impl Writer {
+    /// Starts the thread. Where the system has none, there is no file: nothing that runs needs it.
+    pub(crate) fn new(paths: &Paths) -> Self {
+        let (sender, stacks) = mpsc::channel::<Box<Stack>>();
+        let paths = paths.clone();
+        let work = move || {
+            // Nobody waits for the file; what is started meanwhile comes first. (This is of this thread alone.)
+            let _ = rustix::process::nice(19);
+            while let Ok(stack) = stacks.recv() {
+                // Of several that wait, the newest is all that matters.
+                let newest = stacks.try_iter().last().unwrap_or(stack);
+                if let Err(message) = write(&paths, &newest) {
+                    crate::say(&message);
+                }
+                drop(newest);
+                // A reading takes many times as much as what is kept of it.
+                core_shim::memory::trim_heap();
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("topology".into()).spawn(work) {
+            crate::say(&format!("process-compose.yaml is not written: {error}"));
+        }
+        Self(sender)
+    }
+
+    /// Has the file of a stack written.
+    pub(crate) fn begin(&self, stack: Box<Stack>) {
+        let _ = self.0.send(stack);
+    }
+}
+
+/// Writes the file of a stack.
+///
+/// # Errors
+/// What cannot be written, and why.
+pub fn write(paths: &Paths, stack: &Stack) -> Result<(), String> {
+    put(paths, &make(paths, stack)?)
+}
+
+fn make(paths: &Paths, stack: &Stack) -> Result<Project, String> {
+    let core = launch::own_program().map_err(|error| format!("core does not know where it is: {error}"))?;
+    project(stack, &paths.root, &core).map_err(|error| failed(&paths.topology_file(), &error))
+}
+
+fn put(paths: &Paths, project: &Project) -> Result<(), String> {
+    let state = paths.state();
+    let at = |path: &Path, result: io::Result<()>| result.map_err(|error| failed(path, &error));
+    at(&state, make_folder(&state))?;
+    for folder in &project.folders {
+        at(folder, make_folder(folder))?;
+    }
+    let (files, before) = (state.join("compose-files"), state.join("compose-files.before"));
+    let beside = state.join("compose-files.new");
+    let _ = fs::remove_dir_all(&beside);
+    for file in &project.files {
+        let path = file.path.strip_prefix(&files).map_or_else(|_| file.path.clone(), |path| beside.join(path));
+        at(&path, make_folder(path.parent().unwrap_or(&beside)).and_then(|()| write_private(&path, &file.contents)))?;
+    }
+    let _ = fs::remove_dir_all(&before);
+    let _ = fs::rename(&files, &before);
+    if beside.exists() {
+        at(&files, fs::rename(&beside, &files))?;
+    }
+    let _ = fs::remove_dir_all(&before);
+    let path = paths.topology_file();
+    let new = path.with_extension("yaml.new");
+    let _ = fs::remove_file(&new);
+    at(&path, write_private(&new, &project.yaml).and_then(|()| fs::rename(&new, &path)))
+}
+
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{} cannot be written: {error}", path.display())
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// A file that only we may read.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}

@@ -1,0 +1,222 @@
+//! The files of a stack, read.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use core_manifest::{Diagnostic, SourceFile, Span, variables};
+use core_stack::Sources;
+
+use crate::files;
+use crate::paths::Paths;
+use crate::trust::{Open, Trust};
+
+/// The path of this program. After an upgrade that is the path of another one, which is meant then.
+fn own_path() -> String {
+    let path = std::env::current_exe().map_or_else(|_| "core".into(), |path| path.display().to_string());
+    path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
+}
+
+/// Reads the files of the stack. What cannot be read is complained of.
+pub(super) fn sources(paths: &Paths, profile: &str, trust: &Trust, out: &mut Vec<Diagnostic>) -> Sources {
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    check(paths, trust, &paths.root, out);
+    check_above(&paths.root, trust, out);
+    let mut sources = Sources {
+        root: paths.root.display().to_string(),
+        edge: paths.edge().display().to_string(),
+        core: own_path(),
+        profile: profile.to_owned(),
+        env: env.filter(|(name, _)| !variables::is_own(name)).collect(),
+        dotenv: optional(paths, trust, &paths.root.join(".env"), out),
+        ..Sources::default()
+    };
+    read_manifests(&mut sources, paths, trust, out);
+    check(paths, trust, &paths.root.join("manifests"), out);
+    check(paths, trust, &paths.dep_lock(), out);
+    check(paths, trust, &paths.dep(), out);
+    check(paths, trust, &paths.secrets(), out);
+    let stack = paths.root.join("manifests").join(format!("{profile}.json"));
+    sources.stack = optional(paths, trust, &stack, out);
+    if sources.stack.is_none() && profile != "local" && !stack.exists() {
+        let known: Vec<String> = profiles(&paths.root.join("manifests"));
+        let help = if known.is_empty() {
+            format!("write manifests/{profile}.json, or leave --profile away")
+        } else {
+            format!("there are: {}", known.join(", "))
+        };
+        out.push(Diagnostic::new("unknown-profile", format!("there is no manifests/{profile}.json")).help(help));
+    }
+    read_secrets(&mut sources, paths, trust, out);
+    sources
+}
+
+fn read_manifests(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut Vec<Diagnostic>) {
+    let folder = paths.root.join("services");
+    check(paths, trust, &folder, out);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            out.push(Diagnostic::new("unreadable", format!("services/ cannot be read: {}", plain(&error))));
+            return;
+        }
+    };
+    let mut seen = false;
+    for entry in entries.flatten() {
+        let path = entry.path().join("service.json");
+        // Anything else in services/ is no business of ours.
+        if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            seen |= misspelt(paths, &entry.path(), out);
+            continue;
+        }
+        if !entry.path().is_dir() {
+            continue;
+        }
+        seen = true;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        check(paths, trust, &entry.path(), out);
+        let file = read(paths, trust, &path, out);
+        sources.manifests.insert(name, file);
+    }
+    if !seen {
+        out.push(
+                Diagnostic::new("no-services", "there is no services/<name>/service.json")
+                    .help("write services/hello/service.json, for example {\"process\": {\"command\": \"sleep\", \"args\": [\"1000\"]}}"),
+            );
+    }
+}
+
+fn read_secrets(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut Vec<Diagnostic>) {
+    let Ok(entries) = fs::read_dir(paths.secrets()) else { return };
+    for entry in entries.flatten().filter(|entry| !entry.path().is_dir()) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        use std::os::unix::fs::MetadataExt;
+        let open_to_others = entry.metadata().is_ok_and(|meta| meta.mode() & 0o077 != 0);
+        if open_to_others {
+            out.push(
+                Diagnostic::new("open-secret", format!(".secrets/{name} can be read by others"))
+                    .help(format!("chmod 600 .secrets/{name}")),
+            );
+        }
+        let is_known = entry.metadata().is_ok_and(|meta| trust.knows(meta.uid()));
+        if !is_known {
+            out.push(
+                Diagnostic::new("open-secret", format!(".secrets/{name} belongs to another user, who could change it"))
+                    .help(format!("chown --reference=.secrets .secrets/{name}")),
+            );
+        }
+        match files::read(&entry.path()).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)) {
+            Ok(text) => {
+                // One line end, whichever an editor has put there.
+                let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
+                let text = text.to_owned();
+                sources.secrets.insert(name, text);
+            }
+            Err(error) => {
+                let message = format!(".secrets/{name} cannot be read: {}", plain(&error));
+                out.push(Diagnostic::new("unreadable", message).help(files::remedy(&error)));
+            }
+        }
+    }
+}
+
+/// Complains of a folder that has no manifest, but a file that was meant to be one.
+fn misspelt(paths: &Paths, folder: &Path, out: &mut Vec<Diagnostic>) -> bool {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
+    let Some(meant) = core_manifest::name::nearest("service.json", names.iter().map(String::as_str)) else {
+        return false;
+    };
+    let folder = paths.shown(folder);
+    out.push(
+        Diagnostic::new("misspelt-file", format!("{folder} has no service.json, but `{meant}`"))
+            .help(format!("mv {folder}/{meant} {folder}/service.json")),
+    );
+    true
+}
+
+/// The profiles there are.
+pub fn profiles(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| name != "dep.lock")
+        .collect();
+    names.sort();
+    names
+}
+
+/// Complains of what somebody could change who is not trusted with it.
+fn check(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) {
+    // Behind a link, whoever may write to a folder on the way may put another file there.
+    if path.is_symlink()
+        && let Err(why) = trust.check_program(path)
+    {
+        let fault = Diagnostic::new("open-file", format!("{} is a link, and {why}", paths.shown(path)));
+        out.push(fault.help("take the right to write from others (chmod go-w), or replace the link"));
+        return;
+    }
+    let Some(Open { what, remedy }) = fs::metadata(path).ok().and_then(|meta| trust.check(&meta).err()) else { return };
+    let shown = if path == paths.root { ".".to_owned() } else { paths.shown(path) };
+    out.push(Diagnostic::new("open-file", format!("{shown} {what}")).help(format!("{remedy} {shown}")));
+}
+
+/// Who may write to a folder above the root could put another root in its place. Whose those folders are says less: that
+/// of a container may be nobody's.
+fn check_above(root: &Path, trust: &Trust, out: &mut Vec<Diagnostic>) {
+    for folder in root.ancestors().skip(1) {
+        if let Some(what) = fs::metadata(folder).ok().and_then(|meta| trust.is_writable_by_others(&meta)) {
+            let shown = folder.display();
+            let help = format!("chmod go-w {shown}, or move the stack");
+            out.push(Diagnostic::new("open-file", format!("{shown}, above the stack, {what}")).help(help));
+        }
+    }
+}
+
+fn optional(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
+    let absent = fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if absent { None } else { read(paths, trust, path, out) }
+}
+
+fn read(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
+    let shown = paths.shown(path);
+    check(paths, trust, path, out);
+    let bytes = match files::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let file = Arc::new(SourceFile { path: shown, text: String::new() });
+            out.push(
+                Diagnostic::new("unreadable", format!("the file cannot be read: {}", plain(&error)))
+                    .at(Span::file(file))
+                    .help(files::remedy(&error)),
+            );
+            return None;
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(Arc::new(SourceFile { path: shown, text })),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let file = Arc::new(SourceFile { path: shown, text });
+            out.push(
+                Diagnostic::new("not-text", "the file is not UTF-8 text")
+                    .at(Span { file, start: valid, end: valid })
+                    .help("save it as UTF-8"),
+            );
+            None
+        }
+    }
+}
+
+/// What the operating system says, without its number.
+pub(super) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
