@@ -25,12 +25,29 @@ pub fn schema() -> Json {
         let all: Vec<Json> = std::iter::once(binary.clone()).chain(short).collect();
         *binary = json!({"anyOf": all, "description": description});
     }
+    // A driver fills in what its kind runs; of any other program the manifest says it.
+    let not_required = |node: Option<&mut Json>| {
+        node.and_then(Json::as_object_mut).map(|node| node.remove("required"));
+    };
+    not_required(root.pointer_mut("/$defs/Process"));
+    not_required(Some(&mut root));
+    root["if"] = json!({"properties": {"kind": {"const": "process"}}});
+    root["then"] = json!({"required": ["process"], "properties": {"process": {"required": ["command"]}}});
     root
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_program_of_no_kind_must_say_what_is_executed() {
+        let (schema, shape) = (schema(), Shape::of::<Manifest>());
+        assert_eq!(shape.json()["required"], json!(["process"]), "the check of a whole manifest asks for it");
+        assert_eq!(shape.json().pointer("/$defs/Process/required"), Some(&json!(["command"])));
+        assert!(schema.get("required").is_none() && schema.pointer("/$defs/Process/required").is_none());
+        assert_eq!(schema["then"]["properties"]["process"]["required"], json!(["command"]));
+    }
 
     #[test]
     fn a_binary_may_be_its_only_source() {

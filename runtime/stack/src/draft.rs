@@ -11,11 +11,10 @@ use core_manifest::tree::{self, Key, Node, Value};
 use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, SourceFile, Span, Template, dotenv};
 use core_nats::Member;
 
-use crate::sources::Sources;
+use crate::sources::{FindApps, Sources};
 
 /// The parts of a manifest that are resolved first: the rest may name its binaries and ports.
-const HEAD: [&str; 4] = ["kind", "binaries", "ports", "config"];
-
+const HEAD: [&str; 4] = ["kind", "config", "binaries", "ports"];
 /// One manifest, with the profile applied.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -65,7 +64,7 @@ pub struct Drafts {
 
 impl Drafts {
     /// Reads trees from texts.
-    pub fn read(sources: &Sources, out: &mut Vec<Diagnostic>) -> Self {
+    pub fn read(sources: &Sources, find_apps: FindApps<'_>, out: &mut Vec<Diagnostic>) -> Self {
         let mut drafts = Self { watch: true, ..Self::default() };
         if let Some(file) = &sources.dotenv {
             let mut all = dotenv::parse(file, out);
@@ -74,6 +73,7 @@ impl Drafts {
             drafts.dotenv = all;
         }
         let mut patches = drafts.read_stack(sources, out);
+        let mut patched = BTreeMap::new();
         for (folder, file) in &sources.manifests {
             let name = match ServiceName::new(folder) {
                 Ok(name) => name,
@@ -100,6 +100,7 @@ impl Drafts {
             }
             match file.as_ref().and_then(|file| read_tree(file, patch.as_ref().map(|(_, node)| node), out)) {
                 Some(node) => {
+                    patched.extend(patch.map(|(_, patch)| (name.clone(), patch)));
                     drafts.services.insert(name, Draft { node, head: Head::default(), faults: Vec::new() });
                 }
                 None => {
@@ -116,6 +117,7 @@ impl Drafts {
                     .help_opt(guess.or_else(|| Some(format!("add services/{name}/service.json, or take this out")))),
             );
         }
+        drafts.fill_in(&patched, sources, find_apps, out);
         drafts.resolve_heads(sources);
         drafts.put_members(sources, out);
         drafts
@@ -169,17 +171,22 @@ impl Drafts {
         env
     }
 
-    /// Resolves the first parts of all manifests, in place, and reads them.
-    fn resolve_heads(&mut self, sources: &Sources) {
-        let shape = Shape::of::<Manifest>();
-        let scope = Scope {
+    /// What is known before a manifest is resolved.
+    pub(crate) fn first_scope(&self, sources: &Sources) -> Scope {
+        Scope {
             root: sources.root.clone(),
             edge: sources.edge.clone(),
             env: self.env(sources),
             profile_env: self.profile_env.clone(),
             secrets: sources.secrets.clone(),
             ..Scope::default()
-        };
+        }
+    }
+
+    /// Resolves the first parts of all manifests, in place, and reads them.
+    fn resolve_heads(&mut self, sources: &Sources) {
+        let shape = Shape::of::<Manifest>();
+        let scope = self.first_scope(sources);
         for Draft { node, head, faults } in self.services.values_mut() {
             desugar(node);
             for key in HEAD {

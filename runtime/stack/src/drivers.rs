@@ -11,12 +11,35 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
         Kind::Caddy => &["trusted_proxies"],
-        Kind::Process | Kind::Pocketbase | Kind::Next => &[],
+        Kind::Next => &["app"],
+        Kind::Process | Kind::Pocketbase => &[],
     }
 }
 
 /// The kinds that have settings.
-pub const WITH_SETTINGS: [Kind; 2] = [Kind::Nats, Kind::Caddy];
+pub const WITH_SETTINGS: [Kind; 3] = [Kind::Nats, Kind::Caddy, Kind::Next];
+
+/// What a kind fills in where a manifest says nothing, as JSON. `<name>` in it is the service's name, `<app>` the folder of
+/// its app.
+pub fn defaults(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Process => None,
+        Kind::Caddy => Some(core_caddy::DEFAULTS),
+        Kind::Nats => Some(core_nats::DEFAULTS),
+        Kind::Pocketbase => Some(core_pocketbase::DEFAULTS),
+        Kind::Next => Some(core_next::DEFAULTS),
+    }
+}
+
+/// Whether a kind runs an app of the stack's own, which is looked for where a manifest does not name its folder.
+pub fn has_app(kind: Kind) -> bool {
+    kind == Kind::Next
+}
+
+/// Whether a `package.json` is that of such an app.
+pub fn is_app(package: &str) -> bool {
+    core_next::is_app(package)
+}
 
 /// The services that one manifest of a kind stands for; `None` where that is itself.
 ///

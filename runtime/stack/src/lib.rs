@@ -8,8 +8,10 @@
 //! are missing, and writes what `compose` exports.
 
 pub mod compose;
+mod defaults;
 mod draft;
 pub mod drivers;
+mod filled;
 mod finish;
 pub mod hidden;
 mod located;
@@ -31,7 +33,7 @@ pub use finish::finish;
 pub use hidden::Hidden;
 pub use located::{Located, Wanted};
 pub use origins::origins;
-pub use sources::Sources;
+pub use sources::{FindApps, Sources};
 
 /// A stack that was read and is good.
 #[derive(Clone, Debug)]

@@ -47,7 +47,8 @@ impl Drafts {
         let at = config.span.clone();
         let settings = drivers::settings(kind);
         if settings.is_empty() {
-            let with_settings = drivers::WITH_SETTINGS.map(Kind::word).join(" and ");
+            let [first, others @ ..] = drivers::WITH_SETTINGS.map(Kind::word);
+            let with_settings = format!("{} and {first}", others.join(", "));
             out.push(
                 Diagnostic::new("bad-config", format!("`{name}` is of kind {word}, which has no `config`"))
                     .at(node.key_span_at(&["config"]))

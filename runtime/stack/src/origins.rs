@@ -3,8 +3,8 @@
 use core_manifest::ServiceName;
 use core_manifest::tree::{Node, Value};
 
-use crate::Stack;
 use crate::hidden::Hidden;
+use crate::{Stack, defaults};
 
 /// Path, value and place of everything that was written of a service, whichever file it stands in.
 pub fn origins(stack: &Stack, service: &ServiceName) -> Vec<(String, String, String)> {
@@ -34,7 +34,9 @@ fn collect(node: &Node, path: &str, hidden: &Hidden, all: &mut Vec<(String, Stri
             let shown = node.made_of.as_ref().map_or_else(|| node.to_json(), |template| template.to_string().into());
             let mut value = serde_json::json!({ name: shown });
             hidden.cover_all(&mut value);
-            all.push((path.to_owned(), value[name].to_string(), format!("{}:{line}", node.span.file.path)));
+            let file = &node.span.file;
+            let place = if defaults::are_in(file) { file.path.clone() } else { format!("{}:{line}", file.path) };
+            all.push((path.to_owned(), value[name].to_string(), place));
         }
     }
 }

@@ -27,3 +27,6 @@ pub struct Sources {
     /// Secrets by the names of their files.
     pub secrets: BTreeMap<String, String>,
 }
+
+/// Finds the folders of apps below the root, relative to it; asked only where it matters.
+pub type FindApps<'a> = &'a dyn Fn() -> Vec<String>;

@@ -15,6 +15,9 @@ use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec};
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
 
+/// What a manifest of this kind need not say.
+pub const DEFAULTS: &str = include_str!("defaults.json");
+
 /// Name of the configuration in the run folder.
 pub const CONFIG: &str = "caddy.json";
 /// Name of the admin API's socket in the run folder.

@@ -18,6 +18,9 @@ use core_manifest::{Diagnostic, ServiceName, ServiceSpec, Template};
 pub use conf::{SYSTEM_PASSWORD, SYSTEM_USER};
 pub use members::{Fault, Member, Role, join_of, members};
 
+/// What a manifest of this kind need not say.
+pub const DEFAULTS: &str = include_str!("defaults.json");
+
 /// Name of the configuration in the run folder.
 pub const CONFIG: &str = "nats.conf";
 

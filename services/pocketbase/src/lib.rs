@@ -8,6 +8,9 @@ use core_engine::driver::{Expansion, SecretRequest, Surroundings};
 use core_manifest::spec::GeneratedFile;
 use core_manifest::{Diagnostic, ServiceSpec, Template};
 
+/// What a manifest of this kind need not say.
+pub const DEFAULTS: &str = include_str!("defaults.json");
+
 /// Folder of the generated hook in the run folder; the manifest passes it as `--hooksDir`.
 pub const HOOKS: &str = "hooks";
 

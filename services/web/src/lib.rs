@@ -10,6 +10,15 @@ use core_manifest::{Diagnostic, Template};
 pub use build::{ADAPTER, ADAPTER_FILE, Build, Step, after_install, is_input};
 pub use scripts::{Scripts, TRUSTED, Trusted, has_postinstall};
 
+/// What a manifest of this kind need not say.
+pub const DEFAULTS: &str = include_str!("defaults.json");
+
+/// Whether a `package.json` is that of an app of Next.js.
+pub fn is_app(package: &str) -> bool {
+    let package: serde_json::Value = serde_json::from_str(package).unwrap_or_default();
+    ["dependencies", "devDependencies"].iter().any(|list| package[list].get("next").is_some())
+}
+
 /// Completes a Next.js server: the environment its standalone server reads.
 ///
 /// # Errors

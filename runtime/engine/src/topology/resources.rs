@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use core_manifest::manifest::Kind;
 use core_manifest::spec::Protocol;
 use core_manifest::{Diagnostic, ServiceName};
 
@@ -16,7 +17,7 @@ pub(super) fn check(topology: &Topology, places: &dyn Places, out: &mut Vec<Diag
         out.push(
             Diagnostic::new(
                 "two-edges",
-                format!("`{first}` and `{second}` are both of kind caddy; a stack has one edge"),
+                format!("`{first}` and `{second}` are both of kind {}; a stack has one edge", Kind::EDGE.word()),
             )
             .at_opt(places.span(second, &["kind"]))
             .also(places.span(first, &["kind"]), "the other one")
@@ -30,7 +31,7 @@ pub(super) fn check(topology: &Topology, places: &dyn Places, out: &mut Vec<Diag
                 Diagnostic::new("no-edge", format!("`{}` has a route, and the stack has no edge", spec.name))
                     .at_opt(places.span(&spec.name, &["route"]))
                     .service(spec.name.as_str())
-                    .help("add a service of kind caddy, or take the route away"),
+                    .help(format!("add a service of kind {}, or take the route away", Kind::EDGE.word())),
             );
         }
     }

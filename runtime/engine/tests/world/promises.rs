@@ -239,6 +239,8 @@ impl Promises {
     }
 
     fn note_changes(&mut self, world: &World, loaded: &Loaded) {
+        let instances = world.engine.instances().map(|(id, ..)| id);
+        self.removed.extend(instances.filter(|id| !loaded.topology.services.contains_key(id.service())).cloned());
         let plan =
             world.engine.plan_for(&loaded.topology, world.files.under_way.as_ref().is_some_and(Purpose::is_asked));
         for (name, planned) in plan.services {

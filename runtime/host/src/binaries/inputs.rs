@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// What no build takes in, wherever it stands: what core keeps, what services keep, secrets, and what is made.
-const NEVER: [&str; 8] = [".core-stack", ".data", ".secrets", ".dep", ".releases", "node_modules", ".next", ".git"];
+pub(crate) const NEVER_INPUTS: [&str; 8] =
+    [".core-stack", ".data", ".secrets", ".dep", ".releases", "node_modules", ".next", ".git"];
 
 /// The hash of all files below `folder` that count, with their paths and whether they may be executed; and of `extra`.
 ///
@@ -50,7 +51,7 @@ fn collect(root: &Path, below: &Path, counts: &impl Fn(&str) -> bool, files: &mu
         let relative = below.join(entry.file_name());
         let kind = entry.file_type()?;
         // Whoever listens there is at home: nothing of a build.
-        let is_never = NEVER.iter().any(|never| entry.file_name() == *never);
+        let is_never = NEVER_INPUTS.iter().any(|never| entry.file_name() == *never);
         if is_never || !counts(&relative.to_string_lossy()) || kind.is_socket() {
             continue;
         }

@@ -32,6 +32,7 @@ use core_stack::Wanted;
 use crate::paths::Paths;
 use crate::trust::Trust;
 pub use choose::{Locator, platform};
+pub(crate) use inputs::NEVER_INPUTS;
 pub use lock::{Entry, LockFile};
 use modes::Origin;
 pub(crate) use modes::is_open;

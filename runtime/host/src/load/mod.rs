@@ -7,6 +7,7 @@
 //! What reads or runs something is here and in `binaries`; what is made of it, in the crate `core-stack`. All errors of
 //! all files are reported in one go.
 
+mod apps;
 mod read;
 mod secrets;
 
@@ -63,7 +64,7 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
     let mut out = Vec::new();
     let trust = Trust::of(&paths.root);
     let mut sources = read::sources(paths, &profile, &trust, &mut out);
-    let mut drafts = Drafts::read(&sources, &mut out);
+    let mut drafts = Drafts::read(&sources, &|| apps::find(&paths.root), &mut out);
     let announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
     let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &asking, &mut out);

@@ -29,7 +29,8 @@ pub struct Manifest {
     /// Path of the JSON Schema, for editors.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// The kind of program; picks the driver that knows it. Default: process, which is any program.
+    /// The kind of program; picks the driver that knows it and fills in what is left out here. Default: process, which is
+    /// any program.
     #[serde(default)]
     pub kind: Kind,
     /// Programs and builds that the service uses, fetched or made before it starts. `${dep.NAME}` is where one landed.
@@ -69,6 +70,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of the edge.
+    pub const EDGE: Self = Self::Caddy;
+
     /// As a manifest names it.
     pub fn word(self) -> &'static str {
         match self {
@@ -87,7 +91,7 @@ impl Kind {
 
     /// Whether it is the edge: what sends requests to the services that have a route.
     pub fn is_edge(self) -> bool {
-        self == Self::Caddy
+        self == Self::EDGE
     }
 
     /// Whether its program listens on sockets that it is given, by what its driver generates.
