@@ -57,7 +57,10 @@ fn bash_completes_commands_options_and_services() {
     assert_eq!(offers(&stack, "core web s"), ["spec"]);
     assert_eq!(offers(&stack, "core web spec --e"), ["--explain"]);
     assert_eq!(offers(&stack, "core up --profile p"), ["production"]);
-    assert_eq!(offers(&stack, "core completions "), ["bash", "zsh", "fish", "--root", "--profile", "--help"]);
+    assert_eq!(
+        offers(&stack, "core completions "),
+        ["bash", "zsh", "fish", "--root", "--profile", "--verbose", "--help"]
+    );
     let none: [&str; 0] = [];
     assert_eq!(offers(&stack, "core sup"), ["supervise"], "hidden, and offered when nothing else begins so");
     assert_eq!(offers(&stack, "core restart nobody"), none);

@@ -49,7 +49,9 @@ while True:
     stack.until_ready();
     // Its shim dies, and then the supervisor: the new shim has got copies, and a third supervisor asks it for them.
     stack.kill_shim("held-0@1");
-    until("it is taken over", || stack.own_log().contains("held-0@1 was taken over"));
+    until("it is taken over", || {
+        stack.own_log().lines().any(|line| line.contains("was taken over") && line.contains("held-0@1"))
+    });
     stack.kill_supervisor();
     stack.until_ready();
     let pid = stack.pid("held");

@@ -26,6 +26,7 @@ mod lifecycle;
 mod logs;
 mod notify;
 mod order;
+mod own_log;
 mod ports;
 mod refused;
 mod rights;
@@ -54,6 +55,7 @@ fn main() {
         watch::TESTS,
         kill::TESTS,
         logs::TESTS,
+        own_log::TESTS,
         edge::TESTS,
         socket::TESTS,
         notify::TESTS,

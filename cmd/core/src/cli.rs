@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::completion;
@@ -27,6 +27,10 @@ pub(crate) struct Cli {
     #[arg(long, env = "CORE_PROFILE", value_name = "PROFILE", global = true)]
     #[arg(add = ArgValueCandidates::new(completion::profiles), help_heading = EVERYWHERE)]
     pub(crate) profile: Option<String>,
+    /// Log what core itself does, to standard error; twice for more. `core up` passes it on to the supervisor that it
+    /// starts. CORE_LOG=LEVEL[,json] does the same
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = EVERYWHERE)]
+    pub(crate) verbose: u8,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -6,6 +6,7 @@ mod completion;
 mod context;
 mod exit;
 mod interrupt;
+mod log;
 mod reaper;
 mod render;
 
@@ -27,6 +28,10 @@ fn main() -> std::process::ExitCode {
     if matches!(cli.command, Command::Supervise(_)) {
         // SAFETY: no other thread was started yet.
         unsafe { core_host::launch::restore_environment() };
+    }
+    // SAFETY: no other thread was started yet.
+    if let Err(exit) = unsafe { log::start(&cli) } {
+        return exit.into();
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

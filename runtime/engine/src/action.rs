@@ -1,4 +1,4 @@
-//! What the engine wants done. An action is carried out by the host, which reports and never decides.
+//! The actions that the engine asks for. The host carries them out and reports; it never decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,239 +13,239 @@ use crate::phase::StopReason;
 use crate::plan::Plan;
 use crate::record::Record;
 
-/// One effect.
+/// One effect, for the host to carry out.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Write down [`crate::Engine::saved`], durably, before what follows.
+    /// Save [`crate::Engine::saved`] durably, before the actions that follow.
     Save,
-    /// Read the manifests. Answer: `Loaded` or `Rejected`; there is one reading at a time.
+    /// Read the manifests. Answer: `Loaded` or `Rejected`; only one reading is under way at a time.
     Read {
-        /// What for.
+        /// What they are read for.
         purpose: Purpose,
-        /// Sources that are not to be chosen, and why.
+        /// Sources that must not be chosen, and why.
         failed_sources: FailedSources,
     },
-    /// Tell who asked what the manifests would change, or what is wrong with them.
+    /// Answer a client that asked what applying the manifests would change.
     Planned {
-        /// The question.
+        /// Number of the question.
         question: u64,
-        /// The answer.
+        /// The plan, or the problems of the manifests.
         result: Result<Box<Plan>, Vec<Problem>>,
     },
-    /// Tell who asked for an operation that it has begun, when what it changed is written down.
+    /// Tell the client that its operation was accepted, once what it changed is saved.
     Accepted {
-        /// The operation.
+        /// Number of the operation.
         operation: u64,
     },
-    /// Tell who asked for an operation that the manifests are broken.
+    /// Tell the client that asked for an operation that the manifests are not valid.
     Refused {
-        /// The operation.
+        /// Number of the operation.
         operation: u64,
-        /// What is wrong with them.
+        /// The problems of the manifests.
         problems: Vec<Problem>,
     },
     /// Keep the held sockets of these ports open, and close all others.
     Hold {
-        /// Services and names of their ports.
+        /// Services and the names of their ports.
         ports: BTreeSet<(ServiceName, Identifier)>,
     },
-    /// Keep so much of the logs of each service; what a service had that is not among them, by the default limits.
+    /// Keep the logs of each service within these limits; services not listed get the default limits.
     KeepLogs {
-        /// Limits by service.
+        /// The limits by service.
         limits: BTreeMap<ServiceName, LogLimits>,
     },
-    /// Cut the log of what runs of a service at another size from now on.
+    /// From now on, cut the log of a service's running instances into segments of another size.
     CutLog {
-        /// The service.
+        /// The service whose log it is.
         service: ServiceName,
-        /// The size of a segment.
+        /// The size of a segment in bytes.
         segment_bytes: u64,
     },
-    /// Fetch or build what belongs into this folder of `.dep/`. Answer: `Prepared`.
+    /// Download or build the contents of this folder in `.dep/`. Answer: `Prepared`.
     Prepare {
-        /// The folder.
+        /// The folder, by name.
         folder: String,
         /// A service that needs it.
         service: ServiceName,
     },
-    /// Start an invocation, with a new shim where the instance has none. Answer: `Started` or `StartFailed`.
+    /// Start an invocation, with a new shim if the instance has none. Answer: `Started` or `StartFailed`.
     Start(StartOrder),
-    /// Send a signal.
+    /// Send a signal to an invocation.
     Signal {
-        /// The invocation.
+        /// The invocation to signal.
         invocation: InvocationId,
-        /// The signal.
+        /// The signal number.
         signal: i32,
-        /// To whom.
+        /// Which of its processes get the signal.
         scope: Scope,
     },
-    /// Run the shell line that asks the service to end.
+    /// Run the shell command that asks the service to stop.
     ShutdownCommand {
-        /// The invocation.
+        /// The invocation to stop.
         invocation: InvocationId,
-        /// Its spec.
+        /// The spec that holds the command.
         spec: Arc<ServiceSpec>,
         /// Its auto ports.
         ports: BTreeMap<Identifier, u16>,
-        /// Why it is to end.
+        /// Why it is stopped.
         why: StopReason,
     },
-    /// Kill the whole tree, again and again until nothing is left. Answer: `Exited` without leftovers, or `Emptied`.
+    /// Kill the whole process tree, repeatedly until it is gone. Answer: `Exited` without leftovers, or `Emptied`.
     Kill {
-        /// The invocation.
+        /// The invocation to kill.
         invocation: InvocationId,
     },
-    /// The shim may go; nothing of the instance lives.
+    /// Let the shim exit; no process of the instance is alive.
     Release {
-        /// The instance.
+        /// The instance of the shim.
         instance: InstanceId,
     },
-    /// Make a new line to the shim that stands over the instance. Answer: `Adopted` or `Unreached`.
+    /// Open a new connection to the shim of the instance. Answer: `Adopted` or `Unreached`.
     Connect {
-        /// The instance.
+        /// The instance of the shim.
         instance: InstanceId,
-        /// Number of the new line.
+        /// Number of the new connection.
         line: u32,
     },
-    /// Put another shim over what one has left. Answer: `Adopted`, `Unreached`, or `LineBroken`.
+    /// Start another shim for an instance that has lost its own. Answer: `Adopted`, `Unreached`, or `LineBroken`.
     Adopt {
-        /// Number of the line to the new shim.
+        /// Number of the connection to the new shim.
         line: u32,
-        /// The last invocation.
+        /// The last invocation of the instance.
         invocation: InvocationId,
-        /// Its spec.
+        /// The spec of that invocation.
         spec: Arc<ServiceSpec>,
-        /// Whom it replaces.
+        /// The state of the shim it replaces.
         replaces: Replaces,
     },
-    /// Ask a shim whether it is there. Answer: none when it is, else `Unreached`.
+    /// Check that a shim answers. No answer comes when it does; else `Unreached`.
     Ask {
-        /// The instance.
+        /// The instance of the shim.
         instance: InstanceId,
-        /// How long it may take.
+        /// How long the shim may take to answer.
         within: Duration,
     },
-    /// Ask. Answer: `Probed`.
+    /// Run a probe. Answer: `Probed`.
     Probe {
-        /// Whom.
+        /// The invocation to probe.
         invocation: InvocationId,
         /// Which probe of the spec.
         probe: ProbeKind,
-        /// Its spec.
+        /// The spec that holds the probe.
         spec: Arc<ServiceSpec>,
         /// Its auto ports.
         ports: BTreeMap<Identifier, u16>,
     },
     /// Count established connections. Answer: `Counted`.
     Count {
-        /// The instance.
+        /// The instance whose connections are counted.
         instance: InstanceId,
-        /// Its ports.
+        /// The ports of that instance.
         ports: Vec<u16>,
     },
     /// Write the edge's pointers of a service. Answer: `Routed`.
     Route(RouteTable),
-    /// Ask the edge whether it reaches what the pointers of a service name. Answer: `Verified`.
+    /// Ask the edge whether it reaches the instances that the pointers of a service name. Answer: `Verified`.
     Verify(Verification),
-    /// Let a process and its session yield the processor to others, or no longer. Nothing follows from it.
+    /// Lower the CPU priority of a process and its session, or restore it. There is no answer.
     Yield {
-        /// The first process of an instance.
+        /// PID of the first process of an instance.
         pid: u32,
-        /// Whether.
+        /// `true` lowers the priority, `false` restores it.
         yields: bool,
     },
-    /// Write down, for people, what was begun, and how it ended. Nothing follows from it.
+    /// Write an entry to the history: an operation started or ended. There is no answer.
     Record(Record),
-    /// Nothing is left: the supervisor is done.
+    /// No process of the stack is left: the supervisor exits.
     Exit {
         /// Exit code of the stack.
         code: i32,
     },
 }
 
-/// Whom a new shim replaces.
+/// The state of the shim that a new one replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replaces {
-    /// One that is known to be dead.
+    /// The old shim is known to be dead.
     Dead,
-    /// One that did not answer: it is killed first.
+    /// The old shim did not answer, and is killed first.
     Silent,
 }
 
-/// To whom a signal goes.
+/// Which processes of an invocation get a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The first process.
+    /// The first process only.
     Leader,
-    /// Its process group.
+    /// The process group of the first process.
     Group,
     /// Every process of the tree.
     Tree,
-    /// Every process of the tree that is not in that group.
+    /// Every process of the tree outside that process group.
     OutsideGroup,
 }
 
-/// What to start.
+/// Everything the host needs to start an invocation.
 #[derive(Clone, Debug)]
 pub struct StartOrder {
-    /// Number of the line to its shim, which is made with it where there is none.
+    /// Number of the connection to its shim; the shim is started too if there is none.
     pub line: u32,
-    /// The invocation.
+    /// The invocation to start.
     pub invocation: InvocationId,
-    /// Its spec.
+    /// The spec to start it from.
     pub spec: Arc<ServiceSpec>,
     /// Its auto ports.
     pub ports: BTreeMap<Identifier, u16>,
     /// Automatic restarts so far; comes back in [`crate::event::Found`].
     pub restarts: u32,
-    /// Failures in a row; comes back in [`crate::event::Found`].
+    /// Consecutive failures; comes back in [`crate::event::Found`].
     pub failures: u32,
 }
 
 /// Where the edge sends the requests of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTable {
-    /// The service.
+    /// The service that has the route.
     pub service: ServiceName,
-    /// Version; an answer to an older one is dropped.
+    /// Version of the table; an answer to an older version is dropped.
     pub version: u64,
-    /// How many pointer files there are: a power of two, at least twice the replicas.
+    /// Number of pointer files: a power of two, at least twice the replicas.
     pub pointers: u32,
-    /// Ready instances and their ports: pointer i names the one at i mod n. None: requests are refused.
+    /// Ready instances and their ports: pointer i names the one at i mod n. Empty: requests are refused.
     pub targets: Vec<Target>,
 }
 
-/// One instance that takes requests.
+/// An instance that takes requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The instance.
+    /// The name of the instance.
     pub instance: InstanceId,
-    /// Its port.
+    /// The port it takes them on.
     pub port: u16,
 }
 
 /// A question to the edge: does each pointer lead to the instance that it names?
 #[derive(Clone, Debug)]
 pub struct Verification {
-    /// The service.
+    /// The service of the pointers.
     pub service: ServiceName,
     /// Generation of its new instances; comes back in the answer.
     pub born: Generation,
-    /// What is asked for: path and query.
+    /// Path and query of the request.
     pub path: Template,
-    /// What the answer must be.
+    /// The answer that counts as good.
     pub answer: HttpAnswer,
-    /// The edge that is asked.
+    /// The edge instance that is asked.
     pub edge: InstanceId,
-    /// The new instances, each with the first pointer that names it.
+    /// The new instances, each with the index of the first pointer that names it.
     pub targets: Vec<(u32, Target)>,
 }
 
-/// The least number of pointer files of a service.
+/// The smallest number of pointer files of a service.
 const LEAST_POINTERS: u32 = 16;
 
-/// How many pointer files the edge reads for a service of so many replicas: a power of two, at least twice the
-/// replicas, so that a slot more or less changes what pointers name, and never how many there are.
+/// Number of pointer files that the edge reads for a service with this many replicas: a power of two, at least twice
+/// the replicas. One slot more or less then changes what pointers name, but not how many there are.
 pub fn pointers(replicas: u32) -> u32 {
     (2 * replicas).next_power_of_two().max(LEAST_POINTERS)
 }

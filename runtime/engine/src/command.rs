@@ -1,46 +1,46 @@
-//! What somebody asks for, and who.
+//! Commands, and who or what causes them.
 
 use core_manifest::ServiceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What somebody asks for.
+/// A command to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Bring these services up, or all; with what they depend on.
+    /// Start these services, or all of them, with their dependencies.
     Up {
-        /// Services; none is all.
+        /// The services; empty means all.
         services: Vec<ServiceName>,
-        /// How long it may take; downloads and builds are not counted.
+        /// How long it may take, not counting downloads and builds.
         timeout: Option<std::time::Duration>,
     },
-    /// Start these, with what they depend on.
+    /// Start these services with their dependencies.
     Start {
-        /// Services.
+        /// The services to start.
         services: Vec<ServiceName>,
     },
-    /// Stop these.
+    /// Stop these services.
     Stop {
-        /// Services.
+        /// The services to stop.
         services: Vec<ServiceName>,
     },
-    /// Replace the instances of these, by their strategy.
+    /// Replace the instances of these services, by the strategy of each.
     Restart {
-        /// Services.
+        /// The services to restart.
         services: Vec<ServiceName>,
     },
-    /// Run this many replicas.
+    /// Run this many replicas of a service.
     Scale {
-        /// The service.
+        /// The service to scale.
         service: ServiceName,
-        /// How many.
+        /// Number of replicas.
         replicas: u32,
     },
-    /// Read the manifests and carry out what they say.
+    /// Read the manifests and apply them.
     Apply,
-    /// End the stack.
+    /// Stop the stack.
     Down,
-    /// End the stack without asking the services.
+    /// Kill the stack without asking the services to stop.
     Kill,
 }
 

@@ -1,6 +1,6 @@
-//! What differs between two specs of one service, and what each difference asks for.
+//! The differences between two specs of one service, and what each of them requires.
 //!
-//! Both specs are taken apart in full here. A new field does not compile until somebody has put it into a class
+//! Both specs are destructured completely here, so a new field does not compile until it has been given a class
 //! (`fields.rs`).
 
 use std::collections::BTreeMap;
@@ -14,18 +14,18 @@ use serde::{Deserialize, Serialize};
 use crate::fields::FIELDS;
 pub use crate::fields::{Class, table};
 
-/// One difference.
+/// One difference between two specs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// The field of the manifest.
     pub field: String,
-    /// What it asks for.
+    /// What the difference requires.
     pub class: Class,
-    /// What differs, without values that may be secret.
+    /// What differs, as text, without values that may be secret.
     pub reason: String,
 }
 
-/// All differences of two specs of one service.
+/// All differences of two specs of one service, in the order of the table of fields.
 pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
     let ServiceSpec {
         name: _,
@@ -55,11 +55,11 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         files,
         release,
         values,
-        // Both are in the generated files.
+        // Both are part of the generated files.
         store: _,
         trusted_proxies: _,
     } = old;
-    // What an older version saved has no names in it.
+    // A spec saved by an older version has no names of variables and secrets in it.
     let inlined;
     let new = if values.is_none() {
         inlined = new.inlined();
@@ -70,7 +70,7 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
     let changed = |field: &str| format!("{field} changed");
     let other_values = values_changed(values.as_ref(), new.values.as_ref());
     let (other_binaries, binaries_reason) = binaries_changed(binaries, &new.binaries);
-    // In the order of `FIELDS`; one that is missing here or there does not compile.
+    // In the order of `FIELDS`; a difference in length does not compile.
     let found: [(bool, String); FIELDS.len()] = [
         (*description != new.description, changed("description")),
         (*namespace != new.namespace, changed("namespace")),
@@ -106,8 +106,8 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         .collect()
 }
 
-/// Which variables and secrets that both name are something else. One that only one of them names is told by the text
-/// that names it.
+/// The variables and secrets named by both specs whose values differ. One that only one spec names shows up in the
+/// text that names it.
 fn values_changed(old: Option<&BTreeMap<Origin, String>>, new: Option<&BTreeMap<Origin, String>>) -> String {
     let is_another = |(origin, value): &(&Origin, &String)| {
         new.and_then(|new| new.get(*origin)).is_some_and(|other| other != *value)
@@ -120,8 +120,8 @@ fn values_changed(old: Option<&BTreeMap<Origin, String>>, new: Option<&BTreeMap<
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether two specs run the same program, told other things at most: who asks one of them may be answered by the other.
-/// Of two releases, a page of one asks in vain for the scripts of the other.
+/// Whether two specs run the same program, at most with other settings: a client of one may be answered by the other.
+/// That does not hold for two releases: a page of one refers to scripts that the other does not have.
 pub(crate) fn is_same_program(old: &ServiceSpec, new: &ServiceSpec) -> bool {
     let what =
         |spec: &ServiceSpec| (spec.kind, spec.shell, spec.command.clone(), spec.args.clone(), spec.release.clone());
@@ -131,7 +131,7 @@ pub(crate) fn is_same_program(old: &ServiceSpec, new: &ServiceSpec) -> bool {
         && !binaries_changed(&old.binaries, &new.binaries).0
 }
 
-/// Another version of a program of the machine at the same path is not our doing: it counts at the next start.
+/// Another version of a host program at the same path is outside core's control: it takes effect at the next start.
 fn binaries_changed<K: Ord + fmt::Display>(
     old: &BTreeMap<K, BinaryRef>,
     new: &BTreeMap<K, BinaryRef>,
@@ -182,11 +182,11 @@ mod tests {
         };
         assert_eq!(reasons(&spec("a"), &spec("b")), ["secret db changed"]);
         assert_eq!(reasons(&spec("a"), &spec("a")), [""; 0]);
-        // As it is saved: with the name alone.
+        // As core saves it: only with the name.
         let text = serde_json::to_string(&spec("hush")).unwrap();
         let saved: ServiceSpec = serde_json::from_str(&text.replace(r#":"hush""#, r#":"digest""#)).unwrap();
         assert_eq!(reasons(&saved, &spec("hush")), ["secret db changed"]);
-        // As an older version saved it: with the text in it.
+        // As an older version saved it: with the value in the text.
         let saved: ServiceSpec = serde_json::from_str(&serde_json::to_string(&spec("a").inlined()).unwrap()).unwrap();
         assert_eq!(saved.values, None);
         assert_eq!(reasons(&saved, &spec("a")), [""; 0]);

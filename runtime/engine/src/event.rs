@@ -1,4 +1,4 @@
-//! What the engine is told.
+//! The events that the engine takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,306 +11,306 @@ use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::saved::Saved;
 use crate::topology::{PortRange, Topology};
 
-/// Something that happened.
+/// Something that happened, as the host reports it.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The supervisor begins: what it wrote down before, and what it finds alive. Comes first, once.
+    /// The supervisor has started: the state saved by the previous one, and what is alive. The first event, sent once.
     Restored {
-        /// What was written down; `None` for a new stack, or when the file could not be read.
+        /// The saved state; `None` for a new stack, or when the file could not be read.
         saved: Option<Box<Saved>>,
-        /// What is there.
+        /// The instances whose shim, process or exit record was found.
         found: Vec<Found>,
     },
-    /// Something else is in the manifests than before.
+    /// The contents of the manifests have changed.
     Edited {
-        /// Stands for all that is in them.
+        /// Fingerprint of everything in them.
         fingerprint: u64,
     },
-    /// The manifests were read and are good.
+    /// The manifests were read and are valid.
     Loaded(Loaded),
-    /// The manifests were read and are not good: the last good topology stays.
+    /// The manifests were read and are not valid: the last good topology stays.
     Rejected(Rejected),
-    /// Somebody asks what carrying out the manifests would change. Answer: `Planned`.
+    /// A client asks what applying the manifests would change. Answer: `Planned`.
     PlanWanted {
-        /// Names the question.
+        /// Number of the question; comes back in the answer.
         question: u64,
     },
-    /// Somebody asks for something.
+    /// A client, a signal or core itself asks for an operation.
     Command {
-        /// Names the operation.
+        /// Number of the operation.
         operation: u64,
-        /// What.
+        /// What is to be done.
         command: Command,
-        /// Who.
+        /// Who or what asked for it.
         by: Cause,
     },
-    /// A binary has landed, or is not available.
+    /// A binary was put into `.dep/`, or is not available.
     Prepared {
-        /// Its folder.
+        /// Its folder in `.dep/`.
         folder: String,
-        /// Why not.
+        /// `Ok` when it is there; else why it is not available.
         result: Result<(), String>,
     },
     /// The first process of an invocation was executed.
     Started {
-        /// The invocation.
+        /// The invocation that was started.
         invocation: InvocationId,
-        /// Its number.
+        /// PID of its first process.
         pid: u32,
     },
-    /// A start failed; nothing of it lives.
+    /// A start failed; no process of it is alive.
     StartFailed {
-        /// The invocation.
+        /// The invocation that was to start.
         invocation: InvocationId,
-        /// Why.
+        /// Why it failed.
         failure: Failure,
     },
-    /// The first process of an invocation ended.
+    /// The first process of an invocation has exited.
     Exited {
-        /// The invocation.
+        /// The invocation whose process exited.
         invocation: InvocationId,
-        /// How.
+        /// How it exited.
         exit: Exit,
-        /// Other processes of its tree still live.
+        /// Whether other processes of its tree are still alive.
         leftovers: bool,
     },
-    /// Nothing of an invocation lives any more (after an exit with leftovers).
+    /// No process of an invocation is alive any more (after an exit with leftovers).
     Emptied {
-        /// The invocation.
+        /// The invocation that is gone.
         invocation: InvocationId,
     },
-    /// The line to the shim of an instance has ended. Whether the shim lives is not known by that.
+    /// The connection to the shim of an instance was closed. This does not tell whether the shim is alive.
     LineBroken {
-        /// The instance.
+        /// The instance of that shim.
         instance: InstanceId,
-        /// Number of the line; what is told of an older one is dropped.
+        /// Number of the connection; reports about an older one are dropped.
         line: u32,
     },
-    /// A shim was stopped (SIGSTOP), says its keeper.
+    /// The keeper reports that a shim was stopped (SIGSTOP).
     ShimStopped {
-        /// The instance.
+        /// The instance of that shim.
         instance: InstanceId,
     },
-    /// Nobody is at the other end of a line, or none could be made.
+    /// Nothing answers at the other end of a connection, or no connection could be made.
     Unreached {
-        /// The instance.
+        /// The instance of the shim.
         instance: InstanceId,
-        /// Number of the line.
+        /// Number of the connection.
         line: u32,
-        /// What is known.
+        /// What is known about the shim.
         why: Unreached,
     },
-    /// A shim stands over the instance: the one that was there, on a new line, or another one that has taken over.
+    /// A shim looks after the instance: the same one on a new connection, or another one that has taken over.
     Adopted {
-        /// The instance.
+        /// The instance of the shim.
         instance: InstanceId,
-        /// Number of the line on which it says so.
+        /// Number of the connection on which the shim reported this.
         line: u32,
-        /// Number of the last invocation that was begun; 0 for none.
+        /// Number of the last invocation that was started; 0 for none.
         invocation: u32,
-        /// What there is of it.
+        /// The state in which the shim found the instance.
         life: Life,
     },
-    /// A probe was answered.
+    /// A probe was answered, or could not be run.
     Probed {
-        /// The invocation that was asked.
+        /// The invocation that was probed.
         invocation: InvocationId,
-        /// Which probe.
+        /// Which of its probes.
         probe: ProbeKind,
-        /// The answer.
+        /// The result.
         answer: Answer,
     },
-    /// Connections were counted.
+    /// Established connections were counted, as `Count` asked.
     Counted {
-        /// The instance.
+        /// The instance whose connections were counted.
         instance: InstanceId,
-        /// Established connections to its ports.
+        /// Number of established connections to its ports.
         established: u32,
     },
-    /// The edge's pointers of a service were written, or not.
+    /// The edge's pointers of a service were written, or could not be.
     Routed {
-        /// The service.
+        /// The service of the pointers.
         service: ServiceName,
-        /// Version of the table.
+        /// Version of the route table.
         version: u64,
-        /// Why not.
+        /// `Ok` when they were written; else why not.
         result: Result<(), String>,
     },
     /// The edge was asked whether it reaches the new instances of a service.
     Verified {
-        /// The service.
+        /// The service of those instances.
         service: ServiceName,
-        /// Their generation.
+        /// The generation of those instances.
         born: Generation,
-        /// What came of it.
+        /// The result.
         reach: Reach,
     },
-    /// A deadline has come.
+    /// A deadline has passed.
     Tick,
 }
 
-/// Good manifests.
+/// Valid manifests, and what was looked up when they were read.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// All services.
     pub topology: Topology,
-    /// Folders of `.dep/` that are there.
+    /// Folders that exist in `.dep/`.
     pub present: BTreeSet<String>,
     /// Ports that were given to auto ports by name, per slot.
     pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
-    /// Range of the ports that are given when an instance is born.
+    /// The range that ports are taken from when an instance is created.
     pub range: PortRange,
-    /// Fixed ports of the topology that somebody listens on who is none of ours; who, in words.
+    /// Fixed ports of the topology on which a process outside this stack listens; the value describes that process.
     pub strangers: BTreeMap<u16, String>,
-    /// Where each folder of `.dep/` is to come from.
+    /// The source of each folder in `.dep/`.
     pub sources: BTreeMap<String, SourceChoice>,
-    /// Stands for all that was in the manifests when they were read.
+    /// Fingerprint of everything in the manifests when they were read.
     pub fingerprint: u64,
-    /// Edits are carried out as they are saved.
+    /// Whether edits are applied as they are saved.
     pub follows_edits: bool,
-    /// The services a new stack was asked for by name; none is all. Means nothing once something has been started.
+    /// The services a new stack was asked for by name; empty means all. Ignored once something has been started.
     pub select: Vec<ServiceName>,
 }
 
-/// Manifests that are not good.
+/// Manifests that are not valid.
 #[derive(Clone, Debug, Default)]
 pub struct Rejected {
-    /// What is wrong with them.
+    /// The problems found in them.
     pub problems: Vec<Problem>,
-    /// Binaries that no source gives, and why.
+    /// Binaries that no source provides, and why.
     pub refused: BTreeMap<String, String>,
-    /// Stands for all that was in the manifests when they were read.
+    /// Fingerprint of everything in the manifests when they were read.
     pub fingerprint: u64,
 }
 
-/// What the manifests are read for.
+/// What a reading of the manifests is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To carry out what they say.
+    /// To apply them.
     Apply {
-        /// The operation that it is.
+        /// Number of the operation.
         operation: u64,
-        /// Who wants it.
+        /// Who or what asked for it.
         by: Cause,
     },
-    /// To say what carrying them out would change.
+    /// To report what applying them would change.
     Plan {
-        /// The question.
+        /// Number of the question.
         question: u64,
     },
     /// To find another source for a binary.
     OtherSource {
-        /// The folder of `.dep/` that was asked for.
+        /// The folder in `.dep/` that was asked for.
         folder: String,
-        /// Why the source before did not give it.
+        /// Why the previous source failed.
         reason: String,
     },
 }
 
 impl Purpose {
-    /// Whether somebody asked for what the manifests say to be carried out: then what failed is tried again.
+    /// Whether a user asked for the manifests to be applied: then whatever failed before is tried again.
     pub fn is_asked(&self) -> bool {
         matches!(self, Self::Apply { by: Cause::User(_), .. })
     }
 }
 
-/// Sources that have failed, by the name of the binary and the source's place in its list, and why.
+/// Sources that have failed and why, by the name of the binary and the index of the source in its list.
 pub type FailedSources = BTreeMap<(String, usize), String>;
 
-/// The source that is to give a binary.
+/// The source chosen for a binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceChoice {
     /// Name of the binary.
     pub binary: String,
-    /// Which of its sources, from 0.
+    /// Index of the source in the binary's list, from 0.
     pub index: usize,
-    /// How many it has.
+    /// Number of sources in that list.
     pub count: usize,
     /// The kind of source, as manifests call it.
     pub kind: String,
-    /// Why those before it do not give the binary, each with its kind.
+    /// Why each earlier source does not provide the binary, with its kind.
     pub earlier: Vec<String>,
 }
 
-/// Why nobody answers who stands over an instance.
+/// Why the shim of an instance does not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreached {
-    /// It is known to be dead.
+    /// The shim is known to be dead.
     Dead,
-    /// It lives, and did not answer in time.
+    /// The shim is alive and did not answer in time.
     Silent,
-    /// It could not be tried, or did not succeed, and why.
+    /// The attempt could not be made, or failed; with the reason.
     Failed(String),
 }
 
-/// Whether the edge reaches what its pointers name.
+/// Whether the edge reaches the instances that its pointers name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// It does.
+    /// It reaches them.
     Reached,
-    /// It does not, and why.
+    /// It does not reach them; with the reason.
     Astray(String),
-    /// It cannot be asked: it is down, or not one that answers such questions.
+    /// It cannot be asked: it is down, or does not answer this kind of request.
     Silent,
 }
 
-/// Which probe.
+/// A kind of probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProbeKind {
-    /// Is it ready?
+    /// Tests whether the instance is ready.
     Readiness,
-    /// Is it alive?
+    /// Tests whether the instance is alive.
     Liveness,
 }
 
-/// What a probe was answered.
+/// The result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// As it should be.
+    /// The probe succeeded.
     Good,
-    /// What was wrong with it.
+    /// The probe failed; with what was wrong.
     Bad(String),
-    /// The question could not be put, and why: the host lacks something, which says nothing of the service.
+    /// The probe could not be run, and why: the host lacks something, so this says nothing about the service.
     Unasked(String),
 }
 
-/// What the supervisor finds when it begins.
+/// An instance that the supervisor finds when it starts.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The instance.
+    /// The name of the instance.
     pub instance: InstanceId,
-    /// Number of its last invocation; 0 when none was begun.
+    /// Number of its last invocation; 0 when it was never started.
     pub invocation: u32,
-    /// Ports it was given.
+    /// The auto ports it was given.
     pub ports: BTreeMap<Identifier, u16>,
     /// Automatic restarts so far.
     pub restarts: u32,
-    /// Failures in a row before the last start.
+    /// Consecutive failures before the last start.
     pub failures: u32,
-    /// What there is of it.
+    /// The state in which it was found.
     pub life: Life,
 }
 
-/// What there is of an instance.
+/// The state of an instance as its shim or its exit record shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// Its shim lives and has nothing to do.
+    /// Its shim is alive and runs nothing.
     Idle,
-    /// It runs under its shim.
+    /// The shim and the first process are alive.
     Running {
-        /// Its first process.
+        /// PID of the first process.
         pid: u32,
     },
-    /// Its shim lives; its first process has ended.
+    /// The shim is alive; the first process has exited.
     Exited {
-        /// How.
+        /// How the first process exited.
         exit: Exit,
-        /// Other processes of its tree still live.
+        /// Whether other processes of its tree are still alive.
         leftovers: bool,
     },
-    /// Nothing lives; the record of its end is there.
+    /// Nothing is alive; the exit record exists.
     Recorded {
-        /// How it ended.
+        /// The exit in that record.
         exit: Exit,
     },
     /// It runs without a shim.

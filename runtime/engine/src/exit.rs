@@ -1,23 +1,23 @@
-//! How an invocation ended, and why a start failed.
+//! How an invocation exited, and why a start failed.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How the first process of an invocation ended.
+/// How the first process of an invocation exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// It exited with this code.
     Code(i32),
-    /// A signal of this number ended it.
+    /// It was killed by the signal with this number.
     Signal(i32),
-    /// It ended while nobody who could know was watching.
+    /// It exited while no shim was watching.
     Unknown,
 }
 
 impl Exit {
-    /// The code as shells show it: 128 + n after signal n.
+    /// The code as shells report it: 128 + n for signal n; `None` when it is unknown.
     pub fn code(self) -> Option<i32> {
         match self {
             Self::Code(code) => Some(code),
@@ -37,43 +37,43 @@ impl fmt::Display for Exit {
     }
 }
 
-/// Why a start failed, or why a running instance was stopped by us as failed.
+/// Why a start failed, or why core stopped a running instance as failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
-    /// A stage before or at exec.
+    /// A stage before or at exec failed.
     Exec {
-        /// The stage, such as `cwd`, `user`, `exec`.
+        /// The stage, for example `cwd`, `user` or `exec`.
         stage: String,
-        /// What the kernel said, with what it said it of.
+        /// The error of the kernel, with what it refers to.
         message: String,
     },
-    /// A port it should listen on is taken.
+    /// A port that it should listen on is taken.
     PortTaken {
-        /// The port.
+        /// The port number.
         port: u16,
-        /// Who has it, as far as can be told.
+        /// The process that has it, as far as that can be told.
         owner: String,
     },
-    /// A copy of it may still live; it was left alone.
+    /// A copy of it may still be alive, so it was not started.
     Guard(String),
-    /// Our own part of the start failed.
+    /// core's own part of the start failed.
     Host(String),
-    /// Something of ours was lacking for the start: processes, descriptors, memory. No fault of the service, and tried
-    /// again without being counted.
+    /// core lacked a resource for the start: processes, descriptors, memory. This is not an error of the service, so it
+    /// is tried again without being counted.
     Lack(String),
-    /// It ended.
+    /// It exited.
     Exit(Exit),
-    /// It was not ready in time. With the last answer of its probe.
+    /// It was not ready in time. With the last result of its probe.
     NeverReady(String),
-    /// Its liveness probe failed. With the last answer.
+    /// Its liveness probe failed. With the last result.
     NotAlive(String),
     /// A binary it needs is not available.
     Binary(String),
 }
 
 impl Failure {
-    /// The same as a clause: `it exited with 1`, `port 80 is taken by …`.
+    /// The failure as a clause: `it exited with 1`, `port 80 is taken by …`.
     pub fn of_it(&self) -> String {
         match self {
             Self::PortTaken { .. } | Self::Binary(_) => self.to_string(),

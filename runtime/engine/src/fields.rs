@@ -1,26 +1,26 @@
-//! The fields of a manifest, and what a difference in each asks for. The table in docs/ARCHITECTURE.md is made of this.
+//! The fields of a manifest, and what a change of each requires. The table in docs/ARCHITECTURE.md comes from this.
 
 use serde::{Deserialize, Serialize};
 
-/// What a difference in a field asks for.
+/// What a change of a field requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// Nothing: it is for people.
+    /// Nothing: the field is for people.
     None,
-    /// Applied to what runs.
+    /// It is applied to running instances.
     Refresh,
-    /// A new instance, by the service's strategy.
+    /// New instances, by the strategy of the service.
     Replace,
 }
 
-/// A field.
+/// A field of the manifest.
 pub(crate) struct Field {
-    /// Where it stands in a manifest.
+    /// Its name, as in a manifest.
     pub(crate) name: &'static str,
-    /// What a difference in it asks for.
+    /// What a change of it requires.
     pub(crate) class: Class,
-    /// What comes of it, in words.
+    /// The effect of a change, as text.
     effect: &'static str,
 }
 
@@ -28,7 +28,7 @@ const fn field(name: &'static str, class: Class, effect: &'static str) -> Field 
     Field { name, class, effect }
 }
 
-/// All that a spec is made of.
+/// All fields that a spec is made of.
 pub(crate) const FIELDS: [Field; 27] = [
     field("process.compose.description", Class::None, ""),
     field("process.compose.namespace", Class::None, ""),
@@ -83,7 +83,7 @@ pub(crate) const FIELDS: [Field; 27] = [
     field("variables and secrets", Class::Replace, "where one that it is given is something else; the plan names it"),
 ];
 
-/// The fields as a table in Markdown.
+/// The fields as a Markdown table.
 pub fn table() -> String {
     let mut text = String::from("| field | class | effect |\n|---|---|---|\n");
     for Field { name, class, effect } in &FIELDS {

@@ -1,4 +1,4 @@
-//! Names of what the engine speaks of: generation, slot, instance, invocation.
+//! Names of what the engine handles: generation, slot, instance, invocation.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Generation(pub u64);
 
 impl Generation {
-    /// The one after this.
+    /// The next generation.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
@@ -26,40 +26,40 @@ impl fmt::Display for Generation {
     }
 }
 
-/// Service and replica: `web-0`.
+/// A slot, which is a service and a replica: `web-0`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotId {
-    /// The service.
+    /// The service of the slot.
     pub service: ServiceName,
     /// The replica, from 0.
     pub replica: u32,
 }
 
-/// One life of a slot in one generation: `web-0@7`.
+/// An instance, which is one life of a slot in one generation: `web-0@7`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId {
-    /// The slot.
+    /// The slot of the instance.
     pub slot: SlotId,
-    /// The generation it was born in.
+    /// The generation in which it was created.
     pub generation: Generation,
 }
 
-/// One start of an instance: `web-0@7.3`.
+/// An invocation, which is one start of an instance: `web-0@7.3`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvocationId {
-    /// The instance.
+    /// The instance that was started.
     pub instance: InstanceId,
     /// Number of the start, from 1.
     pub number: u32,
 }
 
 impl InstanceId {
-    /// The name of an instance.
+    /// Makes the name of an instance from its parts.
     pub fn new(service: ServiceName, replica: u32, generation: Generation) -> Self {
         Self { slot: SlotId { service, replica }, generation }
     }
 
-    /// The service it belongs to.
+    /// The service of the instance.
     pub fn service(&self) -> &ServiceName {
         &self.slot.service
     }

@@ -1,9 +1,9 @@
-//! The mind of `core`.
+//! The decisions of `core`, as a pure state machine.
 //!
 //! One synchronous function, [`Engine::step`], owns all state: it takes the time and an event, and returns actions.
-//! Nothing here waits, reads a clock, a file or the environment, or draws from anything but a seed in its state; so a
-//! history of events always gives the same actions, and hundreds of thousands of random histories can be checked
-//! against the promises (`tests/histories.rs`), and every decision shown in a script (`tests/scripts/` at the root).
+//! Nothing here waits, or reads a clock, a file or the environment, and the only randomness comes from a seed in its
+//! state. So the same history of events always gives the same actions: hundreds of thousands of random histories are
+//! checked against the promises (`tests/histories.rs`), and every decision has a script (`tests/scripts/` at the root).
 //!
 //! ```text
 //! Topology(old) x Topology(new) --diff--> Plan

@@ -1,63 +1,63 @@
-//! Named faults of the engine, for proving that the tests would catch them.
+//! Named bugs of the engine, to prove that the tests would catch them.
 //!
-//! Without the feature `mutations` the question is a constant `false` and costs nothing.
+//! Without the feature `mutations`, every check for one is a constant `false` and costs nothing.
 
-/// A fault that can be switched on.
+/// A bug that can be switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
     /// Start without waiting for dependencies.
     StartBeforeDependency,
-    /// Take an answer of an older invocation for one of the present.
+    /// Take an answer of an older invocation for one of the current invocation.
     ForgetInvocation,
-    /// Ask a served instance to end before its connections were counted down.
+    /// Ask an instance to stop before its connections have drained.
     StopBeforeDrained,
-    /// Start the next invocation although something of the last one lives.
+    /// Start the next invocation although processes of the last one are alive.
     StartOverLeftovers,
     /// Start beside the old instance of a service that is not swapped.
     StartBesideOld,
-    /// Never send KILL.
+    /// Never send SIGKILL.
     ForgetKill,
     /// Stop dependencies together with their dependents.
     StopUnordered,
-    /// Restart a service whose policy says no.
+    /// Restart a service whose policy does not allow it.
     RestartAnyway,
     /// Take the old instance out of the edge before the new one is ready.
     SwitchBeforeReady,
-    /// Drop a route answer that failed instead of trying again.
+    /// Ignore a failed route update instead of trying again.
     ForgetFailedRoute,
     /// Replace services that an edit did not change.
     ReplaceUnchanged,
-    /// Start again what runs already when the supervisor comes back.
+    /// Start again what is already running when the supervisor comes back.
     ForgetFound,
     /// Stop restarting after the first crash.
     ForgetBackoff,
     /// Keep a new version that failed before it took over.
     ForgetRollback,
-    /// Start what was written down before the manifests were read.
+    /// Start what was saved before the manifests have been read.
     StartUnheard,
-    /// End what serves before what its successor needs was fetched.
+    /// Stop the serving instances before what their successors need was fetched.
     StopBeforeFetch,
-    /// Go on with a new version that the edge does not reach.
+    /// Continue with a new version that the edge does not reach.
     ForgetAstray,
-    /// Wait for ever for an answer about the pointers.
+    /// Wait forever for an answer about the pointers.
     ForgetLostRoute,
-    /// Never try again to put a shim over an instance when that failed once.
+    /// Never retry after a shim takeover failed once.
     ForgetTakeover,
-    /// Wait for ever for a shim that is to take over.
+    /// Wait forever for a shim that is to take over.
     WaitForTakeover,
-    /// Take the end of a line for the death of the shim.
+    /// Take the end of a connection for the death of the shim.
     ReplaceLivingShim,
-    /// Never ask whether a shim is there that does not do what it was asked to.
+    /// Never check the shim when it does not do what it was asked to.
     TrustSilence,
-    /// Take a question that could not be put for a bad answer.
+    /// Count a probe that could not be run as a failure.
     CountUnasked,
-    /// Drop commands that come before the manifests were read.
+    /// Drop commands that come before the manifests have been read.
     ForgetEarly,
-    /// Drop an edit that is made while the manifests are read.
+    /// Drop an edit made while the manifests are being read.
     ForgetEdit,
-    /// Give a binary up when its first source fails.
+    /// Give up on a binary when its first source fails.
     ForgetSources,
-    /// Close the held sockets of what serves when its successor has none.
+    /// Close the held sockets of the serving instance when its successor has none.
     CloseHeldOfOld,
 }
 

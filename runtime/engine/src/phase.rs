@@ -1,4 +1,4 @@
-//! The state of one instance.
+//! The phases of one instance.
 
 use std::time::Duration;
 
@@ -7,66 +7,66 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
 
-/// A process we were told of.
+/// A process as its shim reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Its number, for people; signals go through the shim, which is its parent.
+    /// PID, for people; signals go through the shim, which is the parent.
     pub pid: u32,
-    /// When it was started.
+    /// When the process was started.
     pub started: Time,
 }
 
-/// The state of one instance. Every phase that is not final holds a deadline or an outstanding effect.
+/// The phase of one instance. Every phase that is not final holds a deadline or an outstanding effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing runs; something must come true first. Set at birth, and after a stop when it is wanted again. Left by a
-    /// start, or for `Ended` when what it waits for cannot come true.
+    /// Nothing runs; it waits for something. Set when the instance is created, and after a stop if it is wanted again.
+    /// Left by a start, or for `Ended` when what it waits for cannot happen.
     Waiting,
-    /// The host was asked to start it. Left by its report, or at the deadline by a kill.
+    /// The host was asked to start it. Left by the host's report, or at the deadline by a kill.
     Starting {
-        /// When the host should have answered.
+        /// Until when the host has to answer.
         by: Time,
     },
-    /// It runs and is not ready. Left by good probes, by its end, or at the deadline by a stop.
+    /// It runs and is not ready. Left by successful probes, by its exit, or at the deadline by a stop.
     Probing {
-        /// The process.
+        /// The process that is probed.
         process: Process,
-        /// When it must be ready; `None` when it was ready before.
+        /// Until when it must be ready; `None` when it was ready before.
         by: Option<Time>,
     },
     /// It runs and is ready.
     Ready {
-        /// The process.
+        /// The process that is ready.
         process: Process,
     },
-    /// It runs, is not wanted any more, and served: the edge is told, and open connections get time.
+    /// It runs, is not wanted any more, and took requests: the edge is updated, and open connections get time to end.
     Draining {
-        /// The process.
+        /// The process that drains.
         process: Process,
-        /// When patience ends.
+        /// When the drain time ends.
         until: Time,
-        /// How far.
+        /// How far the drain has got.
         stage: Drain,
     },
-    /// It was asked to end. Left when nothing of its tree is left.
+    /// It was asked to stop. Left when its whole process tree is gone.
     Stopping {
-        /// How far.
+        /// How far the stop has got.
         stage: Stop,
-        /// Why.
+        /// Why it is stopped.
         why: StopReason,
     },
-    /// It failed and will be started again.
+    /// It failed and will be started again after a pause.
     Backoff {
-        /// When.
+        /// When the pause ends.
         until: Time,
     },
-    /// Nothing runs, and nothing will by itself.
+    /// Nothing runs, and nothing will start by itself.
     Ended(EndReason),
-    /// It failed too often. Left by the operator, or by an edit.
+    /// It failed too often. Left by an operator's command or an edit.
     GaveUp,
 }
 
-/// How far draining is.
+/// How far a drain has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {
     /// The edge may still send requests to it.
@@ -78,27 +78,27 @@ pub enum Drain {
         /// When the next count is due; `None` while one is outstanding.
         next: Option<Time>,
     },
-    /// It is to be asked, and its shim is away, so that nobody could tell it. The time that it has to end runs. Until it
-    /// was told, it may still be kept.
+    /// It is to be asked to stop, but its shim is away and cannot pass that on. The shutdown timeout already runs.
+    /// Until it has been asked, it may still be kept.
     Untold {
-        /// The edge has let go of it before; else there was no edge, and one that comes back meanwhile lets go first.
+        /// Whether the edge has let go of it. If not, there was no edge; one that comes back meanwhile lets go first.
         drained: bool,
     },
 }
 
-/// How far stopping is.
+/// How far a stop has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// It was asked.
+    /// It was asked to stop.
     Asked {
-        /// When KILL follows.
+        /// When SIGKILL follows.
         kill_at: Time,
-        /// When its shim is asked whether it is there, for nothing has come of it; `None` when it was.
+        /// When its shim is checked because nothing has happened; `None` once that was done.
         ask_at: Option<Time>,
     },
-    /// It was killed, with its whole tree.
+    /// It was killed, with its whole process tree.
     Killed {
-        /// When it is killed once more.
+        /// When the kill is repeated.
         again_at: Time,
     },
 }
@@ -130,7 +130,7 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// The word that a shutdown command is told.
+    /// The word that a shutdown command gets for this reason.
     pub fn word(self) -> &'static str {
         match self {
             Self::Operator => "operator",
@@ -186,7 +186,7 @@ pub enum PhaseName {
 }
 
 impl PhaseName {
-    /// All of them.
+    /// All phases, in the order of their declaration.
     pub const ALL: [Self; 9] = [
         Self::Waiting,
         Self::Starting,
@@ -199,7 +199,7 @@ impl PhaseName {
         Self::GaveUp,
     ];
 
-    /// The word people see.
+    /// The word shown to users.
     pub fn word(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -216,7 +216,7 @@ impl PhaseName {
 }
 
 impl Phase {
-    /// Its name.
+    /// The name of the phase, without its data.
     pub fn name(&self) -> PhaseName {
         match self {
             Self::Waiting => PhaseName::Waiting,
@@ -231,7 +231,7 @@ impl Phase {
         }
     }
 
-    /// Whether a process may exist.
+    /// Whether a process of the instance may exist.
     pub fn is_live(&self) -> bool {
         match self {
             Self::Starting { .. }
@@ -243,12 +243,12 @@ impl Phase {
         }
     }
 
-    /// Whether nothing happens in it by itself.
+    /// Whether the phase is final: nothing happens in it by itself.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Ended(_) | Self::GaveUp)
     }
 
-    /// The process that runs, where one does and is not being stopped.
+    /// The process, if one runs and is not being stopped.
     pub fn process(&self) -> Option<Process> {
         match self {
             Self::Probing { process, .. } | Self::Ready { process } | Self::Draining { process, .. } => Some(*process),
@@ -256,7 +256,7 @@ impl Phase {
         }
     }
 
-    /// The same phase, of a process that is known better now.
+    /// The same phase with another PID, for a process that is known better now.
     #[must_use]
     pub fn with_pid(mut self, pid: u32) -> Self {
         if let Self::Probing { process, .. } | Self::Ready { process } | Self::Draining { process, .. } = &mut self {
@@ -266,35 +266,35 @@ impl Phase {
     }
 }
 
-/// Answers of one probe, and when the next question is due.
+/// The results of one probe, and when it runs next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// When the next question is due; `None` while one is outstanding, or when none will be asked.
+    /// When the next probe is due; `None` while one is outstanding, or when none will follow.
     pub next: Option<Time>,
-    /// A question is outstanding.
+    /// Whether a probe is outstanding.
     pub outstanding: bool,
-    /// Good answers in a row.
+    /// Consecutive successes.
     pub successes: u32,
-    /// Bad answers in a row.
+    /// Consecutive failures.
     pub failures: u32,
-    /// What the last bad answer said.
+    /// The message of the last failure.
     pub last_failure: Option<String>,
-    /// Why the last question could not be put, when it could not.
+    /// Why the last probe could not be run; `None` when it could.
     pub unasked: Option<String>,
-    /// When the last answer of any kind came; before the first one, when it was asked.
+    /// When the last result of any kind came; before the first one, when the probe was sent.
     pub seen: Option<Time>,
 }
 
 impl Tally {
-    /// What keeps it from a good answer, in words.
+    /// Why the probe does not succeed, as text for people; `None` when nothing has failed.
     pub fn in_words(&self) -> Option<String> {
         let unasked = self.unasked.as_ref().map(|why| format!("could not be asked: {why}"));
         unasked.or_else(|| self.last_failure.clone())
     }
 }
 
-/// The pause before the next probe of something that was never ready: short at first, in proportion to how long it
-/// has been starting, never longer than a quarter of a second or its period.
+/// The pause before the next probe of a process that has never been ready: short at first, in proportion to how long
+/// it has been starting, and at most 250 ms or the period of the probe.
 pub fn quick_pause(since_start: Duration, period: Duration) -> Duration {
     (since_start / 20)
         .max(Duration::from_millis(2))

@@ -30,7 +30,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// As it is written and shown.
+    /// The word that is saved and shown.
     pub fn word(self) -> &'static str {
         match self {
             Self::Keep => "keep",
@@ -65,13 +65,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether anything happens.
+    /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.services.values().all(|planned| planned.change == Change::Keep)
     }
 }
 
-/// What becomes of one service.
+/// What happens to one service when its spec changes from `old` to `new`; `None` when there is no such service.
 pub fn change_of(old: Option<&ServiceSpec>, new: Option<&ServiceSpec>) -> Planned {
     let planned = |change, reasons| Planned { change, reasons };
     match (old, new) {
@@ -100,7 +100,7 @@ pub fn change_of(old: Option<&ServiceSpec>, new: Option<&ServiceSpec>) -> Planne
     }
 }
 
-/// The difference of two topologies.
+/// The plan that leads from the `old` topology, of generation `from`, to `new`.
 pub fn plan(from: Generation, old: &Topology, new: &Topology) -> Plan {
     let names = old.services.keys().chain(new.services.keys());
     let services: BTreeMap<ServiceName, Planned> = names

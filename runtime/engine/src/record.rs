@@ -1,4 +1,4 @@
-//! What the history holds: what was asked for and by whom, what it changed, and how it ended.
+//! Entries of the history: what was asked for and by whom, what it changed, and how it ended.
 
 use std::collections::BTreeMap;
 
@@ -9,52 +9,52 @@ use crate::command::Command;
 use crate::ids::{Generation, InvocationId};
 use crate::plan::Planned;
 
-/// One of the two things that are written down of an operation.
+/// One of the two entries that are written for an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// It was begun.
+    /// The operation was started.
     Begun(Box<Begun>),
-    /// It is over.
+    /// The operation is over.
     Ended {
-        /// The operation.
+        /// Number of the operation.
         operation: u64,
-        /// How it ended.
+        /// How the operation ended.
         outcome: Outcome,
     },
 }
 
-/// What was begun.
+/// The start of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Begun {
-    /// The operation.
+    /// Number of the operation.
     pub operation: u64,
-    /// What was asked for.
+    /// The command that was given.
     pub command: Command,
-    /// By whom.
+    /// Who or what gave it.
     pub by: Cause,
-    /// The generation before.
+    /// The generation before the operation.
     pub from: Generation,
-    /// The generation after; the same when it made none.
+    /// The generation after; the same if the operation made no new one.
     pub to: Generation,
-    /// The services that it changed, and why. None that was kept is among them.
+    /// The services that it changed, and why. Services that were kept are not listed.
     pub changes: BTreeMap<ServiceName, Planned>,
 }
 
-/// How an operation ended, as it is remembered.
+/// How an operation ended, as the history keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It came true.
+    /// It reached its goal.
     Done,
-    /// It did not.
+    /// It did not reach its goal.
     Failed {
-        /// Why.
+        /// The reason.
         message: String,
         /// The invocation whose log says more.
         culprit: Option<InvocationId>,
     },
-    /// Before it came true, a newer generation changed the same services.
+    /// A newer generation changed the same services before the goal was reached.
     Replaced {
-        /// The newer one.
+        /// That newer generation.
         by: Generation,
     },
 }

@@ -1,7 +1,7 @@
-//! What the engine writes down so that another one can go on where it was.
+//! The state that the engine saves, so that the next one can continue where it was.
 //!
-//! Only what the world cannot tell by itself: what is wanted, and by which specs what runs was made. Everything about
-//! processes is asked from the shims, and the live world wins.
+//! It holds only what the running processes cannot tell: what is wanted, and the specs that they were made from.
+//! Everything about processes is asked from the shims, and what they report wins over this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,33 +12,33 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Generation, InstanceId};
 use crate::topology::PortRange;
 
-/// The engine's memory between two lives.
+/// What the engine remembers from one supervisor to the next.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Saved {
     /// The newest generation.
     pub generation: Generation,
-    /// The stack was being ended.
+    /// Whether the stack was being stopped.
     pub down: bool,
-    /// The services that were asked for by name; none is all.
+    /// The services that were asked for by name; `None` means all.
     pub selected: Option<BTreeSet<ServiceName>>,
-    /// All services.
+    /// All services, with what is wanted of each.
     pub(crate) services: BTreeMap<ServiceName, SavedService>,
     /// Specs of instances that are on their way out.
     pub(crate) others: BTreeMap<InstanceId, Arc<ServiceSpec>>,
-    /// Ports given by name, a line `service replica port number` each.
+    /// Ports given by name, one `service replica port number` each.
     pub(crate) ports: Vec<(ServiceName, u32, Identifier, u16)>,
-    /// Range of ports given at birth.
+    /// The range that ports are taken from when an instance is created.
     pub(crate) range: PortRange,
 }
 
-/// What the operator said of a service; outranks the manifest until it is taken back.
+/// What the operator ordered for a service; overrides the manifest until it is withdrawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Operator {
-    /// Nothing.
+    /// No order.
     #[default]
     Silent,
-    /// Start it, disabled or not.
+    /// Start it, even if it is disabled.
     Started,
     /// Stop it.
     Stopped,
@@ -58,12 +58,12 @@ pub(crate) struct SavedService {
 pub(crate) struct SavedRollout {
     pub(crate) spec: Arc<ServiceSpec>,
     pub(crate) born: Generation,
-    /// The edge had been told.
+    /// Whether the edge had already been switched to the new instances.
     pub(crate) switched: bool,
 }
 
 impl Saved {
-    /// Ports given by name.
+    /// Ports given by name, as a map.
     pub fn ports(&self) -> BTreeMap<(ServiceName, u32, Identifier), u16> {
         self.ports
             .iter()
@@ -71,7 +71,7 @@ impl Saved {
             .collect()
     }
 
-    /// The last good topology.
+    /// The last good topology, from the saved specs.
     pub fn topology(&self) -> crate::Topology {
         crate::Topology {
             services: self.services.iter().map(|(name, service)| (name.clone(), service.spec.clone())).collect(),

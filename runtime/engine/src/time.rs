@@ -1,4 +1,4 @@
-//! Time as the engine knows it: an argument.
+//! Time as the engine knows it: always an argument.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment, in microseconds since an origin that stays the same while the host is up (the kernel's monotonic clock).
+/// A moment, in microseconds since an origin that does not change while the host is up (the kernel's monotonic clock).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Time(pub u64);
@@ -22,7 +22,7 @@ impl Add<Duration> for Time {
 impl Sub for Time {
     type Output = Duration;
 
-    /// The span from `earlier` to `self`; zero when it is not earlier.
+    /// The span from `earlier` to `self`; zero if `earlier` is later.
     fn sub(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }

@@ -204,6 +204,7 @@ async fn once(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Resul
 }
 
 async fn send(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Result<Response<Incoming>, ClientError> {
+    tracing::debug!(%method, path, "asking the supervisor");
     let stream = connect(socket).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     tokio::spawn(async move {

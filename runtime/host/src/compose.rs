@@ -28,7 +28,7 @@ impl Writer {
                 // Of several that wait, the newest is all that matters.
                 let newest = stacks.try_iter().last().unwrap_or(stack);
                 if let Err(message) = write(&paths, &newest) {
-                    crate::say(&message);
+                    tracing::warn!("{message}");
                 }
                 drop(newest);
                 // A reading takes many times as much as what is kept of it.
@@ -36,7 +36,7 @@ impl Writer {
             }
         };
         if let Err(error) = std::thread::Builder::new().name("topology".into()).spawn(work) {
-            crate::say(&format!("process-compose.yaml is not written: {error}"));
+            tracing::warn!("process-compose.yaml is not written: {error}");
         }
         Self(sender)
     }

@@ -129,7 +129,7 @@ impl Journal {
             match read(&path) {
                 Ok(remembered) => return Some(remembered),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => crate::say(&format!("{} is not used: {error}", path.display())),
+                Err(error) => tracing::warn!("{} is not used: {error}", path.display()),
             }
         }
         None

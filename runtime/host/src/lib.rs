@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod binaries;
+mod changes;
 pub mod client;
 pub mod colour;
 pub mod compose;
@@ -22,9 +23,10 @@ pub mod last_resort;
 pub mod launch;
 pub mod load;
 pub mod logs;
+pub mod machine;
 pub mod nats;
 mod net;
-mod own_log;
+pub mod own_log;
 pub mod paths;
 mod peer;
 mod priority;
@@ -38,7 +40,6 @@ mod users;
 mod watch;
 pub mod which;
 
-pub(crate) use own_log::say;
 pub use supervise::supervise;
 
 /// The version of all of this.

@@ -1,32 +1,18 @@
-//! Edits of the manifests: noticed as they are saved.
+//! Edits of the manifests, noticed as they are saved.
 //!
-//! What the kernel tells is a reason to look, never what was changed: the files are compared by what is in them. So a
-//! file that was only touched, one that was written through a name of its own and renamed, and one that is reached by
-//! a link are all the same; and events that got lost cost nothing but a look.
+//! A change that is reported (`changes`) is a reason to look, never what was changed: files are compared by their contents.
+//! So it does not matter whether a file was touched, rewritten, renamed into its place or reached by a link, and an event
+//! that got lost costs nothing but the next look.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
-use rustix::io::Errno;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::changes::Changes;
 use crate::files;
-
-/// How long nothing may come until one looks: an editor saves a file in several steps.
-const QUIET: Duration = Duration::from_millis(15);
-/// The longest that one waits for that.
-const LONGEST: Duration = Duration::from_millis(200);
-/// How often one looks where the kernel could not be asked to tell everything.
-const RESCAN: Duration = Duration::from_secs(1);
 
 /// What is in all files that a topology is made of, as one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,122 +40,23 @@ impl Fingerprint {
 pub(crate) fn begin(root: PathBuf, sender: UnboundedSender<Fingerprint>) {
     let thread = std::thread::Builder::new().name("watch".into()).spawn(move || run(&root, &sender));
     if let Err(error) = thread {
-        crate::say(&format!("edits are not followed: {error}"));
+        tracing::warn!("edits are not followed: {error}");
     }
 }
 
 fn run(root: &Path, sender: &UnboundedSender<Fingerprint>) {
     let mut last = None;
     loop {
-        // Watched first, then looked at: what is changed from now on is told. Anew each time, since folders may have
-        // been put in the place of others; those that were watched before are forgotten with the descriptor.
-        let watch = Watch::of(root);
+        // Watch first, then look: what changes from now on is reported. Anew each time, since another folder may stand in
+        // the place of one that was watched.
+        let files = files(root);
+        let changes = Changes::of(root, &files, &folders(root, &files));
         let now = Fingerprint::of(root);
         if last != Some(now) && sender.send(now).is_err() {
             return;
         }
         last = Some(now);
-        watch.wait();
-    }
-}
-
-/// The folders in which something that matters may change, watched.
-struct Watch {
-    events: Option<OwnedFd>,
-    /// What matters is called one of these, besides folders and whatever ends in `.json`. Services work in these
-    /// folders, too, and what they write there is no reason to read all manifests.
-    names: BTreeSet<OsString>,
-    /// All of them are.
-    is_complete: bool,
-}
-
-impl Watch {
-    fn of(root: &Path) -> Self {
-        let Ok(events) = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) else {
-            return Self { events: None, names: BTreeSet::new(), is_complete: false };
-        };
-        let files = files(root);
-        let flags = WatchFlags::CLOSE_WRITE
-            | WatchFlags::MOVE
-            | WatchFlags::CREATE
-            | WatchFlags::DELETE
-            | WatchFlags::DELETE_SELF
-            | WatchFlags::MOVE_SELF
-            // What could not be read may be readable now.
-            | WatchFlags::ATTRIB
-            | WatchFlags::ONLYDIR;
-        let mut is_complete = true;
-        for folder in folders(root, &files) {
-            match inotify::add_watch(&events, &folder, flags) {
-                // One that is not there comes into being in one that is.
-                Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
-                Err(_) => is_complete = false,
-            }
-        }
-        let leads_to = |file: &PathBuf| fs::canonicalize(file).ok()?.file_name().map(OsStr::to_owned);
-        let links = files.iter().filter(|file| file.is_symlink()).filter_map(leads_to);
-        let names = ["manifests", "services", ".env"].map(OsString::from).into_iter().chain(links).collect();
-        Self { events: Some(events), names, is_complete }
-    }
-
-    /// Returns when there is a reason to look.
-    fn wait(&self) {
-        let Some(events) = &self.events else {
-            std::thread::sleep(RESCAN);
-            return;
-        };
-        let until = (!self.is_complete).then(|| Instant::now() + RESCAN);
-        let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
-        while has_more(events, left()) {
-            if self.take_all(events) {
-                self.until_quiet(events);
-                return;
-            }
-        }
-    }
-
-    /// An edit is under way: the rest of it is waited for.
-    fn until_quiet(&self, events: &OwnedFd) {
-        let until = Instant::now() + LONGEST;
-        loop {
-            let left = until.saturating_duration_since(Instant::now()).min(QUIET);
-            if left.is_zero() || !has_more(events, Some(left)) {
-                return;
-            }
-            self.take_all(events);
-        }
-    }
-
-    /// Takes all events that are there. Returns whether one of them matters.
-    fn take_all(&self, events: &OwnedFd) -> bool {
-        let mut buffer = [const { MaybeUninit::uninit() }; 4 << 10];
-        let mut reader = inotify::Reader::new(events, &mut buffer);
-        let mut matters = false;
-        while let Ok(event) = reader.next() {
-            // Without a name it is about the folder itself, or says that others were lost.
-            matters |= event.events().contains(ReadFlags::ISDIR)
-                || event.file_name().is_none_or(|name| self.is_meant(OsStr::from_bytes(name.to_bytes())));
-        }
-        matters
-    }
-
-    fn is_meant(&self, name: &OsStr) -> bool {
-        self.names.contains(name) || Path::new(name).extension().is_some_and(|ending| ending == "json")
-    }
-}
-
-/// Waits for an event, for so long at the most. Returns whether there is one.
-pub(crate) fn has_more(events: &OwnedFd, patience: Option<Duration>) -> bool {
-    let until = patience.map(|patience| Instant::now() + patience);
-    loop {
-        let timeout = until.map_or(PollTimeout::NONE, |until| {
-            let left = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
-            PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX))
-        });
-        match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], timeout) {
-            Err(nix::errno::Errno::EINTR) => {}
-            other => return other.is_ok_and(|count| count > 0),
-        }
+        changes.wait();
     }
 }
 
@@ -201,6 +88,7 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::time::{Duration, Instant};
 
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -292,48 +180,5 @@ mod tests {
         fs::write(&manifest, "other").unwrap();
         watched.sees("a change");
         assert!(watched.seen.is_empty());
-    }
-
-    #[test]
-    fn what_services_write_beside_is_no_reason_to_look() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("elsewhere")).unwrap();
-        fs::write(folder.path().join("elsewhere/settings"), "A=1").unwrap();
-        symlink("elsewhere/settings", folder.path().join(".env")).unwrap();
-        let watch = Watch::of(folder.path());
-        let events = watch.events.as_ref().unwrap();
-        for name in ["out.log", "elsewhere/other"] {
-            fs::write(folder.path().join(name), "x").unwrap();
-            assert!(has_more(events, Some(Duration::ZERO)) && !watch.take_all(events), "{name}");
-        }
-        for name in ["elsewhere/settings", "new.json"] {
-            fs::write(folder.path().join(name), "A=2").unwrap();
-            assert!(watch.take_all(events), "{name}");
-        }
-        fs::create_dir(folder.path().join("services")).unwrap();
-        assert!(watch.take_all(events));
-    }
-
-    /// More happens than the kernel keeps events of.
-    #[test]
-    fn a_flood_of_events_ends_in_a_look() {
-        let folder = tempfile::tempdir().unwrap();
-        let most: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
-        let watch = Watch::of(folder.path());
-        for number in 0..=most / 2 {
-            fs::write(folder.path().join(".env"), number.to_string()).unwrap();
-            fs::remove_file(folder.path().join(".env")).unwrap();
-        }
-        watch.wait();
-        // Nothing is left that would be told again.
-        assert!(!has_more(watch.events.as_ref().unwrap(), Some(Duration::ZERO)));
-    }
-
-    #[test]
-    fn without_watches_one_looks_again() {
-        let watch = Watch { events: None, names: BTreeSet::new(), is_complete: false };
-        let began = Instant::now();
-        watch.wait();
-        assert!(began.elapsed() >= RESCAN);
     }
 }

@@ -1,32 +1,32 @@
-//! A complaint about what somebody wrote: what was wrong, where, what was expected, what to do.
+//! An error in something that a user wrote: what is wrong, where, what was expected, what to do.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A file of text as it was read, with the path people know it by (relative to the stack's root).
+/// A text file as it was read, with the path that people know it by (relative to the root of the stack).
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Path relative to the stack's root, with `/`.
+    /// Path relative to the root of the stack, with `/`.
     pub path: String,
     /// The whole text.
     pub text: String,
 }
 
-/// A stretch of a file, in bytes.
+/// A range of bytes in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The file.
+    /// The file it is in.
     pub file: Arc<SourceFile>,
-    /// First byte.
+    /// Offset of the first byte.
     pub start: usize,
-    /// One past the last byte.
+    /// Offset after the last byte.
     pub end: usize,
 }
 
 impl Span {
-    /// The whole-file span, for complaints that have no better place.
+    /// A span for the whole file, for errors without a better place.
     pub fn file(file: Arc<SourceFile>) -> Self {
         Self { file, start: 0, end: 0 }
     }
@@ -41,72 +41,72 @@ impl Span {
     }
 }
 
-/// One complaint. Every kind has a stable `code`, so that programs need not read prose.
+/// One error. Every kind has a stable `code`, so that programs need not parse the text.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
-    /// Stable kebab-case word, such as `unknown-key`.
+    /// A stable kebab-case word, for example `unknown-key`.
     pub code: &'static str,
     /// What is wrong, as a sentence without its full stop.
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
-    /// Where.
+    /// Where it was found.
     pub at: Option<Span>,
-    /// The other place of a complaint that has two, with a word on it.
+    /// A second place, with a label, for errors that have two.
     pub also: Option<(Span, String)>,
-    /// The service that is concerned, where one is.
+    /// The affected service, if there is one.
     pub service: Option<String>,
 }
 
 impl Diagnostic {
-    /// A complaint without a place.
+    /// An error without a place.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), help: None, at: None, also: None, service: None }
     }
 
-    /// Adds the place.
+    /// Sets the place.
     #[must_use]
     pub fn at(mut self, span: Span) -> Self {
         self.at = Some(span);
         self
     }
 
-    /// Adds the place when it is known.
+    /// Sets the place if it is known.
     #[must_use]
     pub fn at_opt(mut self, span: Option<Span>) -> Self {
         self.at = span.or(self.at);
         self
     }
 
-    /// Adds what to do.
+    /// Sets the help.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Adds what to do, where there is something to say.
+    /// Sets the help if there is one.
     #[must_use]
     pub fn help_opt(mut self, help: Option<String>) -> Self {
         self.help = help.or(self.help);
         self
     }
 
-    /// Adds the other place.
+    /// Sets the second place and its label.
     #[must_use]
     pub fn also(mut self, span: Option<Span>, words: impl Into<String>) -> Self {
         self.also = span.map(|span| (span, words.into()));
         self
     }
 
-    /// Names the service concerned.
+    /// Sets the affected service.
     #[must_use]
     pub fn service(mut self, name: impl Into<String>) -> Self {
         self.service = Some(name.into());
         self
     }
 
-    /// The same complaint as plain data, for the API and for what is kept on disk.
+    /// The same error as plain data, for the API and for saving.
     pub fn problem(&self) -> Problem {
         let place = self.at.as_ref().map(|span| (span.file.path.clone(), span.line_column()));
         Problem {
@@ -141,7 +141,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that is nowhere in a file.
+    /// A problem without a place in a file.
     pub fn of_service(service: &str, code: &str, message: String) -> Self {
         Self {
             file: None,

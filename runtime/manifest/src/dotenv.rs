@@ -1,4 +1,4 @@
-//! `.env`: `NAME=value` a line.
+//! `.env`: one `NAME=value` per line.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::variables;
 
-/// What some editors begin a file with.
+/// The byte order mark that some editors put at the start of a file.
 const MARK: char = '\u{feff}';
 
 /// Reads a `.env` file: `NAME=value` or `export NAME=value`, comments after `#`, values bare, 'single' (literal) or
 /// "double" quoted (`\n`, `\t`, `\"`, `\\`, `\$`; may span lines). Nothing in a value is expanded. A later line wins.
-/// Lines may end as they do on Windows. What bash, compose and Node would read as different things is complained of.
+/// Lines may end with CRLF. What bash, compose and Node would read differently is an error.
 pub fn parse(file: &Arc<SourceFile>, out: &mut Vec<Diagnostic>) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let text = &file.text;
-    // A byte order mark is no part of the first name.
+    // A byte order mark is not part of the first name.
     let mut at = if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
     while at < text.len() {
         let line_end = text[at..].find('\n').map_or(text.len(), |offset| at + offset);
@@ -75,13 +75,13 @@ fn assignment(text: &str, start: usize, line_end: usize) -> Result<(String, Stri
     }
 }
 
-/// A bare value without the comment behind it.
+/// A bare value without the comment after it.
 fn before_comment(text: &str) -> &str {
     let begins = |(at, _): &(usize, &str)| text[..*at].ends_with([' ', '\t']);
     text.match_indices('#').find(begins).map_or(text, |(at, _)| &text[..at])
 }
 
-/// A quoted value and where it ends (after the closing quote).
+/// A quoted value, and the offset after its closing quote.
 fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

@@ -1,4 +1,4 @@
-//! The schema of a manifest as editors get it: that of the types, and the short forms that are written out before a
+//! The manifest schema for editors: the schema of the types, plus the short forms that are expanded before a
 //! manifest is checked.
 
 use serde_json::{Value as Json, json};
@@ -25,7 +25,7 @@ pub fn schema() -> Json {
         let all: Vec<Json> = std::iter::once(binary.clone()).chain(short).collect();
         *binary = json!({"anyOf": all, "description": description});
     }
-    // A driver fills in what its kind runs; of any other program the manifest says it.
+    // A driver knows the command of its kind; for any other program the manifest has to name it.
     let not_required = |node: Option<&mut Json>| {
         node.and_then(Json::as_object_mut).map(|node| node.remove("required"));
     };

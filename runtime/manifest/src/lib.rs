@@ -1,12 +1,12 @@
-//! What people write, and what it means: the way from `service.json` to a [`spec::ServiceSpec`].
+//! What people write and what it means: from `service.json` to a [`spec::ServiceSpec`].
 //!
 //! ```text
 //! text --tree::parse--> Node --tree::merge(profile)--> Node --Scope::resolve--> Node --Shape::check--> Manifest --spec::resolve--> ServiceSpec
 //! ```
 //!
-//! Everything works on one tree of values that know their place ([`tree::Node`]), so that every complaint of every
-//! stage points at the file, line and column somebody wrote, and all complaints come in one go. Nothing here reads a
-//! file, a clock or the environment: what it needs, it is given.
+//! Everything works on one tree of values that know their place ([`tree::Node`]), so every error of every stage points
+//! at the file, line and column where it was written, and all errors are reported at once. Nothing here reads a file, a
+//! clock or the environment: everything is passed in.
 
 pub mod diagnostic;
 pub mod dotenv;

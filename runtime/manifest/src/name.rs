@@ -1,4 +1,4 @@
-//! Names people write: services, ports, binaries, secrets.
+//! Names that people write: services, ports, binaries, secrets.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Words of the command line. A service of such a name could not be told from a command
+/// Words of the command line. A service with such a name could not be told from a command
 /// (`core logs …` against `core <service> spec`).
 pub const RESERVED: &[&str] = &[
     "apply",
@@ -45,7 +45,7 @@ pub const RESERVED: &[&str] = &[
     "why",
 ];
 
-/// The longest name a service may have, in characters.
+/// The longest name that a service may have, in characters.
 const MAX_SERVICE: usize = 40;
 
 macro_rules! name_type {
@@ -103,7 +103,7 @@ impl ServiceName {
     /// Checks `text` and makes a name of it.
     ///
     /// # Errors
-    /// Says which rule `text` breaks, as the end of a sentence that began with the name.
+    /// The rule that `text` breaks, as the end of a sentence that starts with the name.
     pub fn new(text: &str) -> Result<Self, String> {
         let mut chars = text.chars();
         if !chars.next().is_some_and(|c| c.is_ascii_lowercase()) {
@@ -129,10 +129,10 @@ impl ServiceName {
 }
 
 impl ServiceName {
-    /// A name that a driver makes of a manifest's name. It may end in `-` and digits: `nats-hub-1`.
+    /// A name that a driver derives from a manifest's name. It may end in `-` and digits: `nats-hub-1`.
     ///
     /// # Errors
-    /// Says which rule `text` breaks, as the end of a sentence that began with the name.
+    /// The rule that `text` breaks, as the end of a sentence that starts with the name.
     pub fn made(text: &str) -> Result<Self, String> {
         Self::new(text.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-'))?;
         Ok(Self(text.into()))
@@ -143,7 +143,7 @@ impl Identifier {
     /// Checks `text` and makes a name of it.
     ///
     /// # Errors
-    /// Says which rule `text` breaks, as the end of a sentence that began with the name.
+    /// The rule that `text` breaks, as the end of a sentence that starts with the name.
     pub fn new(text: &str) -> Result<Self, String> {
         let mut chars = text.chars();
         if !chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') {

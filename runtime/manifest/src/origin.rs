@@ -1,5 +1,5 @@
-//! Where a text came from: a variable or a secret. Only who starts a process wants the value; everything that is shown,
-//! saved or compared has the name.
+//! Where a text came from: a variable or a secret. Only the code that starts a process needs the value; everything that
+//! is shown, saved or compared uses the name.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What gave a text.
+/// The origin of a text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// `${env.NAME}`: a variable of the environment, of `.env` or of the profile.
     Variable(String),
-    /// `${secret.NAME}`: a file of `.secrets/`.
+    /// `${secret.NAME}`: a file in `.secrets/`.
     Secret(String),
 }
 
@@ -50,18 +50,18 @@ impl<'de> Deserialize<'de> for Origin {
     }
 }
 
-/// The text that an origin gave, where it is known. It counts for nothing when templates are compared: whether a value is
-/// another one is told by [`crate::ServiceSpec::values`], which may be saved.
+/// The text behind an origin, if it is known. Comparing templates ignores it: whether a value has changed is told by
+/// [`crate::ServiceSpec::values`], which may be saved.
 #[derive(Clone, Default)]
 pub struct Value(Option<Arc<str>>);
 
 impl Value {
-    /// This text.
+    /// A known text.
     pub fn known(text: &str) -> Self {
         Self(Some(text.into()))
     }
 
-    /// The text, unless it was only read that there is one.
+    /// The text; `None` if only the name was kept.
     pub fn get(&self) -> Option<&str> {
         self.0.as_deref()
     }

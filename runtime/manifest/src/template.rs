@@ -1,5 +1,5 @@
-//! Text that is complete but for its holes: what only one instance knows (its run folder, name, replica number and own
-//! ports), and until the whole stack is known, ports of other services.
+//! Text that is complete except for its holes: values that only one instance knows (its run folder, name, replica
+//! number and own ports) and, until the whole stack is known, ports of other services.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::name::Identifier;
 use crate::origin::{Origin, Value};
 
-/// `format` of strings in which placeholders of one instance (`${run}`, `${instance}`, …) may stand.
+/// `format` of strings that may contain placeholders of one instance (`${run}`, `${instance}`, …).
 pub const TEMPLATE: &str = "template";
 
 /// Text with holes for the values of one instance. As a string it is written with those holes as placeholders and
@@ -18,7 +18,7 @@ pub const TEMPLATE: &str = "template";
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Template(Vec<Piece>);
 
-/// A part of a template.
+/// One part of a template.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Piece {
     /// Plain text.
@@ -31,37 +31,37 @@ pub enum Piece {
     Replica,
     /// `${port.NAME}` of an auto port.
     Port(Identifier),
-    /// `${env.NAME}` or `${secret.NAME}`: text that came from there.
+    /// `${env.NAME}` or `${secret.NAME}`: text from a variable or a secret.
     From(Origin, Value),
-    /// `${port.SERVICE.NAME}` of an auto port, until the topology fills it: by service, or by the manifest that stands for
-    /// several.
+    /// `${port.SERVICE.NAME}` of an auto port, until the topology fills it: the name of a service, or of a manifest
+    /// that stands for several.
     PortOf(String, Identifier),
 }
 
-/// What fills the holes.
+/// Fills the holes of a template.
 pub trait Fill {
-    /// The run folder.
+    /// The run folder of the instance.
     fn run(&self) -> String;
-    /// The instance's name.
+    /// The name of the instance.
     fn instance(&self) -> String;
-    /// The replica's number.
+    /// The number of the replica, from 0.
     fn replica(&self) -> u32;
-    /// The number of an auto port; `None` when the instance has no such port.
+    /// The number of an auto port; `None` if the instance has no such port.
     fn port(&self, name: &Identifier) -> Option<u16>;
-    /// What a variable or a secret is now, for a text of which only the name was kept.
+    /// The current value of a variable or a secret, for a text of which only the name was kept.
     fn value(&self, _origin: &Origin) -> Option<String> {
         None
     }
 }
 
 impl Template {
-    /// Plain text, whatever it holds.
+    /// Plain text, whatever it contains.
     pub fn literal(text: impl Into<String>) -> Self {
         let text = text.into();
         if text.is_empty() { Self(Vec::new()) } else { Self(vec![Piece::Text(text)]) }
     }
 
-    /// From parts; neighbouring text is joined.
+    /// A template of these pieces; adjacent texts are joined.
     pub fn from_pieces(pieces: impl IntoIterator<Item = Piece>) -> Self {
         let mut all: Vec<Piece> = Vec::new();
         for piece in pieces {
@@ -74,12 +74,12 @@ impl Template {
         Self(all)
     }
 
-    /// The parts.
+    /// The pieces of the template.
     pub fn pieces(&self) -> &[Piece] {
         &self.0
     }
 
-    /// The text, where it has no holes.
+    /// The text, if there are no holes.
     pub fn as_literal(&self) -> Option<&str> {
         match self.0.as_slice() {
             [] => Some(""),
@@ -88,7 +88,7 @@ impl Template {
         }
     }
 
-    /// The same with the text of variables and secrets in it, as far as it is known: for who must take it apart.
+    /// The same with the known values of variables and secrets as plain text, for code that must parse it.
     #[must_use]
     pub fn inlined(&self) -> Self {
         Self::from_pieces(self.0.iter().map(|piece| match piece {
@@ -97,13 +97,13 @@ impl Template {
         }))
     }
 
-    /// The text, where it has no holes but variables and secrets.
+    /// The text, if variables and secrets are the only holes and their values are known.
     pub fn known_text(&self) -> Option<String> {
         let inlined = self.inlined();
         inlined.as_literal().map(str::to_owned)
     }
 
-    /// The variables and secrets in it, with what they are.
+    /// The variables and secrets in it, with their values if known.
     pub fn origins(&self) -> impl Iterator<Item = (&Origin, Option<&str>)> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::From(origin, value) => Some((origin, value.get())),
@@ -111,8 +111,8 @@ impl Template {
         })
     }
 
-    /// The written form with the values in it, from which nothing is lost: for the way from a tree to a manifest, and for
-    /// nobody's eyes.
+    /// The lossless written form, with the values in it: used between a tree and a manifest, and never shown to
+    /// people.
     pub fn written(&self) -> String {
         let parts = self.0.iter().map(|piece| match piece {
             Piece::From(origin, value) => {
@@ -124,17 +124,17 @@ impl Template {
         parts.collect()
     }
 
-    /// Whether it mentions the run folder.
+    /// Whether it contains `${run}`.
     pub fn mentions_run(&self) -> bool {
         self.0.contains(&Piece::Run)
     }
 
-    /// Whether there is no text and no hole.
+    /// Whether it has neither text nor holes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Puts numbers in the place of other services' ports. A hole for which there is none stays.
+    /// Replaces the ports of other services with numbers. A hole without a number stays.
     pub fn fill_ports(&mut self, number: &mut impl FnMut(&str, &Identifier) -> Option<u16>) {
         if !self.0.iter().any(|piece| matches!(piece, Piece::PortOf(..))) {
             return;
@@ -146,7 +146,7 @@ impl Template {
         *self = Self::from_pieces(filled);
     }
 
-    /// Puts `text` before everything.
+    /// The same template with `text` in front.
     #[must_use]
     pub fn prefixed(&self, text: &str) -> Self {
         Self::from_pieces(std::iter::once(Piece::Text(text.to_owned())).chain(self.0.iter().cloned()))
@@ -166,17 +166,17 @@ impl Template {
                     let now = || with.value(origin).unwrap_or_default();
                     text.push_str(&value.get().map_or_else(now, str::to_owned));
                 }
-                // A topology has none of these.
+                // A topology does not contain any of these.
                 Piece::PortOf(..) => text.push('0'),
             }
         }
         text
     }
 
-    /// Reads the written form.
+    /// Parses the written form.
     ///
     /// # Errors
-    /// Says what is not a placeholder of an instance.
+    /// Names what is not a placeholder of an instance.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -202,7 +202,7 @@ impl Template {
 }
 
 impl Piece {
-    /// The hole that a placeholder's name stands for.
+    /// The hole for the name of a placeholder.
     pub fn of_name(name: &str) -> Option<Self> {
         match name {
             "run" => Some(Self::Run),
@@ -228,7 +228,7 @@ impl Piece {
     }
 }
 
-/// The text that hexadecimal digits stand for.
+/// The text encoded as hexadecimal digits.
 fn text_of(digits: &str) -> Option<String> {
     let pairs = digits.as_bytes().chunks(2);
     let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());

@@ -1,7 +1,7 @@
-//! JSON with places: a tree whose every value knows the file and bytes it was written in.
+//! JSON with places: a tree in which every value knows the file and bytes where it was written.
 //!
-//! The tree is what merging, checking and placeholders work on, so that a complaint about any value of any stage
-//! can still point at the text somebody wrote.
+//! Merging, checking and placeholders all work on this tree, so that an error in any value, at any stage, can still
+//! point at the text that was written.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::template::Template;
 
-/// One JSON value and its place.
+/// One JSON value with its place.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The value.
+    /// The value itself.
     pub value: Value,
-    /// Where it was written.
+    /// Where the value was written.
     pub span: Span,
-    /// What a text was made of, where a part of it came from a variable or a secret.
+    /// The pieces of a text, if one of them came from a variable or a secret.
     pub made_of: Option<Template>,
 }
 
@@ -40,27 +40,27 @@ pub enum Value {
     Object(Vec<(Key, Node)>),
 }
 
-/// A key of an object and its place.
+/// A key of an object with its place.
 #[derive(Clone, Debug)]
 pub struct Key {
     /// The key, unescaped.
     pub name: String,
-    /// Where it was written.
+    /// Where the key was written.
     pub span: Span,
 }
 
 impl Node {
-    /// A node as it is written.
+    /// A node as it was written.
     pub fn new(value: Value, span: Span) -> Self {
         Self { value, span, made_of: None }
     }
 
-    /// An empty object without a better place than its file.
+    /// An empty object that has no better place than its file.
     pub fn empty_object(span: Span) -> Self {
         Self::new(Value::Object(Vec::new()), span)
     }
 
-    /// The entries of an object; nothing for any other value.
+    /// The entries of an object; empty for any other value.
     pub fn entries(&self) -> &[(Key, Self)] {
         match &self.value {
             Value::Object(entries) => entries,
@@ -81,7 +81,7 @@ impl Node {
         }
     }
 
-    /// The elements of an array; nothing for any other value.
+    /// The elements of an array; empty for any other value.
     pub fn elements(&self) -> &[Self] {
         match &self.value {
             Value::Array(elements) => elements,
@@ -89,7 +89,7 @@ impl Node {
         }
     }
 
-    /// The text of a string.
+    /// The text of a string; `None` for any other value.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::String(text) => Some(text),
@@ -97,7 +97,7 @@ impl Node {
         }
     }
 
-    /// The place of what `path` names (keys, and indices as decimal text), or of the nearest part that exists.
+    /// The place of the value at `path` (keys, and indices as decimal text), or of the nearest part that exists.
     pub fn span_at(&self, path: &[&str]) -> Span {
         let mut node = self;
         for step in path {
@@ -114,7 +114,7 @@ impl Node {
         node.span.clone()
     }
 
-    /// The place of the last key that `path` names, or of the nearest part that exists.
+    /// The place of the last key in `path`, or of the nearest part that exists.
     pub fn key_span_at(&self, path: &[&str]) -> Span {
         let key = path.split_last().and_then(|(last, above)| {
             let mut node = self;
@@ -129,7 +129,7 @@ impl Node {
         key.map_or_else(|| self.span_at(path), |key| key.span.clone())
     }
 
-    /// The same value without its places.
+    /// The same value without places.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -145,7 +145,7 @@ impl Node {
         }
     }
 
-    /// What kind of value this is, in words.
+    /// The kind of value, as text.
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "null",
@@ -158,7 +158,7 @@ impl Node {
     }
 }
 
-/// Reads strict JSON. What is wrong with it goes to `out`; `None` then.
+/// Parses strict JSON. Returns `None` on an error, which goes to `out`.
 pub fn parse(file: &Arc<SourceFile>, out: &mut Vec<Diagnostic>) -> Option<Node> {
     let strict = ParseOptions {
         allow_comments: false,
@@ -172,7 +172,7 @@ pub fn parse(file: &Arc<SourceFile>, out: &mut Vec<Diagnostic>) -> Option<Node> 
         allow_non_finite_numbers: false,
         allow_extended_string_escapes: false,
     };
-    // A mark that some editors put before the text; JSON has no place for it, people cannot see it.
+    // A byte order mark, which some editors write. JSON does not allow it, and people cannot see it.
     if file.text.starts_with('\u{feff}') {
         out.push(
             Diagnostic::new("syntax", "the file starts with a byte order mark")
@@ -257,7 +257,7 @@ fn lower_first(text: &str) -> String {
 }
 
 /// Applies a JSON Merge Patch (RFC 7396) to `target`: objects are merged key by key, `null` removes, anything else
-/// replaces. Each value keeps the place it was written in, whichever file that is.
+/// replaces. Each value keeps the place where it was written, in either file.
 pub fn merge(target: &mut Node, patch: &Node) {
     let Value::Object(patch_entries) = &patch.value else {
         *target = patch.clone();
@@ -295,7 +295,7 @@ mod tests {
         (node, out)
     }
 
-    /// The example table of RFC 7396, appendix A.
+    /// The examples of RFC 7396, appendix A.
     #[test]
     fn merge_patch_follows_the_rfc() {
         for (target, patch, result) in [

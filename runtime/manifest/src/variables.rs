@@ -1,7 +1,7 @@
-//! Environment variables that are core's own, and are kept from services or set for them by core alone. Every other name
-//! is the user's.
+//! Environment variables that belong to core: they are kept from services, or only core sets them. All other names
+//! belong to the user.
 
-/// The variables of sockets that are passed (`sd_listen_fds(3)`, `sd_notify(3)`), of the command line, and of an
+/// The variables of passed sockets (`sd_listen_fds(3)`, `sd_notify(3)`), of the command line, and of an
 /// instance.
 pub const OWN: [&str; 10] = [
     "LISTEN_PID",
@@ -16,7 +16,7 @@ pub const OWN: [&str; 10] = [
     "CORE_GLIBC_TUNABLES",
 ];
 
-/// Whether a variable is core's own.
+/// Whether a variable belongs to core.
 pub fn is_own(name: &str) -> bool {
     OWN.contains(&name)
 }

@@ -1,5 +1,5 @@
-//! A cgroup of its own for each instance, where cgroup v2 is there and may be written: so that a tree is killed at
-//! once, and is known whole. Without one, the tree is what descends from the shim.
+//! A cgroup for each instance, if cgroup v2 is available and writable: a tree can then be killed at once, and all of it
+//! is known. Without one, the tree consists of the descendants of the shim.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 pub struct Cgroup {
     path: PathBuf,
     folder: File,
-    /// It was killed whole, or may have been: somebody before us has made it.
+    /// Whether it was killed as a whole, or may have been because an earlier shim created it.
     is_spent: Cell<bool>,
 }
 
-/// The folder of cgroup v2 in which this process may make cgroups, if there is one.
+/// The cgroup v2 folder in which this process may create cgroups, if there is one.
 pub fn base() -> Option<PathBuf> {
     base_of("self")
 }
 
-/// The same of another process, by its number.
+/// The same for another process; `process` is its PID.
 pub fn base_of(process: &str) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     let mount = mounts.lines().find_map(|line| {
@@ -32,16 +32,16 @@ pub fn base_of(process: &str) -> Option<PathBuf> {
     let own = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let folder = mount.join(own);
-    // Whoever may not write here may not make cgroups here.
+    // Without the right to write here, no cgroup can be created here.
     let may_write = nix::unistd::access(&folder, nix::unistd::AccessFlags::W_OK).is_ok();
     (may_write && folder.join("cgroup.kill").exists() | folder.join("cgroup.procs").exists()).then_some(folder)
 }
 
 impl Cgroup {
-    /// Makes the cgroup `name` in `base`.
+    /// Creates the cgroup `name` in `base`.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn make(base: &Path, name: &str) -> io::Result<Self> {
         let path = base.join(name);
         let mut was_there = false;
@@ -56,11 +56,11 @@ impl Cgroup {
         Ok(Self { folder: File::open(&path)?, path, is_spent: Cell::new(was_there) })
     }
 
-    /// The same one for the next invocation, or another in its place: where one was killed whole, Linux 6.18 kills
-    /// whatever is begun in it from then on, too. Nothing may be in it.
+    /// The cgroup for the next invocation: the same one, or a new one in its place if it was killed as a whole, because
+    /// Linux 6.18 then also kills every process that starts in it later. It must be empty.
     ///
     /// # Errors
-    /// What the file system says; one that something is left in cannot be made anew.
+    /// The error of the file system; a cgroup that is not empty cannot be created again.
     pub fn anew(self) -> io::Result<Self> {
         if !self.is_spent.get() {
             return Ok(self);
@@ -73,12 +73,12 @@ impl Cgroup {
         Ok(Self { folder: File::open(&self.path)?, path: self.path, is_spent: Cell::new(false) })
     }
 
-    /// For a fork into it.
+    /// The descriptor for forking into it.
     pub fn fd(&self) -> RawFd {
         self.folder.as_raw_fd()
     }
 
-    /// The file by which a process enters it.
+    /// The file through which a process enters it.
     pub fn procs(&self) -> PathBuf {
         self.path.join("cgroup.procs")
     }
@@ -88,13 +88,13 @@ impl Cgroup {
         members_of(&self.path)
     }
 
-    /// Kills everything in it, whatever is being forked meanwhile (Linux 5.14 and later).
+    /// Kills everything in it, even while it forks (Linux 5.14 and later). Returns whether that worked.
     pub fn kill(&self) -> bool {
         self.is_spent.set(true);
         fs::write(self.path.join("cgroup.kill"), "1").is_ok()
     }
 
-    /// Takes it away; it must be empty.
+    /// Removes it; it must be empty.
     pub fn remove(&self) {
         remove_tree(&self.path);
     }
@@ -115,7 +115,7 @@ fn collect(folder: &Path, all: &mut Vec<u32>) {
     }
 }
 
-/// Takes away a cgroup and those below it, as far as they are empty.
+/// Removes a cgroup and those below it, as far as they are empty.
 pub fn remove_tree(folder: &Path) {
     for below in sub_folders(folder) {
         remove_tree(&below);

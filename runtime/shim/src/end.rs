@@ -1,4 +1,4 @@
-//! How a process has ended, as far as the kernel tells it: of a child before it is reaped, and of somebody else's child.
+//! How a process exited, as far as the kernel reports it: a child before it is reaped, or the child of another process.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -8,22 +8,22 @@ use nix::libc;
 
 use crate::sys::{self, Reaped, Stat};
 
-/// What the capability to trace every process is in a set of them (`CAP_SYS_PTRACE`).
+/// The bit of the capability to trace every process (`CAP_SYS_PTRACE`) in a capability set.
 const SYS_PTRACE: u64 = 1 << 19;
 
-/// What is to be found out of the end of a process.
+/// What could be found out about the exit of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Its wait status.
+    /// The wait status of the process.
     Known(i32),
-    /// It is still there, or could not be looked at now.
+    /// It is still there, or could not be examined now.
     NotYet,
-    /// It is gone: whoever was its parent has reaped it.
+    /// It is gone: its parent has reaped it.
     Gone,
 }
 
-/// How a process has ended that its parent has not reaped: field 52 of `/proc/PID/stat`. The kernel shows it to those who
-/// may trace the process, and a 0 to all others; so nobody else asks.
+/// How a process exited that its parent has not reaped: field 52 of `/proc/PID/stat`. The kernel shows it to processes
+/// that may trace it, and a 0 to all others, so without that right this returns [`End::NotYet`].
 pub fn of_zombie(pid: u32, start_ticks: u64) -> End {
     let folder = format!("/proc/{pid}");
     let text = match fs::read(format!("{folder}/stat")) {
@@ -49,9 +49,9 @@ pub fn of_zombie(pid: u32, start_ticks: u64) -> End {
     rest.split_ascii_whitespace().nth(49).and_then(|word| word.parse().ok()).map_or(End::NotYet, End::Known)
 }
 
-/// Wait status of a process that was reaped, by a handle from before (Linux 6.15 and later).
+/// Wait status of a process that was reaped, through a pidfd opened before (Linux 6.15 and later).
 pub fn of_reaped(handle: &OwnedFd) -> Option<i32> {
-    // `struct pidfd_info` of linux/pidfd.h, as far as the exit code.
+    // `struct pidfd_info` of linux/pidfd.h, up to the exit code.
     #[repr(C)]
     #[derive(Default)]
     struct PidfdInfo {
@@ -63,22 +63,22 @@ pub fn of_reaped(handle: &OwnedFd) -> Option<i32> {
         rest: [u64; 8],
     }
     const PIDFD_INFO_EXIT: u64 = 1 << 3;
-    // _IOWR(0xFF, 11, struct pidfd_info), with the size the structure has here: the kernel takes any size it knows a
-    // beginning of.
+    // _IOWR(0xFF, 11, struct pidfd_info), with the size that the structure has here: the kernel accepts any size from
+    // the first version of the structure on.
     let size = size_of::<PidfdInfo>() as u64;
     let request = (3_u64 << 30) | (size << 16) | (0xff << 8) | 0x0b;
     let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
-    // SAFETY: the pointer is to a live, writable structure of the size that the request names.
+    // SAFETY: the pointer is to a live, writable structure of the size that the request states.
     let result = unsafe { libc::ioctl(handle.as_raw_fd(), request, &raw mut info) };
     (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
 
-/// A child that has ended and was not reaped, of whatever signal: its number.
+/// PID of a child that has exited and was not reaped, whatever its exit signal.
 pub fn any_child() -> Option<u32> {
     wait_for(libc::P_ALL, 0, libc::WEXITED | libc::WNOWAIT).map(|(info, _)| child_of(&info))
 }
 
-/// A child that was stopped (true) or goes on (false) since the last question.
+/// A child that was stopped (true) or continued (false) since the last call, with its PID first.
 pub fn held_child() -> Option<(u32, bool)> {
     let (info, _) = wait_for(libc::P_ALL, 0, libc::WSTOPPED | libc::WCONTINUED)?;
     Some((child_of(&info), info.si_code != libc::CLD_CONTINUED))
@@ -89,7 +89,7 @@ fn child_of(info: &libc::siginfo_t) -> u32 {
     u32::try_from(unsafe { info.si_pid() }).unwrap_or(0)
 }
 
-/// The system call itself: the C library leaves the last argument out, and others know only the signals that have names.
+/// The raw system call: the C library omits the last argument, and other libraries only know signals that have names.
 fn wait_for(kind: libc::idtype_t, id: u32, flags: i32) -> Option<(libc::siginfo_t, libc::rusage)> {
     // SAFETY: zeroed values of plain C structures are valid.
     let (mut info, mut usage) = unsafe { (std::mem::zeroed::<libc::siginfo_t>(), std::mem::zeroed::<libc::rusage>()) };
@@ -99,10 +99,10 @@ fn wait_for(kind: libc::idtype_t, id: u32, flags: i32) -> Option<(libc::siginfo_
     (result == 0 && child_of(&info) > 0).then_some((info, usage))
 }
 
-/// How a child has ended, without reaping it; `None` while it has not.
+/// How a child exited, without reaping it; `None` while it has not exited.
 pub fn peek(pid: u32) -> Option<Reaped> {
     let (info, usage) = wait_for(libc::P_PID, pid, libc::WEXITED | libc::WNOWAIT)?;
-    // SAFETY: the kernel has filled it in as for the end of a child.
+    // SAFETY: the kernel has filled it in as for a child that exited.
     let value = unsafe { info.si_status() };
     let status = match info.si_code {
         libc::CLD_EXITED => (value & 0xff) << 8,

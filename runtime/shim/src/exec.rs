@@ -1,4 +1,4 @@
-//! From a forked child to the service: stage after stage, each of which can fail and says so.
+//! From a forked child to the service: a sequence of stages, each of which can fail and report that.
 
 use std::ffi::CString;
 use std::fs;
@@ -18,33 +18,33 @@ use crate::wire::Start;
 
 /// The first descriptor of a held socket.
 const FIRST_SOCKET: RawFd = 3;
-/// The kernel's highest signal number, and the size of its set of signals.
+/// The highest signal number of the kernel, and the size of its signal set.
 const LAST_SIGNAL: i32 = 64;
 const SIGNAL_SET_BYTES: usize = 8;
 
-/// What a child takes along.
+/// What a child needs to become the service.
 pub(crate) struct Child<'a> {
     pub(crate) order: &'a Start,
-    /// Its environment.
+    /// Its environment, `NAME=value` each.
     pub(crate) env: &'a [Vec<u8>],
-    /// The ends that its output goes to.
+    /// The ends of the pipes for its output.
     pub(crate) output: [RawFd; 2],
     /// Held sockets, in order.
     pub(crate) sockets: Vec<RawFd>,
-    /// The lock that says that something of it lives.
+    /// The lock that shows that a process of it is alive.
     pub(crate) lock: RawFd,
-    /// A file of the cgroup to enter, where the fork could not do it.
+    /// The cgroup file through which it enters its cgroup, if the fork could not put it there.
     pub(crate) cgroup: Option<std::path::PathBuf>,
 }
 
 impl Child<'_> {
-    /// A number above all that the service will see.
+    /// A descriptor number above all that the service will see.
     fn above(&self) -> RawFd {
         FIRST_SOCKET + RawFd::try_from(self.sockets.len()).unwrap_or(0) + 8
     }
 }
 
-/// Where a start failed.
+/// The stage at which a start failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Session,
@@ -88,7 +88,7 @@ impl Stage {
         }
     }
 
-    /// From the byte that a child writes.
+    /// The stage for the byte that a child wrote.
     pub(crate) fn of_byte(byte: u8) -> Self {
         Self::ALL.get(byte as usize).copied().unwrap_or(Self::Exec)
     }
@@ -98,9 +98,9 @@ impl Stage {
     }
 }
 
-/// Becomes the service. When that fails, the stage and the error number go into `report`, and the process ends.
+/// Becomes the service. If that fails, the stage and the error number are written to `report`, and the process exits.
 pub(crate) fn become_service(child: &Child<'_>, report: &OwnedFd) -> ! {
-    // Above every number that the service's own descriptors will take.
+    // Above every number that the service's own descriptors will use.
     let report = match sys::move_up(report.as_raw_fd(), child.above()) {
         Ok(report) => report,
         Err(errno) => fail(report, Stage::Files, errno),
@@ -126,7 +126,7 @@ fn stages(child: &Child<'_>, report: &OwnedFd) -> Result<Never, (Stage, Errno)> 
     setsid().map_err(at(Stage::Session))?;
     signals().map_err(at(Stage::Signals))?;
     if let Some(procs) = &child.cgroup {
-        // Where it may not enter it is found by descent and by its mark, as on hosts without cgroups.
+        // If it cannot enter, its processes are found by descent and by their mark, as on hosts without cgroups.
         let _ = fs::write(procs, "0");
     }
     descriptors(child).map_err(at(Stage::Files))?;
@@ -150,7 +150,7 @@ fn stages(child: &Child<'_>, report: &OwnedFd) -> Result<Never, (Stage, Errno)> 
         let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
         become_user(Uid::from_raw(*user), Gid::from_raw(*group), &groups).map_err(at(Stage::User))?;
     }
-    // Whoever has forked us has died before he had written down who we are: then there is no service.
+    // If the parent died before it recorded this process, no service is started.
     if !matches!(nix::unistd::read(report, &mut [0]), Ok(1)) {
         sys::exit_now(126);
     }
@@ -161,16 +161,16 @@ fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// As a login would leave them: nothing blocked, nothing ignored, SIGPIPE included.
+/// Resets all signals to the state after a login: none blocked, none ignored, including SIGPIPE.
 ///
-/// The kernel is asked directly, for the C library keeps two signals to itself (32 and 33), and a `core` that was
-/// itself started by its `posix_spawn` may have inherited them ignored.
+/// This calls the kernel directly, because the C library reserves two signals for itself (32 and 33), and a `core`
+/// that was itself started by the library's `posix_spawn` may have inherited them ignored.
 fn signals() -> Result<(), Errno> {
-    /// The kernel's `struct sigaction`, all zero: the default action. It is no longer than this on any Linux.
+    /// The kernel's `struct sigaction`, all zero: the default action. No Linux has a larger one.
     const DEFAULT: [u64; 4] = [0; 4];
     for signal in 1..=LAST_SIGNAL {
-        // SAFETY: the default action runs no code of ours, and the kernel only reads the structure. KILL and STOP are
-        // refused, as they should be.
+        // SAFETY: the default action runs no code of this program, and the kernel only reads the structure. KILL and
+        // STOP are refused, as they should be.
         unsafe {
             libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), std::ptr::null::<u64>(), SIGNAL_SET_BYTES);
         };
@@ -178,7 +178,7 @@ fn signals() -> Result<(), Errno> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
-/// The service sees 0 to 2, its sockets from 3 on, its lock behind them, and nothing else.
+/// The service gets descriptors 0 to 2, its sockets from 3 on, its lock after them, and nothing else.
 fn descriptors(child: &Child<'_>) -> Result<(), Errno> {
     let count = RawFd::try_from(child.sockets.len()).unwrap_or(0);
     let above = child.above();
@@ -191,26 +191,26 @@ fn descriptors(child: &Child<'_>) -> Result<(), Errno> {
         .map(|fd| sys::move_up(fd, above))
         .collect::<Result<_, _>>()?;
     for (target, fd) in (0..).zip(&moved) {
-        // SAFETY: the targets are numbers this child has given up; nothing in it uses them as a Rust value again.
+        // SAFETY: this child does not need the targets any more; nothing in it uses them as a Rust value again.
         Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), target) })?;
     }
     sys::close_on_exec_from(FIRST_SOCKET + count + 1)
 }
 
-/// Becomes a user for good. Allowed after a fork: system calls only.
+/// Becomes a user permanently. May be called after a fork: it only makes system calls.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 pub fn become_user(user: Uid, group: Gid, groups: &[Gid]) -> Result<(), Errno> {
     setgroups(groups)?;
     setresgid(group, group, group)?;
     setresuid(user, user, user)
 }
 
-/// Sets a limit, soft and hard. Allowed after a fork, as above.
+/// Sets a soft and hard resource limit. May be called after a fork, as above.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 pub fn set_limit(resource: u32, limit: u64) -> Result<(), Errno> {
     let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
     // SAFETY: the pointer is to a live value.
@@ -223,7 +223,7 @@ fn exec(order: &Start, env: &[Vec<u8>], sockets: usize) -> Result<Never, Errno> 
     let path = env.iter().find_map(|one| one.strip_prefix(b"PATH=")).unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
     let mut env: Vec<CString> = env.iter().map(|one| c_string(one)).collect::<Result<_, _>>()?;
     if sockets > 0 {
-        // As sd_listen_fds(3) reads it; the process is known only here.
+        // The variables that sd_listen_fds(3) reads; the PID is only known here.
         env.push(c_string(format!("LISTEN_PID={}", std::process::id()).as_bytes())?);
         env.push(c_string(format!("LISTEN_FDS={sockets}").as_bytes())?);
         env.push(c_string(format!("LISTEN_FDNAMES={}", order.sockets.join(":")).as_bytes())?);
@@ -231,8 +231,8 @@ fn exec(order: &Start, env: &[Vec<u8>], sockets: usize) -> Result<Never, Errno> 
     if order.program.contains(&b'/') {
         return execve(&c_string(&order.program)?, &args, &env).map(|never| match never {});
     }
-    // A name is looked up in the PATH of the service, as a shell does it: a file that may not be executed is
-    // remembered, and the next folder asked.
+    // A name is looked up in the PATH of the service like in a shell: a file that may not be executed is remembered,
+    // and the search continues.
     let mut answer = Errno::ENOENT;
     for folder in path.split(|byte| *byte == b':') {
         let folder: &[u8] = if folder.is_empty() { b"." } else { folder };

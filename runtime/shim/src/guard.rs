@@ -1,5 +1,5 @@
-//! Guards against a second copy. Before a start all of them must say that nothing of the last invocation lives; what
-//! cannot be told is left alone and reported.
+//! Guards against a second copy. Before a start, all of them must confirm that no process of the last invocation is
+//! alive; in case of doubt, nothing is touched, and that is reported.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -16,7 +16,7 @@ use crate::place::Place;
 use crate::record::{Ended, Invocation};
 use crate::sys;
 
-/// Whether the first process of a record still is that process.
+/// Whether the first process of a record is still the same process.
 pub fn is_alive(record: &Invocation) -> bool {
     if record.pid == 0 || record.boot != sys::boot_id() {
         return false;
@@ -28,7 +28,7 @@ pub fn is_alive(record: &Invocation) -> bool {
         })
 }
 
-/// The processes that carry a mark in their environment. Reads all of `/proc` that may be read.
+/// The processes with a mark in their environment. Reads as much of `/proc` as this process may read.
 pub fn marked(mark: &str) -> Vec<u32> {
     let wanted = format!("CORE_INSTANCE={mark}");
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
@@ -40,21 +40,21 @@ pub fn marked(mark: &str) -> Vec<u32> {
     pids.filter(carries).collect()
 }
 
-/// Opens the file whose lock says that something lives.
+/// Opens the file whose lock shows that a process of the invocation is alive.
 ///
 /// # Errors
-/// What the file system says.
+/// The error of the file system.
 pub fn open_lock(place: &Place) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(place.lock())
 }
 
-/// Takes the lock, for the open file and all that inherit it. False when somebody has it.
+/// Takes the lock, for the open file and all processes that inherit it. Returns false if another process has it.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 pub fn try_lock(file: &File) -> io::Result<bool> {
     let lock = whole_file();
-    // SAFETY: the pointer is to a live value of the type this command reads.
+    // SAFETY: the pointer is to a live value of the type that this command reads.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
     match Errno::result(result) {
         Ok(_) => Ok(true),
@@ -63,13 +63,13 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether somebody else has the lock; it is not taken for the answer.
+/// Whether another process has the lock. Does not take it.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 pub fn is_locked(file: &File) -> io::Result<bool> {
     let mut lock = whole_file();
-    // SAFETY: the pointer is to a live, writable value of the type this command reads and writes.
+    // SAFETY: the pointer is to a live, writable value of the type that this command reads and writes.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
     Errno::result(result)?;
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
@@ -85,11 +85,11 @@ fn whole_file() -> libc::flock {
     }
 }
 
-/// Locks a file by its path, made where it is missing. `None` when somebody has it. Whoever leaves takes the file away
-/// with it, so a lock counts only when the file still stands where it stood.
+/// Locks a file by its path, and creates it if it is missing. `None` if another process has the lock. A process that
+/// exits removes its lock file, so a lock only counts if the file is still at its path.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 pub fn lock_at(path: &Path) -> io::Result<Option<File>> {
     loop {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
@@ -102,19 +102,19 @@ pub fn lock_at(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Whether it is this file that stands at a path.
+/// Whether the file at a path is this file.
 pub fn stands_at(file: &File, path: &Path) -> bool {
     let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
     file.metadata().is_ok_and(|mine| fs::metadata(path).is_ok_and(|there| identity(there) == identity(mine)))
 }
 
-/// Whether somebody has the lock that says that something of an invocation lives. What cannot be told counts as a yes,
-/// but for a file that is not there.
+/// Whether a process has the lock that shows that an invocation is alive. In case of doubt it counts as held, except
+/// when the file does not exist.
 pub fn is_held(place: &Place) -> bool {
     is_held_at(&place.lock())
 }
 
-/// The same of any lock file.
+/// The same for any lock file.
 pub fn is_held_at(path: &Path) -> bool {
     match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => is_locked(&file).unwrap_or(true),
@@ -122,8 +122,8 @@ pub fn is_held_at(path: &Path) -> bool {
     }
 }
 
-/// The processes that have the lock of an invocation: they inherited it, whatever they did to their environment. Reads
-/// what the descriptors of all processes lead to, as far as it may be read.
+/// The processes that have the lock of an invocation: they inherited it, whatever they did to their environment. Looks
+/// through the descriptors of all processes, as far as this process may.
 pub fn holders(place: &Place) -> Vec<u32> {
     let Ok(lock) = fs::metadata(place.lock()) else { return Vec::new() };
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
@@ -139,8 +139,8 @@ pub fn holders(place: &Place) -> Vec<u32> {
     pids.filter(|pid| *pid != own && has_it(pid)).collect()
 }
 
-/// Everything of an invocation that can be found without its shim: what carries its mark, what has its lock, and what
-/// is in its cgroup.
+/// All processes of an invocation that can be found without its shim: those with its mark, those with its lock, and
+/// those in its cgroup.
 pub fn survivors(place: &Place, cgroup: Option<&Path>) -> BTreeSet<u32> {
     let record = Invocation::read(&place.invocation()).ok();
     let mut all: BTreeSet<u32> = BTreeSet::new();
@@ -156,10 +156,10 @@ pub fn survivors(place: &Place, cgroup: Option<&Path>) -> BTreeSet<u32> {
     all
 }
 
-/// Whether a start is safe: nothing that the records and the lock of `place` speak of may live.
+/// Checks that a start is safe: no process that the records and the lock of `place` describe may be alive.
 ///
 /// # Errors
-/// Says what may still live.
+/// What may still be alive.
 pub fn check(place: &Place) -> Result<(), String> {
     let Ok(record) = Invocation::read(&place.invocation()) else {
         return if place.invocation().exists() { Err("its record cannot be read".into()) } else { Ok(()) };
@@ -170,7 +170,7 @@ pub fn check(place: &Place) -> Result<(), String> {
     if is_alive(&record) {
         return Err(format!("process {} of invocation {} lives", record.pid, record.number));
     }
-    // Its shim saw the whole tree end.
+    // The shim saw the whole tree end.
     if Ended::read(&place.exit()).is_ok_and(|ended| ended.number == record.number && !ended.leftovers) {
         return Ok(());
     }
@@ -182,7 +182,7 @@ pub fn check(place: &Place) -> Result<(), String> {
     }
 }
 
-/// Whether a path is there and is a named pipe.
+/// Whether a path exists and is a named pipe.
 pub fn is_fifo(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_fifo())

@@ -1,7 +1,7 @@
-//! A handle on a process, so that no reuse of its number redirects what is sent to it.
+//! A handle on a process, so that a signal cannot reach another process that got the same PID.
 //!
-//! It is a pidfd. Where the kernel or a filter has none of those, the number stands for it, with the time at which the
-//! process was started: a signal follows right behind a look at both.
+//! It is a pidfd. If the kernel or a filter does not allow those, the PID and the start time of the process are used: a
+//! signal is sent right after both were checked.
 
 use std::os::fd::OwnedFd;
 
@@ -19,28 +19,28 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// On the process of this number; `None` when there is none.
+    /// A handle on the process with this PID; `None` if there is none.
     pub fn of(pid: u32) -> Option<Self> {
-        // Held before it is looked at: then it is that process that is looked at.
+        // Opened before it is looked at, so that it is this process that is looked at.
         let fd = sys::pidfd(pid).ok();
         let start_ticks = Stat::of(pid)?.start_ticks;
         Some(Self { pid, start_ticks, fd })
     }
 
-    /// The descriptor, where there is one: it can be read once the process has ended.
+    /// The pidfd, if there is one; it becomes readable when the process exits.
     pub fn fd(&self) -> Option<&OwnedFd> {
         self.fd.as_ref()
     }
 
-    /// Whether the process has not ended; one that was not reaped yet has.
+    /// Whether the process has not exited; a zombie has.
     pub fn lives(&self) -> bool {
         Stat::of(self.pid).is_some_and(|stat| stat.start_ticks == self.start_ticks && !stat.has_ended(self.pid))
     }
 
-    /// Sends a signal; 0 only asks whether one could be sent.
+    /// Sends a signal; 0 only checks whether one could be sent.
     ///
     /// # Errors
-    /// What the kernel says; `ESRCH` when the process is gone.
+    /// The error of the kernel; `ESRCH` if the process is gone.
     pub fn send(&self, signal: i32) -> Result<(), Errno> {
         match self.send_by_descriptor(signal) {
             Err(errno) if sys::is_refused(errno as i32) => self.send_by_number(signal),
@@ -48,15 +48,15 @@ impl Handle {
         }
     }
 
-    /// Sends a signal as only a descriptor can: to that process or to none.
+    /// Sends a signal through the pidfd: to that process or to none.
     ///
     /// # Errors
-    /// What the kernel says; `ENOSYS` without a descriptor.
+    /// The error of the kernel; `ENOSYS` without a pidfd.
     pub fn send_by_descriptor(&self, signal: i32) -> Result<(), Errno> {
         use std::os::fd::AsRawFd as _;
         let Some(fd) = &self.fd else { return Err(Errno::ENOSYS) };
         let info = std::ptr::null::<libc::siginfo_t>();
-        // SAFETY: a plain system call; without information of ours there is nothing to read.
+        // SAFETY: a plain system call; the null pointer means that there is no information to read.
         let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, info, 0) };
         Errno::result(result).map(drop)
     }
@@ -83,7 +83,7 @@ mod tests {
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
         let mut handle = Handle::of(child.id()).unwrap();
         handle.fd = None;
-        // Somebody else has the number now.
+        // Another process has the PID now.
         handle.start_ticks += 1;
         assert_eq!(handle.send(libc::SIGKILL), Err(Errno::ESRCH));
         handle.start_ticks -= 1;

@@ -1,14 +1,14 @@
-//! What whoever started us had, and services get: the umask, and how large a core file may be.
+//! Settings inherited from the process that started core, which services get: the umask and the core file limit.
 //!
-//! Our own processes narrow both when they begin: nothing that we write may be changed by others, whatever the umask
-//! says, and our memory, which holds secrets, goes into no core file.
+//! core's own processes narrow both when they start: no file that they write may be changed by other users, whatever
+//! the umask allows, and their memory, which holds secrets, must not go into a core file.
 
 use std::sync::OnceLock;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 
-/// What others must not be given.
+/// The permissions that other users must not get.
 const NOT_FOR_OTHERS: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
 
 struct Inherited {
@@ -18,21 +18,21 @@ struct Inherited {
 
 static BEFORE: OnceLock<Inherited> = OnceLock::new();
 
-/// Narrows both. Each program of ours does so before anything else; a second call changes nothing.
+/// Narrows both. Each program of core does this before anything else; a second call changes nothing.
 pub fn narrow() {
     BEFORE.get_or_init(|| {
         let before = umask(NOT_FOR_OTHERS);
         umask(before | NOT_FOR_OTHERS);
         let core = getrlimit(Resource::RLIMIT_CORE).ok();
         if let Some((_, hard)) = core {
-            // The soft one alone: the hard one could not be raised again.
+            // Only the soft limit: the hard one could not be raised again.
             let _ = setrlimit(Resource::RLIMIT_CORE, 0, hard);
         }
         Inherited { umask: before, core }
     });
 }
 
-/// Gives both back, in a process that is about to become another program. Allowed after a fork: system calls only.
+/// Restores both, in a process that is about to become another program. May be called after a fork: system calls only.
 pub fn restore() {
     let Some(before) = BEFORE.get() else { return };
     umask(before.umask);

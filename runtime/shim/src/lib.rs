@@ -1,12 +1,12 @@
-//! The small processes that stand over services.
+//! The small processes that look after services.
 //!
 //! The **keeper**, one per stack, is the parent of every shim and of the supervisor. The **shim**, one per instance,
-//! is the parent of the service. Both are one small program that is forked, not executed, once it runs: 200 shims cost
-//! 200 forks. Neither decides anything, so there is little in them that can be wrong; and whatever of ours dies, the
-//! service keeps its parent, its output a reader, and its end a witness.
+//! is the parent of the service. Both come from one small program that is forked, not executed, once it runs: 200 shims
+//! cost 200 forks. Neither of them makes decisions, so little can go wrong in them. Whichever process of core dies, the
+//! service keeps a parent, a reader for its output, and a witness for its exit.
 //!
-//! - [`wire`]: how they and the supervisor speak.
-//! - [`place`], [`record`]: what stands in the run folder of an instance.
+//! - [`wire`]: the protocol between them and the supervisor.
+//! - [`place`], [`record`]: the files in the run folder of an instance.
 //! - [`keeper`], [`shim`]: the two processes.
 //! - [`pump`], `segment`: output into log segments.
 //! - [`tree`], [`handle`], [`cgroup`], [`guard`]: the processes of an instance, and the guards against a second copy.
@@ -33,20 +33,20 @@ pub mod wire;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The name of the program, by which `core` knows that it is called as keeper.
+/// The name of the program, by which `core` detects that it was called as keeper.
 pub const NAME: &str = "core-shim";
 
-/// The first descriptor that a keeper has no use for when it begins.
+/// The first descriptor that a keeper does not need when it starts.
 const FIRST_INHERITED: i32 = 3;
 
 /// `core-shim --run DIR --cgroup NAME --log FILE -- SUPERVISOR ARG…`: the keeper of a stack. Returns its exit code.
 ///
-/// The supervisor starts it; nobody else has a reason to.
+/// Only the supervisor has a reason to start it.
 pub fn main() -> i32 {
     inherited::narrow();
-    // What whoever typed `core up -d` had open (a lock, a pipe) is no business of ours, and must not stay open for us.
+    // Whatever the caller of `core up -d` had open (a lock, a pipe) must not stay open because of the keeper.
     sys::close_from(FIRST_INHERITED);
-    // A panic of ours must not unwind into a half-forked process.
+    // A panic must not unwind into a half-forked process.
     std::panic::set_hook(Box::new(|info| {
         let text = format!("core-shim: {info}\n");
         let _ = nix::unistd::write(std::io::stderr(), text.as_bytes());

@@ -1,32 +1,32 @@
-//! Memory that was needed for a moment, given back: there are as many shims as services, so each page counts.
+//! Gives back memory that was needed only briefly: there is one shim per instance, so each page counts.
 
 use nix::libc;
 
-/// How far below the present frame the stack is given back, in bytes. A start reaches about a tenth as deep; the
-/// kernel keeps a megabyte below every stack free of anything else.
+/// How far below the current frame the stack is given back, in bytes. A start reaches about a tenth as deep; the
+/// kernel keeps a megabyte below every stack free of other mappings.
 const DEPTH: usize = 120 << 10;
-/// What stays below the present frame, in bytes: the red zone and the calls made here.
+/// What is kept below the current frame, in bytes: the red zone and the calls made here.
 const MARGIN: usize = 1 << 10;
 const PAGE: usize = 4 << 10;
 
 /// Gives back the free parts of the heap.
 pub fn trim_heap() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it takes and needs nothing.
+    // SAFETY: it takes no pointers and has no preconditions.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Gives back the free parts of the heap, and the stack below the caller. What is used again is zero until then, as
-/// with any fresh page; nobody reads below his own frame.
+/// Gives back the free parts of the heap, and the stack below the caller. That stack reads as zero when it is used
+/// again, like any fresh page; no code reads below its own frame.
 pub(crate) fn give_back() {
     trim_heap();
     let here = 0_u8;
     let top = (std::ptr::from_ref(&here).addr() - MARGIN) / PAGE * PAGE;
     let bottom = std::ptr::with_exposed_provenance_mut::<libc::c_void>(top - DEPTH);
-    // SAFETY: below our frame there is nothing but dead frames, and then what belongs to no mapping: the kernel passes
-    // over that, and says so, which is no fault here.
+    // SAFETY: below this frame there are only dead frames, and then addresses without a mapping: the kernel skips those
+    // and returns an error, which is expected here.
     unsafe { libc::madvise(bottom, DEPTH, libc::MADV_DONTNEED) };
 }
 
@@ -35,8 +35,8 @@ pub(crate) fn give_back() {
 mod tests {
     use super::*;
 
-    /// Resident memory of the mapping that an address is in, in bytes: here, of one thread's stack. What other tests do
-    /// meanwhile is elsewhere.
+    /// Resident memory of the mapping that contains an address, in bytes: here, of one thread's stack. Other tests that
+    /// run at the same time use other mappings.
     fn resident(address: usize) -> usize {
         let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let mut is_inside = false;

@@ -1,7 +1,7 @@
-//! What comes on a unix socket: bytes, and beside them descriptors and who has sent them.
+//! Messages on a unix socket: bytes, with descriptors and the credentials of the sender.
 //!
-//! The kernel is asked directly: where more comes beside the bytes than there is room or descriptors for, the library
-//! returns an error and leaves open what came.
+//! This calls the kernel directly: if a message carries more than there is room or descriptors for, the library returns
+//! an error and leaves open what was received.
 
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -11,28 +11,28 @@ use nix::libc;
 
 /// The most descriptors that the kernel passes with one message (`SCM_MAX_FD`).
 pub const MOST_FDS: usize = 253;
-/// Room beside the bytes: for descriptors and credentials, with their heads. A multiple of eight.
+/// Room for control messages: descriptors and credentials, with their headers. A multiple of eight.
 const ROOM: usize = 1 << 11;
 
-/// One message.
+/// One received message.
 #[derive(Debug, Default)]
 pub struct Message {
-    /// How many bytes came.
+    /// Number of bytes received.
     pub bytes: usize,
-    /// Descriptors that came beside them (close-on-exec).
+    /// Descriptors that came with them (close-on-exec).
     pub fds: Vec<OwnedFd>,
-    /// The process that has sent them, where the socket was told to say so.
+    /// PID of the sender, if the socket was set to report it.
     pub sender: Option<u32>,
 }
 
-/// Memory in which heads of what comes beside the bytes are aligned.
+/// Memory in which the headers of control messages are aligned.
 #[repr(C, align(8))]
 struct Room([MaybeUninit<u8>; ROOM]);
 
-/// Receives bytes into `buffer`, and takes in what comes beside them.
+/// Receives bytes into `buffer`, with the control messages that belong to them.
 ///
 /// # Errors
-/// What the kernel says, `EAGAIN` included.
+/// The error of the kernel, including `EAGAIN`.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Message, Errno> {
     let mut room = Room([const { MaybeUninit::uninit() }; ROOM]);
     let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -42,14 +42,14 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Message, Err
     header.msg_iovlen = 1;
     header.msg_control = room.0.as_mut_ptr().cast();
     header.msg_controllen = ROOM as _;
-    // SAFETY: the header's pointers lead to live, writable memory of the lengths beside them.
+    // SAFETY: the pointers in the header are to live, writable memory of the given lengths.
     let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
     let bytes = usize::try_from(Errno::result(count)?).unwrap_or(0);
     let mut message = Message { bytes, ..Message::default() };
-    // SAFETY: the kernel has filled in the header, and as much of the room as it says.
+    // SAFETY: the kernel has filled in the header, and as much of the room as the header says.
     let mut control = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
     while !control.is_null() {
-        // SAFETY: it is not null, so it leads to a whole head within the room; its data follows.
+        // SAFETY: it is not null, so it points to a whole header within the room; its data follows.
         let (head, data) = unsafe { (control.read(), libc::CMSG_DATA(control)) };
         // SAFETY: as above.
         let before = unsafe { libc::CMSG_LEN(0) } as usize;
@@ -57,8 +57,8 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Message, Err
         match (head.cmsg_level, head.cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 for at in 0..length / size_of::<RawFd>() {
-                    // SAFETY: so many numbers came, each a descriptor that the kernel has just made for us, and nobody
-                    // else knows.
+                    // SAFETY: this many numbers were received, each a descriptor that the kernel has just created for
+                    // this process, and nothing else owns it.
                     message.fds.push(unsafe {
                         OwnedFd::from_raw_fd(RawFd::from_ne_bytes(
                             data.add(at * size_of::<RawFd>()).cast::<[u8; 4]>().read(),
@@ -67,13 +67,13 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Message, Err
                 }
             }
             (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if length >= size_of::<libc::ucred>() => {
-                // SAFETY: that is what came, whole.
+                // SAFETY: the whole structure was received.
                 let sender = unsafe { std::ptr::read_unaligned(data.cast::<libc::ucred>()) };
                 message.sender = u32::try_from(sender.pid).ok();
             }
             _ => {}
         }
-        // SAFETY: the header and what it leads to are as the kernel has left them.
+        // SAFETY: the header and the memory it points to are as the kernel has left them.
         control = unsafe { libc::CMSG_NXTHDR(&raw const header, control) };
     }
     Ok(message)
@@ -90,15 +90,15 @@ mod tests {
 
     use super::*;
 
-    /// How many descriptors this process has open.
+    /// Number of descriptors that this process has open.
     fn open() -> usize {
         std::fs::read_dir("/proc/self/fd").unwrap().count()
     }
 
-    /// In a process of its own: it counts descriptors, and takes some from itself.
+    /// Runs in a separate process, because it counts descriptors and lowers its own limit.
     #[test]
     fn whatever_comes_is_taken_in_or_closed() {
-        // SAFETY: the child only makes system calls and small allocations, and ends by `_exit`.
+        // SAFETY: the child only makes system calls and small allocations, and exits with `_exit`.
         match unsafe { nix::unistd::fork() }.unwrap() {
             nix::unistd::ForkResult::Parent { child } => {
                 let status = nix::sys::wait::waitpid(child, None).unwrap();
@@ -124,7 +124,7 @@ mod tests {
                     assert_eq!(message.sender, Some(std::process::id()));
                     drop(message);
                     assert_eq!(open(), before);
-                    // There are fewer left than come.
+                    // Fewer descriptors are left than arrive.
                     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
                     setrlimit(Resource::RLIMIT_NOFILE, before as u64 + 20, hard).unwrap();
                     send(MOST_FDS);
@@ -134,7 +134,7 @@ mod tests {
                     assert_eq!(open(), before);
                 })
                 .is_ok();
-                // SAFETY: nothing of the harness may run in the child.
+                // SAFETY: no code of the test harness may run in the child.
                 unsafe { libc::_exit(i32::from(!is_well)) };
             }
         }

@@ -1,30 +1,30 @@
-//! Where things stand in the run folder of a stack.
+//! The files in the run folder of a stack.
 //!
-//! `run/<instance>/` belongs to the service, and to the user it runs as; it is emptied before each start. What is ours
-//! of an instance stands in `run/.core/<instance>/`, below a folder that nobody else may enter: what a service may rename
-//! we do not go by. The first releases had it in `run/<instance>/.core/`; an instance that they began keeps it there.
+//! `run/<instance>/` belongs to the service and its user; it is emptied before each start. core's own files for an
+//! instance are in `run/.core/<instance>/`, in a folder that no other user may enter: core does not rely on files that
+//! a service may rename. The first releases used `run/<instance>/.core/`; instances that those started keep it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// The folder of ours in the run folder of a stack; in the first releases, in that of an instance.
+/// core's own folder in the run folder of a stack; in the first releases, in that of an instance.
 pub const OWN: &str = ".core";
 
-/// The folder of sockets on which services say how they are, in the run folder of a stack.
+/// The folder, in the run folder of a stack, of the sockets on which services report their state.
 pub const NOTIFY: &str = "notify";
 
-/// Bits of a mode that are about others than the owner.
+/// The mode bits that concern other users than the owner.
 const OTHERS: u32 = 0o077;
 
-/// Where things of one instance stand.
+/// The files of one instance.
 #[derive(Clone, Debug)]
 pub struct Place {
     folder: PathBuf,
     own: PathBuf,
 }
 
-/// One of the two streams of output.
+/// One of the two output streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -34,10 +34,10 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Both.
+    /// Both streams.
     pub const BOTH: [Self; 2] = [Self::Out, Self::Err];
 
-    /// The word in file names.
+    /// The word for the stream in file names.
     pub fn word(self) -> &'static str {
         match self {
             Self::Out => "out",
@@ -47,7 +47,7 @@ impl Stream {
 }
 
 impl Place {
-    /// Of an instance, under the stack's run folder.
+    /// The files of an instance in the stack's run folder `run`.
     pub fn new(run: &Path, instance: &str) -> Self {
         let folder = run.join(instance);
         let own = run.join(OWN).join(instance);
@@ -56,32 +56,32 @@ impl Place {
         Self { folder, own }
     }
 
-    /// The run folder itself: `${run}`.
+    /// The run folder of the instance: `${run}`.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Our folder.
+    /// core's own folder for the instance.
     pub fn own(&self) -> &Path {
         &self.own
     }
 
-    /// The socket on which the shim is found by a new supervisor.
+    /// The socket through which a new supervisor reaches the shim.
     pub fn socket(&self) -> PathBuf {
         self.own.join("shim")
     }
 
-    /// The file that is locked for as long as anything of an invocation lives.
+    /// The file that is locked for as long as a process of an invocation is alive.
     pub fn lock(&self) -> PathBuf {
         self.own.join("lock")
     }
 
-    /// The file that the shim itself has locked for as long as it stands over the instance.
+    /// The file that the shim keeps locked while it looks after the instance.
     pub fn shim_lock(&self) -> PathBuf {
         self.own.join("shim.lock")
     }
 
-    /// The named pipe of a stream of output.
+    /// The named pipe of an output stream.
     pub fn fifo(&self, stream: Stream) -> PathBuf {
         self.own.join(stream.word())
     }
@@ -91,33 +91,33 @@ impl Place {
         self.own.join("invocation")
     }
 
-    /// What the service said of itself.
+    /// The record of what the service has reported about itself.
     pub fn notified(&self) -> PathBuf {
         self.own.join("notified")
     }
 
-    /// The socket on which the service says how it is. Beside our folder: the service must get there.
+    /// The socket on which the service reports its state. The service has to reach it, so it is not in `own`.
     pub fn notify_socket(&self) -> PathBuf {
         let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
-        // Some take every `@` of an address for the beginning of an abstract name.
+        // Some programs read every `@` in an address as the start of an abstract name.
         self.folder.with_file_name(NOTIFY).join(name.replace('@', "."))
     }
 
-    /// The record of the last end.
+    /// The record of the last exit.
     pub fn exit(&self) -> PathBuf {
         self.own.join("exit")
     }
 
-    /// Takes all of it away.
+    /// Removes all of these files.
     pub fn remove(&self) {
-        // The records last: while they are there it can be found out what the rest is about.
+        // The records go last: while they exist, the purpose of the other files can be found out.
         let _ = fs::remove_dir_all(&self.folder);
         let _ = fs::remove_file(self.notify_socket());
         let _ = fs::remove_dir_all(&self.own);
     }
 }
 
-/// A folder of ours, no link, that nobody else may enter. The service could put another one in its place; not one of ours.
+/// A folder of this user, not a link, that no other user may enter. A service cannot put one like it in its place.
 fn is_ours_alone(folder: &Path) -> bool {
     let user = nix::unistd::geteuid().as_raw();
     let is_shut = |meta: &fs::Metadata| meta.mode() & OTHERS == 0;

@@ -1,9 +1,9 @@
-//! Output from a named pipe into log segments, by `splice`: no byte passes through this process, unless the kernel, a
-//! filter or a file system refuses that.
+//! Moves output from a named pipe into log segments with `splice`: no byte is copied through this process, unless the
+//! kernel, a filter or a file system does not allow `splice`.
 //!
-//! A segment and its index are made when their first byte comes; a segment is cut at any byte. The index beside it
-//! holds 24 bytes a record (little-endian): offset in the stream of this segment, wall clock and monotonic clock in
-//! nanoseconds; one at the segment's start, then at most every 10 ms or 64 KiB.
+//! A segment and its index are created when their first byte arrives; a segment may be cut at any byte. The index has
+//! records of 24 bytes (little-endian): offset in this segment, wall clock and monotonic clock in nanoseconds. There is
+//! one for the start of the segment, and then at most one every 10 ms or 64 KiB.
 
 use std::cell::Cell;
 use std::fs;
@@ -20,23 +20,23 @@ pub use crate::segment::INDEX_RECORD;
 use crate::segment::Segment;
 use crate::sys;
 
-/// Bytes moved at once, at most.
+/// Maximum number of bytes moved at once.
 const CHUNK: usize = 1 << 20;
-/// What a pipe holds by itself (pipe(7)): a service that fills it would write faster than this is read.
+/// Default capacity of a pipe (pipe(7)): a service that fills it may write faster than this is read.
 const PIPE: usize = 64 << 10;
-/// How often a pump moves before somebody else's turn comes.
+/// How often a pump moves data before other events are handled.
 const AT_A_TIME: usize = 16;
-/// How long a full disk may hold a service up before its output is dropped.
+/// How long a full disk may block a service before its output is dropped.
 const PATIENCE_NS: u64 = 2_000_000_000;
 
 /// Where the output of an invocation goes.
 #[derive(Clone, Debug, Default)]
 pub struct Target {
-    /// The folder.
+    /// The folder of the segments.
     pub folder: PathBuf,
     /// `<generation>.<invocation>`.
     pub prefix: String,
-    /// Size at which a new segment begins.
+    /// Size of a full segment in bytes.
     pub segment_bytes: u64,
 }
 
@@ -46,30 +46,30 @@ pub struct Pump {
     stream: Stream,
     target: Target,
     segment: Option<Segment>,
-    /// Number of the segment that is written, or is tried next.
+    /// Number of the segment that is being written, or is tried next.
     number: u32,
-    /// Output cannot be spliced into these segments: it is copied.
+    /// Whether output has to be copied because it cannot be spliced into these segments.
     copies: bool,
-    /// What was read to be copied and is not written yet: it comes first.
+    /// Data that was read for copying and is not written yet; it goes first.
     held: Vec<u8>,
     /// Since when nothing could be written.
     stuck_since: Option<u64>,
-    /// Whether the pipe holds more than by itself.
+    /// Whether the pipe has more than its default capacity.
     is_wide: Cell<bool>,
-    /// Bytes that were dropped, ever.
+    /// Number of bytes dropped since the pump was created.
     dropped: u64,
-    /// The error of the last attempt that failed.
+    /// The error number of the last failed attempt.
     errno: i32,
 }
 
-/// What became of an attempt to move output.
+/// The result of an attempt to move output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// This many bytes.
+    /// This many bytes were moved.
     Some(usize),
-    /// There is nothing now.
+    /// There is nothing to move now.
     Nothing,
-    /// It could not be written; it still waits.
+    /// The data could not be written, and still waits.
     Stuck,
 }
 
@@ -78,7 +78,7 @@ impl Target {
         self.folder.join(format!("{}.{}.{number}.{ending}", self.prefix, stream.word()))
     }
 
-    /// The numbers of the segments that are there.
+    /// The numbers of the existing segments.
     fn numbers(&self, stream: Stream) -> impl Iterator<Item = u32> {
         let beginning = format!("{}.{}.", self.prefix, stream.word());
         let names = fs::read_dir(&self.folder).into_iter().flatten().flatten();
@@ -88,7 +88,7 @@ impl Target {
 }
 
 impl Pump {
-    /// A pump that reads `fifo`, which it has open for writing too: so there is no end of it, only nothing for now.
+    /// A pump that reads `fifo`, which is also open for writing: so there is no end of file, only no data for now.
     pub fn new(fifo: OwnedFd, stream: Stream) -> Self {
         Self {
             fifo,
@@ -105,36 +105,36 @@ impl Pump {
         }
     }
 
-    /// From now on the output of another invocation comes.
+    /// From now on, writes the output of another invocation.
     pub fn aim(&mut self, target: Target) {
         self.segment = None;
         self.copies = false;
         self.target = target;
-        // After a pump that died, the one that follows goes on behind it, in segments of its own.
+        // After a pump that died, this one continues with segments of its own.
         self.number = self.target.numbers(self.stream).max().map_or(0, |last| last.wrapping_add(1));
     }
 
-    /// Another size of segments.
+    /// Sets another size for segments.
     pub fn limit(&mut self, segment_bytes: u64) {
         self.target.segment_bytes = segment_bytes;
     }
 
-    /// The end that is read.
+    /// The end of the pipe that is read.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fifo.as_fd()
     }
 
-    /// Whether something waits that the pipe does not tell of: it is to be tried again after a while.
+    /// Whether data waits that polling the pipe does not show: it has to be tried again after a while.
     pub fn is_stuck(&self) -> bool {
         self.stuck_since.is_some() || !self.held.is_empty()
     }
 
-    /// Bytes dropped, ever, and the error of the last attempt that failed.
+    /// Number of bytes dropped so far, and the error number of the last failed attempt.
     pub fn dropped(&self) -> (u64, i32) {
         (self.dropped, self.errno)
     }
 
-    /// Moves what is there: once, or again while there is as much as a pipe holds.
+    /// Moves the available data: once, or repeatedly while there is as much as a pipe holds by default.
     pub fn flow(&mut self) {
         for _ in 0..AT_A_TIME {
             match self.pump() {
@@ -144,20 +144,20 @@ impl Pump {
         }
     }
 
-    /// Nothing has come for a while: what the pipe was given beyond its size goes back.
+    /// Nothing has arrived for a while: restores the default capacity of the pipe.
     pub fn rest(&self) {
         self.resize(false);
     }
 
-    /// A wide pipe costs the kernel memory, and there is a limit for what all pipes of a user hold: only whoever fills
-    /// one gets it. That it is not available is no fault, nor that it cannot be given back yet.
+    /// A large pipe costs kernel memory, and all pipes of a user share a limit, so only a service that fills its pipe
+    /// gets one. It is not an error if that fails, nor if the pipe cannot be made smaller yet.
     fn resize(&self, wide: bool) {
         if self.is_wide.replace(wide) != wide {
             let _ = rustix::pipe::fcntl_setpipe_size(&self.fifo, if wide { CHUNK } else { PIPE });
         }
     }
 
-    /// Moves what is there, once.
+    /// Moves the available data once.
     pub fn pump(&mut self) -> Moved {
         match self.try_pump() {
             Ok(0) => Moved::Nothing,
@@ -172,7 +172,7 @@ impl Pump {
         }
     }
 
-    /// Moves all that is there, until nothing is left or nothing can be written.
+    /// Moves data until nothing is left or nothing can be written.
     pub fn drain(&mut self) -> Moved {
         loop {
             match self.pump() {
@@ -184,12 +184,12 @@ impl Pump {
 
     fn try_pump(&mut self) -> io::Result<usize> {
         let now = sys::monotonic_ns();
-        // What went into a file that nobody finds any more would be lost.
+        // Data written into a deleted file would be lost.
         if self.segment.as_ref().is_some_and(|segment| segment.is_seen_gone(now)) {
             self.segment = None;
             self.number += 1;
         }
-        // A segment is made when there is something to put into it.
+        // A segment is created when there is data for it.
         if self.segment.is_none() {
             if self.held.is_empty() && rustix::io::ioctl_fionread(&self.fifo)? == 0 {
                 return Ok(0);
@@ -215,7 +215,7 @@ impl Pump {
         Ok(moved)
     }
 
-    /// A segment that nobody else writes into: what is there already may be another pump's.
+    /// Creates a segment that only this pump writes into: an existing one may belong to another pump.
     fn make_segment(&mut self) -> io::Result<Segment> {
         loop {
             let path = |ending| self.target.path(self.stream, self.number, ending);
@@ -228,11 +228,11 @@ impl Pump {
         }
     }
 
-    /// It could not be written: it waits, and the service with it, for a while; then it is dropped, counted.
+    /// A write failed: the data waits, and the service with it, for a while; then it is dropped and counted.
     fn stuck(&mut self, errno: Errno) -> Moved {
         let now = sys::monotonic_ns();
         self.errno = errno as i32;
-        // The next attempt makes a new segment: this one may be what cannot be written.
+        // The next attempt creates a new segment, because this one may be the problem.
         if self.segment.as_ref().is_some_and(|segment| !segment.is_unused()) {
             self.segment = None;
             self.number += 1;
@@ -243,7 +243,7 @@ impl Pump {
         }
         let mut dropped = std::mem::take(&mut self.held).len();
         let mut buffer = vec![0; PIPE];
-        // As much as a wide pipe holds: whoever writes on without end must not keep us here.
+        // At most as much as a large pipe holds, so that a service that writes without end cannot block this shim.
         for _ in 0..CHUNK / PIPE {
             match rustix::io::read(&self.fifo, &mut buffer) {
                 Ok(count @ 1..) => dropped += count,
@@ -255,13 +255,13 @@ impl Pump {
     }
 }
 
-/// Whether this answer to a splice means that output must be copied: file systems say EINVAL, kernels without the call
-/// and filters of containers one of the others.
+/// Whether this error of a splice means that output must be copied: file systems return EINVAL; kernels without the
+/// call and filters of containers return one of the others.
 pub fn must_copy(errno: i32) -> bool {
     errno == nix::libc::EINVAL || sys::is_refused(errno)
 }
 
-/// Moves up to `count` bytes; `None` where they must be copied.
+/// Moves up to `count` bytes; `None` if they must be copied.
 fn spliced(from: &OwnedFd, to: &Segment, count: usize, refused: bool) -> io::Result<Option<usize>> {
     if refused {
         return Ok(None);
@@ -273,8 +273,8 @@ fn spliced(from: &OwnedFd, to: &Segment, count: usize, refused: bool) -> io::Res
     }
 }
 
-/// Copies up to `count` bytes. What was read and could not be written is held. A kill in the middle loses up to one
-/// buffer; `core doctor` says so.
+/// Copies up to `count` bytes. What was read and could not be written is kept. A kill in the middle loses up to one
+/// buffer; `core doctor` mentions that.
 fn copied(from: &OwnedFd, held: &mut Vec<u8>, to: &Segment, count: usize) -> io::Result<usize> {
     if held.is_empty() {
         held.resize(count.min(PIPE), 0);
@@ -285,7 +285,7 @@ fn copied(from: &OwnedFd, held: &mut Vec<u8>, to: &Segment, count: usize) -> io:
     let written = to.file.write_at(&held[..held.len().min(count)], to.offset)?;
     held.drain(..written);
     if held.is_empty() {
-        // Nothing happens for long at times; then it is memory for nothing.
+        // Output may pause for long, and the memory would not be used.
         *held = Vec::new();
     }
     Ok(written)

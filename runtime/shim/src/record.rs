@@ -1,86 +1,86 @@
-//! Records in the run folder: what was begun, and how it ended. A line `key value` each, for people and programs.
+//! Records in the run folder: what was started, and how it exited. One `key value` per line, for people and programs.
 //!
-//! Durable here means that they survive the death of every process of ours: written beside and renamed, never synced.
-//! The run folder is on a tmpfs; after a power cut there is nothing they could be about.
+//! They survive the death of every process of core: each is written to a new file that is then renamed, but never
+//! synced. The run folder is on a tmpfs; after a power failure there is nothing left that a record could describe.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// How a record with a checksum begins.
+/// The start of a record with a checksum.
 const SUM: &str = "sum ";
 
-/// What was begun.
+/// The record of a start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
-    /// Its number.
+    /// Number of the invocation.
     pub number: u32,
-    /// `CORE_INSTANCE` in the environment of its tree.
+    /// The value of `CORE_INSTANCE` in the environment of its tree.
     pub mark: String,
-    /// Words of the supervisor.
+    /// Text from the supervisor.
     pub note: String,
-    /// The boot it belongs to.
+    /// The ID of the boot in which it was started.
     pub boot: String,
-    /// Its first process; 0 until it was forked.
+    /// PID of its first process; 0 until it was forked.
     pub pid: u32,
-    /// When that was started, in clock ticks since boot (`/proc/PID/stat`, field 22).
+    /// Start time of that process, in clock ticks since boot (`/proc/PID/stat`, field 22).
     pub start_ticks: u64,
-    /// The inode of its pidfd, unique for as long as the host is up (Linux 6.9 and later).
+    /// Inode of the pidfd of that process, unique for as long as the host is up (Linux 6.9 and later).
     pub pidfd_inode: u64,
-    /// Wall clock, nanoseconds since 1970.
+    /// Start time on the wall clock, nanoseconds since 1970.
     pub wall_ns: u64,
-    /// Folder of its logs.
+    /// The folder of its logs.
     pub log_folder: String,
-    /// Prefix of its log segments.
+    /// Prefix of the names of its log segments.
     pub log_prefix: String,
-    /// Size of a log segment.
+    /// Size of a log segment in bytes.
     pub segment_bytes: u64,
-    /// Address of the socket on which it says how it is; empty where it has none, and in records of the first releases.
+    /// Address of the socket on which it reports its state; empty if it has none, and in records of the first releases.
     pub notify: String,
 }
 
-/// How it ended.
+/// The record of an exit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
     /// Number of the invocation.
     pub number: u32,
-    /// Wait status; -1 when it could not be known.
+    /// Wait status; -1 if it is unknown.
     pub status: i32,
-    /// Others of its tree lived on when this was written.
+    /// Whether other processes of its tree were alive when this was written.
     pub leftovers: bool,
-    /// Wall clock, nanoseconds since 1970.
+    /// Exit time on the wall clock, nanoseconds since 1970.
     pub wall_ns: u64,
-    /// Monotonic clock, nanoseconds.
+    /// Exit time on the monotonic clock, nanoseconds.
     pub monotonic_ns: u64,
-    /// Processor time in user mode, microseconds.
+    /// CPU time in user mode, microseconds.
     pub user_us: u64,
-    /// Processor time in the kernel, microseconds.
+    /// CPU time in the kernel, microseconds.
     pub system_us: u64,
-    /// Largest resident size, KiB.
+    /// Largest resident set size, KiB.
     pub max_rss_kib: u64,
 }
 
-/// What a service said of itself (`sd_notify`).
+/// What a service has reported about itself (`sd_notify`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notified {
     /// Number of the invocation.
     pub number: u32,
-    /// It said that it is ready.
+    /// Whether it reported that it is ready.
     pub ready: bool,
-    /// It said that it is ending.
+    /// Whether it reported that it is stopping.
     pub stopping: bool,
-    /// When it last said that it lives: monotonic clock, nanoseconds; 0 when it never did.
+    /// When it last reported that it is alive: monotonic clock, nanoseconds; 0 if it never did.
     pub beat_ns: u64,
-    /// How it is, in its own words.
+    /// Its status, in its own words.
     pub status: String,
 }
 
 impl Invocation {
-    /// Writes it to `path`.
+    /// Writes the record to `path`.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let Self {
             number,
@@ -107,10 +107,10 @@ impl Invocation {
         replace(path, &text)
     }
 
-    /// Reads it from `path`.
+    /// Reads the record from `path`.
     ///
     /// # Errors
-    /// When there is none, or it is torn.
+    /// When there is no record, or it is damaged.
     pub fn read(path: &Path) -> io::Result<Self> {
         let text = read(path)?;
         let record = Self {
@@ -132,10 +132,10 @@ impl Invocation {
 }
 
 impl Ended {
-    /// Writes it to `path`.
+    /// Writes the record to `path`.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let Self { number, status, leftovers, wall_ns, monotonic_ns, user_us, system_us, max_rss_kib } = self;
         let text = format!(
@@ -145,10 +145,10 @@ impl Ended {
         replace(path, &text)
     }
 
-    /// Reads it from `path`.
+    /// Reads the record from `path`.
     ///
     /// # Errors
-    /// When there is none, or it is torn.
+    /// When there is no record, or it is damaged.
     pub fn read(path: &Path) -> io::Result<Self> {
         let text = read(path)?;
         Ok(Self {
@@ -165,10 +165,10 @@ impl Ended {
 }
 
 impl Notified {
-    /// Writes it to `path`.
+    /// Writes the record to `path`.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let Self { number, ready, stopping, beat_ns, status } = self;
         let status = status.replace('\n', " ");
@@ -176,10 +176,10 @@ impl Notified {
         replace(path, &text)
     }
 
-    /// Reads it from `path`.
+    /// Reads the record from `path`.
     ///
     /// # Errors
-    /// When there is none, or it is torn.
+    /// When there is no record, or it is damaged.
     pub fn read(path: &Path) -> io::Result<Self> {
         let text = read(path)?;
         Ok(Self {
@@ -192,13 +192,13 @@ impl Notified {
     }
 }
 
-/// Writes beside, then renames. A checksum goes before the fields: a digit that is another one makes no other record.
+/// Writes a new file, then renames it. A checksum precedes the fields, so that a changed digit does not go unnoticed.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("new");
     let text = format!("{SUM}{:016x}\n{text}", checksum(text));
     let create = || fs::OpenOptions::new().write(true).create_new(true).open(&beside);
     let mut file = match create() {
-        // Of somebody who has died in between; or no file at all.
+        // Left by a process that died halfway; or not a regular file at all.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             fs::remove_file(&beside)?;
             create()?
@@ -209,7 +209,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
-/// Reads what `replace` wrote. The first releases wrote no checksum; their records are taken as they are.
+/// Reads what `replace` wrote. The first releases wrote no checksum; their records are accepted as they are.
 fn read(path: &Path) -> io::Result<String> {
     let text = fs::read_to_string(path)?;
     let Some(rest) = text.strip_prefix(SUM) else { return Ok(text) };
@@ -219,7 +219,7 @@ fn read(path: &Path) -> io::Result<String> {
     }
 }
 
-/// FNV-1a, 64 bits: against torn and damaged records, not against whoever writes one.
+/// FNV-1a, 64 bits: protects against damaged records, not against forged ones.
 fn checksum(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

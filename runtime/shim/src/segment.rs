@@ -1,4 +1,4 @@
-//! One segment of a log, with the index beside it. Whoever made it is the only one who writes into it.
+//! One segment of a log, with its index. Only the pump that made a segment writes into it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -7,17 +7,17 @@ use std::path::Path;
 
 use crate::sys;
 
-/// Bytes between two records of the index, at least.
+/// Minimum number of bytes between two index records.
 const INDEX_BYTES: u64 = 64 << 10;
-/// Nanoseconds between two records of the index, at least.
+/// Minimum number of nanoseconds between two index records.
 const INDEX_NS: u64 = 10_000_000;
 
-/// One record of an index.
+/// Size of one index record, in bytes.
 pub const INDEX_RECORD: usize = 24;
 
 pub(crate) struct Segment {
     pub(crate) file: File,
-    /// Bytes that are in it.
+    /// Number of bytes in it.
     pub(crate) offset: u64,
     index: File,
     index_at: u64,
@@ -26,10 +26,10 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Makes both files. What is there already is somebody else's, and stays as it is.
+    /// Creates both files. A file that already exists belongs to another pump, and is not touched.
     ///
     /// # Errors
-    /// What the file system says; `AlreadyExists` when one of them is there.
+    /// The error of the file system; `AlreadyExists` if one of the files exists.
     pub(crate) fn make(log: &Path, index: &Path) -> io::Result<Self> {
         let make = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
         let file = match make(log) {
@@ -40,30 +40,30 @@ impl Segment {
             other => other?,
         };
         let index = make(index).inspect_err(|_| {
-            // Nobody else writes into it, and an empty one would be left at each attempt.
+            // Nothing else writes into it, and every attempt would leave an empty one.
             let _ = fs::remove_file(log);
         })?;
         Ok(Self { file, offset: 0, index, index_at: 0, indexed_offset: 0, indexed_ns: 0 })
     }
 
-    /// Whether a record of the index is due.
+    /// Whether an index record is due.
     fn is_due(&self, now: u64) -> bool {
         self.offset == 0
             || self.offset > self.indexed_offset
                 && (now - self.indexed_ns >= INDEX_NS || self.offset - self.indexed_offset >= INDEX_BYTES)
     }
 
-    /// Whether somebody has deleted it, as far as it is time to look.
+    /// Whether the segment was deleted. Only looks when an index record is due.
     pub(crate) fn is_seen_gone(&self, now: u64) -> bool {
         self.is_due(now) && self.file.metadata().is_ok_and(|meta| meta.nlink() == 0)
     }
 
-    /// Writes a record of the index, when one is due.
+    /// Writes an index record if one is due.
     pub(crate) fn note(&mut self, now: u64) -> io::Result<()> {
         if !self.is_due(now) {
             return Ok(());
         }
-        // The first byte may be tried for a while: then its time is that of the last attempt.
+        // Writing the first byte may be retried for a while: then its time is that of the last attempt.
         let at = if self.offset == 0 { 0 } else { self.index_at };
         let mut record = [0_u8; INDEX_RECORD];
         record[..8].copy_from_slice(&self.offset.to_le_bytes());
@@ -76,7 +76,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Whether nothing was written into it yet, and what is written into it now would still be found.
+    /// Whether nothing has been written yet, and the file still exists, so that written data would be found.
     pub(crate) fn is_unused(&self) -> bool {
         self.offset == 0 && self.file.metadata().is_ok_and(|meta| meta.nlink() > 0)
     }

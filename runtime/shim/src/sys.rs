@@ -1,4 +1,4 @@
-//! The few system calls that no library wraps the way we need them, and clocks.
+//! Clocks, and the few system calls that no library wraps in a suitable way.
 
 use std::ffi::CStr;
 use std::fs;
@@ -10,39 +10,39 @@ use std::sync::OnceLock;
 use nix::errno::Errno;
 use nix::libc;
 
-/// A child as `wait4` gives it.
+/// A child as `wait4` reports it.
 #[derive(Clone, Copy, Debug)]
 pub struct Reaped {
-    /// The process.
+    /// PID of the child.
     pub pid: u32,
     /// Wait status.
     pub status: i32,
-    /// Processor time in user mode, microseconds.
+    /// CPU time in user mode, microseconds.
     pub user_us: u64,
-    /// Processor time in the kernel, microseconds.
+    /// CPU time in the kernel, microseconds.
     pub system_us: u64,
-    /// Largest resident size, KiB.
+    /// Largest resident set size, KiB.
     pub max_rss_kib: u64,
 }
 
-/// Whether an error number means that a call is not to be had here: a kernel without it (`ENOSYS`), a file system
-/// without it (`EOPNOTSUPP`), or a filter, which may answer anything and mostly says one of these.
+/// Whether an error number means that a call is not available here: a kernel without it (`ENOSYS`), a file system
+/// without it (`EOPNOTSUPP`), or a filter, which may return anything but usually returns one of these.
 pub fn is_refused(errno: i32) -> bool {
     matches!(errno, libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EOPNOTSUPP)
 }
 
-/// What is left to reap.
+/// The result of an attempt to reap.
 #[derive(Clone, Copy, Debug)]
 pub enum Wait {
-    /// This child has ended.
+    /// This child has exited and was reaped.
     Reaped(Reaped),
-    /// Children live, none has ended.
+    /// There are children, but none has exited.
     Living,
     /// There are no children.
     Childless,
 }
 
-/// Reaps one child that has ended, if there is one.
+/// Reaps one child that has exited, if there is one.
 pub fn reap() -> Wait {
     let mut status = 0;
     // SAFETY: a zeroed rusage is a valid value of a plain C structure.
@@ -69,27 +69,27 @@ pub(crate) fn micros(time: libc::timeval) -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
 }
 
-/// What a fork returned.
+/// The result of a fork.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forked {
-    /// We are the parent of this process.
+    /// This is the parent; the PID is that of the child.
     Parent(u32),
-    /// We are the child.
+    /// This is the child.
     Child {
-        /// The kernel has put us into the cgroup.
+        /// Whether the kernel has put it into the cgroup.
         entered: bool,
     },
 }
 
-/// Forks a child, into the cgroup of `cgroup` where one is given and the kernel can.
+/// Forks a child, into the given cgroup if the kernel supports that.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 ///
 /// # Safety
-/// The process has one thread.
+/// The process must have only one thread.
 pub unsafe fn fork_into(cgroup: Option<RawFd>) -> Result<Forked, Errno> {
-    // As of Linux 5.7; the fields before are zero for a plain fork.
+    // As of Linux 5.7; the fields before the cgroup are zero for a plain fork.
     #[repr(C)]
     #[derive(Default)]
     struct CloneArgs {
@@ -120,7 +120,7 @@ pub unsafe fn fork_into(cgroup: Option<RawFd>) -> Result<Forked, Errno> {
         Ok(0) => Ok(Some(Forked::Child { entered })),
         Ok(pid) => Ok(Some(Forked::Parent(pid))),
         Err(_) if matches!(Errno::last(), Errno::EAGAIN | Errno::ENOMEM) => Err(Errno::last()),
-        // An old kernel, a filter, a cgroup that will not have it: without then.
+        // An old kernel, a filter, or a cgroup that does not accept the child: fork without it.
         Err(_) => Ok(None),
     };
     if let Some(fd) = cgroup
@@ -128,8 +128,8 @@ pub unsafe fn fork_into(cgroup: Option<RawFd>) -> Result<Forked, Errno> {
     {
         return Ok(forked);
     }
-    // The C library's own fork writes to pages of that library, in the child too, for the sake of threads and handlers
-    // that are not here; a shim would keep a copy of each. What it does beyond the system call is for those alone.
+    // The C library's own fork writes to pages of that library, in the child too, for threads and handlers that do not
+    // exist here, and every shim would keep a copy of them. Only those need what it does beyond the system call.
     if let Some(forked) = born(clone(0, 0), false)? {
         return Ok(forked);
     }
@@ -141,15 +141,15 @@ pub unsafe fn fork_into(cgroup: Option<RawFd>) -> Result<Forked, Errno> {
     }
 }
 
-/// Ends this process at once: no destructor, no handler.
+/// Exits this process at once, without destructors or exit handlers.
 pub fn exit_now(code: i32) -> ! {
-    // SAFETY: it never returns and touches nothing of ours.
+    // SAFETY: it never returns and does not touch memory of this process.
     unsafe { libc::_exit(code) }
 }
 
 /// Closes every descriptor from `first` on.
 pub fn close_from(first: RawFd) {
-    // SAFETY: the caller gives up all descriptors from `first` on; it owns none of them as a Rust value it will use.
+    // SAFETY: the caller gives up all descriptors from `first` on; it does not use any of them as a Rust value again.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first.unsigned_abs(), u32::MAX, 0) };
     if result != 0 {
         for fd in open_from(first) {
@@ -159,7 +159,7 @@ pub fn close_from(first: RawFd) {
     }
 }
 
-/// Marks every descriptor from `first` on to be closed by exec.
+/// Marks every descriptor from `first` on as close-on-exec.
 pub fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;
     // SAFETY: only a flag of descriptors is changed.
@@ -168,26 +168,26 @@ pub fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
         return Ok(());
     }
     for fd in open_from(first) {
-        // SAFETY: as above; a number that is no descriptor is an error that means nothing.
+        // SAFETY: as above; a number that is not a descriptor gives an error that can be ignored.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
     Ok(())
 }
 
-/// The descriptors from `first` on that are open, and some that are not. Where close_range(2) is not available they are
-/// gone through one by one; a limit of a billion is nothing to count up to.
+/// The open descriptors from `first` on, and perhaps some that are not open. Used without close_range(2), to handle
+/// them one by one; counting up to the limit could mean a billion steps.
 fn open_from(first: RawFd) -> Vec<RawFd> {
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return (first..65_536).collect() };
     let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     numbers.filter(|fd| *fd >= first).collect()
 }
 
-/// Nanoseconds of the monotonic clock.
+/// The monotonic clock in nanoseconds.
 pub fn monotonic_ns() -> u64 {
     clock(libc::CLOCK_MONOTONIC)
 }
 
-/// Nanoseconds since 1970.
+/// The wall clock in nanoseconds since 1970.
 pub fn wall_ns() -> u64 {
     clock(libc::CLOCK_REALTIME)
 }
@@ -199,14 +199,14 @@ fn clock(which: libc::clockid_t) -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// The boot this host is in. Read once: a process does not outlive it, and shims have it from their keeper.
+/// The ID of the current boot. Read once: a process does not outlive a boot, and shims inherit it from their keeper.
 pub fn boot_id() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
     BOOT.get_or_init(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned())
 }
 
-/// The identity of a process that no other process of this boot has, as far as the kernel tells it:
-/// start time in clock ticks, and the inode of its pidfd.
+/// An identity that no other process of this boot has, as far as the kernel reports it: start time in clock
+/// ticks, and the inode of the pidfd.
 pub fn identity(pid: u32) -> Option<(u64, u64)> {
     let ticks = Stat::of(pid)?.start_ticks;
     let inode = pidfd(pid).and_then(|fd| {
@@ -216,50 +216,50 @@ pub fn identity(pid: u32) -> Option<(u64, u64)> {
     Some((ticks, inode.unwrap_or(0)))
 }
 
-/// A handle on a process that no reuse of its number can redirect.
+/// A pidfd: a handle on a process that stays valid when the PID is reused.
 ///
 /// # Errors
-/// What the kernel says; `ESRCH` when there is none.
+/// The error of the kernel; `ESRCH` if there is no such process.
 pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
 }
 
-/// What we need of `/proc/PID/stat`.
+/// The needed fields of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// One letter: R, S, D, T, Z, …
+    /// The state as one letter: R, S, D, T, Z, …
     pub state: u8,
-    /// Its parent.
+    /// PID of the parent.
     pub parent: u32,
-    /// Its process group.
+    /// The process group.
     pub group: u32,
-    /// Its session.
+    /// The session.
     pub session: u32,
-    /// Processor time in user mode, clock ticks.
+    /// CPU time in user mode, clock ticks.
     pub user_ticks: u64,
-    /// Processor time in the kernel, clock ticks.
+    /// CPU time in the kernel, clock ticks.
     pub system_ticks: u64,
-    /// When it was started, clock ticks since boot.
+    /// Start time, clock ticks since boot.
     pub start_ticks: u64,
-    /// Resident size in pages.
+    /// Resident set size in pages.
     pub resident_pages: u64,
 }
 
 impl Stat {
-    /// Whether a process of this number has ended: a first thread that has, while others go on, is not the end.
+    /// Whether the process has ended. One whose first thread has exited while others continue has not.
     pub fn has_ended(&self, pid: u32) -> bool {
         let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
         self.state == b'Z' && threads() <= 1
     }
 
-    /// Of a process; `None` when there is none.
+    /// The fields for a process; `None` if there is no such process.
     pub fn of(pid: u32) -> Option<Self> {
         Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// Of the text of the file. The name in it may hold anything, so what counts is behind the last `)`.
+    /// Parses the text of the file. The name in it may contain anything, so parsing starts after the last `)`.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let after = text.iter().rposition(|byte| *byte == b')')? + 2;
         let rest = std::str::from_utf8(text.get(after..)?).ok()?;
@@ -278,21 +278,21 @@ impl Stat {
     }
 }
 
-/// Moves a descriptor to a number of at least `least`, closed by exec.
+/// Duplicates a descriptor to a number of at least `least`, with close-on-exec.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 pub fn move_up(fd: RawFd, least: RawFd) -> Result<OwnedFd, Errno> {
-    // SAFETY: the kernel makes a new descriptor; we own it.
+    // SAFETY: the kernel creates a new descriptor, which this process owns.
     let moved = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) };
     if moved < 0 {
         return Err(Errno::last());
     }
-    // SAFETY: it was just made for us.
+    // SAFETY: it was just created and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(moved) })
 }
 
-/// Names this process for `ps`, as far as there is room: its short name, and the words of its command line.
+/// Sets the title of this process for `ps`, as far as there is room: its short name, and its command line.
 pub fn set_title(title: &str) {
     let mut short: Vec<u8> = title.bytes().filter(|byte| *byte != 0).take(15).collect();
     short.push(0);
@@ -302,7 +302,7 @@ pub fn set_title(title: &str) {
     overwrite_arguments(title);
 }
 
-/// The words of the command line stand in memory that the process may write; `/proc/PID/stat` says where.
+/// The command line is in memory that the process may write; `/proc/PID/stat` tells where.
 fn overwrite_arguments(title: &str) {
     let Ok(text) = fs::read_to_string("/proc/self/stat") else { return };
     let Some((_, rest)) = text.rsplit_once(')') else { return };
@@ -316,8 +316,8 @@ fn overwrite_arguments(title: &str) {
     }
     let mut bytes: Vec<u8> = title.bytes().filter(|byte| *byte != 0).take(room - 1).collect();
     bytes.resize(room, 0);
-    // SAFETY: the kernel says that these bytes are the words of our command line; they are on our stack, writable,
-    // and nothing reads them any more: the arguments were copied out at the beginning.
+    // SAFETY: according to the kernel these bytes are the command line of this process; they are on its stack,
+    // writable, and nothing reads them any more, because the arguments were copied when the program started.
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start as *mut u8, room) };
 }
 

@@ -1,4 +1,4 @@
-//! The processes of an instance: what descends from its shim, and what is in its cgroup.
+//! The processes of an instance: the descendants of its shim, and those in its cgroup.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::handle::Handle;
 use crate::place::Place;
 use crate::sys::Stat;
 
-/// Everything that descends from `root`, without it.
+/// All descendants of `root`, without `root` itself.
 pub fn descendants(root: u32) -> BTreeSet<u32> {
     let mut all = BTreeSet::new();
     let mut open = vec![root];
@@ -36,35 +36,35 @@ fn children(pid: u32) -> Vec<u32> {
     all
 }
 
-/// What belongs to an instance.
+/// The processes that belong to an instance.
 pub struct Tree<'a> {
-    /// Its shim: all that descends from it belongs to the instance.
+    /// PID of its shim, whose descendants belong to the instance.
     pub shim: u32,
-    /// Its cgroup.
+    /// The cgroup of the instance.
     pub cgroup: Option<&'a Cgroup>,
-    /// What another shim began and this one took over.
+    /// The invocation that another shim started and this one took over.
     pub foreign: Option<Stray>,
 }
 
-/// How a tree is known that does not descend from the shim.
+/// How the processes of a tree are found that are not descendants of the shim.
 pub struct Stray {
-    /// Its first process.
+    /// PID of its first process.
     pub leader: u32,
     /// The mark of its invocation.
     pub mark: String,
-    /// The run folder, whose lock it has inherited.
+    /// The place of the instance, whose lock its processes have inherited.
     pub place: Place,
 }
 
 impl Tree<'_> {
-    /// All its processes, as far as they are seen now.
+    /// All processes that can be seen now.
     pub fn members(&self) -> BTreeSet<u32> {
         let mut all = descendants(self.shim);
         if let Some(cgroup) = self.cgroup {
             all.extend(cgroup.members());
         }
         if let Some(Stray { leader, mark, place }) = &self.foreign {
-            // The mark tells who belongs to it; what they began may have dropped the mark, and has the lock.
+            // The mark tells which processes belong to it; their children may have dropped the mark, but have the lock.
             let mut marked = guard::marked(mark);
             if guard::is_held(place) {
                 marked.extend(guard::holders(place));
@@ -80,8 +80,8 @@ impl Tree<'_> {
         all
     }
 
-    /// Signals every process of the tree that `wanted` names. Each is held by a handle before it is looked at once more,
-    /// so that a number that was given to somebody else meanwhile is not signalled.
+    /// Signals every process of the tree for which `wanted` returns true. Each is held by a handle before it is checked
+    /// again, so that a PID that another process got in the meantime is not signalled.
     pub fn signal(&self, signal: i32, wanted: impl Fn(u32) -> bool) {
         let handles: Vec<_> = self
             .members()
@@ -95,14 +95,14 @@ impl Tree<'_> {
         let still = self.members();
         for (pid, handle) in handles {
             if still.contains(&pid) {
-                // One that is gone meanwhile is none of our business.
+                // A process that is gone by now does not matter.
                 let _ = handle.send(signal);
             }
         }
     }
 
-    /// Kills the whole tree as far as it is seen now: by the cgroup at once where there is one, and one by one besides.
-    /// What is forked meanwhile is seen the next time; the caller asks again until nothing is left.
+    /// Kills the whole tree as far as it can be seen now: at once through the cgroup if there is one, and one by one.
+    /// What is forked in the meantime is seen next time; the caller repeats this until nothing is left.
     pub fn kill(&self) {
         if let Some(cgroup) = self.cgroup
             && cgroup.kill()

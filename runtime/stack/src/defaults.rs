@@ -1,9 +1,9 @@
-//! What a driver fills in: a manifest says only what differs.
+//! The values that a driver fills in, so that a manifest only has to state what differs.
 //!
-//! A manifest that says itself what is executed (`process.command`) says everything: nothing is filled in. Else each key
-//! that it leaves out has the driver's value; `null` leaves it out for good. Lists are taken whole, but for binaries, which
-//! go by their names. A probe that asks in its own way, and ports of which none has one of the driver's names, are the
-//! manifest's alone.
+//! If a manifest states what is executed (`process.command`), nothing is filled in. Otherwise each key that it leaves
+//! out gets the driver's value, unless it is set to `null`. Lists are replaced as a whole, except for binaries, which
+//! are merged by name. A probe with its own check, and ports of which none has one of the driver's names, are taken
+//! from the manifest alone.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use core_manifest::{ServiceName, SourceFile};
 
 use crate::drivers;
 
-/// What the places of filled-in values begin with, where those of others have a path.
+/// Prefix for the places of filled-in values, where other values have a path.
 const PLACE: &str = "kind ";
-/// Keys of a probe that say how it asks.
+/// Keys of a probe that say what it checks.
 const CHECKS: [&str; 4] = ["http_get", "tcp", "exec", "notify"];
 
-/// Whether a file stands for what a driver fills in.
+/// Whether a file stands for the values that a driver fills in.
 pub(crate) fn are_in(file: &SourceFile) -> bool {
     file.path.starts_with(PLACE)
 }
@@ -28,7 +28,7 @@ pub(crate) fn apply(node: &Node, kind: Kind) -> bool {
     drivers::defaults(kind).is_some() && node.get("process").and_then(|process| process.get("command")).is_none()
 }
 
-/// Fills in what a manifest leaves out. `app` is the folder of its app, for a kind that has one; without an edge in the
+/// Fills in what a manifest leaves out. `app` is the folder of its app, for a kind that has one. Without an edge in the
 /// stack it gets no route.
 pub(crate) fn fill_in(node: &mut Node, kind: Kind, name: &ServiceName, app: &str, has_edge: bool) {
     let Some(text) = drivers::defaults(kind).filter(|_| apply(node, kind)) else { return };
@@ -59,7 +59,7 @@ fn underlay(node: &mut Node, defaults: &Node, path: &mut Vec<String>) {
     entries.retain(|(_, own)| !matches!(own.value, Value::Null));
 }
 
-/// Takes away again what a patch has taken away.
+/// Removes what a patch has removed.
 pub(crate) fn take_away(node: &mut Node, patch: &Node) {
     let Value::Object(entries) = &mut node.value else { return };
     for (key, value) in patch.entries() {
@@ -71,7 +71,7 @@ pub(crate) fn take_away(node: &mut Node, patch: &Node) {
     }
 }
 
-/// Whether what the manifest has here is all there is.
+/// Whether the manifest's own value here is complete, so that nothing is filled in.
 fn is_whole(own: &Node, defaults: &Node, path: &[String]) -> bool {
     match path.last().map(String::as_str) {
         Some("readiness_probe" | "liveness_probe") => CHECKS.iter().any(|check| own.get(check).is_some()),

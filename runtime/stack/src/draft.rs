@@ -1,4 +1,4 @@
-//! Manifests as trees, with the profile applied; and what must be known of all of them before one can be finished.
+//! Manifests as trees with the profile applied, and what has to be known about all of them before one can be finished.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,62 +13,62 @@ use core_nats::Member;
 
 use crate::sources::{FindApps, Sources};
 
-/// The parts of a manifest that are resolved first: the rest may name its binaries and ports.
+/// The parts of a manifest that are resolved first: the other parts may refer to its binaries and ports.
 const HEAD: [&str; 4] = ["kind", "config", "binaries", "ports"];
-/// One manifest, with the profile applied.
+/// One manifest with the profile applied.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The tree; as written but for the profile, and later with its placeholders replaced.
+    /// The tree: as written apart from the profile, and later with its placeholders replaced.
     pub node: Node,
-    /// What its first parts came to. What makes no sense is left out: it is complained of when the whole is checked.
+    /// The values of its first parts. Invalid ones are left out; they are reported when the whole manifest is checked.
     pub head: Head,
-    /// What is wrong with placeholders in these parts.
+    /// Errors in placeholders of these parts.
     pub faults: Vec<Diagnostic>,
 }
 
 /// The first parts of a manifest.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
-    /// Its kind.
+    /// The kind of program.
     pub kind: Kind,
-    /// Its binaries.
+    /// The binaries of the service.
     pub binaries: Vec<Binary>,
-    /// Its ports.
+    /// The ports of the service by name.
     pub ports: BTreeMap<Identifier, Port>,
 }
 
 /// All manifests of a stack.
 #[derive(Clone, Debug, Default)]
 pub struct Drafts {
-    /// By name.
+    /// The manifests by service.
     pub services: BTreeMap<ServiceName, Draft>,
-    /// Of these services, those that are servers of one manifest.
+    /// Those of these services that are servers of one common manifest.
     pub members: BTreeMap<ServiceName, Member>,
-    /// Services whose manifest makes no sense; what refers to them is not complained of besides.
+    /// Services whose manifest is not valid; references to them are not reported as well.
     pub faulty: BTreeSet<String>,
     /// Services that the profile leaves out.
     pub left_out: BTreeSet<ServiceName>,
-    /// Variables of `.env` that the environment does not have.
+    /// Variables of `.env` that are not set in the environment.
     pub dotenv: BTreeMap<String, String>,
     /// Variables of the profile.
     pub profile_env: BTreeMap<String, Template>,
-    /// Ports given by name.
+    /// Ports given to auto ports by name, per slot.
     pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
-    /// Ports that other services are told, by service (or the manifest that stands for several) and name.
+    /// Ports that other services may refer to, by service (or the manifest that stands for several) and name.
     pub told: BTreeMap<(String, Identifier), u16>,
-    /// The range of ports.
+    /// The range that auto ports are taken from.
     pub range: PortRange,
-    /// Edits are applied as they are saved.
+    /// Whether edits are applied as they are saved.
     pub watch: bool,
 }
 
 impl Drafts {
-    /// Reads trees from texts.
+    /// Reads the trees from texts. Errors go to `out`.
     pub fn read(sources: &Sources, find_apps: FindApps<'_>, out: &mut Vec<Diagnostic>) -> Self {
         let mut drafts = Self { watch: true, ..Self::default() };
         if let Some(file) = &sources.dotenv {
             let mut all = dotenv::parse(file, out);
-            // The environment of `core up` outranks the file.
+            // The environment of `core up` takes precedence over the file.
             all.retain(|name, _| !sources.env.contains_key(name));
             drafts.dotenv = all;
         }
@@ -123,7 +123,7 @@ impl Drafts {
         drafts
     }
 
-    /// Reads the profile; returns the changes of services.
+    /// Reads the profile. Returns its changes to services.
     fn read_stack(&mut self, sources: &Sources, out: &mut Vec<Diagnostic>) -> BTreeMap<String, (Key, Node)> {
         let Some(file) = &sources.stack else { return BTreeMap::new() };
         let Some(mut node) = tree::parse(file, out) else { return BTreeMap::new() };
@@ -162,7 +162,7 @@ impl Drafts {
         patches
     }
 
-    /// What `${env.X}` sees.
+    /// The variables that `${env.X}` can refer to.
     pub fn env(&self, sources: &Sources) -> BTreeMap<String, String> {
         let mut env = self.dotenv.clone();
         env.extend(sources.env.clone());
@@ -171,7 +171,7 @@ impl Drafts {
         env
     }
 
-    /// What is known before a manifest is resolved.
+    /// The values that are known before a manifest is resolved.
     pub(crate) fn first_scope(&self, sources: &Sources) -> Scope {
         Scope {
             root: sources.root.clone(),
@@ -183,7 +183,7 @@ impl Drafts {
         }
     }
 
-    /// Resolves the first parts of all manifests, in place, and reads them.
+    /// Resolves the first parts of all manifests in place, and reads them.
     fn resolve_heads(&mut self, sources: &Sources) {
         let shape = Shape::of::<Manifest>();
         let scope = self.first_scope(sources);
@@ -198,8 +198,8 @@ impl Drafts {
         }
     }
 
-    /// Gives ports to the auto ports of services that are restarted: each slot keeps its own while the stack is up, so
-    /// that others can be told it. `kept` are those that were given before, `busy` those that somebody listens on.
+    /// Gives numbers to the auto ports of services that are updated by restart: each slot keeps its ports while the
+    /// stack is up, so that others can refer to them. `kept` are ports given before, `busy` those a process listens on.
     pub(crate) fn allot_ports(
         &mut self,
         specs: &BTreeMap<ServiceName, ServiceSpec>,
@@ -246,7 +246,7 @@ impl core_engine::topology::Places for Drafts {
     }
 }
 
-/// The number of a port that has a fixed one.
+/// The number of a port, if it is fixed.
 pub(crate) fn number(port: &Port) -> Option<u16> {
     match port.port {
         PortNumber::Fixed(number) => Some(number),
@@ -270,7 +270,7 @@ fn read_tree(file: &Arc<SourceFile>, patch: Option<&Node>, out: &mut Vec<Diagnos
     Some(node)
 }
 
-/// A binary with one source may have that source's keys itself: `{"name": "x", "source": "go-build", "path": …}`.
+/// A binary with one source may have the keys of that source itself: `{"name": "x", "source": "go-build", "path": …}`.
 fn desugar(node: &mut Node) {
     let Some(Node { value: Value::Array(binaries), .. }) = node.get_mut("binaries") else { return };
     for binary in binaries {
@@ -288,7 +288,7 @@ fn desugar(node: &mut Node) {
 }
 
 impl Head {
-    /// Of a manifest in which these parts are resolved.
+    /// Reads the head of a manifest in which these parts are resolved.
     pub(crate) fn of(node: &Node) -> Self {
         let part = |key: &str| node.get(key).map_or(serde_json::Value::Null, Node::to_json);
         let ports: BTreeMap<String, Port> = serde_json::from_value(part("ports")).unwrap_or_default();
@@ -302,7 +302,7 @@ impl Head {
 }
 
 impl Draft {
-    /// Resolves what was not resolved first.
+    /// Resolves the parts that were not resolved first.
     pub(crate) fn resolve_rest(node: &mut Node, scope: &Scope, shape: &Shape, out: &mut Vec<Diagnostic>) {
         let start = shape.start();
         let Value::Object(entries) = &mut node.value else { return };
@@ -311,7 +311,7 @@ impl Draft {
         }
     }
 
-    /// The binaries that the text names, whether or not they make sense.
+    /// The names of all binaries in the text, valid or not.
     pub(crate) fn named_binaries(&self) -> impl Iterator<Item = &str> {
         let all = self.node.get("binaries").map(Node::elements).unwrap_or_default();
         all.iter().filter_map(|binary| binary.get("name")?.text())

@@ -1,12 +1,12 @@
-//! The one table of drivers: what each kind of program knows of itself. Whoever wants something of a kind asks here, or
-//! the spec; nobody else names one.
+//! The one table of drivers: what each kind of program needs. All code that depends on a kind asks here, or the spec;
+//! no other place names a driver.
 
 use core_engine::driver::{Expansion, SecretRequest, Surroundings};
 use core_manifest::manifest::{Config, Kind};
 use core_manifest::{ServiceName, ServiceSpec, Template};
 use core_nats::{Fault, Member};
 
-/// The settings of `config` that a kind has; none where it takes no `config`.
+/// The settings of `config` that a kind has; empty if it takes no `config`.
 pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
@@ -19,8 +19,8 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
 /// The kinds that have settings.
 pub const WITH_SETTINGS: [Kind; 3] = [Kind::Nats, Kind::Caddy, Kind::Next];
 
-/// What a kind fills in where a manifest says nothing, as JSON. `<name>` in it is the service's name, `<app>` the folder of
-/// its app.
+/// The values that a kind fills in where a manifest sets nothing, as JSON. `<name>` stands for the name of the service,
+/// `<app>` for the folder of its app.
 pub fn defaults(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Process => None,
@@ -31,17 +31,17 @@ pub fn defaults(kind: Kind) -> Option<&'static str> {
     }
 }
 
-/// Whether a kind runs an app of the stack's own, which is looked for where a manifest does not name its folder.
+/// Whether a kind runs an app of the stack, which is searched for if a manifest does not name its folder.
 pub fn has_app(kind: Kind) -> bool {
     kind == Kind::Next
 }
 
-/// Whether a `package.json` is that of such an app.
+/// Whether a `package.json` belongs to such an app.
 pub fn is_app(package: &str) -> bool {
     core_next::is_app(package)
 }
 
-/// The services that one manifest of a kind stands for; `None` where that is itself.
+/// The services that one manifest of a kind stands for; `None` if it stands for itself.
 ///
 /// # Errors
 /// What is wrong with its `config`.
@@ -52,12 +52,12 @@ pub fn members(kind: Kind, name: &ServiceName, config: &Config, profile: &str) -
     }
 }
 
-/// The service that comes with the members of a manifest and ends before anybody may use them, where there is one.
+/// The one-shot service that comes with the members of a manifest and has to exit before they may be used, if any.
 pub fn join_of(manifest: &ServiceName) -> Option<ServiceName> {
     core_nats::join_of(manifest).ok()
 }
 
-/// The secret that a service of a kind needs, which core makes when nobody has set it.
+/// The secret that a service of a kind needs, which core generates when it is not set.
 pub fn secret(kind: Kind, member: Option<&Member>) -> Option<SecretRequest> {
     match kind {
         Kind::Pocketbase => Some(core_pocketbase::SECRET),
@@ -66,7 +66,7 @@ pub fn secret(kind: Kind, member: Option<&Member>) -> Option<SecretRequest> {
     }
 }
 
-/// Has a driver complete a spec: more services, generated files, environment. `secret` is the one that it asked for.
+/// Lets a driver complete a spec: more services, generated files, environment. `secret` is the one it asked for.
 ///
 /// # Errors
 /// What is wrong with the manifest for this kind.

@@ -1,4 +1,4 @@
-//! Manifests of which drivers fill in the rest, before they are resolved.
+//! Lets drivers fill in the rest of manifests, before they are resolved.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::draft::{Draft, Drafts};
 use crate::sources::{FindApps, Sources};
 use crate::{defaults, drivers};
 
-/// The parts of a manifest that say what is filled in.
+/// The parts of a manifest that decide what is filled in.
 const FIRST: [&str; 2] = ["kind", "config"];
 
 impl Drafts {
-    /// Has drivers fill in what manifests leave out.
+    /// Lets drivers fill in what manifests leave out.
     pub(crate) fn fill_in(
         &mut self,
         patches: &BTreeMap<ServiceName, Node>,
@@ -24,7 +24,7 @@ impl Drafts {
         out: &mut Vec<Diagnostic>,
     ) {
         let (scope, shape) = (self.first_scope(sources), Shape::of::<Manifest>());
-        // What is wrong with them is said when they are resolved for good.
+        // Errors in these parts are reported when they are resolved for good.
         let firsts: BTreeMap<ServiceName, (Kind, Option<String>)> = self
             .services
             .iter()
@@ -61,7 +61,7 @@ impl Drafts {
                 },
             };
             defaults::fill_in(node, *kind, name, &app, has_edge);
-            // What the profile takes away is not filled in.
+            // What the profile removes is not filled in again.
             if let Some(patch) = patches.get(name) {
                 defaults::take_away(node, patch);
             }
@@ -78,7 +78,7 @@ fn has_binary(node: &Node, name: &str) -> bool {
     binaries.iter().any(|binary| binary.get("name").and_then(Node::text) == Some(name))
 }
 
-/// The folder of an app that a manifest does not name: the root, where that is one, else the only one below.
+/// The folder of an app that a manifest does not name: the root if that is one, else the only one below it.
 fn the_app(name: &ServiceName, kind: Kind, node: &Node, apps: &[String]) -> Result<String, Box<Diagnostic>> {
     let fault = |message: String, help: String| {
         let at = node.span_at(&["kind"]);

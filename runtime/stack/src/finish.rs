@@ -19,7 +19,7 @@ use crate::located::Located;
 use crate::sources::Sources;
 use crate::{drivers, ports};
 
-/// Finishes all services. `kept` are ports that were given before, `busy` those that somebody listens on. Faults go to
+/// Finishes all services. `kept` are ports that were given before, `busy` ports that a process listens on. Errors go to
 /// `out`.
 pub fn finish(
     drafts: &mut Drafts,
@@ -53,7 +53,7 @@ pub fn finish(
     for spec in specs.values_mut() {
         drafts.redirect(spec);
     }
-    // Of what is missing only because its manifest is broken, nobody needs to be told besides.
+    // What is missing only because its own manifest is broken is not reported a second time.
     if !drafts.faulty.is_empty() {
         let faulty = drafts.faulty.clone();
         for spec in specs.values_mut() {
@@ -85,7 +85,7 @@ fn finish_one(
     let mut faults = std::mem::take(&mut draft.faults);
     Draft::resolve_rest(&mut draft.node, scope, shape, &mut faults);
     shape.check(&draft.node, &mut faults);
-    // A placeholder that could not be replaced is not besides of the wrong type.
+    // A placeholder that could not be replaced is not reported a second time as a wrong type.
     let mut seen = Vec::new();
     faults.retain(|fault: &Diagnostic| {
         let place = fault.at.as_ref().map(|span| (span.file.path.clone(), span.start, span.end));
@@ -115,7 +115,7 @@ fn finish_one(
     spec::resolve(name, &manifest, &draft.node, &context(name, scope, drafts, located), out)
 }
 
-/// What placeholders of a service may name.
+/// The names that placeholders of a service may refer to.
 fn scope(
     name: &ServiceName,
     draft: &Draft,
@@ -125,7 +125,7 @@ fn scope(
     profile_env: &BTreeMap<String, Template>,
     others: &BTreeMap<String, BTreeMap<Identifier, Option<u16>>>,
 ) -> Scope {
-    // A binary that is named and makes no sense was complained of; who uses it need not be besides.
+    // A binary that is named but not valid was reported already; its uses are not reported as well.
     let mut deps: BTreeMap<String, String> =
         draft.named_binaries().map(|name| (name.to_owned(), name.to_owned())).collect();
     deps.extend(located.paths(name));
@@ -143,7 +143,7 @@ fn scope(
     }
 }
 
-/// What a manifest is resolved with.
+/// The context for resolving a manifest.
 fn context(name: &ServiceName, scope: &Scope, drafts: &Drafts, located: &Located) -> Context {
     Context {
         root: scope.root.clone(),
@@ -172,7 +172,7 @@ fn expand(
     let env = drafts.env(sources);
     let secret = |request: &SecretRequest| {
         let value = Value::known(sources.secrets.get(request.file).map(String::as_str).unwrap_or_default());
-        // Whoever has set the variable outranks the file.
+        // A variable that is set takes precedence over the file.
         let origin = match env.get(request.variable).filter(|value| !value.is_empty()) {
             Some(_) => Origin::Variable(request.variable.to_owned()),
             None => Origin::Secret(request.file.to_owned()),
@@ -182,7 +182,7 @@ fn expand(
     let mut all = Vec::new();
     let mut good = true;
     for spec in specs.values().cloned() {
-        // A driver does not know where what it misses would stand; it is the kind that asks for it.
+        // A driver does not know where the missing value belongs, so the error points at `kind`.
         let kind = drafts.span(&spec.name, &["kind"]);
         let member = drafts.members.get(&spec.name);
         let secret = drivers::secret(spec.kind, member).map_or_else(Template::default, |request| secret(&request));
@@ -204,7 +204,7 @@ fn expand(
     good.then_some(all)
 }
 
-/// By what two values of a variable or a secret are told apart in what is saved.
+/// The digest that tells two values of a variable or a secret apart in the saved state.
 fn digest(origin: &Origin, value: &str) -> String {
     let hash = Sha256::new().chain_update(origin.to_string()).chain_update([0]).chain_update(value).finalize();
     crate::hex(&hash[..8])

@@ -1,4 +1,4 @@
-//! What is never shown: secrets, and the values of variables that are named like one. Names are told in one place, here.
+//! What is never shown: secrets, and the values of variables named like secrets. The rules for names are only here.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,17 +6,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use core_engine::Topology;
 
-/// What is printed in the place of a secret.
+/// Printed instead of a secret.
 const COVER: &str = "********";
-/// A value as long as this, in bytes, is covered wherever it stands.
+/// A value of at least this length, in bytes, is covered wherever it occurs.
 const LONG: usize = 8;
-/// A shorter one is covered where it stands as a word, down to this length: else half of every text would be covered.
+/// A shorter one, down to this length, is covered only as a whole word; otherwise half of every text would be covered.
 const SHORT: usize = 4;
 
-/// Values that say nothing, whatever the variable is called.
+/// Values that carry no information, whatever the name of the variable.
 const ORDINARY: [&str; 4] = ["true", "false", "null", "none"];
 
-/// Words in the name of a variable by which its value is one that is never printed.
+/// Words that mark a variable by its name as one whose value is never printed.
 const SECRET_WORDS: [&str; 16] = [
     "PASSWORD",
     "PASSWD",
@@ -36,15 +36,15 @@ const SECRET_WORDS: [&str; 16] = [
     "DSN",
 ];
 
-/// Whether the value of a variable of this name is never printed: by a word of its name (`DB_PASS`, `apiKey`), and not by
-/// a part of one (`MONKEY`, `COMPASS`). What is public by its name is not covered.
+/// Whether the value of a variable with this name is never printed. That depends on whole words of the name (`DB_PASS`,
+/// `apiKey`), not on parts of words (`MONKEY`, `COMPASS`). Variables that are public by their name are not covered.
 pub fn is_secret_name(name: &str) -> bool {
     let is_public = name.starts_with("NEXT_PUBLIC_") || name == "PWD" || name == "OLDPWD";
     !is_public
         && words(name).iter().any(|word| SECRET_WORDS.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit())))
 }
 
-/// The words of a name: between `_`, and where a capital follows a small letter.
+/// The words of a name: split at `_`, and where a capital follows a small letter.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_small = false;
@@ -61,8 +61,8 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// The parts of a variable's value that are not shown: all of it, by its name; or the password in an address
-/// (`postgres://user:password@host`), whatever the variable is called.
+/// The parts of a variable's value that are not shown: all of it, because of its name; or the password in a URL
+/// (`postgres://user:password@host`), whatever the name.
 pub fn secret_parts(name: &str, value: &str) -> Vec<String> {
     if is_secret_name(name) {
         return vec![value.to_owned()];
@@ -70,7 +70,7 @@ pub fn secret_parts(name: &str, value: &str) -> Vec<String> {
     passwords(value).map(|at| value[at].to_owned()).collect()
 }
 
-/// Where passwords stand in a text, as parts of addresses.
+/// The ranges of passwords in a text, as parts of URLs.
 fn passwords(text: &str) -> impl Iterator<Item = std::ops::Range<usize>> {
     text.match_indices("://").filter_map(|(at, mark)| {
         let begin = at + mark.len();
@@ -82,48 +82,48 @@ fn passwords(text: &str) -> impl Iterator<Item = std::ops::Range<usize>> {
     })
 }
 
-/// Values that are never shown. All who have one share what is in it.
+/// Values that are never shown. Clones share the same set.
 #[derive(Clone, Debug, Default)]
 pub struct Hidden(Arc<RwLock<BTreeSet<String>>>);
 
 impl Hidden {
-    /// Of these values.
+    /// A set of these values.
     pub fn of(values: &[String]) -> Self {
         let hidden = Self::default();
         hidden.learn(values.iter().cloned());
         hidden
     }
 
-    /// These are not shown any more either.
+    /// Adds values.
     pub fn learn(&self, values: impl IntoIterator<Item = String>) {
         let values = values.into_iter().flat_map(|value| forms(&value));
         let values = values.filter(|value| value.len() >= SHORT && !ORDINARY.contains(&value.as_str()));
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend(values);
     }
 
-    /// All that another one hides is not shown any more either.
+    /// Adds all values of another set.
     pub fn learn_from(&self, other: &Self) {
-        // They are there in all their forms already.
+        // They are already there in all their forms.
         let values = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend(values);
     }
 
-    /// The values of variables of services that are named like secrets.
+    /// Adds the values of variables of services that are named like secrets.
     pub fn learn_of(&self, topology: &Topology) {
         let variables = topology.services.values().flat_map(|spec| &spec.env);
         let known = variables.filter_map(|(name, value)| Some((name, value.known_text()?)));
         self.learn(known.flat_map(|(name, value)| secret_parts(name, &value)));
     }
 
-    /// Whether one of them stands in a text.
+    /// Whether a text contains one of them.
     pub fn is_in(&self, text: &str) -> bool {
         self.cover(text) != text
     }
 
-    /// A text in which they are covered.
+    /// The text with these values covered.
     pub fn cover(&self, text: &str) -> String {
         let values = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        // Longer ones first: one may be a part of another.
+        // Longer values first: one may be a part of another.
         let mut found: Vec<&String> = values.iter().filter(|value| text.contains(value.as_str())).collect();
         found.sort_by_key(|value| std::cmp::Reverse(value.len()));
         found.into_iter().fold(text.to_owned(), |text, value| {
@@ -131,7 +131,7 @@ impl Hidden {
         })
     }
 
-    /// The same in all texts of a value, and whatever stands under the name of a secret.
+    /// Covers them in all texts of a value, and every value with a name like a secret.
     pub fn cover_all(&self, value: &mut serde_json::Value) {
         match value {
             serde_json::Value::Object(entries) => {
@@ -150,11 +150,11 @@ impl Hidden {
     }
 }
 
-/// The forms in which a value may be shown: as it is, each of its lines, as JSON and templates write it, and as an
-/// address means it.
+/// The forms in which a value may show up: as it is, each of its lines, as JSON and templates write it, and
+/// percent-decoded.
 fn forms(value: &str) -> Vec<String> {
     let mut all = vec![value.to_owned()];
-    // A key of several lines is shown line by line. What is short is no secret by itself.
+    // A key with several lines is shown line by line. A short line alone is not a secret.
     all.extend(value.lines().map(str::trim).filter(|line| line.len() >= LONG && *line != value).map(str::to_owned));
     for form in all.clone() {
         let json = serde_json::Value::from(form.as_str()).to_string();
@@ -168,7 +168,7 @@ fn forms(value: &str) -> Vec<String> {
     all
 }
 
-/// A text with `%41` as `A`.
+/// Decodes percent encoding: `%41` is `A`.
 fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
@@ -188,7 +188,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
 }
 
-/// Covers a word where nothing of another word is beside it.
+/// Covers a word where it is not a part of a longer word.
 fn cover_word(text: &str, word: &str) -> String {
     let is_part = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
     let (mut out, mut from) = (String::new(), 0);
@@ -203,8 +203,8 @@ fn cover_word(text: &str, word: &str) -> String {
     out + &text[from..]
 }
 
-/// The lines of a manifest, a profile or a `.env`, as they may be shown beside a complaint: values that stand under the
-/// name of a secret are covered, each by as many bytes as it has, so that nothing is moved.
+/// The text of a manifest, a profile or a `.env`, as it may be shown with a diagnostic: values with a name like a
+/// secret are covered byte by byte, so that nothing moves.
 pub fn cover_source(path: &str, text: &str) -> String {
     if path.rsplit('/').next().is_some_and(|name| name.starts_with(".env") || name.ends_with(".env")) {
         return cover_dotenv(text);
@@ -218,7 +218,7 @@ pub fn cover_source(path: &str, text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| COVER.to_owned())
 }
 
-/// Where values stand under the name of a secret: `"NAME": "value"`.
+/// The ranges of values with a name like a secret: `"NAME": "value"`.
 fn values_of_secrets(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut found = Vec::new();
     let mut strings = strings(text).peekable();
@@ -232,7 +232,7 @@ fn values_of_secrets(text: &str) -> Vec<std::ops::Range<usize>> {
     found
 }
 
-/// Where defaults stand in placeholders of variables that are named like secrets: `${env.TOKEN:-value}`.
+/// The ranges of default values in placeholders of variables named like secrets: `${env.TOKEN:-value}`.
 fn defaults_of_secrets(text: &str) -> Vec<std::ops::Range<usize>> {
     let found = text.match_indices(":-").filter_map(|(at, mark)| {
         let name = text[..at].rsplit("env.").next()?;
@@ -243,8 +243,8 @@ fn defaults_of_secrets(text: &str) -> Vec<std::ops::Range<usize>> {
     found.collect()
 }
 
-/// A `.env` that is complained of: what is a value and what a name may be what is wrong with it, so only the beginnings
-/// of lines are shown.
+/// Covers a `.env` that has an error: the error may concern what is a name and what a value, so only the starts of
+/// lines are shown.
 fn cover_dotenv(text: &str) -> String {
     let mut after_secret = false;
     let lines = text.split_inclusive('\n').map(|line| {
@@ -253,21 +253,21 @@ fn cover_dotenv(text: &str) -> String {
         if shown > 0 || line.trim().is_empty() {
             after_secret = is_secret_name(line[..shown].trim_end_matches(['=', ':']).trim());
         }
-        // A value may go on in the next line.
+        // A value may continue on the next line.
         let from = if shown > 0 { shown } else { end * usize::from(!after_secret) };
         format!("{}{}{}", &line[..from.min(end)], "*".repeat(end.saturating_sub(from)), &line[end..])
     });
     lines.collect()
 }
 
-/// Whether a text is one placeholder, which is no secret: it says where one is.
+/// Whether a text is one placeholder. That is not a secret: it only says where one is.
 fn is_placeholder(text: &str) -> bool {
     let inside = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     let inside = inside.or_else(|| text.strip_prefix("$<").and_then(|rest| rest.strip_suffix('>')));
     inside.is_some_and(|name| !name.contains(['$', '{', '}', '<', '>']))
 }
 
-/// The insides of strings of JSON.
+/// The ranges inside the quotes of JSON strings.
 fn strings(text: &str) -> impl Iterator<Item = std::ops::Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -331,7 +331,7 @@ mod tests {
             assert_eq!(hidden.cover(&format!("<{text}>")), "<********>", "{text}");
         }
         assert_eq!(Hidden::of(&["true".into()]).cover("true"), "true");
-        // With every reading they are learned again, and are no more for it.
+        // Every reading adds them again, which does not make them more.
         let (known, before) = (Hidden::default(), hidden.0.read().unwrap().clone());
         for _ in 0..3 {
             known.learn_from(&hidden);

@@ -4,8 +4,8 @@
 //! Sources --Drafts::read--> trees, profile applied --finish, with what was Located--> specs --drivers--> topology
 //! ```
 //!
-//! All errors of all files are reported in one go. The host reads the texts, chooses the binaries, makes the secrets that
-//! are missing, and writes what `compose` exports.
+//! All errors of all files are reported at once. The host reads the texts, chooses the binaries, generates missing
+//! secrets, and writes what `compose` exports.
 
 pub mod compose;
 mod defaults;
@@ -35,33 +35,33 @@ pub use located::{Located, Wanted};
 pub use origins::origins;
 pub use sources::{FindApps, Sources};
 
-/// A stack that was read and is good.
+/// A stack that was read and is valid.
 #[derive(Clone, Debug)]
 pub struct Stack {
     /// All services.
     pub topology: Topology,
-    /// Which profile.
+    /// Name of the profile.
     pub profile: String,
-    /// Folders of `.dep/` that the services use, and how each is to be made.
+    /// Folders in `.dep/` that the services use, and how each is made.
     pub wanted: BTreeMap<String, Wanted>,
     /// Ports given to auto ports by name, per slot.
     pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
-    /// Range of the ports that are given when an instance is born.
+    /// The range that ports are taken from when an instance is created.
     pub range: PortRange,
-    /// Edits are applied as they are saved.
+    /// Whether edits are applied as they are saved.
     pub watch: bool,
-    /// What is to be said, once: secrets that were made.
+    /// Messages to show once: secrets that were generated.
     pub announcements: Vec<String>,
-    /// Where each value of each service comes from.
+    /// The manifests, for showing where each value of a service comes from.
     pub drafts: Drafts,
     /// Values that are never shown.
     pub hidden: Hidden,
-    /// What variables and secrets were.
+    /// The values of variables and secrets when the stack was read.
     pub values: BTreeMap<Origin, String>,
 }
 
 impl Stack {
-    /// Services whose command line holds a secret: every user of the host can read it there.
+    /// Services with a secret in their command line, where every user of the host can read it.
     pub fn secrets_in_command_lines(&self) -> Vec<&ServiceName> {
         let shows = |text: &Template| self.hidden.is_in(&text.inlined().to_string());
         let services = self.topology.services.values();
@@ -69,7 +69,7 @@ impl Stack {
     }
 }
 
-/// Bytes in hexadecimal digits.
+/// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! Where each binary is, or will be once it was fetched or built: chosen by the host, named by `${dep.NAME}`.
+//! The places of binaries, now or after a download or build: chosen by the host, referred to by `${dep.NAME}`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,40 +7,40 @@ use core_manifest::manifest::Source;
 use core_manifest::spec::BinaryRef;
 use core_manifest::{Identifier, ServiceName};
 
-/// Where everything is or will be.
+/// The places of all binaries of a stack.
 #[derive(Clone, Debug, Default)]
 pub struct Located {
-    /// The binaries of each service, by their names.
+    /// The binaries of each service, by name.
     pub binaries: BTreeMap<ServiceName, BTreeMap<Identifier, BinaryRef>>,
-    /// How each folder of `.dep/` is to be made.
+    /// How each folder in `.dep/` is made.
     pub wanted: BTreeMap<String, Wanted>,
     /// Releases of services that have one.
     pub releases: BTreeMap<ServiceName, String>,
 }
 
-/// How a folder of `.dep/` is to be made.
+/// How a folder in `.dep/` is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// Name of the binary.
     pub binary: String,
-    /// The source that gives it.
+    /// The source that provides it.
     pub source: Source,
-    /// Which of the binary's sources that is, from 0.
+    /// Index of the source in the binary's list, from 0.
     pub index: usize,
-    /// How many sources the binary has.
+    /// Number of sources in that list.
     pub sources: usize,
-    /// Why the sources before it do not give it.
+    /// Why the earlier sources do not provide it.
     pub earlier: Vec<String>,
     /// The version, or the hash.
     pub version: String,
-    /// The program it is made with, and the folder of `.dep/` that must have landed first.
+    /// The program that makes it, and the folder in `.dep/` that has to exist first.
     pub tool: Option<(PathBuf, Option<String>)>,
-    /// Program inside the folder, relative to it; `None` for a build that is a folder.
+    /// Path of the program inside the folder; `None` for a build that is a folder.
     pub program: Option<String>,
 }
 
 impl Located {
-    /// What `${dep.NAME}` stands for in a service.
+    /// The values of `${dep.NAME}` in a service.
     pub fn paths(&self, service: &ServiceName) -> BTreeMap<String, String> {
         self.of(service).into_iter().map(|(name, binary)| (name.to_string(), binary.path)).collect()
     }

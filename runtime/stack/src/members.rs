@@ -1,4 +1,4 @@
-//! One manifest for several servers: it is put in the place of each, as if that had a manifest of its own.
+//! Manifests that stand for several servers: each server gets a copy, as if it had a manifest of its own.
 
 use core_manifest::manifest::{Config, Kind};
 use core_manifest::spec::Condition;
@@ -12,7 +12,7 @@ use crate::drivers;
 use crate::sources::Sources;
 
 impl Drafts {
-    /// Puts the servers that a manifest stands for in its place.
+    /// Replaces each manifest that stands for several servers by those servers.
     pub(super) fn put_members(&mut self, sources: &Sources, out: &mut Vec<Diagnostic>) {
         let names: Vec<ServiceName> = self.services.keys().cloned().collect();
         for name in names {
@@ -57,7 +57,7 @@ impl Drafts {
             );
             return None;
         }
-        // A key that no kind has is complained of when the whole manifest is checked.
+        // A key that no kind has is reported when the whole manifest is checked.
         let is_known = |key: &str| drivers::WITH_SETTINGS.iter().any(|kind| drivers::settings(*kind).contains(&key));
         let is_of_another = |key: &str| is_known(key) && !settings.contains(&key);
         if let Value::Object(keys) = &config.value
@@ -68,7 +68,7 @@ impl Drafts {
             out.push(fault.help(format!("settings of kind {word}: {}", settings.join(", "))));
             return None;
         }
-        // What makes no sense is complained of when the whole manifest is checked.
+        // Invalid values are reported when the whole manifest is checked.
         let config: Config = serde_json::from_value(config.to_json()).ok()?;
         match drivers::members(kind, name, &config, &sources.profile) {
             Ok(all) => Some((at, all?)),
@@ -86,7 +86,7 @@ impl Drafts {
         self.members.values().filter(|member| member.is_first()).map(|member| (&member.manifest, &member.name))
     }
 
-    /// Who depends on such a manifest depends on each server of its hub, and on what they have stored being there.
+    /// A dependency on such a manifest becomes one on each server of its hub, and on its one-shot for stored streams.
     pub(super) fn redirect(&self, spec: &mut ServiceSpec) {
         for (manifest, _) in self.stand_ins() {
             let Some(condition) = spec.depends_on.remove(manifest) else { continue };
@@ -100,12 +100,12 @@ impl Drafts {
     }
 }
 
-/// The first server has the manifest's ports; the others have auto ports of these names. Each has those that come with
-/// its part besides.
+/// The first server has the ports of the manifest; the others have auto ports with the same names. Each also has the
+/// ports of its role.
 fn set_ports(node: &mut Node, member: &Member) {
     let span = node.span_at(&["ports"]);
     if node.get("ports").is_none() {
-        // The driver says which one is missing.
+        // The driver reports the missing port.
         return;
     }
     let auto = |name: &str, span: &core_manifest::Span| {

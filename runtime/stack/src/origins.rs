@@ -1,4 +1,4 @@
-//! Where each value of a service comes from.
+//! The places where the values of a service come from.
 
 use core_manifest::ServiceName;
 use core_manifest::tree::{Node, Value};
@@ -6,7 +6,7 @@ use core_manifest::tree::{Node, Value};
 use crate::hidden::Hidden;
 use crate::{Stack, defaults};
 
-/// Path, value and place of everything that was written of a service, whichever file it stands in.
+/// Path, value and place of everything that was written for a service, in whichever file.
 pub fn origins(stack: &Stack, service: &ServiceName) -> Vec<(String, String, String)> {
     let mut all = Vec::new();
     if let Some(draft) = stack.drafts.services.get(service) {

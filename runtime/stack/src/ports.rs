@@ -1,4 +1,4 @@
-//! Ports that services are told of each other. What one manifest cannot know is a hole until all have been read.
+//! Ports of one service that others refer to. What one manifest cannot know is a hole until all have been read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ use core_manifest::{Diagnostic, Identifier, ServiceName, ServiceSpec, Template};
 use crate::draft::Drafts;
 use crate::draft::number;
 
-/// All ports that a manifest may name, with their numbers; `None` for auto ports. By service, or by the manifest that
-/// stands for several.
+/// All ports that a manifest may refer to, with their numbers; `None` for auto ports. By service, or by the manifest
+/// that stands for several.
 pub(super) fn of_all(drafts: &Drafts) -> BTreeMap<String, BTreeMap<Identifier, Option<u16>>> {
     let numbers = |name: &ServiceName| -> BTreeMap<Identifier, Option<u16>> {
         let draft = drafts.services.get(name);
@@ -25,15 +25,15 @@ pub(super) fn of_all(drafts: &Drafts) -> BTreeMap<String, BTreeMap<Identifier, O
     own.chain(stand_ins).collect()
 }
 
-/// Tells all services the ports that they name. Whoever names one that is not the same for as long as the stack is up is
-/// complained of.
+/// Puts the numbers of ports into all services that refer to them. A reference to a port that may change while the
+/// stack is up is an error.
 pub(super) fn tell(
     drafts: &mut Drafts,
     specs: &mut BTreeMap<ServiceName, ServiceSpec>,
     shape: &Shape,
     out: &mut Vec<Diagnostic>,
 ) {
-    // Another service, and why its port cannot be told.
+    // Other services whose ports cannot be referred to, and why.
     let mut untold: BTreeMap<String, &str> = BTreeMap::new();
     let stand_ins: Vec<_> = drafts.stand_ins().map(|(manifest, first)| (manifest.to_string(), first.clone())).collect();
     let all = specs.keys().map(|name| (name.to_string(), name.clone())).chain(stand_ins);
@@ -57,7 +57,7 @@ pub(super) fn tell(
         spec.fill_ports(&mut |service, port| {
             has_holes = true;
             let hole = Piece::PortOf(service.to_owned(), port.clone());
-            // Of a service whose own manifest makes no sense nothing is known, and nothing is said besides.
+            // Nothing is known about a service whose own manifest is not valid, so no error is added.
             if let Some(why) = untold.get(service).filter(|_| complained.insert(hole.clone())) {
                 let written = Template::from_pieces([hole.clone()]);
                 let fault = Diagnostic::new("swapped-port", format!("`{written}`: `{service}` {why}"));
@@ -72,7 +72,7 @@ pub(super) fn tell(
     }
 }
 
-/// Puts the numbers into a tree, too, where it shows what a manifest came to.
+/// Puts the numbers into a tree as well, where it shows the resolved manifest.
 fn fill(node: &mut Node, at: &Candidates<'_>, told: &BTreeMap<(String, Identifier), u16>) {
     match &mut node.value {
         Value::Object(entries) => {

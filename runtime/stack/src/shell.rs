@@ -1,6 +1,6 @@
-//! Words as a POSIX shell takes them.
+//! Quotes words for a POSIX shell.
 
-/// Plain text as one word of a shell line.
+/// Plain text as one word of a shell command line.
 pub fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {

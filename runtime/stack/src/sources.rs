@@ -8,25 +8,25 @@ use core_manifest::SourceFile;
 /// Everything that was read.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The stack's root.
+    /// The root of the stack.
     pub root: String,
-    /// `${edge}`.
+    /// The value of `${edge}`: the folder of the edge's pointers.
     pub edge: String,
-    /// Path of this program.
+    /// Path of the running `core` program.
     pub core: String,
     /// Name of the profile.
     pub profile: String,
     /// Manifests by the names of their folders; `None` for one that could not be read.
     pub manifests: BTreeMap<String, Option<Arc<SourceFile>>>,
-    /// The stack manifest of the profile, where there is one.
+    /// The stack manifest of the profile, if there is one.
     pub stack: Option<Arc<SourceFile>>,
-    /// `.env`, where there is one.
+    /// The file `.env`, if there is one.
     pub dotenv: Option<Arc<SourceFile>>,
-    /// The environment we were started with, without what is ours.
+    /// The environment that core was started with, without the variables that belong to core.
     pub env: BTreeMap<String, String>,
     /// Secrets by the names of their files.
     pub secrets: BTreeMap<String, String>,
 }
 
-/// Finds the folders of apps below the root, relative to it; asked only where it matters.
+/// Finds the folders of apps below the root, relative to it; called only if needed.
 pub type FindApps<'a> = &'a dyn Fn() -> Vec<String>;

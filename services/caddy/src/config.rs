@@ -1,4 +1,4 @@
-//! The configuration itself. Its settings are measured ones: see "The edge" in docs/ARCHITECTURE.md.
+//! The Caddy configuration. Its settings were measured: see "The edge" in docs/ARCHITECTURE.md.
 
 use core::net::IpAddr;
 
@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 
 use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, verify_path};
 
-/// What a client is told while no instance answers.
+/// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
 
-/// Request headers about the client that anybody may send, and that Caddy passes as they are; and our own.
+/// Request headers about the client that anyone may send and that Caddy passes on unchanged; and core's own.
 const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
 
 /// The word for all private networks.
 pub(crate) const PRIVATE_RANGES: &str = "private_ranges";
-/// Private networks and this host (RFC 1918, RFC 4193, RFC 4291), as Caddy's own `private_ranges` has them.
+/// Private networks and this host (RFC 1918, RFC 4193, RFC 4291), as in Caddy's own `private_ranges`.
 const PRIVATE: [&str; 6] = ["192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.1/8", "fd00::/8", "::1"];
 
-/// The whole configuration, as a template: `${run}` is the run folder of the edge's instance.
+/// The whole configuration, as a template: `${run}` is the run folder of the edge instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
     let listen: Vec<String> = match wiring {
-        // Held ports come as descriptors from 3 on, in the order of their names.
+        // Held ports are passed as descriptors from 3 on, in the order of their names.
         Wiring::Held => (3..).zip(edge.held_ports()).map(|(fd, _)| format!("fd/{fd}")).collect(),
         Wiring::Direct(_) => edge.held_ports().filter_map(|(_, port)| address_of(port)).collect(),
     };
@@ -33,22 +33,22 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     let mut config = json!({
         "admin": {
             "listen": format!("unix/@RUN@/{ADMIN}|0600"),
-            // The configuration is core's; Caddy must not come back with one of its own.
+            // The configuration belongs to core; Caddy must not restart with one it saved itself.
             "config": {"persist": false},
         },
         "logging": {"logs": {"default": {"level": "WARN"}}},
         "apps": {"http": {
-            // By this it is asked whether it still has this configuration.
+            // The liveness probe asks for this ID to see whether Caddy still has this configuration.
             "@id": ID,
             "grace_period": "30s",
-            // Time in which those who keep connections are told to let go of them.
+            // The time in which clients with open connections are told to close them.
             "shutdown_delay": "1s",
             "servers": {"edge": {
                 "listen": listen,
                 "automatic_https": {"disable": true},
                 "protocols": ["h1", "h2"],
-                // Else an answer that comes before the request's body was read loses its own body: the server throws the
-                // rest of the request away then, and what was copying it fails.
+                // Without this, a response sent before the request body was read loses its own body: the server
+                // discards the rest of the request at that point, and copying it fails.
                 "enable_full_duplex": true,
                 "routes": all,
                 "errors": {"routes": [{
@@ -67,18 +67,18 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if !proxies.is_empty() {
         let server = &mut config["apps"]["http"]["servers"]["edge"];
         server["trusted_proxies"] = json!({"source": "static", "ranges": proxies});
-        // From the right: what stands further left in X-Forwarded-For, anybody may have written.
+        // Read from the right: anyone may have written the entries further left in X-Forwarded-For.
         server["trusted_proxies_strict"] = json!(1);
     }
     if matches!(wiring, Wiring::Held) {
         config["apps"]["http"]["servers"]["verify"] = verification(around);
     }
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
-    // A template doubles what is a plain `$`; the run folder is known to the instance only.
+    // In a template, a plain `$` is doubled; the run folder is only known to the instance.
     text.replace('$', "$$").replace("@RUN@", "${run}")
 }
 
-/// One route per host and path of each service; the longest path first, a named host before any.
+/// One route per host and path of each service; the longest path first, a named host before any host.
 fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
     let mut all: Vec<(usize, usize, String, Value)> = Vec::new();
     for spec in around.services.values() {
@@ -106,12 +106,12 @@ fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
             all.push((prefix.len(), route.hosts.len(), spec.name.to_string(), value));
         }
     }
-    // A host is more particular than any path of any host.
+    // A named host is more specific than any path without one.
     all.sort_by(|a, b| (b.1 > 0, b.0).cmp(&(a.1 > 0, a.0)).then_with(|| a.2.cmp(&b.2)));
     all.into_iter().map(|(.., value)| value).collect()
 }
 
-/// While Caddy ends, each answer ends its connection: a request that is on its way on one that Caddy closes is lost.
+/// While Caddy stops, each response closes its connection: a request in flight on one that Caddy closes would be lost.
 fn farewell() -> Value {
     json!({
         "match": [{"vars": {"{http.shutting_down}": ["true"]}}],
@@ -119,7 +119,7 @@ fn farewell() -> Value {
     })
 }
 
-/// A server for core alone, by which each pointer can be asked for: is the edge able to reach who it names?
+/// A server only for core, which requests each pointer through it: can the edge reach the instance that it names?
 fn verification(around: Surroundings<'_>) -> Value {
     let mut routes = Vec::new();
     for spec in around.services.values().filter(|spec| spec.route.is_some()) {
@@ -132,7 +132,7 @@ fn verification(around: Surroundings<'_>) -> Value {
                     {
                         "handler": "reverse_proxy",
                         "upstreams": [{"dial": pointer_file(around.edge, spec, pointer)}],
-                        // Nothing is kept open: connections are counted before an instance is asked to end.
+                        // No connection is kept open: connections are counted before an instance is asked to stop.
                         "transport": {"protocol": "http", "keep_alive": {"enabled": false}},
                         "headers": {"response": {"set": {REACHED: ["{http.reverse_proxy.upstream.hostport}"]}}},
                     },
@@ -148,12 +148,12 @@ fn verification(around: Surroundings<'_>) -> Value {
     })
 }
 
-/// The networks of proxies that are believed.
+/// The networks of the trusted proxies.
 fn trusted(written: &[String]) -> Vec<&str> {
     written.iter().flat_map(|one| if one == PRIVATE_RANGES { PRIVATE.to_vec() } else { vec![one.as_str()] }).collect()
 }
 
-/// Whether this is an address, or a network: an address and how many of its bits count.
+/// Whether this is an address, or a network in CIDR form.
 pub(crate) fn is_network(text: &str) -> bool {
     let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
     let Ok(address) = address.parse::<IpAddr>() else { return false };
@@ -161,12 +161,12 @@ pub(crate) fn is_network(text: &str) -> bool {
     bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }
 
-/// What a pointer is to Caddy: read at each request.
+/// The Caddy placeholder for a pointer file, which is read at each request.
 fn pointer_file(edge: &str, spec: &ServiceSpec, number: u32) -> String {
     format!("{{file.{edge}/{}/{number}.addr}}", spec.name)
 }
 
-/// The address a port is bound to, as Caddy writes it.
+/// The address that a port is bound to, in Caddy's form.
 fn address_of(port: &PortSpec) -> Option<String> {
     let number = port.number?;
     Some(if port.address.contains(':') {
@@ -188,16 +188,16 @@ fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
     json!({
         "handler": "reverse_proxy",
         "upstreams": upstreams,
-        // Without compression between Caddy and the app: it would be undone here, at thirteen times the cost.
+        // No compression between Caddy and the app: Caddy would have to undo it, at thirteen times the cost.
         "transport": {
             "protocol": "http",
             "compression": false,
             "dial_timeout": "2s",
             "keep_alive": {"idle_timeout": "2s"},
         },
-        // Whoever believes them would believe any client.
+        // An app that trusted these headers would trust any client.
         "headers": {"request": {"delete": UNBELIEVED}},
-        // What is safe to send twice is tried again while nothing answers.
+        // Requests that are safe to repeat are retried while nothing answers.
         "load_balancing": {"try_duration": "5s", "try_interval": "100ms"},
         "stream_close_delay": "5m",
         "flush_interval": -1,
@@ -241,7 +241,7 @@ mod tests {
         let around = Surroundings { edge: "/run/edge", ..Surroundings::of(&services) };
         let spec = crate::expand(edge(), around).unwrap().remove(0);
         let mut config: Value = serde_json::from_str(&spec.files[0].contents.to_string()).unwrap();
-        // All pointers are asked for in the same way.
+        // All pointers are requested in the same way.
         let verify = config.pointer_mut("/apps/http/servers/verify/routes").unwrap().as_array_mut().unwrap();
         assert_eq!(verify.len(), 3 * 16);
         verify.truncate(1);

@@ -1,9 +1,9 @@
-//! The edge: from the routes of a stack to the configuration of Caddy.
+//! The edge: from the routes of a stack to the Caddy configuration.
 //!
-//! Caddy dials pointer files (`"{file.<edge>/<service>/0.addr}"` …), all of them upstreams of one `reverse_proxy`; a
-//! swap, a scale or a crash rewrites pointers and never this configuration. So an idle connection is never closed for
-//! a swap, and websockets go on. Its listening socket is held by core (`fd/N`), its admin API is a unix socket in its
-//! own run folder.
+//! Caddy dials pointer files (`"{file.<edge>/<service>/0.addr}"` …), which are all upstreams of one `reverse_proxy`. A
+//! swap, a scale or a crash rewrites pointers and never this configuration, so a swap never closes an idle connection,
+//! and websockets stay open. core holds the listening socket (`fd/N`), and the admin API is a unix socket in Caddy's
+//! run folder.
 
 mod config;
 
@@ -15,37 +15,37 @@ use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec};
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
 
-/// What a manifest of this kind need not say.
+/// Default values for manifests of this kind.
 pub const DEFAULTS: &str = include_str!("defaults.json");
 
-/// Name of the configuration in the run folder.
+/// File name of the configuration in the run folder.
 pub const CONFIG: &str = "caddy.json";
-/// Name of the admin API's socket in the run folder.
+/// File name of the admin API's socket in the run folder.
 pub const ADMIN: &str = "admin.sock";
 
-/// Name of the socket by which each pointer is asked for, in the run folder.
+/// File name, in the run folder, of the socket for requests to each pointer.
 pub const VERIFY: &str = "verify.sock";
-/// Header of its answers: the address that the request was sent to.
+/// Response header on that socket: the address that the request was sent to.
 pub const REACHED: &str = "x-core-reached";
 
-/// Where requests for a service by one of its pointers begin, on [`VERIFY`].
+/// Path prefix, on [`VERIFY`], of requests for a service through one of its pointers.
 pub fn verify_path(service: &str, pointer: u32) -> String {
     format!("/{service}/{pointer}")
 }
 
-/// What the configuration is called in the admin API: `/id/core`.
+/// The ID of the configuration in the admin API: `/id/core`.
 const ID: &str = "core";
 
-/// What Caddy is connected to on both of its sides.
+/// The connections of Caddy on both sides.
 #[derive(Clone, Copy, Debug)]
 pub enum Wiring<'a> {
     /// The sockets that core holds, and core's pointers.
     Held,
-    /// Without core: it listens on its ports itself, and dials these addresses of each service.
+    /// Without core: Caddy listens on the ports itself, and dials these addresses of each service.
     Direct(&'a BTreeMap<ServiceName, Vec<String>>),
 }
 
-/// Completes the edge: its configuration, from the routes of all services.
+/// Completes the edge: generates its configuration from the routes of all services.
 ///
 /// # Errors
 /// When it has no held port to listen on, or trusts a proxy that is not a network.
@@ -69,7 +69,7 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     Ok(vec![spec])
 }
 
-/// A Caddy that lost its configuration is restarted, and so gets it back. Being slow for a while is no reason: it may be
+/// A Caddy that has lost its configuration is restarted, and so gets it back. Slowness alone is not a reason: it may be
 /// at its limit.
 fn has_its_configuration() -> Probe {
     Probe {
@@ -86,10 +86,10 @@ fn has_its_configuration() -> Probe {
     }
 }
 
-/// The configuration of the edge as a file of its run folder.
+/// The configuration of the edge as a file in its run folder.
 ///
 /// # Errors
-/// When it is no template, which is a fault of ours.
+/// When it is not a valid template, which is a bug in core.
 pub fn config_file(
     spec: &ServiceSpec,
     around: Surroundings<'_>,

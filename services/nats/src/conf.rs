@@ -1,7 +1,7 @@
 //! The configuration of a server.
 //!
-//! Of any two servers of the hub, the later one connects to the earlier: each pair is joined whoever is restarted, and
-//! one more server is no news to those that are there, so none of them is restarted for it.
+//! Of any two servers of the hub, the later one connects to the earlier one. Each pair stays connected whichever of the
+//! two is restarted, and the others do not need to know about an additional server, so none is restarted for it.
 //! <https://docs.nats.io/running-a-nats-service/configuration/clustering>
 
 use core_engine::driver::Surroundings;
@@ -10,31 +10,31 @@ use core_manifest::{Identifier, ServiceName, ServiceSpec, Template};
 
 use crate::members::{self, CLUSTER, LEAFNODES, Member, Role};
 
-/// File with the number of the server's process, in its run folder.
+/// File with the PID of the server, in its run folder.
 pub(crate) const PID: &str = "nats.pid";
-/// User of the system account of a hub.
+/// The user of a hub's system account.
 pub const SYSTEM_USER: &str = "core";
-/// Environment variable with its password.
+/// The environment variable with that user's password.
 pub const SYSTEM_PASSWORD: &str = "NATS_SYSTEM_PASSWORD";
-/// The most servers a hub may have, which `config.rs` of the manifest says too.
+/// The largest number of servers in a hub; the manifest's `config.rs` states it too.
 const MOST: u32 = 3;
 
-/// What the tags of the first so many servers of a hub begin with.
+/// Prefix of the tags that mark the first servers of a hub.
 pub(crate) const FIRST: &str = "first-";
 
-/// The tag of the first so many servers of a hub.
+/// The tag of the first `count` servers of a hub.
 pub(crate) fn tag_of_first(count: u32) -> String {
     format!("{FIRST}{count}")
 }
 
-/// Folder of a server's streams.
+/// The folder of a server's streams.
 pub(crate) fn store(spec: &ServiceSpec, member: Option<&Member>, around: Surroundings<'_>) -> String {
-    // The first server goes on with what a single one has stored.
+    // The first server continues with the data of a former single server.
     let name = member.filter(|member| member.is_first()).map_or(&spec.name, |member| &member.manifest);
     format!("{}/{name}", around.data)
 }
 
-/// Writes it. `Err` names what is missing.
+/// The text of the configuration. `Err` names the missing port.
 pub(crate) fn write(
     spec: &ServiceSpec,
     member: Option<&Member>,
@@ -66,7 +66,7 @@ pub(crate) fn write(
         Some((member, Role::Leaf { links })) => leaf(&mut to, member, links, around)?,
         None => {}
     }
-    // Clients are told to go, and get this long to do so, before the server ends.
+    // Before the server exits, clients are told to leave and get this long to do so.
     to.put("lame_duck_duration: \"30s\"\nlame_duck_grace_period: \"2s\"\n");
     Ok(Template::from_pieces(to.0))
 }
@@ -90,8 +90,8 @@ fn hub(
     to.put(format!("cluster {{\n  name: \"{}\"\n  listen: \"", member.domain));
     to.0.extend(address(spec, CLUSTER).ok_or(CLUSTER)?);
     to.put("\"\n  routes: [");
-    // A connection that is refused is tried again after a second, and an election that is missed comes after ten: so
-    // the first two, which are enough for one, call each other.
+    // A refused connection is retried after a second, but a missed election is only repeated after ten. So the first
+    // two servers, which are enough for an election, connect to each other.
     let others = if number == 1 { 2..=2 } else { 1..=number - 1 };
     for other in others {
         let other = members::hub(&member.manifest, other).map_err(|_| CLUSTER)?;
@@ -116,7 +116,7 @@ fn leaf(to: &mut Text, member: &Member, links: u32, around: Surroundings<'_>) ->
     Ok(())
 }
 
-/// `ADDRESS:PORT` of a port of the server itself.
+/// `ADDRESS:PORT` for a port of the server itself.
 pub(crate) fn address(spec: &ServiceSpec, port: &str) -> Option<Vec<Piece>> {
     let name = Identifier::new(port).ok()?;
     let port = spec.ports.get(&name)?;
@@ -124,7 +124,7 @@ pub(crate) fn address(spec: &ServiceSpec, port: &str) -> Option<Vec<Piece>> {
     Some(vec![Piece::Text(format!("{}:", port.address)), number])
 }
 
-/// `ADDRESS:PORT` of a port of another server.
+/// `ADDRESS:PORT` for a port of another server.
 pub(crate) fn address_of_other(service: &ServiceName, port: &str, around: Surroundings<'_>) -> Option<String> {
     let name = Identifier::new(port).ok()?;
     let port = around.services.get(service)?.ports.get(&name)?;

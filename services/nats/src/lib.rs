@@ -1,8 +1,8 @@
-//! NATS: one server, or a hub with servers of other regions linked to it.
+//! NATS: one server, or a hub with linked servers in other regions.
 //!
-//! - `members`: which servers a manifest stands for; each is a service of its own.
-//! - `conf`: the configuration of each.
-//! - `streams`: what becomes of the streams when a server joins a cluster or leaves it.
+//! - `members`: the servers that a manifest stands for; each is a service of its own.
+//! - `conf`: the configuration of each server.
+//! - `streams`: what happens to the streams when a server joins or leaves a cluster.
 
 mod conf;
 mod members;
@@ -18,24 +18,24 @@ use core_manifest::{Diagnostic, ServiceName, ServiceSpec, Template};
 pub use conf::{SYSTEM_PASSWORD, SYSTEM_USER};
 pub use members::{Fault, Member, Role, join_of, members};
 
-/// What a manifest of this kind need not say.
+/// Default values for manifests of this kind.
 pub const DEFAULTS: &str = include_str!("defaults.json");
 
-/// Name of the configuration in the run folder.
+/// File name of the configuration in the run folder.
 pub const CONFIG: &str = "nats.conf";
 
-/// The password of the system account of a hub; core itself is its only user.
+/// The password of a hub's system account; only core uses it.
 pub const SECRET: SecretRequest = SecretRequest { variable: SYSTEM_PASSWORD, file: "nats-system", announcement: None };
 
-/// How long a server may take to end that has lame duck times of 30 and 2 s.
+/// Stop timeout of a server with lame duck times of 30 s and 2 s.
 const LAME_DUCK: Duration = Duration::from_secs(45);
-/// How long a server may take to hand over its streams before it ends.
+/// Stop timeout of a server that hands over its streams first.
 const LEAVING: Duration = Duration::from_secs(120);
 
-/// Completes a NATS server: its configuration, from its ports; and how it joins a cluster and leaves it.
+/// Completes a NATS server: its configuration, from its ports, and how it joins and leaves a cluster.
 ///
 /// # Errors
-/// When a port is missing that it needs.
+/// When a port that it needs is missing.
 pub fn expand(
     mut spec: ServiceSpec,
     member: Option<&Member>,
@@ -65,7 +65,7 @@ pub fn expand(
     spec.shutdown.command = Some(leave(&spec, member, Some((number, &client)), around));
     spec.shutdown.timeout = spec.shutdown.timeout.max(LEAVING);
     if number > 1 {
-        // So they leave one after the other, the last one first, and before the first one is touched.
+        // So they leave one after the other, the last one first, and the first server is touched last.
         let before = members::hub(&member.manifest, number - 1).map_err(|rule| internal(&spec.name, &rule))?;
         spec.depends_on.entry(before).or_insert(Condition::ProcessStarted);
         return Ok(vec![spec]);
@@ -76,7 +76,7 @@ pub fn expand(
     Ok(vec![spec, join])
 }
 
-/// The one-shot that takes up the streams that a server had stored before it was one of a cluster.
+/// The one-shot that restores the streams that the first server had stored before it was in a cluster.
 fn join(
     member: &Member,
     client: &str,
@@ -93,7 +93,7 @@ fn join(
     Ok(spec)
 }
 
-/// The line that asks a server to end: when it is removed, it hands over what it has and its clients first.
+/// The command that asks a server to stop: if it is being removed, it first hands over its streams and its clients.
 fn leave(spec: &ServiceSpec, member: &Member, hub: Option<(u32, &str)>, around: Surroundings<'_>) -> Template {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let store = conf::store(spec, Some(member), around);

@@ -1,66 +1,66 @@
-//! Which servers a manifest stands for.
+//! The servers that a manifest stands for.
 
 use core_manifest::ServiceName;
 use core_manifest::manifest::config::{Arrangement, Config, Deployment};
 
-/// What is wrong with a configuration.
+/// An error in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What was found.
+    /// What is wrong.
     pub message: String,
-    /// What to do.
+    /// How to fix it.
     pub help: String,
-    /// Where, below `config`.
+    /// The path of the value, below `config`.
     pub path: Vec<String>,
 }
 
-/// One server of a hub-spoke arrangement: a service of its own.
+/// One server of a hub-spoke arrangement, which is a service of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// The name of its service.
     pub name: ServiceName,
     /// The service whose manifest it comes from.
     pub manifest: ServiceName,
-    /// What it is there.
+    /// Its role in the arrangement.
     pub role: Role,
-    /// Name of its region, which is its `JetStream` domain.
+    /// The name of its region, which is its `JetStream` domain.
     pub domain: String,
 }
 
-/// What a server is in its arrangement.
+/// The role of a server in its arrangement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// One of the hub.
+    /// A server of the hub.
     Hub {
         /// Its number, from 1.
         number: u32,
-        /// The hub is a cluster.
+        /// Whether the hub is a cluster.
         clustered: bool,
     },
-    /// One of another region, linked to the hub.
+    /// A server of another region, linked to the hub.
     Leaf {
-        /// It links to the first so many of the hub.
+        /// The number of hub servers, counted from the first, that it links to.
         links: u32,
     },
 }
 
 impl Member {
-    /// The server that has the ports and the data that the manifest names.
+    /// Whether it is the server with the ports and the data that the manifest names.
     pub fn is_first(&self) -> bool {
         matches!(self.role, Role::Hub { number: 1, .. })
     }
 
-    /// Whether it is one of the hub.
+    /// Whether it belongs to the hub.
     pub fn is_of_hub(&self) -> bool {
         matches!(self.role, Role::Hub { .. })
     }
 
-    /// Whether it is one of a cluster.
+    /// Whether it belongs to a cluster.
     pub fn is_clustered(&self) -> bool {
         matches!(self.role, Role::Hub { clustered: true, .. })
     }
 
-    /// The ports it has besides those of the manifest.
+    /// The ports that it has in addition to those of the manifest.
     pub fn own_ports(&self) -> &'static [&'static str] {
         match self.role {
             Role::Hub { clustered: true, .. } => &[CLUSTER, LEAFNODES],
@@ -70,25 +70,25 @@ impl Member {
     }
 }
 
-/// Port of a hub's server where the others of the hub connect.
+/// The port of a hub server for the other servers of the hub.
 pub(crate) const CLUSTER: &str = "cluster";
-/// Port of a hub's server where servers of other regions connect.
+/// The port of a hub server for servers of other regions.
 pub(crate) const LEAFNODES: &str = "leafnodes";
 
-/// The service that has the first server of a cluster go on with what it had stored.
+/// The service that lets the first server of a cluster keep the data that it had stored.
 ///
 /// # Errors
-/// When that is no name.
+/// When the result is not a valid name.
 pub fn join_of(manifest: &ServiceName) -> Result<ServiceName, String> {
     ServiceName::made(&format!("{manifest}-join"))
 }
 
-/// A server of the hub, by its number.
+/// The service name of a hub server, by its number.
 pub(crate) fn hub(manifest: &ServiceName, number: u32) -> Result<ServiceName, String> {
     ServiceName::made(&format!("{manifest}-hub-{number}"))
 }
 
-/// The servers that a manifest stands for in a profile; `None` when it is one server, under the manifest's own name.
+/// The servers that a manifest stands for in a profile; `None` if it is one server under the manifest's own name.
 ///
 /// # Errors
 /// What is wrong with the configuration.
@@ -144,7 +144,7 @@ pub fn members(manifest: &ServiceName, config: &Config, profile: &str) -> Result
     }
     for region in leaf_regions {
         for number in 1..=*leaf_nodes_per_region {
-            // Alone in its region, it is called like the region.
+            // A region with a single server gives it its name; otherwise the servers are numbered.
             let region = if *leaf_nodes_per_region == 1 { region.clone() } else { format!("{region}-{number}") };
             all.push(Member {
                 name: made(ServiceName::made(&format!("{manifest}-leaf-{region}")))?,

@@ -1,11 +1,11 @@
-//! What becomes of the streams when a server joins a cluster or leaves it: which requests, judged by which answers.
+//! What happens to the streams when a server joins or leaves a cluster: which requests, and how answers are judged.
 //!
-//! A server that was alone has streams that the cluster, once it is one of it, knows nothing of; after half a minute
-//! it would delete them as orphans. A stream that is created with the same configuration and placed on that server
-//! takes up what is stored there, and so do its consumers.
+//! A server that was alone has streams that the cluster does not know when it joins; after half a minute the server
+//! would delete them as orphans. A stream that is created with the same configuration and placed on that server takes
+//! over what is stored there, and so do its consumers.
 //!
-//! A server that leaves first sees to it that no stream is on it: one with more copies than servers will be left gets
-//! fewer, and one that is still on it is placed among those that stay, until it has moved.
+//! A server that leaves first makes sure that it has no streams. A stream with more copies than there will be servers
+//! gets fewer, and one that is still on the server is placed among those that stay, until it has moved.
 //!
 //! Requests and answers are those of the `JetStream` API:
 //! <https://docs.nats.io/reference/reference-protocols/nats_api_reference>
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use crate::conf::{FIRST, tag_of_first};
 
-/// A request of the API.
+/// A request to the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Its subject.
+    /// The subject of the request.
     pub subject: String,
-    /// What is asked; empty for nothing but the subject.
+    /// The body as JSON; empty if the subject says everything.
     pub body: String,
 }
 
@@ -35,25 +35,25 @@ impl Request {
 pub enum Answer {
     /// It was done.
     Good(Value),
-    /// Not now; asked again it may be done.
+    /// Not possible now; a later attempt may succeed.
     Later(String),
-    /// It will not be done.
+    /// It was refused.
     Bad {
-        /// The number of the fault.
+        /// The error code.
         code: u64,
-        /// In the server's words.
+        /// The error text of the server.
         message: String,
     },
 }
 
-/// The server is not one of the cluster, or no longer.
+/// The server is not in the cluster, or not any more.
 pub const NO_MEMBER: u64 = 10_044;
-/// The stream is not there.
+/// The stream does not exist.
 pub const NO_STREAM: u64 = 10_059;
-/// No server fits yet; and: a change of the stream is under way.
+/// No suitable server yet, and: a change of the stream is in progress.
 const PASSING: [u64; 2] = [10_005, 10_226];
 
-/// What an answer says.
+/// Classifies an answer.
 pub fn judge(answer: &str) -> Answer {
     let Ok(answer) = serde_json::from_str::<Value>(answer) else {
         return Answer::Bad { code: 0, message: format!("no answer of the API: {answer}") };
@@ -65,18 +65,18 @@ pub fn judge(answer: &str) -> Answer {
     if error["code"] == 503 || PASSING.contains(&code) { Answer::Later(message) } else { Answer::Bad { code, message } }
 }
 
-/// A stream that a server has.
+/// A stream that a server has stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
-    /// Its name.
+    /// Name of the stream.
     pub name: String,
-    /// How many messages it has.
+    /// Number of messages in it.
     pub messages: u64,
     config: Value,
     consumers: Vec<Value>,
 }
 
-/// The page of the monitoring port that says what a server has stored, and as what it is known to the cluster.
+/// The page of the monitoring port that lists what a server has stored, and its state in the cluster.
 pub const STORED: &str = "/jsz?accounts=true&streams=true&consumers=true&config=true";
 
 /// The streams that a server has, from that page.
@@ -92,20 +92,20 @@ pub fn stored(page: &Value) -> Vec<Stored> {
     streams.map(read).collect()
 }
 
-/// Whether the server is the only one that its cluster still has, from the same page.
+/// Whether the server is the only one left in its cluster, from the same page.
 pub fn is_last(page: &Value) -> bool {
     page["meta_cluster"]["cluster_size"] == 1
 }
 
 impl Stored {
-    /// Creates it for the cluster, on the first server of the hub, which has it.
+    /// The request that creates it in the cluster, placed on the first server of the hub, which has its data.
     pub fn create(&self) -> Request {
         let mut config = self.released();
         config["placement"] = json!({"tags": [tag_of_first(1)]});
         Request::new(format!("STREAM.CREATE.{}", self.name), &config)
     }
 
-    /// Creates its consumers.
+    /// The requests that create its consumers.
     pub fn create_consumers(&self) -> impl Iterator<Item = Request> + '_ {
         self.consumers.iter().filter_map(|config| {
             let name = config["name"].as_str().or(config["durable_name"].as_str())?;
@@ -114,7 +114,7 @@ impl Stored {
         })
     }
 
-    /// Takes the place away again that it was created in; it stays where it is until somebody says otherwise.
+    /// The request that removes the placement it was created with; it stays where it is until it is moved.
     pub fn release(&self) -> Request {
         Request::new(format!("STREAM.UPDATE.{}", self.name), &self.released())
     }
@@ -125,48 +125,48 @@ impl Stored {
         config
     }
 
-    /// Asks how the cluster knows it.
+    /// The request for its state in the cluster.
     pub fn info(&self) -> Request {
         info(&self.name)
     }
 }
 
-/// Asks how a stream is.
+/// The request for the state of a stream.
 pub fn info(stream: &str) -> Request {
     Request::new(format!("STREAM.INFO.{stream}"), &Value::Null)
 }
 
-/// Asks for the names of the streams from the one of this number on.
+/// The request for the names of the streams, from this index on.
 pub fn names(from: usize) -> Request {
     Request::new("STREAM.NAMES", &json!({"offset": from}))
 }
 
-/// Takes a server out of the cluster; asked as the system account.
+/// The request that removes a server from the cluster; made by the system account.
 pub fn remove(server: &str) -> Request {
     Request::new("SERVER.REMOVE", &json!({"peer": server}))
 }
 
-/// Which servers stay.
+/// The servers that stay.
 #[derive(Clone, Copy, Debug)]
 pub struct Staying<'a> {
-    /// What the names of the hub's servers begin with: `nats-hub`.
+    /// Prefix of the names of the hub's servers: `nats-hub`.
     pub hub: &'a str,
-    /// The first so many stay.
+    /// Number of servers that stay, counted from the first.
     pub count: u32,
 }
 
-/// What is to be done next so that a stream is only on servers that stay.
+/// The next step towards having a stream only on servers that stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing.
+    /// Nothing is left to do.
     Done,
-    /// Wait until the cluster has done what it was asked.
+    /// Wait until the cluster has finished an earlier request.
     Wait,
-    /// Ask for this.
+    /// Send this request.
     Ask(Request),
 }
 
-/// The next step, from what is known of the stream now. `as_found` is its configuration before the first step.
+/// The next step for a stream with the state `info`. `as_found` is its configuration before the first step.
 pub fn next(info: &Value, as_found: &Value, staying: Staying<'_>) -> Step {
     let (config, cluster) = (&info["config"], &info["cluster"]);
     let Some(leader) = cluster["leader"].as_str().filter(|leader| !leader.is_empty()) else { return Step::Wait };
@@ -195,7 +195,7 @@ pub fn next(info: &Value, as_found: &Value, staying: Staying<'_>) -> Step {
     }
     if config["placement"]["tags"] == tags {
         let mut config = config.clone();
-        // A place that an attempt before this one has asked for is nobody's wish.
+        // A placement that an earlier attempt requested was not set by a user, so it is not restored.
         match as_found.get("placement").filter(|placement| !is_of_first(placement)) {
             Some(placement) => config["placement"] = placement.clone(),
             None => config.as_object_mut().map(|config| config.remove("placement")).map_or((), drop),
@@ -214,7 +214,7 @@ fn name_of(config: &Value) -> &str {
     config["name"].as_str().unwrap_or_default()
 }
 
-/// Whether a server is among those that stay. One that is none of the hub's does not matter.
+/// Whether a server is one of those that stay. A server outside the hub does not matter.
 fn stays(server: &str, staying: Staying<'_>) -> bool {
     let number = server.strip_prefix(staying.hub).and_then(|rest| rest.strip_prefix('-')?.parse::<u32>().ok());
     number.is_none_or(|number| number <= staying.count)

@@ -1,23 +1,23 @@
-//! PocketBase: its superuser, without ever standing in a command line.
+//! PocketBase: creates its superuser without passing the password on a command line.
 //!
-//! PocketBase's own way is `superuser upsert EMAIL PASSWORD`, which everybody sees in `ps`. Instead a hook makes the
-//! superuser while the program starts, from its environment: before the installer would print a link that lets
-//! whoever reads the log become one.
+//! PocketBase's own way is `superuser upsert EMAIL PASSWORD`, which every user sees in `ps`. Instead, a hook creates
+//! the superuser from the environment while the program starts. That is before the installer would print a link with
+//! which anyone who reads the log can become superuser.
 
 use core_engine::driver::{Expansion, SecretRequest, Surroundings};
 use core_manifest::spec::GeneratedFile;
 use core_manifest::{Diagnostic, ServiceSpec, Template};
 
-/// What a manifest of this kind need not say.
+/// Default values for manifests of this kind.
 pub const DEFAULTS: &str = include_str!("defaults.json");
 
 /// Folder of the generated hook in the run folder; the manifest passes it as `--hooksDir`.
 pub const HOOKS: &str = "hooks";
 
-/// Environment variable with the superuser's password.
+/// The environment variable with the superuser's password.
 pub const PASSWORD: &str = "PB_SUPERUSER_PASSWORD";
 
-/// The superuser's password: from `.env` or the environment, else made and shown once.
+/// The superuser's password: from `.env` or the environment, else generated and shown once.
 pub const SECRET: SecretRequest = SecretRequest {
     variable: PASSWORD,
     file: "pocketbase-superuser",
@@ -27,10 +27,10 @@ pub const SECRET: SecretRequest = SecretRequest {
     ),
 };
 
-/// Completes a PocketBase server: the hook that makes its superuser.
+/// Completes a PocketBase server: generates the hook that creates its superuser.
 ///
 /// # Errors
-/// When its command does not read the hook.
+/// When its command does not load the hook.
 pub fn expand(mut spec: ServiceSpec, password: &Template, _around: Surroundings<'_>) -> Expansion {
     let reads_hook = spec.args.iter().any(|arg| arg.to_string().contains("${run}/hooks"));
     if !reads_hook {

@@ -1,10 +1,10 @@
-//! The build of an app, as data: what is run, where, with which variables, and what belongs to the result.
+//! The build of an app as data: the commands, where they run, with which variables, and what goes into the result.
 
 use crate::Scripts;
 
 /// File name of the build adapter.
 pub const ADAPTER_FILE: &str = "adapter.mjs";
-/// The build adapter: asks Next.js for a standalone server with the release's id, without touching the user's
+/// The build adapter: configures Next.js for a standalone server with the release's ID, without touching the user's
 /// configuration. (Next.js 16 and later; `NEXT_ADAPTER_PATH`.)
 pub const ADAPTER: &str = include_str!("adapter.mjs");
 
@@ -15,18 +15,18 @@ pub struct Step {
     pub title: &'static str,
     /// Arguments of node.
     pub args: Vec<String>,
-    /// It runs scripts of packages, which are not to see secrets.
+    /// Whether it runs scripts of packages, which must not see secrets.
     pub without_secrets: bool,
 }
 
 /// A build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
-    /// Installs the packages, and runs nothing of them.
+    /// Installs the packages without running anything of them.
     pub install: Step,
     /// Builds the app.
     pub build: Step,
-    /// npm's own program file.
+    /// Path of npm's program file.
     pub npm_cli: String,
     /// Environment variables on top of the inherited ones.
     pub env: Vec<(String, String)>,
@@ -37,14 +37,14 @@ pub struct Build {
 }
 
 impl Build {
-    /// The build of a release. `npm` is npm's own program file, `npm_cli`, which is run with the stack's node; `adapter`
-    /// is the path of the adapter; `cache` a folder that outlives builds.
+    /// The build of a release. `npm_cli` is npm's program file, which is run with the stack's node; `adapter` is the
+    /// path of the adapter; `cache` is a folder that is kept between builds.
     pub fn new(release: &str, npm_cli: &str, adapter: &str, cache: &str) -> Self {
         // `--include=dev`: the compiler is a development dependency, whatever NODE_ENV says.
         let ci = ["ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
         let next = vec!["node_modules/next/dist/bin/next".into(), "build".into()];
         Self {
-            // A registry may ask for a token.
+            // A registry may require a token.
             install: Step { title: "installing packages", args: npm(npm_cli, &ci), without_secrets: false },
             build: Step { title: "building", args: next, without_secrets: false },
             npm_cli: npm_cli.to_owned(),
@@ -56,7 +56,7 @@ impl Build {
                 ("npm_config_cache".into(), cache.into()),
                 ("npm_config_update_notifier".into(), "false".into()),
             ],
-            // Set for a running server, and wrong for a build.
+            // These are for a running server, and wrong for a build.
             without: &["PORT", "HOSTNAME", "NODE_OPTIONS", "NEXT_DEPLOYMENT_ID", "TURBOPACK"],
             assemble: vec![(".next/standalone", "."), (".next/static", ".next/static"), ("public", "public")],
         }
@@ -68,7 +68,7 @@ pub fn after_install(npm_cli: &str, scripts: &Scripts, has_postinstall: bool) ->
     let step = |title, words: &[&str]| Step { title, args: npm(npm_cli, words), without_secrets: true };
     let mut steps = Vec::new();
     if !scripts.run.is_empty() {
-        // A setting of the app must not keep back what is listed.
+        // A setting of the app must not stop the listed scripts.
         let rebuild = ["rebuild", "--ignore-scripts=false", "--foreground-scripts", "--loglevel=error"];
         let packages = scripts.run.iter().map(String::as_str);
         steps.push(step("running install scripts", &rebuild.into_iter().chain(packages).collect::<Vec<_>>()));
@@ -79,13 +79,13 @@ pub fn after_install(npm_cli: &str, scripts: &Scripts, has_postinstall: bool) ->
     steps
 }
 
-/// Arguments of node for npm.
+/// Arguments of node for running npm.
 fn npm(npm_cli: &str, words: &[&str]) -> Vec<String> {
     std::iter::once(npm_cli).chain(words.iter().copied()).map(str::to_owned).collect()
 }
 
-/// Whether a file of the app's folder counts for the build, besides those that count for none: its path relative to the
-/// folder, with `/`.
+/// Whether a file in the app's folder is an input of the build, apart from the files that no build uses. `path` is
+/// relative to the folder, with `/`.
 pub fn is_input(path: &str) -> bool {
     let skipped = [".turbo", "out", "coverage"];
     let mut parts = path.split('/');

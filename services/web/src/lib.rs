@@ -1,4 +1,4 @@
-//! Next.js: how an app is built standalone, and what its server needs to be told.
+//! Next.js: how an app is built as a standalone server, and the environment that the server needs.
 
 mod build;
 mod scripts;
@@ -10,19 +10,19 @@ use core_manifest::{Diagnostic, Template};
 pub use build::{ADAPTER, ADAPTER_FILE, Build, Step, after_install, is_input};
 pub use scripts::{Scripts, TRUSTED, Trusted, has_postinstall};
 
-/// What a manifest of this kind need not say.
+/// Default values for manifests of this kind.
 pub const DEFAULTS: &str = include_str!("defaults.json");
 
-/// Whether a `package.json` is that of an app of Next.js.
+/// Whether a `package.json` belongs to a Next.js app.
 pub fn is_app(package: &str) -> bool {
     let package: serde_json::Value = serde_json::from_str(package).unwrap_or_default();
     ["dependencies", "devDependencies"].iter().any(|list| package[list].get("next").is_some())
 }
 
-/// Completes a Next.js server: the environment its standalone server reads.
+/// Completes a Next.js server: sets the environment that its standalone server reads.
 ///
 /// # Errors
-/// When the manifest would make Next.js lose requests.
+/// When the manifest has a setting that would make Next.js lose requests.
 pub fn expand(mut spec: ServiceSpec, _around: Surroundings<'_>) -> Expansion {
     if spec.env.contains_key("NEXT_MANUAL_SIG_HANDLE") {
         return Err(vec![
@@ -42,7 +42,7 @@ pub fn expand(mut spec: ServiceSpec, _around: Surroundings<'_>) -> Expansion {
     };
     // Many shells export HOSTNAME, and the server would bind to that name.
     default("HOSTNAME", "127.0.0.1");
-    // Longer than the edge keeps an idle connection (2 s), so that it is the edge that closes it.
+    // Longer than the edge keeps an idle connection (2 s), so that the edge is the side that closes it.
     default("KEEP_ALIVE_TIMEOUT", "15000");
     default("NEXT_TELEMETRY_DISABLED", "1");
     default("NODE_ENV", "production");

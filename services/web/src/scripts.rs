@@ -1,5 +1,5 @@
-//! Install scripts of npm packages. A package could run anything in one, so none is run but those of this list: packages
-//! that do not work without theirs.
+//! Install scripts of npm packages. They could run anything, so only those of this list are run: packages that do not
+//! work without them.
 
 use semver::{Version, VersionReq};
 use serde_json::Value;
@@ -9,9 +9,9 @@ use serde_json::Value;
 pub struct Trusted {
     /// Its name in the registry.
     pub package: &'static str,
-    /// Its versions, as a requirement of semver.
+    /// Its versions, as a semver requirement.
     pub versions: &'static str,
-    /// What it does not do without its script.
+    /// What its script does.
     pub reason: &'static str,
 }
 
@@ -22,7 +22,7 @@ const fn native(package: &'static str, versions: &'static str) -> Trusted {
     Trusted { package, versions, reason: NATIVE }
 }
 
-/// The list.
+/// The packages whose install scripts are run.
 pub const TRUSTED: &[Trusted] = &[
     native("argon2", ">=0.28"),
     native("bcrypt", ">=5"),
@@ -32,7 +32,7 @@ pub const TRUSTED: &[Trusted] = &[
     native("isolated-vm", ">=4"),
     native("libsql", ">=0.1"),
     native("re2", ">=1.17"),
-    // Later versions get their libraries as packages of their own; their script only looks whether they are there.
+    // Later versions get their libraries as separate packages; their script only checks that those are there.
     native("sharp", ">=0.28"),
     native("sqlite3", ">=5"),
     native("utf-8-validate", ">=5"),
@@ -45,18 +45,18 @@ pub const TRUSTED: &[Trusted] = &[
     Trusted { package: "workerd", versions: ">=1", reason: "downloads the runtime where npm left it out" },
 ];
 
-/// What of an installation has install scripts.
+/// The packages of an installation that have install scripts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scripts {
-    /// Those that are run: `name@version`, as `npm rebuild` takes them.
+    /// Those that are run, as `name@version` for `npm rebuild`.
     pub run: Vec<String>,
-    /// Those that are not, likewise.
+    /// Those that are not run, in the same form.
     pub skipped: Vec<String>,
 }
 
 impl Scripts {
-    /// Reads them from npm's own record of what it installed, `node_modules/.package-lock.json`. A record that is not
-    /// understood names none.
+    /// Reads them from npm's own record of the installation, `node_modules/.package-lock.json`. A record that cannot be
+    /// parsed gives none.
     pub fn of(record: &str) -> Self {
         let record: Value = serde_json::from_str(record).unwrap_or_default();
         let mut scripts = Self::default();
@@ -64,12 +64,12 @@ impl Scripts {
             if package["hasInstallScript"] != Value::Bool(true) {
                 continue;
             }
-            // An alias is installed at another path than its name.
+            // An alias is installed at a path that differs from its name.
             let at_path = path.rsplit_once("node_modules/").map_or(path.as_str(), |(_, name)| name);
             let name = package["name"].as_str().unwrap_or(at_path);
             let version = package["version"].as_str().unwrap_or_default();
-            // What came from a folder or by git is not what the registry has under that name. npm may be told not to
-            // write down where it got a package from (`omit-lockfile-registry-resolved`).
+            // A package from a folder or from git is not what the registry has under that name. npm can be configured
+            // not to record where it got a package from (`omit-lockfile-registry-resolved`).
             let is_published = match package["resolved"].as_str() {
                 Some(url) => url.starts_with("http"),
                 None => package["integrity"].is_string(),
@@ -87,7 +87,7 @@ impl Scripts {
 
 fn is_trusted(name: &str, version: &str) -> bool {
     let Ok(version) = Version::parse(version) else { return false };
-    // Of a pre-release, what counts is which release it comes before.
+    // For a pre-release, the release that it precedes counts.
     let release = Version::new(version.major, version.minor, version.patch);
     let is_meant = |one: &&Trusted| {
         one.package == name && VersionReq::parse(one.versions).is_ok_and(|versions| versions.matches(&release))
@@ -95,8 +95,8 @@ fn is_trusted(name: &str, version: &str) -> bool {
     TRUSTED.iter().any(|one| is_meant(&one))
 }
 
-/// Whether the app has a script that is to run after its packages are installed: `prisma generate`, `patch-package`. It
-/// is the app's own, like the build.
+/// Whether the app has a script that runs after its packages are installed: `prisma generate`, `patch-package`. It
+/// belongs to the app, like the build.
 pub fn has_postinstall(package_json: &str) -> bool {
     let package: Value = serde_json::from_str(package_json).unwrap_or_default();
     package["scripts"]["postinstall"].is_string()

@@ -2,6 +2,7 @@
 
 use core_engine::engine::StackState;
 use core_host::api::{InstanceStatus, Status};
+use core_host::client;
 
 use super::{ask_status, moved, tell};
 use crate::cli::StatusArgs;
@@ -19,7 +20,8 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    let status = match ask_status(&paths).await {
+    let asked = if args.json { client::get(&paths, "/v1/status?host=true").await } else { ask_status(&paths).await };
+    let status = match asked {
         Ok(status) => status,
         Err(error) => return tell(&error),
     };

@@ -1,4 +1,4 @@
-//! One instance, looked at: what is wanted compared with what is.
+//! Advances one instance: compares what is wanted with what is.
 
 use super::shim::Shim;
 use super::waiting::WaitingOn;
@@ -10,9 +10,9 @@ use crate::ids::InstanceId;
 use crate::phase::{Drain, EndReason, Phase, Process, Stop, StopReason};
 
 impl Engine {
-    /// Moves an instance on as far as it goes by itself.
+    /// Advances an instance as far as it can go now.
     pub(super) fn advance(&mut self, id: &InstanceId) {
-        // A phase leads to at most a few others at once; the bound only guards against a mistake of ours.
+        // One phase leads to only a few others at once; the bound only guards against a bug in the engine.
         self.shim_due(id);
         for _ in 0..16 {
             let Some(before) = self.instances.get(id).map(|instance| instance.phase.clone()) else { return };
@@ -30,7 +30,7 @@ impl Engine {
             (Phase::Waiting | Phase::Backoff { .. }, Want::Stop(reason)) => self.rest(id, reason),
             (Phase::Waiting, Want::Run | Want::Keep) => self.try_start(id),
             (Phase::Backoff { until }, Want::Run | Want::Keep) => {
-                // The pause is over; what it may wait for besides is another matter.
+                // The pause is over. What else it may wait for is checked in `Waiting`.
                 if *until <= self.now {
                     self.set_phase(id, Phase::Waiting);
                 }
@@ -48,7 +48,7 @@ impl Engine {
             }
             (Phase::Probing { .. } | Phase::Ready { .. }, _) => self.ask_probes(id),
             (Phase::Draining { process, .. }, want) => match want {
-                // Somebody who needs it is to end first now.
+                // An instance that needs it has to stop first now.
                 Want::Stop(_) if self.must_end_before(&self.instances[id]).is_some() => self.undrain(id, *process),
                 Want::Stop(reason) => self.drain(id, reason),
                 Want::Run | Want::Keep => self.undrain(id, *process),
@@ -125,7 +125,7 @@ impl Engine {
         }
     }
 
-    /// What has ended stays so until what is wanted, or what it waits for, is another.
+    /// An instance that has ended stays so until what is wanted, or what it waits for, changes.
     fn revive(&mut self, id: &InstanceId, reason: EndReason, want: Want) {
         match (reason, want) {
             (_, Want::Stop(why)) => self.forget_if_gone(id, why),
@@ -151,7 +151,7 @@ impl Engine {
         }
     }
 
-    /// Nothing of the instance runs and nothing shall.
+    /// Nothing of the instance runs, and nothing should.
     pub(super) fn rest(&mut self, id: &InstanceId, reason: StopReason) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         if instance.shim != Shim::None {
@@ -165,7 +165,7 @@ impl Engine {
         }
     }
 
-    /// It is needed for a while yet: its probe will say whether it is ready.
+    /// It is needed a while longer: its probe tells whether it is ready.
     fn undrain(&mut self, id: &InstanceId, process: Process) {
         let was_ready = self.instances[id].ready_since.is_some();
         let phase = if was_ready { Phase::Ready { process } } else { Phase::Probing { process, by: None } };
@@ -182,7 +182,7 @@ impl Engine {
         }
     }
 
-    /// Draining: first until the edge has let go, then until no connection is open, both within the time it has.
+    /// Drains: first until the edge has let go, then until no connection is open, both within the drain time.
     fn drain(&mut self, id: &InstanceId, reason: StopReason) {
         let is_routed = self.is_routed(id);
         let instance = &self.instances[id];
@@ -193,7 +193,7 @@ impl Engine {
                 let stage = Drain::Counting { zeros: 0, next: Some(self.now) };
                 self.set_phase(id, Phase::Draining { process, until, stage });
             }
-            // While the edge could not be told, a replaced instance goes on serving. One that is to go for good goes.
+            // A replaced instance keeps serving while the edge cannot be updated. One that goes for good is stopped.
             Drain::Routed => {
                 if patience_over && !matches!(reason, StopReason::Replaced | StopReason::ScaledDown) {
                     self.ask_to_end(id, reason);
@@ -214,7 +214,7 @@ impl Engine {
         }
     }
 
-    /// Stopping: KILL when the time is over or nobody wants to wait for it, and again while anything is left.
+    /// Sends SIGKILL when the timeout is over or the stack is being killed, and again while anything is left.
     fn insist(&mut self, id: &InstanceId, stage: Stop) {
         if let Stop::Asked { kill_at, ask_at: Some(ask_at) } = stage
             && ask_at <= self.now

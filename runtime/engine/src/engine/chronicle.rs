@@ -1,4 +1,4 @@
-//! What is told of operations to those who look back: once when they begin, once when they are over.
+//! What the history gets about operations: one entry when they start, one when they are over.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::ids::Generation;
 use crate::plan::{Change, Planned};
 use crate::record::{Begun, Cause, Outcome, Record};
 
-/// What was changed and was not told yet: the next command is the one that tells it.
+/// Changes that are not in the history yet: the next operation's entry includes them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Untold {
     /// The generation before the first change.
@@ -22,7 +22,7 @@ pub(super) struct Untold {
 }
 
 impl Engine {
-    /// A new generation, after `from`, changes these. What an older one wanted of them will not come true any more.
+    /// A new generation, after `from`, makes these changes. Older operations will not reach their goals for them now.
     pub(super) fn note_changes(&mut self, from: Generation, changes: impl IntoIterator<Item = (ServiceName, Planned)>) {
         let changes: BTreeMap<ServiceName, Planned> =
             changes.into_iter().filter(|(_, planned)| planned.change != Change::Keep).collect();
@@ -49,15 +49,15 @@ impl Engine {
         self.note_changes(from, [(name.clone(), Planned { change, reasons: vec![reason] })]);
     }
 
-    /// By which strategy a service is replaced.
+    /// The change by which a service is replaced, from its strategy.
     pub(super) fn replacement(&self, name: &ServiceName) -> Change {
         let strategy = self.services.get(name).map(|service| service.spec.update.strategy);
         if strategy == Some(Strategy::Restart) { Change::Restart } else { Change::Swap }
     }
 
-    /// An operation begins. A reading that nobody asked for and that changed nothing is not worth telling.
+    /// Records the start of an operation, unless it is an unrequested reading that changed nothing.
     pub(super) fn tell_begun(&mut self, id: u64, command: &Command, by: Cause, operation: &mut Operation) {
-        // What was read, or came back, before anybody could be told waits for what follows its reading.
+        // Changes made before any operation was recorded go with the first operation that can make a generation.
         let makes_one = matches!(command, Command::Apply | Command::Restart { .. } | Command::Scale { .. });
         let Untold { from, changes } = if makes_one { std::mem::take(&mut self.untold) } else { Untold::default() };
         let is_asked = matches!(by, Cause::User(_)) || *command != Command::Apply;
@@ -76,7 +76,7 @@ impl Engine {
         self.actions.push(Action::Record(Record::Begun(Box::new(begun))));
     }
 
-    /// An operation that is over is told, once.
+    /// Records the end of an operation that is over, once.
     pub(super) fn tell_ended(actions: &mut Vec<Action>, id: u64, operation: &mut Operation) {
         let outcome = match &operation.state {
             OperationState::Running => return,
@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    /// That what was read is broken; where, but not what stands there.
+    /// The message that the manifests are not valid: it says where, but does not quote them.
     pub(super) fn broken_manifests(&self) -> Option<String> {
         let place = |problem: &Problem| {
             let place = problem.file.as_ref().or(problem.service.as_ref());

@@ -16,7 +16,7 @@ use crate::record::Cause;
 use crate::saved::Operator;
 use crate::topology::Topology;
 
-/// The most replicas that a manifest may ask for, and so a command.
+/// The largest number of replicas that a manifest may ask for, and so a command.
 const MOST_REPLICAS: u32 = 1000;
 
 impl Engine {
@@ -52,18 +52,18 @@ impl Engine {
         self.add_operation(id, operation);
     }
 
-    /// The number of an operation that nobody else has numbered.
+    /// The number of an operation that core itself starts.
     pub(super) fn number_operation(&mut self) -> u64 {
         self.last_operation += 1;
         self.last_operation
     }
 
-    /// The number that the next command is to have.
+    /// The number for the next command.
     pub fn next_operation(&self) -> u64 {
         self.last_operation + 1
     }
 
-    /// Ends the stack. A second time it can only get harsher.
+    /// Stops the stack. A second call can turn a stop into a kill, but not the reverse.
     pub(super) fn begin_down(&mut self, code: i32, kill: bool) -> Operation {
         self.down = Some(match self.down {
             Some(down) => Down { kill: down.kill || kill, ..down },
@@ -179,7 +179,7 @@ impl Engine {
         if replicas > MOST_REPLICAS {
             return Operation::failed(format!("{name} cannot have {replicas} replicas: {MOST_REPLICAS} at most"));
         }
-        // The edge's file, which is made of the manifest, knows so many places.
+        // The edge's file is made from the manifest, and has this many places.
         let places = pointers(service.spec.replicas);
         if service.spec.route.is_some() && replicas > places {
             return Operation::failed(format!(
@@ -196,7 +196,7 @@ impl Engine {
         Operation::new(Goal::Ready, BTreeSet::from([name.clone()]), self.now, None)
     }
 
-    /// What ended badly, or was given up, gets another chance; with `whatever`, what ended well too.
+    /// Instances that failed or were given up get another chance; with `whatever`, those that exited with success too.
     fn try_again(&mut self, name: &ServiceName, whatever: bool) {
         for id in self.ids_of(name) {
             let Some(instance) = self.instances.get_mut(&id) else { continue };
@@ -227,7 +227,7 @@ impl Engine {
         Some(Operation::failed(self.no_such_service(missing)))
     }
 
-    /// That there is no such service, in words, with the nearest that there is.
+    /// The message that there is no such service, with the nearest name that exists.
     pub fn no_such_service(&self, name: &ServiceName) -> String {
         let known = self.services.keys().map(ServiceName::as_str);
         let guess = core_manifest::name::nearest(name.as_str(), known)

@@ -1,4 +1,4 @@
-//! How long the end of the stack may take, as the services are declared.
+//! How long it may take to stop the stack, from the timeouts of its services.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,12 +7,12 @@ use core_manifest::ServiceName;
 
 use super::Engine;
 
-/// What a service takes beyond its own time: its drain is seen twice, and what is killed takes a moment to go.
+/// Extra time per service: open connections are counted twice, and a killed process takes a moment to exit.
 const MARGIN: Duration = Duration::from_secs(2);
 
 impl Engine {
-    /// How long it may take until nothing of the stack lives, when it is ended now: the longest way through what waits
-    /// for each other's end.
+    /// The longest time until no process of the stack is alive, if it is stopped now: the longest chain of services
+    /// that wait for each other to stop.
     pub fn longest_end(&self, kill: bool) -> Duration {
         let edges: Vec<&ServiceName> = self.services.keys().filter(|name| self.is_edge(name)).collect();
         let mut known = BTreeMap::new();
@@ -21,7 +21,7 @@ impl Engine {
         all.max().unwrap_or_default() + MARGIN
     }
 
-    /// Until the instances of a service have ended, and those that must before them.
+    /// The time until the instances of a service, and those that must stop before them, have stopped.
     fn end_of<'a>(
         &'a self,
         name: &'a ServiceName,
@@ -32,7 +32,7 @@ impl Engine {
         if let Some(end) = known.get(name) {
             return *end;
         }
-        // Specs of several generations may wait for each other in a circle; it is gone round once.
+        // Specs of several generations may form a cycle; it is followed only once.
         known.insert(name, Duration::ZERO);
         let mut own = Duration::ZERO;
         let mut has_route = false;

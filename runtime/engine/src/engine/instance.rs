@@ -1,4 +1,4 @@
-//! One instance, as the engine knows it.
+//! The state of one instance.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,40 +16,40 @@ pub(super) struct Instance {
     pub(super) id: InstanceId,
     pub(super) spec: Arc<ServiceSpec>,
     pub(super) phase: Phase,
-    /// When the phase began.
+    /// When the phase started.
     pub(super) since: Time,
     /// Number of the last start; 0 before the first.
     pub(super) invocation: u32,
-    /// Automatic restarts.
+    /// Automatic restarts so far.
     pub(super) restarts: u32,
-    /// Failures in a row; back to 0 after ten seconds ready.
+    /// Consecutive failures; reset to 0 after ten seconds of being ready.
     pub(super) failures: u32,
-    /// Its auto ports.
+    /// The auto ports it was given.
     pub(super) ports: BTreeMap<Identifier, u16>,
-    /// It belongs to a swap and has not taken over.
+    /// It is part of a swap and has not taken over yet.
     pub(super) candidate: bool,
-    /// It was born beside one that served, and may live beside those that served.
+    /// It was created beside a serving instance, and may run beside those that served before.
     pub(super) beside: bool,
-    /// Its dependencies held once: later starts of it do not wait for them again.
+    /// Its dependencies were met once: later starts do not wait for them again.
     pub(super) admitted: bool,
-    /// A start of it succeeded once.
+    /// One of its starts has succeeded.
     pub(super) started_once: bool,
-    /// It was ready once.
+    /// It has been ready before.
     pub(super) ready_once: bool,
-    /// Since when it is, or was last, ready in the present invocation.
+    /// When it last became ready in the current invocation.
     pub(super) ready_since: Option<Time>,
     pub(super) last_exit: Option<Exit>,
     pub(super) last_failure: Option<Failure>,
     pub(super) shim: Shim,
-    /// Starts in a row that failed for want of something of ours.
+    /// Consecutive starts that failed because core lacked a resource.
     pub(super) lacks: u32,
-    /// How often its shim did not answer in time, in this invocation.
+    /// How often its shim did not answer in time during this invocation.
     pub(super) silences: u32,
-    /// Number of the line to its shim; 0 is the one that was found when the supervisor began.
+    /// Number of the connection to its shim; 0 is the one found when the supervisor started.
     pub(super) line: u32,
     pub(super) readiness: Tally,
     pub(super) liveness: Tally,
-    /// Its entry in the engine's timers.
+    /// Its entry in the timers of the engine.
     pub(super) timer: Option<Time>,
 }
 
@@ -82,12 +82,12 @@ impl Instance {
         }
     }
 
-    /// The present (or last) invocation.
+    /// The current (or last) invocation.
     pub(super) fn invocation_id(&self) -> InvocationId {
         InvocationId { instance: self.id.clone(), number: self.invocation }
     }
 
-    /// The number of one of its ports.
+    /// The number of one of its ports; `None` if it has not been assigned yet.
     pub(super) fn port(&self, name: &Identifier) -> Option<u16> {
         self.spec.ports.get(name).and_then(|port| port.number).or_else(|| self.ports.get(name).copied())
     }
@@ -96,23 +96,23 @@ impl Instance {
         matches!(self.phase, Phase::Ready { .. })
     }
 
-    /// Whether its last end was a good one.
+    /// Whether its last exit was a success.
     pub(super) fn ended_well(&self) -> bool {
         self.last_exit.and_then(Exit::code).is_some_and(|code| self.spec.is_success(code))
     }
 
-    /// Whether nobody could ask it to end: its shim would, and is away.
+    /// Whether it cannot be asked to stop: its shim would do that, and is away.
     pub(super) fn is_out_of_reach(&self) -> bool {
         self.shim.is_away() && self.spec.shutdown.command.is_none()
     }
 
-    /// When it must be ready, where it must. While it cannot be asked the time does not run out: how much later it is
-    /// then, the next answer says.
+    /// Until when it must be ready, if there is a limit. The time does not run out while the probe cannot be run; the
+    /// next result extends it.
     pub(super) fn must_be_ready_by(&self) -> Option<Time> {
         if let Phase::Probing { by, .. } = self.phase { by.filter(|_| self.readiness.unasked.is_none()) } else { None }
     }
 
-    /// When something is due by itself.
+    /// When something is next due.
     pub(super) fn deadline(&self) -> Option<Time> {
         let of_phase = match &self.phase {
             Phase::Starting { by } => Some(*by),

@@ -1,4 +1,4 @@
-//! Starts, ends, and what follows an end.
+//! Starts, exits, and what follows an exit.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::exit::{Exit, Failure};
 use crate::ids::InstanceId;
 use crate::phase::{EndReason, Phase, StopReason, Tally};
 
-/// How long the host may take to say whether a start succeeded.
+/// How long the host may take to report whether a start succeeded.
 const START_ANSWER: Duration = Duration::from_secs(30);
-/// An instance that was ready this long has proven itself: its failures are forgotten.
+/// After being ready for this long, an instance counts as stable and its failures are forgotten.
 const PROVEN: Duration = Duration::from_secs(10);
 /// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -49,7 +49,7 @@ impl Engine {
         self.set_phase(id, Phase::Starting { by });
     }
 
-    /// Numbers for its auto ports: those it has, those given by name, else free ones of the range.
+    /// The numbers of its auto ports: those it has, those given by name, else free ones from the range.
     fn assign_ports(&mut self, id: &InstanceId) -> std::collections::BTreeMap<Identifier, u16> {
         let instance = &self.instances[id];
         let mut ports = instance.ports.clone();
@@ -72,8 +72,8 @@ impl Engine {
         ports
     }
 
-    /// The next port of the range that nobody of ours has and no stranger was found on. When all are taken by
-    /// strangers, what was known of strangers is forgotten: they may be gone.
+    /// The next port of the range that belongs to no instance and on which no outside process was found. When outside
+    /// processes have all the others, what was found is forgotten: they may be gone.
     fn free_port(&mut self) -> Option<u16> {
         let ours: std::collections::BTreeSet<u16> = self
             .instances
@@ -99,7 +99,7 @@ impl Engine {
         None
     }
 
-    /// The invocation is over: nothing of it lives. `why` is what was being done to it.
+    /// The invocation is over: no process of it is alive. `why` is the reason if it was being stopped.
     pub(super) fn ended(&mut self, id: &InstanceId, why: Option<StopReason>) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         if instance.ready_since.is_some_and(|since| self.now - since >= PROVEN) {
@@ -113,7 +113,7 @@ impl Engine {
                     let failure = self.instances[id].last_failure.clone();
                     self.failed(id, &failure.unwrap_or(Failure::Exit(Exit::Unknown)));
                 }
-                // It was stopped for a reason that is none any more.
+                // It was stopped for a reason that does not apply any more.
                 Some(_) => self.set_phase(id, Phase::Waiting),
             },
         }
@@ -128,7 +128,7 @@ impl Engine {
             return;
         }
         let availability = self.instances[id].spec.availability.clone();
-        // A service that serves must not come to an end in the middle of taking over.
+        // A service with a route must not exit in the middle of taking over.
         if self.instances[id].candidate && self.instances[id].spec.route.is_some() {
             self.candidate_failed(id, &Failure::Exit(exit));
         } else if availability.restart == Restart::Always {
@@ -141,7 +141,7 @@ impl Engine {
         }
     }
 
-    /// It failed: by its end, by not starting, or by its probes.
+    /// It failed: it exited, did not start, or failed its probes.
     pub(super) fn failed(&mut self, id: &InstanceId, failure: &Failure) {
         if self.instances[id].candidate {
             self.candidate_failed(id, failure);
@@ -169,7 +169,7 @@ impl Engine {
         }
     }
 
-    /// Starts it again, after a pause, unless that was done too often.
+    /// Starts it again after a pause, unless that was done too often.
     fn restart(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         let availability = &instance.spec.availability;
@@ -193,7 +193,7 @@ impl Engine {
         self.set_phase(id, Phase::Backoff { until: self.now + pause });
     }
 
-    /// It could not be started for want of something of ours: that is no fault of its own, and does not count as one.
+    /// The start failed because core lacked a resource. That is not a failure of the service and does not count.
     pub(super) fn start_later(&mut self, id: &InstanceId, failure: Failure) {
         self.note_failure(id, failure);
         let Some(instance) = self.instances.get_mut(id) else { return };
@@ -202,7 +202,7 @@ impl Engine {
         self.set_phase(id, Phase::Backoff { until: self.now + pause });
     }
 
-    /// The pause before a restart: the first, doubled with every failure up to half a minute, give or take a fifth.
+    /// The pause before a restart: `first`, doubled with every failure up to 30 seconds, varied by up to a fifth.
     fn pause(&mut self, first: Duration, failures: u32) -> Duration {
         if first.is_zero() {
             return first;

@@ -1,4 +1,4 @@
-//! New manifests: what differs is carried out, what does not is not touched.
+//! Applies new manifests: what differs is changed, everything else is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::plan::{Change, Plan, plan};
 use crate::topology::Topology;
 
 impl Engine {
-    /// Carries out what good manifests say; with `again`, also what failed and was not changed.
+    /// Applies valid manifests; with `again`, also specs that failed and have not changed since.
     pub(super) fn loaded(&mut self, loaded: &Loaded, again: bool) {
         let topology = &loaded.topology;
         let first = std::mem::replace(&mut self.basis, Basis::Manifests) == Basis::Nothing;
@@ -26,7 +26,7 @@ impl Engine {
         for folder in &loaded.present {
             self.binaries.insert(folder.clone(), Binary::Present);
         }
-        // What is not available is tried again with every reading.
+        // Binaries that are not available are tried again with every reading.
         self.binaries.retain(|_, binary| !matches!(binary, Binary::Failed(_)));
         if first {
             self.adopt_found(topology);
@@ -47,7 +47,7 @@ impl Engine {
                     self.generation = self.generation.next();
                     self.replace(name, spec.clone(), self.generation);
                 }
-                // What was tried and put back stays set aside.
+                // A spec that was rolled back stays rejected.
                 (Change::Keep, Some(spec)) if self.is_rejected(name, spec) => {}
                 (Change::Keep | Change::Refresh, Some(spec)) => self.refresh(name, spec),
                 (Change::Start, Some(spec)) => {
@@ -57,7 +57,7 @@ impl Engine {
                     if self.goes_back(name, spec) {
                         continue;
                     }
-                    // What serves is not ended for what cannot be begun.
+                    // Serving instances are not stopped for new ones that cannot start.
                     if self.serves(name)
                         && let Some(why) = taken(spec, &loaded.strangers)
                         && let Some(service) = self.services.get_mut(name)
@@ -80,7 +80,7 @@ impl Engine {
         self.ensure_slots();
     }
 
-    /// Broken manifests: what was wanted before is still wanted.
+    /// The manifests are not valid: what was wanted before is still wanted.
     pub(super) fn rejected(&mut self, problems: &[Problem]) {
         self.problems = problems.to_vec();
         if self.basis == Basis::Memory {
@@ -90,11 +90,11 @@ impl Engine {
         }
     }
 
-    /// What `topology` would change.
+    /// The plan from the current state to `topology`; with `again`, rejected specs are tried again.
     pub fn plan_for(&self, topology: &Topology, again: bool) -> Plan {
         let mut now = Topology::default();
         for (name, service) in &self.services {
-            // A spec that was tried and put back counts as the one that is, so that it is not tried again.
+            // A rejected spec counts as the current one, so that it is not tried again.
             let spec = match (&service.rejected, topology.services.get(name)) {
                 (Some((rejected, _)), Some(new)) if !again && rejected == new => rejected.clone(),
                 _ => service.spec.clone(),
@@ -104,7 +104,7 @@ impl Engine {
         plan(self.generation, &now, topology)
     }
 
-    /// Instances that were found and of which nothing was written down belong to the service of their name.
+    /// Instances that were found without saved state belong to the service of their name.
     fn adopt_found(&mut self, topology: &Topology) {
         for (name, spec) in &topology.services {
             if self.services.contains_key(name) {
@@ -122,7 +122,7 @@ impl Engine {
         }
     }
 
-    /// Whether anything of a service lives: only then is there something to put back.
+    /// Whether anything of a service is alive: only then there is something to roll back to.
     fn serves(&self, name: &ServiceName) -> bool {
         self.instances_of(name).any(|instance| instance.phase.is_live())
     }
@@ -132,11 +132,11 @@ impl Engine {
         rejected.is_some_and(|(rejected, _)| rejected == spec)
     }
 
-    /// Settings that need no new process.
+    /// Applies settings that do not need a new process.
     fn refresh(&mut self, name: &ServiceName, spec: &Arc<ServiceSpec>) {
         let Some(service) = self.services.get_mut(name) else { return };
         service.rejected = None;
-        // What is equal may have been saved, and so without what its variables and secrets are.
+        // An equal spec may come from the saved state, which does not hold the values of variables and secrets.
         let is_equal = service.spec == *spec;
         service.spec = spec.clone();
         self.save |= !is_equal;
@@ -153,7 +153,7 @@ impl Engine {
             }
             cuts_elsewhere |= before.log.segment_bytes != spec.log.segment_bytes;
             if instance.phase.process().is_some() {
-                // A probe that is new, or another, is asked at once; one that is gone, never again.
+                // A new or changed probe runs at once; a removed one never runs again.
                 if before.readiness != spec.readiness && !instance.readiness.outstanding {
                     instance.readiness.next = spec.readiness.as_ref().map(|_| now);
                 }
@@ -174,7 +174,7 @@ impl Engine {
         }
     }
 
-    /// An edit taken back while its replacement is still on the way: what serves simply stays.
+    /// An edit was undone while its replacement was still starting: the serving instances simply stay.
     fn goes_back(&mut self, name: &ServiceName, spec: &Arc<ServiceSpec>) -> bool {
         let Some(service) = self.services.get_mut(name) else { return false };
         let Some(rollout) = service.rollout.take_if(|rollout| !rollout.stage.is_switched() && rollout.spec == *spec)
@@ -188,7 +188,7 @@ impl Engine {
         true
     }
 
-    /// Every slot of every service has an instance of the generation that is wanted.
+    /// Gives every slot of every service an instance of the wanted generation.
     pub(super) fn ensure_slots(&mut self) {
         let now = self.now;
         let mut missing: Vec<(InstanceId, Arc<ServiceSpec>, bool)> = Vec::new();
@@ -200,7 +200,7 @@ impl Engine {
                     missing.push((id, service.spec.clone(), on_trial));
                 }
             }
-            // An instance of what serves on may be missing too, when there are more replicas now.
+            // A serving instance may be missing too, if there are more replicas now.
             if let Some(rollout) = &service.rollout {
                 for replica in 0..service.replicas() {
                     let id = InstanceId::new(name.clone(), replica, rollout.born);
@@ -223,7 +223,7 @@ impl Engine {
     }
 }
 
-/// The first port of a spec on which a stranger listens.
+/// The first port of a spec that a process outside this stack listens on, as text.
 fn taken(spec: &ServiceSpec, strangers: &BTreeMap<u16, String>) -> Option<String> {
     let (port, owner) = spec.ports.values().find_map(|port| strangers.get_key_value(&port.number?))?;
     Some(Failure::PortTaken { port: *port, owner: owner.clone() }.to_string())

@@ -1,10 +1,10 @@
-//! The state of everything, and the one function that changes it.
+//! The state of the engine, and the one function that changes it.
 //!
-//! [`Engine::step`] takes the time and an event and returns what is to be done. It is total: any event in any state
-//! is answered, an event about something the state does not hold is dropped. After the event itself has been taken
-//! in, everything it may have touched is looked at again: what is wanted is compared with what is, and what is
-//! missing is asked for ([`advance`]). So there is no difference between a first start, an edit, a restart after a
-//! crash of the supervisor, and a command.
+//! [`Engine::step`] takes the time and an event and returns the actions to carry out. It is total: it handles any event
+//! in any state, and drops an event about something that the state does not hold. After the event has been applied,
+//! everything that it may have affected is looked at again: what is wanted is compared with what is, and what is
+//! missing is requested (`advance`). A first start, an edit, a restart after a crash of the supervisor and a command
+//! therefore all work the same way.
 
 mod advance;
 mod chronicle;
@@ -55,39 +55,39 @@ pub use view::{InstanceView, ServiceState, StackState, View, WaitingView};
 pub use waiting::WaitingOn;
 pub use why::WhyStep;
 
-/// A binary's folder in `.dep/`.
+/// The state of a binary's folder in `.dep/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Binary {
-    /// The host was asked for it.
+    /// The host was asked to prepare it.
     Asked,
-    /// It is there.
+    /// The folder exists.
     Present,
-    /// It is not available.
+    /// It is not available, and why.
     Failed(String),
 }
 
-/// The stack is being ended.
+/// The stack is being stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Down {
     code: i32,
-    /// Without asking the services.
+    /// Whether everything is killed instead of being asked to stop.
     kill: bool,
 }
 
-/// Where it is known from what is wanted.
+/// The source of what is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Basis {
-    /// It is not known: what runs is left alone.
+    /// Nothing is known yet: running instances are left alone.
     #[default]
     Nothing,
-    /// It was written down by an engine before this one, and may not be wanted any more: what runs is kept, and nothing
-    /// is started.
+    /// The state saved by an earlier engine, which may be outdated: running instances are kept, and nothing is
+    /// started.
     Memory,
-    /// The manifests were read, or found broken: then what was written down counts.
+    /// The manifests were read, or are not valid; in that case the saved state counts.
     Manifests,
 }
 
-/// The state of everything.
+/// The state of the engine.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     now: Time,
@@ -95,13 +95,13 @@ pub struct Engine {
     basis: Basis,
     services: BTreeMap<ServiceName, Service>,
     instances: BTreeMap<InstanceId, Instance>,
-    /// Who waits for whom, of any spec that counts. May name more than is true now.
+    /// The dependents of each service, from every spec that counts. May list more than is true now.
     dependents: BTreeMap<ServiceName, BTreeSet<ServiceName>>,
     selected: Option<BTreeSet<ServiceName>>,
     routings: BTreeMap<ServiceName, Routing>,
     binaries: BTreeMap<String, Binary>,
     given_ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
-    /// Ports that strangers were found on.
+    /// Ports on which processes outside this stack were found.
     foreign_ports: BTreeSet<u16>,
     range: PortRange,
     next_port: u16,
@@ -118,7 +118,7 @@ pub struct Engine {
     timers: BTreeSet<(Time, InstanceId)>,
     /// Instances to look at before the step ends.
     dirty: BTreeSet<InstanceId>,
-    /// Services of which something changed in this step.
+    /// Services in which something changed during this step.
     changed: BTreeSet<ServiceName>,
     actions: Vec<Action>,
     save: bool,
@@ -128,18 +128,18 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A new engine; `seed` feeds the jitter of backoffs.
+    /// A new engine; `seed` feeds the random variation of backoff pauses.
     pub fn new(seed: u64) -> Self {
         Self { random: seed, ..Self::default() }
     }
 
-    /// A new engine with a fault.
+    /// A new engine with a bug switched on.
     #[cfg(feature = "mutations")]
     pub fn with_mutation(seed: u64, mutation: Mutation) -> Self {
         Self { mutation: Some(mutation), ..Self::new(seed) }
     }
 
-    /// Takes in `event` at the time `now`, and returns what is to be done, in this order.
+    /// Applies `event` at the time `now`, and returns the actions to carry out, in this order.
     pub fn step(&mut self, now: Time, event: &Event) -> Vec<Action> {
         self.now = self.now.max(now);
         self.take(event);
@@ -156,12 +156,12 @@ impl Engine {
         actions
     }
 
-    /// Whether anything may be started by what is known.
+    /// Whether it is known well enough what is wanted to start anything.
     fn may_start(&self) -> bool {
         self.basis == Basis::Manifests || (self.basis == Basis::Memory && mutated!(self, StartUnheard))
     }
 
-    /// When `step` is to be called with a `Tick` at the latest.
+    /// The latest time at which `step` has to be called with a `Tick`.
     pub fn deadline(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let routing = self.routings.values().filter_map(Routing::deadline).min();
@@ -170,8 +170,8 @@ impl Engine {
         [timer, routing, rollout.min(), operation].into_iter().flatten().min()
     }
 
-    /// An instance that neither holds a deadline nor waits for an answer, though its phase is not final. There is none;
-    /// the tests ask after every step.
+    /// Names an instance that neither holds a deadline nor waits for an answer although its phase is not final. There
+    /// must not be one; the tests check this after every step.
     pub fn stuck(&self) -> Option<String> {
         let is_stuck = |instance: &&Instance| {
             let asked = |probe: &Option<core_manifest::spec::Probe>, tally: &crate::phase::Tally| {
@@ -196,7 +196,7 @@ impl Engine {
             .map(|instance| format!("{} is stuck in {:?}", instance.id, instance.phase))
     }
 
-    /// Whether the stack has ended.
+    /// Whether the stack has stopped.
     pub fn finished(&self) -> bool {
         self.finished
     }
@@ -233,7 +233,7 @@ impl Engine {
         }
     }
 
-    /// Everything whose time has come is looked at.
+    /// Marks everything whose deadline has passed.
     fn fire_timers(&mut self) {
         while let Some((at, id)) = self.timers.first() {
             if *at > self.now {
@@ -261,7 +261,7 @@ impl Engine {
         self.changed.extend(rollouts);
     }
 
-    /// Looks at whatever may have been touched until nothing changes any more.
+    /// Looks at everything that may have been affected, until nothing changes any more.
     fn settle(&mut self) {
         let mut settled: BTreeSet<ServiceName> = BTreeSet::new();
         let mut spread: BTreeSet<ServiceName> = std::mem::take(&mut self.changed);
@@ -285,7 +285,7 @@ impl Engine {
         self.changed = settled;
     }
 
-    /// Marks what looks at the service: its own instances, those that wait for it, those it must outlive.
+    /// Marks what depends on the state of the service: its own instances, its dependents, and its dependencies.
     fn spread(&mut self, name: &ServiceName) {
         let mut services: BTreeSet<ServiceName> = BTreeSet::from([name.clone()]);
         services.extend(self.dependents.get(name).into_iter().flatten().cloned());
@@ -311,7 +311,7 @@ impl Engine {
         self.actions.push(Action::Exit { code: down.code });
     }
 
-    /// The instances of a service, in the order of slots and generations.
+    /// The instances of a service, ordered by slot and generation.
     fn ids_of(&self, service: &ServiceName) -> Vec<InstanceId> {
         let first = InstanceId::new(service.clone(), 0, Generation(0));
         self.instances.range(first..).take_while(|(id, _)| id.service() == service).map(|(id, _)| id.clone()).collect()
@@ -334,7 +334,7 @@ impl Engine {
         }
     }
 
-    /// Brings the timers up to date with an instance.
+    /// Updates the timer of an instance after it changed.
     fn retime(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         let deadline = instance.deadline();
@@ -356,7 +356,7 @@ impl Engine {
                 self.timers.remove(&(at, id.clone()));
             }
             self.changed.insert(id.service().clone());
-            // Those that waited for its slot, its port, or its end.
+            // The instances that waited for its slot, its port or its exit.
             let waiting: Vec<InstanceId> =
                 instance.spec.depends_on.keys().flat_map(|service| self.ids_of(service)).collect();
             self.dirty.extend(waiting);
@@ -373,7 +373,7 @@ impl Engine {
     }
 }
 
-/// Whether a named fault is on. Without the feature it never is.
+/// Whether a named bug is switched on. Always false without the feature.
 macro_rules! mutated {
     ($engine:expr, $name:ident) => {{
         #[cfg(feature = "mutations")]

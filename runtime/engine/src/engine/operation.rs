@@ -1,4 +1,4 @@
-//! What somebody asked for, until it has come true or cannot.
+//! Operations: what was asked for, until it has been reached or cannot be.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,43 +14,43 @@ use crate::ids::InvocationId;
 use crate::phase::{EndReason, Phase};
 use crate::time::Time;
 
-/// Failed starts in a row after which somebody who waits is told.
+/// Consecutive failed starts after which an operation fails.
 const PATIENCE: u32 = 5;
-/// How many finished operations are remembered.
+/// Number of finished operations that are remembered.
 const REMEMBERED: usize = 100;
 
-/// What is to come true.
+/// The goal of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
-    /// The services are ready, or have ended well.
+    /// The services are ready, or have exited with success.
     Ready,
-    /// Nothing of the services runs.
+    /// No process of the services runs.
     Stopped,
-    /// Nothing of the stack runs.
+    /// No process of the stack runs.
     Down,
 }
 
-/// Something that was asked for.
+/// An operation that was asked for, and its progress.
 #[derive(Clone, Debug)]
 pub struct Operation {
     pub(super) goal: Goal,
-    /// Services for which it has not come true.
+    /// Services that have not reached the goal.
     pub(super) pending: BTreeSet<ServiceName>,
-    /// Since when its time runs: builds and downloads do not count.
+    /// When its time started to run: builds and downloads do not count.
     pub(super) counted_from: Time,
-    /// Something was being fetched or built when it was last looked at.
+    /// Whether something was being downloaded or built when it was last looked at.
     pub(super) preparing: bool,
     pub(super) timeout: Option<Duration>,
-    /// Nothing: all of it has been told, or none ever is.
+    /// What the history still has to get; `None` when it has everything, or gets nothing.
     pub(super) telling: Option<Telling>,
-    /// How it stands.
+    /// The state of the operation.
     pub state: OperationState,
 }
 
-/// What is still to be told of an operation that runs.
+/// What the history still has to get about a running operation.
 #[derive(Clone, Debug)]
 pub(super) struct Telling {
-    /// The services that it changed. None: what it is about is no generation.
+    /// The services that it changed; empty when it made no new generation.
     pub(super) changed: BTreeSet<ServiceName>,
 }
 
@@ -99,7 +99,7 @@ impl Operation {
     }
 }
 
-/// How one service stands to the goal of being ready.
+/// How far one service is from being ready.
 enum Standing {
     There,
     OnTheWay,
@@ -107,7 +107,7 @@ enum Standing {
 }
 
 impl Engine {
-    /// How an operation stands; `None` when it is not known (any more).
+    /// The operation with this number; `None` when it is unknown or was forgotten.
     pub fn operation(&self, id: u64) -> Option<&Operation> {
         self.operations.get(&id)
     }
@@ -193,7 +193,7 @@ impl Engine {
         format!("{} is {}{more}", instance.id, instance.phase.name().word())
     }
 
-    /// How a service stands to being ready.
+    /// How far a service is from being ready.
     fn standing(&self, name: &ServiceName) -> Standing {
         let Some(service) = self.services.get(name) else {
             return Standing::Hopeless(format!("there is no service `{name}` any more"), None);
@@ -210,7 +210,7 @@ impl Engine {
             let good_end =
                 instance.last_exit.is_some_and(|exit| exit.code().is_some_and(|code| instance.spec.is_success(code)));
             match &instance.phase {
-                // Nobody has seen it yet: whether it lives is what its next shim says.
+                // The shim is away, and only the next one can tell whether the instance is alive.
                 Phase::Ready { .. } if instance.shim.is_away() => all_there = false,
                 Phase::Ready { .. } | Phase::Ended(EndReason::Disabled) => {}
                 Phase::Ended(EndReason::Exit) if good_end => {}

@@ -1,4 +1,4 @@
-//! Probes: when to ask, and what the answers make of an instance.
+//! Probes: when they run, and what their results mean for an instance.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::ids::{InstanceId, InvocationId};
 use crate::phase::{Phase, StopReason, quick_pause};
 
 impl Engine {
-    /// Asks what is due.
+    /// Sends the probes that are due.
     pub(super) fn ask_probes(&mut self, id: &InstanceId) {
         for kind in [ProbeKind::Readiness, ProbeKind::Liveness] {
             let now = self.now;
@@ -34,14 +34,14 @@ impl Engine {
         }
     }
 
-    /// An invocation runs: from now on it is asked.
+    /// Starts probing an invocation that runs.
     pub(super) fn begin_probes(&mut self, id: &InstanceId) {
         let now = self.now;
         let Some(instance) = self.instances.get_mut(id) else { return };
         if let Some(probe) = &instance.spec.readiness {
             instance.readiness.next = Some(now + probe.initial_delay);
         }
-        // Whether it is alive is asked once it was ready: a slow start is bounded by `update.ready_seconds`.
+        // Liveness is only probed after the instance was ready: `update.ready_seconds` limits a slow start.
         if instance.spec.readiness.is_none() {
             self.begin_liveness(id);
         }
@@ -95,7 +95,7 @@ impl Engine {
         }
         let (successes, failures, unasked) = (tally.successes, tally.failures, tally.unasked.is_some());
         self.dirty.insert(id.clone());
-        // The probe was taken out of the manifest while it was outstanding.
+        // The probe was removed from the manifest while it was outstanding.
         let Some(probe) = probe else { return };
         match (kind, instance.phase.clone()) {
             (ProbeKind::Readiness, Phase::Probing { process, by }) => {
@@ -114,7 +114,7 @@ impl Engine {
                 } else {
                     let quick = quick_pause(now - process.started, probe.period);
                     instance.readiness.next = Some(now + if never_ready { quick } else { probe.period });
-                    // It had no chance to show that it is ready: that time is none of its own.
+                    // It had no chance to show that it is ready, so this time does not count.
                     if unasked && let Some(by) = by {
                         self.set_phase_if_other(&id, Phase::Probing { process, by: Some(by + since_last) });
                     }

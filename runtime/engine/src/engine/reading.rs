@@ -1,5 +1,5 @@
-//! The manifests: what they are read for, one reading at a time; whether an edit is carried out or waits; and the
-//! commands that come before anything was read.
+//! Readings of the manifests: what each is for, one at a time; whether an edit is applied or waits; and the commands
+//! that come before the first reading.
 
 use std::collections::VecDeque;
 
@@ -11,20 +11,20 @@ use crate::action::Action;
 use crate::event::{Command, Loaded, Purpose, Rejected};
 use crate::record::Cause;
 
-/// What is known of the files.
+/// What is known about the manifests.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
-    /// What they are being read for.
+    /// What the reading that is under way is for.
     under_way: Option<Purpose>,
-    /// What they are to be read for after that.
+    /// What the readings after that are for.
     waiting: VecDeque<Purpose>,
-    /// What was in them when they were last read to be carried out.
+    /// Fingerprint of the manifests when they were last read to be applied.
     read: Option<u64>,
-    /// What is in them now, where that was not compared with what was read.
+    /// Fingerprint of the manifests now, if it has not been compared with `read` yet.
     edited: Option<u64>,
-    /// Edits are carried out as they are saved. While no manifests were ever good, every edit may mend them.
+    /// Edits are applied as they are saved. Until the manifests have been valid once, any edit may repair them.
     follows: bool,
-    /// They were good once in this life of the supervisor.
+    /// Whether they have been valid since the supervisor started.
     was_good: bool,
     /// Commands that wait for the first reading, in order.
     early: VecDeque<(u64, Command, Cause)>,
@@ -45,13 +45,13 @@ impl Default for Reading {
 }
 
 impl Engine {
-    /// Has the manifests read, now or after those readings that were asked for before.
+    /// Requests a reading of the manifests, after those that were requested before.
     pub(super) fn read(&mut self, purpose: Purpose) {
         self.reading.waiting.push_back(purpose);
         self.next_reading();
     }
 
-    /// Begins the next reading, where one is due and none is under way.
+    /// Starts the next reading, if one is waiting and none is under way.
     fn next_reading(&mut self) {
         if self.reading.under_way.is_some() {
             return;
@@ -60,7 +60,7 @@ impl Engine {
             self.follow_edits();
             return;
         };
-        // Who asks for it begins with the first source of every binary again.
+        // A request by a user starts with the first source of every binary again.
         if purpose.is_asked() {
             self.sources.forget_failures();
         }
@@ -68,7 +68,7 @@ impl Engine {
         self.actions.push(Action::Read { purpose, failed_sources: self.sources.failed().clone() });
     }
 
-    /// This is in the files now.
+    /// The files have this fingerprint now.
     pub(super) fn edited(&mut self, fingerprint: u64) {
         if mutated!(self, ForgetEdit) && self.reading.under_way.is_some() {
             return;
@@ -77,8 +77,8 @@ impl Engine {
         self.follow_edits();
     }
 
-    /// Has the manifests read where what is in them was never read. What is edited during a reading is looked at when
-    /// that is over; what is edited while edits are not followed, when they are again.
+    /// Requests a reading if the current contents were never read. An edit during a reading is looked at when that is
+    /// over; an edit while edits are not followed, when they are again.
     fn follow_edits(&mut self) {
         if self.reading.under_way.is_some() || !self.reading.follows {
             return;
@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    /// The manifests are good.
+    /// The manifests are valid.
     pub(super) fn read_good(&mut self, loaded: &Loaded) {
         match self.reading.under_way.take() {
             Some(Purpose::Plan { question }) => {
@@ -118,14 +118,14 @@ impl Engine {
         self.next_reading();
     }
 
-    /// The manifests are not good.
+    /// The manifests are not valid.
     pub(super) fn read_bad(&mut self, rejected: &Rejected) {
         match self.reading.under_way.take() {
             Some(Purpose::Plan { question }) => {
                 let result = Err(rejected.problems.clone());
                 self.actions.push(Action::Planned { question, result });
             }
-            // No source is left. What else is wrong with the manifests is told when they are read for their own sake.
+            // No source is left. Other problems of the manifests are reported when they are read to be applied.
             Some(Purpose::OtherSource { folder, reason }) => self.no_source_left(&folder, &reason, &rejected.refused),
             purpose => {
                 self.reading.read = Some(rejected.fingerprint);
@@ -140,7 +140,7 @@ impl Engine {
         self.next_reading();
     }
 
-    /// What was read is being carried out: this operation is over when it has come true.
+    /// The manifests are being applied: this operation is over when everything is ready.
     fn applied(&mut self, id: u64, by: Cause) {
         let operation = self.ready_of_all();
         self.begin_operation(id, &Command::Apply, by, operation);
@@ -159,8 +159,8 @@ impl Engine {
         Operation::new(Goal::Ready, all, self.now, None)
     }
 
-    /// Whether a command has to wait for the first reading: what is asked of a stack whose manifests were never read can
-    /// be answered only when they were. The end of the stack waits for nothing.
+    /// Whether a command has to wait for the first reading: it cannot be answered before the manifests were read.
+    /// Stopping the stack waits for nothing.
     pub(super) fn comes_early(&self, command: &Command) -> bool {
         let needs_manifests = !matches!(command, Command::Down | Command::Kill | Command::Apply);
         needs_manifests && !self.reading.was_good && self.reading.under_way.is_some()
@@ -178,7 +178,7 @@ impl Engine {
         }
     }
 
-    /// The stack is being ended: what was asked for before that, and did not begin, does not begin after it.
+    /// The stack is being stopped: commands that were still waiting fail.
     pub(super) fn refuse_early(&mut self) {
         while let Some((id, command, by)) = self.reading.early.pop_front() {
             self.begin_operation(id, &command, by, Operation::failed("the stack was ended meanwhile".into()));

@@ -7,7 +7,7 @@ use crate::ids::{InstanceId, InvocationId};
 use crate::phase::{Drain, Phase, Process, Stop};
 
 impl Engine {
-    /// The instance, if what is reported is about its present invocation and something of it may live.
+    /// The instance, if the report is about its current invocation and a process of it may be alive.
     fn present(&self, invocation: &InvocationId) -> Option<InstanceId> {
         let instance = self.instances.get(&invocation.instance)?;
         let is_present = instance.invocation == invocation.number || mutated!(self, ForgetInvocation);
@@ -21,14 +21,14 @@ impl Engine {
         instance.started_once = true;
         instance.lacks = 0;
         self.changed.insert(id.service().clone());
-        // Its start was given up on; the kill that was sent finds it.
+        // The start was given up on; the kill that was sent still reaches it.
         if !matches!(instance.phase, Phase::Starting { .. }) {
             return;
         }
         let process = Process { pid, started: now };
         let by = instance.spec.readiness.as_ref().map(|probe| now + probe.initial_delay + instance.spec.update.ready);
         let has_probe = instance.spec.readiness.is_some();
-        // What is on trial is in no hurry, and what serves is.
+        // A candidate gets a lower CPU priority than the instances that serve.
         if instance.candidate {
             self.actions.push(Action::Yield { pid, yields: true });
         }
@@ -44,7 +44,7 @@ impl Engine {
         self.note_failure(&id, failure.clone());
         if let Failure::PortTaken { port, .. } = failure {
             self.foreign_ports.insert(*port);
-            // An instance with a port of its own moves on; nothing else about it failed.
+            // An instance with an auto port moves to another one; nothing else about it failed.
             let instance = &self.instances[&id];
             let moves = instance.ports.iter().any(|(name, number)| {
                 let key = (id.service().clone(), id.slot.replica, name.clone());
@@ -69,7 +69,7 @@ impl Engine {
         let leftovers = leftovers && !mutated!(self, StartOverLeftovers);
         match (self.instances[&id].phase.clone(), leftovers) {
             (Phase::Stopping { why, .. }, false) => self.ended(&id, Some(why)),
-            // What was killed was killed with its tree; `Emptied` or the next kill follows.
+            // The kill went to the whole tree; `Emptied` or the next kill follows.
             (Phase::Stopping { stage: Stop::Killed { .. }, .. }, true) => {}
             (Phase::Stopping { stage: Stop::Asked { .. }, .. }, true) => self.ask_the_rest(&id),
             (_, false) => self.ended(&id, None),

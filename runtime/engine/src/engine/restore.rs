@@ -1,5 +1,5 @@
-//! What an engine writes down for the next one; and the first event of that one: what was written down, and what is
-//! alive.
+//! What an engine saves for the next one, and how the next one continues from the saved state and from what is
+//! still alive.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::record::Cause;
 use crate::saved::{Saved, SavedRollout, SavedService};
 
 impl Engine {
-    /// What is to be written down.
+    /// The state to save.
     pub fn saved(&self) -> Saved {
         let services = self.services.iter().map(|(name, service)| {
             let saved = SavedService {
@@ -62,10 +62,10 @@ impl Engine {
             }
         }
         self.index_dependents();
-        // A service of which nothing was found starts anew, under a new name: its old one may stand in logs.
+        // A service of which nothing was found starts under a new name: logs may contain the old one.
         let absent: Vec<ServiceName> =
             self.services.keys().filter(|name| self.instances_of(name).next().is_none()).cloned().collect();
-        // One that is not to run has nothing to be found of.
+        // For a service that should not run, nothing is expected to be found.
         if absent.iter().any(|name| self.held_back(name, &self.services[name]).is_none()) {
             let from = self.generation;
             self.generation = from.next();
@@ -77,7 +77,7 @@ impl Engine {
                 if let Some(service) = self.services.get_mut(&name) {
                     service.born = self.generation;
                     service.rollout = None;
-                    // What was put back counts while something of it serves. From now on what is written does.
+                    // A rejection counts while something of the service runs. From now on the manifest does.
                     service.rejected = None;
                 }
             }
@@ -162,7 +162,7 @@ impl Engine {
         self.resume(id, &found.life);
     }
 
-    /// Takes up the life of an instance where it is.
+    /// Continues the life of an instance from the state in which it was found.
     fn resume(&mut self, id: &InstanceId, life: &Life) {
         let (started, invocation) = (self.now, self.instances[id].invocation_id());
         match *life {
@@ -171,11 +171,11 @@ impl Engine {
                 let pid = if let Life::Running { pid } = *life { pid } else { 0 };
                 let process = Process { pid, started };
                 let instance = &self.instances[id];
-                // Whoever wrote down that it took over may not have come to carrying it out.
+                // The supervisor may have saved the takeover and died before it restored the priority.
                 if pid > 0 && instance.beside && !instance.candidate {
                     self.actions.push(Action::Yield { pid, yields: false });
                 }
-                // What is on trial must still prove itself in time; what served is asked again, without a deadline.
+                // A candidate must still become ready in time; one that served is probed again without a deadline.
                 let by = (instance.candidate && instance.spec.readiness.is_some())
                     .then(|| self.now + instance.spec.update.ready);
                 let has_probe = instance.spec.readiness.is_some();
@@ -184,7 +184,7 @@ impl Engine {
                 if !has_probe {
                     self.became_ready(id);
                 }
-                // Its first probe is asked at once, whatever pause a new process would get.
+                // Its first probe runs at once, without the pause that a new process gets.
                 if let Some(instance) = self.instances.get_mut(id)
                     && instance.readiness.next.is_some()
                 {

@@ -1,5 +1,5 @@
-//! A replacement that does not end what serves before its time. A swap: new instances beside the old ones, then over,
-//! then watched; put back when the new ones fail. One after the other: what the new ones need is fetched first.
+//! Replaces a service without stopping what serves too early. A swap starts new instances beside the old ones, switches
+//! to them, watches them, and rolls back when they fail. A restart first fetches what the new instances need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
 use crate::phase::{EndReason, Phase};
 
-/// How long the edge may fail to reach what it was switched to. It reads the pointers anew for each request.
+/// How long the edge may fail to reach the new instances. It reads the pointers again for each request.
 const VERIFY: Duration = Duration::from_secs(5);
-/// In so many steps the new ones get all requests: a program that has just started is slow at first, and what it cannot
-/// answer at once waits in a queue.
+/// Number of steps until the new instances get all requests: a program that has just started is slow at first, and
+/// requests that it cannot answer at once queue up.
 const STEPS: u32 = 15;
-/// When its answer counts as lost.
+/// When the edge's answer counts as lost.
 const LOST: Duration = Duration::from_secs(30);
-/// Pause before it is asked again.
+/// Pause before the edge is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 impl Engine {
-    /// Moves the replacement of a service on, where one is under way.
+    /// Advances the replacement of a service, if one is under way.
     pub(super) fn settle_rollout(&mut self, name: &ServiceName) {
         let Some(service) = self.services.get(name) else { return };
         let Some(rollout) = &service.rollout else { return };
@@ -37,7 +37,7 @@ impl Engine {
         let step = step_of(service);
         let was_switched = rollout.stage.is_switched();
         let next = match rollout.stage {
-            // From here on the old ones are in the way of the new ones.
+            // From here on the old instances are in the way of the new ones.
             Stage::Fetching if self.missing_of(&service.spec).is_empty() => None,
             Stage::Bringing
                 if self.all_ready(name, born, replicas) || self.all_came_to_an_end(name, born, replicas) =>
@@ -50,11 +50,11 @@ impl Engine {
                 Share::ALL => Stage::Observing { until: self.now + observe },
                 _ => Stage::Ramping { share, until: self.now + step },
             }),
-            // An answer that is lost says nothing: it is asked again.
+            // A lost answer says nothing: the edge is asked again.
             Stage::Verifying { until, next, .. } if next <= self.now => Some(if self.ask_edge(name, born) {
                 Stage::Verifying { until, asked: true, next: self.now + LOST }
             } else {
-                // An edge that is down says nothing about the new ones, and has no requests for them.
+                // An edge that is down says nothing about the new instances, and has no requests for them.
                 Stage::Switching { share: Share::ALL }
             }),
             Stage::Ramping { share, until } if until <= self.now => Some(Stage::Switching { share: share.more() }),
@@ -77,19 +77,19 @@ impl Engine {
         self.changed.insert(name.clone());
     }
 
-    /// Asks an edge that is ready whether it reaches the new instances. Whether there was one to ask.
+    /// Asks a ready edge whether it reaches the new instances. Returns whether there was one to ask.
     fn ask_edge(&mut self, name: &ServiceName, born: Generation) -> bool {
         let is_edge = |instance: &&Instance| instance.spec.kind.is_edge() && instance.is_ready();
-        // The newest: it is the one that stays.
+        // The newest edge is the one that stays.
         let edge = self.instances.values().filter(is_edge).max_by_key(|instance| instance.id.generation);
         let (Some(edge), Some(service)) = (edge.map(|edge| edge.id.clone()), self.services.get(name)) else {
             return false;
         };
-        // Without such a probe nobody can say what a good answer is.
+        // Without an HTTP probe it is not known what a good answer is.
         let Some(Check::Http { path, answer, .. }) = service.spec.readiness.as_ref().map(|probe| &probe.check) else {
             return false;
         };
-        // Each of the new ones by the first pointer that names it; one beyond the pointers gets no requests.
+        // Each new instance, with the first pointer that names it; one beyond the pointers gets no requests.
         let pointers = pointers(service.spec.replicas);
         let mut targets: Vec<(u32, Target)> = Vec::new();
         for (pointer, target) in (0..pointers).zip(self.targets(name).unwrap_or_default()) {
@@ -102,7 +102,7 @@ impl Engine {
         true
     }
 
-    /// What the edge answered: it reaches the new instances, or the old ones serve again.
+    /// Handles the answer of the edge: it reaches the new instances, or the old ones serve again.
     pub(super) fn verified(&mut self, name: &ServiceName, born: Generation, reach: &Reach) {
         let Some(service) = self.services.get(name).filter(|service| service.born == born) else { return };
         let Some(Rollout { born: old, stage: Stage::Verifying { until, asked: true, .. }, .. }) = service.rollout
@@ -119,7 +119,7 @@ impl Engine {
             Reach::Astray(message) if self.any_ready(name, old) => {
                 return self.put_back(name, format!("the edge does not reach {name}@{born}: {message}"));
             }
-            // Astray, and the old ones are gone: nothing better is left.
+            // The new instances are not reached, but the old ones are gone: there is no better choice.
             Reach::Reached | Reach::Astray(_) | Reach::Silent => Stage::Switching { share: Share::ALL },
         };
         self.set_stage(name, stage);
@@ -132,7 +132,7 @@ impl Engine {
         }
     }
 
-    /// One-shots of a swapped service do not get ready; they end well.
+    /// One-shot instances of a swapped service do not become ready; they exit with success.
     fn all_came_to_an_end(&self, name: &ServiceName, generation: Generation, replicas: u32) -> bool {
         (0..replicas).all(|replica| {
             let id = InstanceId::new(name.clone(), replica, generation);
@@ -140,7 +140,7 @@ impl Engine {
         })
     }
 
-    /// The new instances are no longer on trial.
+    /// The new instances are no longer candidates.
     fn take_over(&mut self, name: &ServiceName, born: Generation) {
         for id in self.ids_of(name) {
             if let Some(instance) = self.instances.get_mut(&id)
@@ -153,8 +153,8 @@ impl Engine {
         }
     }
 
-    /// Ends the replacements that waited for nothing but what is there now. Before any instance is looked at: what is to
-    /// end from here on is not to be counted on.
+    /// Finishes the replacements whose binaries are now there. This comes before any instance is looked at: nothing may
+    /// rely on an instance that is to stop from here on.
     pub(super) fn settle_fetches(&mut self) {
         let is_fetching = |service: &Service| service.rollout.as_ref().is_some_and(|r| r.stage == Stage::Fetching);
         let fetching = self.services.iter().filter(|(_, service)| is_fetching(service));
@@ -163,7 +163,7 @@ impl Engine {
         }
     }
 
-    /// Whether an instance is to replace one that runs until its binaries are there.
+    /// Whether an instance is to replace one that runs until the binaries are there.
     pub(super) fn is_fetching(&self, id: &InstanceId) -> bool {
         self.services.get(id.service()).is_some_and(|service| {
             service.born == id.generation
@@ -179,7 +179,7 @@ impl Engine {
         self.dirty.extend(ids);
     }
 
-    /// A new instance failed before it took over: what served stays, and the new spec is set aside.
+    /// A new instance failed before it took over: the serving instances stay, and the new spec is rejected.
     pub(super) fn candidate_failed(&mut self, id: &InstanceId, failure: &Failure) {
         let name = id.service().clone();
         if mutated!(self, ForgetRollback) {
@@ -190,7 +190,7 @@ impl Engine {
         self.put_back(&name, format!("{id} {failure}"));
     }
 
-    /// An instance that just took over failed, and what served before still runs: it serves again.
+    /// An instance that has just taken over failed. If its predecessor is still ready, that one serves again.
     pub(super) fn put_back_if_observed(&mut self, id: &InstanceId, failure: &Failure) -> bool {
         let name = id.service().clone();
         let Some(service) = self.services.get(&name) else { return false };
@@ -205,7 +205,7 @@ impl Engine {
         true
     }
 
-    /// An instance that just took over is not ready any more.
+    /// An instance that has just taken over is not ready any more.
     pub(super) fn no_longer_ready(&mut self, id: &InstanceId) {
         let answer = self.instances.get(id).and_then(|instance| instance.readiness.last_failure.clone());
         let name = id.service().clone();
@@ -234,7 +234,7 @@ impl Engine {
         self.ensure_slots();
     }
 
-    /// Begins to replace the instances of a service by ones of `spec`, born in `generation`.
+    /// Starts to replace the instances of a service by instances of `spec`, created in `generation`.
     pub(super) fn replace(
         &mut self,
         name: &ServiceName,
@@ -244,8 +244,8 @@ impl Engine {
         let swaps = spec.update.strategy != core_manifest::spec::Strategy::Restart;
         let Some(service) = self.services.get(name) else { return };
         let (old_spec, old_born) = (service.spec.clone(), service.born);
-        // What serves now: what was switched to, or what an unfinished swap left in place. What the edge was not yet seen
-        // to reach counts only when there is nothing else.
+        // What serves now: the generation switched to, or the one that an unfinished swap left in place. One that the
+        // edge has not been seen to reach only counts if nothing else is there.
         let stays = |rollout: &Rollout| {
             !rollout.stage.is_switched() || !rollout.stage.is_verified() && self.any_ready(name, rollout.born)
         };
@@ -259,7 +259,7 @@ impl Engine {
         } else if self.missing_of(&spec).is_empty() || mutated!(self, StopBeforeFetch) {
             None
         } else {
-            // The newest that runs, even when an earlier edit has already condemned it: who only drains has not been asked.
+            // The newest that runs, even if an earlier edit replaces it: one that only drains was not asked to stop.
             let runs = |i: &&Instance| i.phase.is_live() && !matches!(i.phase, Phase::Stopping { .. });
             let newest = self.instances_of(name).filter(runs).max_by_key(|i| i.id.generation);
             newest.map(|i| Rollout { spec: i.spec.clone(), born: i.id.generation, stage: Stage::Fetching })
@@ -273,7 +273,7 @@ impl Engine {
     }
 }
 
-/// How long each share of the requests lasts. Another program gets them all as soon as it is reached.
+/// How long each share of the requests lasts. Another program gets all requests as soon as it is reached.
 fn step_of(service: &Service) -> Duration {
     let is_same = service.rollout.as_ref().is_some_and(|rollout| is_same_program(&rollout.spec, &service.spec));
     if is_same { service.spec.update.ramp / STEPS } else { Duration::ZERO }

@@ -1,7 +1,7 @@
 //! What the edge's pointers of a service name.
 //!
-//! The table is derived from what is ready; each change of it gets a version and is told to the host, one at a time.
-//! An instance that the edge may still know of is never asked to end.
+//! The table is derived from the ready instances. Each change of it gets a version and is sent to the host, one at a
+//! time. An instance that the edge may still know is never asked to stop.
 
 use std::time::Duration;
 
@@ -19,22 +19,22 @@ use crate::time::Time;
 
 /// Pause before a table that could not be written is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
-/// When the answer of a host that was told to write one counts as lost. It takes microseconds.
+/// When the host's answer about a table counts as lost. Writing one takes microseconds.
 const LOST: Duration = Duration::from_secs(10);
 
 /// The pointers of one service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Routing {
     version: u64,
-    /// What the host was last told to write.
+    /// The table that was last sent to the host.
     told: Option<Vec<Target>>,
-    /// What is known to be written. `None`: anything may be.
+    /// The table that is known to be written. `None`: anything may be.
     written: Option<Vec<Target>>,
-    /// The host has not answered yet; when that counts as no answer at all.
+    /// Set while the host has not answered: when the answer counts as lost.
     outstanding: Option<Time>,
-    /// When to try again.
+    /// When to send the table again after a failure.
     retry_at: Option<Time>,
-    /// Why the last attempt failed.
+    /// Why the last attempt to write it failed.
     pub(super) failure: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Routing {
         self.retry_at.or(self.outstanding)
     }
 
-    /// What is written now is anybody's guess; what should be is asked anew.
+    /// What is written is unknown now, so the table is sent again.
     fn failed(&mut self, message: String, now: Time) {
         self.told = None;
         self.written = None;
@@ -59,13 +59,13 @@ impl Engine {
         let names = |table: &Option<Vec<Target>>, unknown: bool| {
             table.as_ref().map_or(unknown, |targets| targets.iter().any(|target| &target.instance == id))
         };
-        // Of a table that was never told, anything may be written: by an engine before this one.
+        // If no table was sent yet, an earlier engine may have written anything.
         self.routings
             .get(id.service())
             .is_none_or(|routing| names(&routing.told, false) || names(&routing.written, true))
     }
 
-    /// Whether what is written is exactly what should be.
+    /// Whether what is written is exactly what is wanted.
     pub(super) fn is_written(&self, service: &ServiceName) -> bool {
         self.routings.get(service).is_none_or(|routing| {
             let is_settled = routing.outstanding.is_none() && routing.retry_at.is_none();
@@ -73,7 +73,7 @@ impl Engine {
         })
     }
 
-    /// What the pointers of all services should hold, as far as it was told: for a host whose pointers were taken away.
+    /// The tables that were last sent to the host, for a host whose pointer files were removed.
     pub fn route_tables(&self) -> Vec<RouteTable> {
         let table = |(service, routing): (&ServiceName, &Routing)| {
             let (targets, pointers) = (routing.told.clone()?, pointers(self.route_spec(service)?));
@@ -82,16 +82,16 @@ impl Engine {
         self.routings.iter().filter_map(table).collect()
     }
 
-    /// What the pointers of a service name, where that is known.
+    /// What the pointers of a service name, if that is known.
     pub(super) fn targets(&self, service: &ServiceName) -> Option<Vec<Target>> {
         self.routings.get(service)?.written.clone()
     }
 
-    /// Compares the table of a service with what it should be.
+    /// Compares the table of a service with the wanted one, and sends it when it differs.
     pub(super) fn settle_route(&mut self, name: &ServiceName) {
         let Some(replicas) = self.route_spec(name) else {
             if self.instances_of(name).next().is_none() {
-                // Versions begin anew with the next one: an answer to this one would be taken for an answer to that.
+                // Versions start again with the next service: an answer to this one could be taken for one to that.
                 let waits =
                     self.routings.get(name).and_then(|routing| routing.outstanding).is_some_and(|by| by > self.now);
                 if !waits {
@@ -126,7 +126,7 @@ impl Engine {
         }));
     }
 
-    /// Replicas of a service that has a route, or had one that may still be written.
+    /// Number of replicas, if the service has a route, or had one that may still be written.
     fn route_spec(&self, name: &ServiceName) -> Option<u32> {
         let of_service = self.services.get(name).filter(|service| service.spec.route.is_some()).map(Service::replicas);
         of_service.or_else(|| self.instances_of(name).any(|instance| instance.spec.route.is_some()).then_some(1))
@@ -161,9 +161,9 @@ impl Engine {
         if !targets.is_empty() {
             return Some(targets);
         }
-        // Nobody is ready. Whoever comes back at the same place stays in the table: the edge tries again for a while.
-        // Whoever is to go must leave it, or it could never be asked to end.
-        // But not where somebody else listens there by now, who would get its requests.
+        // No instance is ready. One that comes back at the same address stays in the table: the edge retries for a
+        // while. One that is to go must leave it, or it could never be asked to stop. So must one whose port another
+        // process has taken: that process would get its requests.
         let is_robbed = |instance: &Instance| matches!(instance.last_failure, Some(Failure::PortTaken { .. }));
         let stays_in = |id: &InstanceId| {
             self.instances.get(id).is_some_and(|instance| self.comes_back(instance) && !is_robbed(instance))
@@ -207,8 +207,8 @@ impl Engine {
     }
 }
 
-/// The first pointers name new instances, the others old ones; all the new ones when that is their share, and whoever is
-/// there when the others are not.
+/// The first pointers name new instances, the others old ones. All name new ones when that is their share; if only
+/// new or only old instances are there, all pointers name those.
 fn shared(new: &[Target], old: &[Target], share: Share, pointers: u32) -> Vec<Target> {
     if share == Share::ALL || old.is_empty() {
         return new.to_vec();

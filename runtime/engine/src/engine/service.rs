@@ -10,60 +10,60 @@ use crate::time::Time;
 
 #[derive(Clone, Debug)]
 pub(super) struct Service {
-    /// What its instances are made from.
+    /// The spec that its instances are made from.
     pub(super) spec: Arc<ServiceSpec>,
-    /// The generation of the instances that are wanted.
+    /// The generation of the wanted instances.
     pub(super) born: Generation,
-    /// A replacement that is under way.
+    /// The replacement that is under way.
     pub(super) rollout: Option<Rollout>,
     pub(super) operator: Operator,
-    /// Replicas asked for at run time.
+    /// Number of replicas set at run time.
     pub(super) scale: Option<u32>,
-    /// A spec that was tried and put back, with why. The same spec is not tried again by itself.
+    /// A spec that failed and was rolled back, and why. It is not tried again automatically.
     pub(super) rejected: Option<(Arc<ServiceSpec>, String)>,
 }
 
 /// A replacement: what serves until the new instances have taken over, or can be started in its place.
 #[derive(Clone, Debug)]
 pub(super) struct Rollout {
-    /// What serves, or served until the switch.
+    /// The spec that serves, or served until the switch.
     pub(super) spec: Arc<ServiceSpec>,
     pub(super) born: Generation,
     pub(super) stage: Stage,
 }
 
-/// How far a replacement is.
+/// The stage of a replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// One after the other: what the new ones need is being fetched or built; the old ones run until it is there.
+    /// Restart: what the new instances need is being downloaded or built; the old ones run until then.
     Fetching,
-    /// Side by side: new instances are on their way; the old ones serve.
+    /// Swap: the new instances are starting beside the old ones, which still serve.
     Bringing,
-    /// So many pointers are being written for the new ones.
+    /// The pointers of the new instances' share are being written.
     Switching {
-        /// Of all pointers.
+        /// The share of all pointers.
         share: Share,
     },
-    /// The edge is asked whether it reaches the new ones by the first pointers that name them, again and again while it
-    /// does not.
+    /// The edge is asked whether it reaches the new instances through the first pointers that name them, repeatedly as
+    /// long as it does not.
     Verifying {
-        /// Until then.
+        /// When this ends.
         until: Time,
-        /// It was asked.
+        /// Whether a question is outstanding.
         asked: bool,
-        /// When to ask; or, once it was asked, when its answer counts as lost.
+        /// When to ask, or, while a question is outstanding, when its answer counts as lost.
         next: Time,
     },
-    /// So many pointers name new ones, which get used to it.
+    /// This share of the pointers names new instances, while they warm up.
     Ramping {
-        /// Of all pointers.
+        /// The share of all pointers.
         share: Share,
-        /// Until then.
+        /// When this ends.
         until: Time,
     },
-    /// The new ones serve; the old ones still run, in case.
+    /// The new instances serve; the old ones still run, in case of a rollback.
     Observing {
-        /// Until then.
+        /// When this ends.
         until: Time,
     },
 }
@@ -74,12 +74,12 @@ impl Stage {
         !matches!(self, Self::Fetching | Self::Bringing)
     }
 
-    /// Whether the edge has said that it reaches the new instances, or had nothing to say of them.
+    /// Whether the edge has confirmed that it reaches the new instances, or could not tell.
     pub(super) fn is_verified(self) -> bool {
         self.is_switched() && !matches!(self, Self::Verifying { .. } | Self::Switching { share: Share::FIRST })
     }
 
-    /// What the new instances get of the requests.
+    /// The share of the requests that the new instances get.
     pub(super) fn share(self) -> Share {
         match self {
             Self::Fetching | Self::Bringing => Share::NONE,
@@ -89,7 +89,7 @@ impl Stage {
         }
     }
 
-    /// When it is to be looked at again.
+    /// When it has to be looked at again.
     pub(super) fn deadline(self) -> Option<Time> {
         match self {
             Self::Ramping { until, .. } | Self::Observing { until } | Self::Verifying { next: until, .. } => {
@@ -100,7 +100,7 @@ impl Stage {
     }
 }
 
-/// A share of the pointers, in sixteenths: there are never fewer than sixteen.
+/// A share of the pointers, in sixteenths: there are always at least sixteen pointers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Share(u32);
 
@@ -109,12 +109,12 @@ impl Share {
     pub(super) const FIRST: Self = Self(1);
     pub(super) const ALL: Self = Self(16);
 
-    /// The next one.
+    /// The next larger share.
     pub(super) fn more(self) -> Self {
         Self(self.0 + 1).min(Self::ALL)
     }
 
-    /// So many of `pointers`.
+    /// Number of pointers that this share is of `pointers`.
     pub(super) fn of(self, pointers: u32) -> u32 {
         pointers * self.0 / Self::ALL.0
     }

@@ -1,8 +1,8 @@
-//! Who stands over an instance: one shim, or nobody for now.
+//! The shim of an instance: each instance has one, or none for now.
 //!
-//! A line that breaks is made anew: its end says nothing of the shim. Another shim takes over only from one that is
-//! known to be dead, or that did not answer in time and is killed for it. Making a line and taking over are effects like
-//! all others: they succeed, fail, or run out of time, and are tried again.
+//! A broken connection is opened again: its end says nothing about the shim. Another shim takes over only from one
+//! that is known to be dead, or that did not answer in time and is killed for it. Connecting and taking over are
+//! effects like all others: they succeed, fail or time out, and are tried again.
 
 use std::time::Duration;
 
@@ -15,63 +15,63 @@ use crate::ids::InstanceId;
 use crate::phase::{Phase, Stop, StopReason};
 use crate::time::Time;
 
-/// How long a shim may take to answer on a new line. It has nothing else to do.
+/// How long a shim may take to answer on a new connection. It has nothing else to do.
 const CONNECT_ANSWER: Duration = Duration::from_secs(2);
-/// How long it may take to put another one over an instance.
+/// How long the host may take to put another shim over an instance.
 const ADOPT_ANSWER: Duration = Duration::from_secs(5);
-/// How long a shim that is known to stand still may do so.
+/// How long a shim that is known to be stopped may take to answer.
 const STOPPED_PATIENCE: Duration = Duration::from_secs(1);
-/// How long any other may take to say that it is there; twice as long each time that it did not, up to the longest: where
-/// the whole machine is slow, another shim is no faster.
+/// How long any other shim may take to answer; doubled each time it does not, up to the longest: if the whole machine
+/// is slow, another shim is not faster.
 const ASK_PATIENCE: Duration = Duration::from_millis(1500);
 const LONGEST_ASK_PATIENCE: Duration = Duration::from_secs(24);
 
-/// Whether a shim stands over the instance.
+/// Whether an instance has a shim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shim {
     /// There is none, and none is needed.
     None,
-    /// It was asked for, or has answered; its line is whole.
+    /// It was requested, or has answered; its connection works.
     Live,
-    /// It is not known to look after anything.
+    /// It is not known whether it looks after the instance.
     Away(Away),
 }
 
-/// Nobody looks after the instance, as far as is known.
+/// As far as is known, no shim looks after the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Away {
-    /// Since when.
+    /// Since when it has been away.
     pub(super) since: Time,
-    /// Attempts that failed.
+    /// Number of failed attempts.
     pub(super) tries: u32,
-    /// What was wrong last.
+    /// The last error.
     pub(super) why: String,
-    /// What is being done about it.
+    /// The step that is under way or due next.
     pub(super) step: Step,
 }
 
 /// What is being done about a shim that is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The host was asked for a new line to it.
+    /// The host was asked for a new connection to it.
     Connecting {
-        /// When it should have answered.
+        /// When the shim should have answered.
         by: Time,
     },
-    /// The host was asked to put another one in its place.
+    /// The host was asked to put another shim in its place.
     Adopting {
-        /// When that one should have answered.
+        /// When the new shim should have answered.
         by: Time,
     },
-    /// An attempt failed.
+    /// An attempt failed; the next one waits.
     Pausing {
-        /// When the next one begins.
+        /// When the next one starts.
         until: Time,
     },
 }
 
 impl Shim {
-    /// When something is due.
+    /// When the next step is due; `None` if the shim is not away.
     pub(super) fn deadline(&self) -> Option<Time> {
         match self {
             Self::Away(Away { step, .. }) => match step {
@@ -81,21 +81,21 @@ impl Shim {
         }
     }
 
-    /// Whether nobody looks after the instance who should.
+    /// Whether the instance should have a shim, and it is not known to be there.
     pub(super) fn is_away(&self) -> bool {
         matches!(self, Self::Away(_))
     }
 }
 
 impl Engine {
-    /// The line to a shim has ended.
+    /// The connection to a shim was closed.
     pub(super) fn line_broken(&mut self, id: &InstanceId, line: u32) {
         if !self.is_present_line(id, line) {
             return;
         }
         match self.instances.get(id).map(|instance| &instance.shim) {
             Some(Shim::Live) => self.connect(id, "its line broke"),
-            // That was the line to the one that was to take over.
+            // It was the connection to the shim that was to take over.
             Some(Shim::Away(Away { step: Step::Adopting { .. }, .. })) => {
                 self.attempt_failed(id, "the shim that took over is gone");
             }
@@ -110,7 +110,7 @@ impl Engine {
         self.instances.get(id).is_some_and(|instance| instance.line == line)
     }
 
-    /// No line to a shim could be had, or the one there is leads to nobody.
+    /// No connection to a shim could be opened, or nothing answers on the one there is.
     pub(super) fn unreached_by(&mut self, id: &InstanceId, line: u32, why: &Unreached) {
         if self.is_present_line(id, line) {
             self.unreached(id, why);
@@ -126,7 +126,7 @@ impl Engine {
             Shim::Away(away) => Some(away.step),
         };
         match (step, why) {
-            // It was to be forked for this start, and nothing was begun.
+            // The shim was to be forked for this start, and nothing was started.
             (None, Unreached::Failed(why)) if is_new => {
                 self.set_shim(id, Shim::None);
                 self.start_later(id, Failure::Lack(why.clone()));
@@ -150,7 +150,7 @@ impl Engine {
         }
     }
 
-    /// Nothing has come of what was asked for: is its shim there at all?
+    /// A request had no effect: checks whether the shim is there at all.
     pub(super) fn ask_shim(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.get(id).filter(|instance| instance.shim == Shim::Live) else { return };
         if !mutated!(self, TrustSilence) {
@@ -159,14 +159,14 @@ impl Engine {
         }
     }
 
-    /// Its keeper says that a shim stands still.
+    /// The keeper reports that a shim is stopped.
     pub(super) fn shim_stopped(&mut self, id: &InstanceId) {
         if self.instances.get(id).is_some_and(|instance| instance.shim == Shim::Live) {
             self.actions.push(Action::Ask { instance: id.clone(), within: STOPPED_PATIENCE });
         }
     }
 
-    /// The next thing about a shim that is away, when it is due.
+    /// The next step for a shim that is away, if it is due.
     pub(super) fn shim_due(&mut self, id: &InstanceId) {
         let Some(Shim::Away(away)) = self.instances.get(id).map(|instance| &instance.shim) else { return };
         match away.step {
@@ -182,7 +182,7 @@ impl Engine {
         }
     }
 
-    /// Asks for a new line to whoever stands over the instance.
+    /// Requests a new connection to the shim of the instance.
     pub(super) fn connect(&mut self, id: &InstanceId, why: &str) {
         if mutated!(self, ReplaceLivingShim) {
             self.adopt(id, Replaces::Dead, why);
@@ -218,7 +218,7 @@ impl Engine {
         self.set_shim(id, Shim::Away(Away { since, tries, why, step }));
     }
 
-    /// Something is being done about it, on a new line. Returns the number of that.
+    /// Something is being done about the shim, on a new connection. Returns the number of that connection.
     fn away(&mut self, id: &InstanceId, step: Step, why: &str) -> u32 {
         let Some(instance) = self.instances.get_mut(id) else { return 0 };
         instance.line += 1;
@@ -239,7 +239,7 @@ impl Engine {
         }
     }
 
-    /// A shim stands over the instance and says how it is: the one that was there, or one that took over.
+    /// A shim reports the state of the instance: the same shim as before, or one that has taken over.
     pub(super) fn adopted(&mut self, id: &InstanceId, line: u32, begun: u32, life: &Life) {
         let Some(instance) = self.instances.get(id) else { return };
         if instance.shim == Shim::None || instance.line != line {
@@ -249,14 +249,14 @@ impl Engine {
         self.set_shim(id, Shim::Live);
         let Some(instance) = self.instances.get(id) else { return };
         if !was_away {
-            // A daemon that took the place of the process that began it.
+            // A daemon replaced the process that started it.
             if let (Life::Running { pid }, true) = (life, begun == instance.invocation) {
                 let phase = instance.phase.clone().with_pid(*pid);
                 self.set_phase_if_other(id, phase);
             }
             return;
         }
-        // It had ended meanwhile, and was waiting for nothing but this.
+        // It had ended in the meantime, and only waited for its shim.
         if instance.phase.is_final() {
             self.release(id);
             return;
@@ -264,13 +264,13 @@ impl Engine {
         let invocation = instance.invocation_id();
         let lives = matches!(life, Life::Running { .. } | Life::Unattended | Life::Exited { leftovers: true, .. });
         if !instance.phase.is_live() {
-            // Nobody counts on what lives there; it must be gone before anything is started.
+            // Nothing relies on what is alive there; it must be gone before anything is started.
             if lives {
                 self.kill(id, StopReason::Leftovers);
             }
             return;
         }
-        // What had begun has ended, and its record is lost.
+        // The invocation that had been started is over, and its record is lost.
         if begun < invocation.number && !lives && !matches!(instance.phase, Phase::Starting { .. }) {
             self.exited(&invocation, Exit::Unknown, false);
             return;
@@ -280,7 +280,7 @@ impl Engine {
             return;
         }
         if begun < invocation.number {
-            // What lives is of an earlier start, which counted as ended.
+            // What is alive belongs to an earlier start, which counted as over.
             self.kill(id, StopReason::Leftovers);
             return;
         }
@@ -294,7 +294,7 @@ impl Engine {
                 Stop::Asked { .. } => self.send_request(id, why),
                 Stop::Killed { .. } => self.kill(id, why),
             },
-            // Whoever found it without a shim could not tell its process.
+            // A supervisor that found it without a shim did not know its process.
             (phase, Life::Running { pid }) => self.set_phase(id, phase.with_pid(*pid)),
             (_, Life::Unattended) => {}
             (_, Life::Exited { exit, leftovers }) => self.exited(&invocation, *exit, *leftovers),

@@ -1,4 +1,4 @@
-//! The sources of binaries: which one gives each, and which comes next when it fails.
+//! The sources of binaries: which one provides each, and which is next when it fails.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use super::{Binary, Engine, mutated};
 use crate::action::Action;
 use crate::event::{FailedSources, Purpose, SourceChoice};
 
-/// What is known of the sources.
+/// What is known about the sources.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
-    /// The source of each folder of `.dep/`, as the manifests were read last.
+    /// The source of each folder in `.dep/`, from the last reading of the manifests.
     chosen: BTreeMap<String, SourceChoice>,
     failed: FailedSources,
 }
@@ -36,7 +36,7 @@ impl Sources {
         true
     }
 
-    /// Why a binary is not available, from all of its sources that were tried.
+    /// Why a binary is not available, with the reasons of all sources that were tried.
     fn all_reasons(&self, folder: &str, reason: &str) -> String {
         let Some(choice) = self.chosen.get(folder) else { return reason.to_owned() };
         let last = format!("{}: {reason}", choice.kind);
@@ -45,7 +45,7 @@ impl Sources {
 }
 
 impl Engine {
-    /// A binary has landed, or its source has failed: then the next source is tried before anybody is told.
+    /// A binary is there, or its source has failed: then the next source is tried before the failure is reported.
     pub(super) fn prepared(&mut self, folder: &str, result: &Result<(), String>) {
         let binary = match result {
             Ok(()) => Binary::Present,
@@ -60,7 +60,7 @@ impl Engine {
         self.know_binary(folder, binary);
     }
 
-    /// Another source was chosen, and lands in the same folder, which the host was asked for already.
+    /// Another source was chosen for the same folder, which the host was already asked for.
     pub(super) fn prepare_again(&mut self, folder: &str, reason: &str) {
         let needs = |spec: &core_manifest::ServiceSpec| {
             spec.binaries.values().any(|binary| binary.folder.as_deref() == Some(folder))
@@ -70,12 +70,12 @@ impl Engine {
             Some(service) if self.sources.chosen.contains_key(folder) => {
                 self.actions.push(Action::Prepare { folder: folder.to_owned(), service });
             }
-            // Nobody waits for that folder now; it may be asked for again.
+            // No service needs that folder now; it may be requested again.
             _ => self.know_binary(folder, Binary::Failed(reason.to_owned())),
         }
     }
 
-    /// A binary has no source that was not tried. What is wrong with those that are never fetched from is in `refused`.
+    /// Every source of a binary has failed. `refused` holds the reasons of sources that are never fetched from.
     pub(super) fn no_source_left(&mut self, folder: &str, reason: &str, refused: &BTreeMap<String, String>) {
         let choice = self.sources.chosen.get(folder);
         let why = choice.and_then(|choice| refused.get(&choice.binary)).cloned();

@@ -1,4 +1,4 @@
-//! The end of an instance: out of the edge, asked, killed.
+//! Stops an instance: takes it out of the edge, asks it to stop, kills it.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::ids::InstanceId;
 use crate::phase::{Drain, Phase, Stop, StopReason};
 use crate::time::Time;
 
-/// Pause between two kills of a tree of which something is left.
+/// Pause before a kill is repeated because processes of the tree are left.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
-/// How long one waits for what was asked for before its shim is asked whether it is there.
+/// How long to wait for the effect of a request before checking whether the shim is there.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Begins to end a running instance that is not wanted: after those that need it, and after the edge.
+    /// Starts to stop a running instance that is not wanted: after its dependents, and after the edge.
     pub(super) fn begin_end(&mut self, id: &InstanceId, reason: StopReason) {
         if self.down.is_some_and(|down| down.kill) {
             self.kill(id, reason);
             return;
         }
         let instance = &self.instances[id];
-        // Until its turn comes it serves those that still need it, and is asked as ever; how long it may take to get
+        // Until its turn comes, it serves those that still need it and is probed as before. How long it takes to become
         // ready does not matter any more.
         if self.must_end_before(instance).is_some() {
             if let Phase::Probing { process, by: Some(by) } = instance.phase
@@ -43,12 +43,12 @@ impl Engine {
         }
     }
 
-    /// Whether the edge may send requests to it, so that it is taken out of the edge before it is asked to end.
+    /// Whether the edge may send requests to it, so that it has to be taken out of the edge before it is asked to stop.
     fn is_served_by_edge(&self, instance: &Instance) -> bool {
         instance.spec.route.is_some() && self.edge_may_send() && !mutated!(self, StopBeforeDrained)
     }
 
-    /// Asks an instance to end, as its manifest says.
+    /// Asks an instance to stop, as its manifest says.
     pub(super) fn ask_to_end(&mut self, id: &InstanceId, why: StopReason) {
         let Some(instance) = self.instances.get(id) else { return };
         let shutdown = instance.spec.shutdown.clone();
@@ -67,7 +67,7 @@ impl Engine {
         self.asked(id, kill_at, why);
     }
 
-    /// It was to be asked, and nobody could tell it so far.
+    /// It was to be asked to stop, but could not be reached so far.
     pub(super) fn ask_untold(&mut self, id: &InstanceId, drained: bool, kill_at: Time, why: StopReason) {
         let instance = &self.instances[id];
         if let Some(process) = instance.phase.process().filter(|_| !drained && self.is_served_by_edge(instance)) {
@@ -81,16 +81,16 @@ impl Engine {
         }
     }
 
-    /// It was asked, and has the time that its manifest gives it.
+    /// It was asked to stop, and has the time that its manifest gives it.
     fn asked(&mut self, id: &InstanceId, kill_at: Time, why: StopReason) {
         let stage = Stop::Asked { kill_at, ask_at: Some(self.now + ASK_AFTER) };
         self.set_phase(id, Phase::Stopping { stage, why });
     }
 
-    /// The request itself: the manifest's shell line, or its signal.
+    /// Sends the request itself: the shell command of the manifest, or its signal.
     pub(super) fn send_request(&mut self, id: &InstanceId, why: StopReason) {
         let Some(instance) = self.instances.get(id) else { return };
-        // Whoever takes over is told.
+        // The shim that takes over gets the request.
         if instance.is_out_of_reach() {
             return;
         }
@@ -104,7 +104,7 @@ impl Engine {
         });
     }
 
-    /// The first process is gone, others of its tree are not: they are asked, then killed.
+    /// The first process has exited but others of its tree have not: they are asked to stop, then killed.
     pub(super) fn sweep(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.get(id) else { return };
         let (invocation, timeout) = (instance.invocation_id(), instance.spec.shutdown.timeout);
@@ -116,7 +116,7 @@ impl Engine {
         self.asked(id, self.now + timeout, StopReason::Leftovers);
     }
 
-    /// The first process has ended as it was asked to. Whatever of its tree was not asked with it is asked now.
+    /// The first process has exited as requested. The processes of its tree that did not get the request get it now.
     pub(super) fn ask_the_rest(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.get(id) else { return };
         let shutdown = &instance.spec.shutdown;
@@ -126,9 +126,9 @@ impl Engine {
         self.actions.push(Action::Signal { invocation, signal, scope });
     }
 
-    /// Kills the whole tree, and will do so again until nothing is left.
+    /// Kills the whole tree; the kill is repeated until nothing is left.
     pub(super) fn kill(&mut self, id: &InstanceId, why: StopReason) {
-        // Asked first: killing a large tree takes its time, reading does not.
+        // The shim is checked first: killing a large tree takes time, reading does not.
         self.ask_shim(id);
         let Some(instance) = self.instances.get(id) else { return };
         self.actions.push(Action::Kill { invocation: instance.invocation_id() });

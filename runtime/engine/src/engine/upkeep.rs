@@ -1,4 +1,4 @@
-//! What the host keeps for services beside their processes: held sockets, and logs up to a limit.
+//! What the host keeps for services apart from their processes: held sockets, and logs up to a limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use crate::action::Action;
 /// What the host was told to keep.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Upkeep {
-    /// Held ports by service, none of them empty. Nothing: the host was not told, and keeps what it has.
+    /// Held ports by service, without empty entries. `None`: the host was not told yet, and keeps what it has.
     held: Option<BTreeMap<ServiceName, BTreeSet<Identifier>>>,
-    /// Limits of logs by service.
+    /// Log limits by service.
     logs: Option<BTreeMap<ServiceName, LogLimits>>,
 }
 
 impl Engine {
-    /// Tells the host which sockets to keep open, where that has changed. Until the manifests were read, or found
-    /// broken, nobody knows which are not needed any more.
+    /// Tells the host which sockets to keep open, if that has changed. Until the manifests were read, valid or not, it
+    /// is not known which are still needed.
     pub(super) fn settle_held(&mut self) {
         if self.basis != Basis::Manifests {
             return;
@@ -52,7 +52,7 @@ impl Engine {
         self.upkeep.held = Some(held);
     }
 
-    /// The held ports of a service, by every spec of it that counts: what serves on may be started again.
+    /// The held ports of a service from every spec that counts: a serving instance may be started again.
     fn held_of(&self, name: &ServiceName) -> BTreeSet<Identifier> {
         let service = self.services.get(name);
         let wanted = service.map(|service| &service.spec);
@@ -65,7 +65,7 @@ impl Engine {
         wanted.into_iter().chain(serving).chain(living).flat_map(ports_of).collect()
     }
 
-    /// Tells the host how much of each log to keep, where that has changed.
+    /// Tells the host how much of each log to keep, if that has changed.
     pub(super) fn settle_logs(&mut self) {
         let limits: BTreeMap<ServiceName, LogLimits> =
             self.services.iter().map(|(name, service)| (name.clone(), service.spec.log.clone())).collect();

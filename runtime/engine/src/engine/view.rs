@@ -1,4 +1,4 @@
-//! The state as others see it. CLI, TUI, API and metrics are renderings of this.
+//! The state as clients see it. CLI, TUI, API and metrics all render this.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,13 @@ use crate::time::Time;
 pub struct View {
     /// The newest generation.
     pub generation: Generation,
-    /// The stack as a whole.
+    /// The state of the stack as a whole.
     pub state: StackState,
-    /// What is wrong.
+    /// Problems of the manifests, and rollbacks.
     pub problems: Vec<Problem>,
-    /// All instances, by service, slot and generation.
+    /// All instances, ordered by service, slot and generation.
     pub instances: Vec<InstanceView>,
-    /// Folders of `.dep/` that are being fetched or built.
+    /// Folders in `.dep/` that are being downloaded or built.
     pub preparing: Vec<String>,
 }
 
@@ -45,12 +45,12 @@ pub enum StackState {
     Stopped,
 }
 
-/// How a service stands, over its slots.
+/// The state of a service, over all its slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServiceState {
-    /// It is as it should be.
+    /// Everything is as wanted.
     Good,
-    /// It is on its way.
+    /// It is starting, or it is not known yet whether it is alive.
     OnTheWay,
     /// It failed, and may be tried again.
     Bad,
@@ -59,53 +59,53 @@ pub enum ServiceState {
 /// One instance.
 #[derive(Clone, Debug)]
 pub struct InstanceView {
-    /// The instance.
+    /// The name of the instance.
     pub id: InstanceId,
-    /// Its present or last invocation.
+    /// Its current or last invocation.
     pub invocation: InvocationId,
-    /// Its phase.
+    /// The name of its phase.
     pub phase: PhaseName,
-    /// Why it is in it, where there is something to say.
+    /// Why it is in this phase, if there is something to say.
     pub reason: Option<String>,
-    /// Why it ended.
+    /// Why it has ended.
     pub end: Option<EndReason>,
-    /// Its first process.
+    /// PID of its first process.
     pub pid: Option<u32>,
-    /// Whether it is ready (a one-shot that ended well is).
+    /// Whether it is ready (a one-shot that exited with success is).
     pub ready: bool,
-    /// Automatic restarts.
+    /// Automatic restarts so far.
     pub restarts: u32,
-    /// How it last ended.
+    /// How it last exited.
     pub exit: Option<Exit>,
-    /// Its ports.
+    /// Its ports by name.
     pub ports: BTreeMap<Identifier, u16>,
-    /// Since when it is in its phase.
+    /// Since when it has been in its phase.
     pub since: Time,
-    /// When the present process was started.
+    /// When the current process was started.
     pub started: Option<Time>,
     /// What it waits for.
     pub waiting_on: Vec<WaitingView>,
-    /// What its probe last said when it said no.
+    /// The message of the last failed probe.
     pub last_probe: Option<String>,
-    /// Its service's description.
+    /// The description of its service.
     pub description: Option<String>,
 }
 
 /// Something an instance waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingView {
-    /// The service it is about.
+    /// The service that it waits for, if it waits for one.
     pub service: Option<ServiceName>,
-    /// The condition, where it is a dependency.
+    /// The condition, if it is a dependency.
     pub condition: Option<&'static str>,
-    /// Stable word.
+    /// A stable code for programs.
     pub code: &'static str,
-    /// In words.
+    /// A message for people.
     pub message: String,
 }
 
 impl Engine {
-    /// The state as others see it.
+    /// The state as clients see it.
     pub fn view(&self) -> View {
         let mut problems = self.problems.clone();
         for (name, service) in &self.services {
@@ -134,7 +134,7 @@ impl Engine {
         }
     }
 
-    /// Whether a port is one of ours: something that is there has it, or is to have it.
+    /// Whether the port belongs to this stack: an instance has it, or a spec names it.
     pub fn has_port(&self, port: u16) -> bool {
         let is_wanted = |service: &Service| service.spec.ports.values().any(|one| one.number == Some(port));
         let is_there = |instance: &Instance| instance.spec.ports.keys().any(|name| instance.port(name) == Some(port));
@@ -146,7 +146,7 @@ impl Engine {
         self.instances.values().map(|instance| (&instance.id, instance.phase.name(), instance.invocation))
     }
 
-    /// How many replicas a service is to have.
+    /// Number of replicas that a service should have; `None` if there is no such service.
     pub fn replicas(&self, service: &ServiceName) -> Option<u32> {
         self.services.get(service).map(Service::replicas)
     }
@@ -156,17 +156,17 @@ impl Engine {
         self.instances.get(id).map(|instance| instance.phase.name())
     }
 
-    /// The spec an instance was made from, with what was refreshed since.
+    /// The spec of an instance, including what was refreshed since it was created.
     pub fn spec(&self, id: &InstanceId) -> Option<&std::sync::Arc<core_manifest::ServiceSpec>> {
         self.instances.get(id).map(|instance| &instance.spec)
     }
 
-    /// Whether the stack is being ended.
+    /// Whether the stack is being stopped.
     pub fn is_stopping(&self) -> bool {
         self.down.is_some()
     }
 
-    /// The stack as a whole.
+    /// The state of the stack as a whole.
     pub fn state(&self) -> StackState {
         if self.finished {
             return StackState::Stopped;
@@ -175,12 +175,12 @@ impl Engine {
             return StackState::Stopping;
         }
         if self.generation == Generation(0) {
-            // No topology has been loaded. What cannot be read will not come by waiting.
+            // No topology has been loaded. If the manifests are not valid, waiting does not help.
             return if self.problems.is_empty() { StackState::Starting } else { StackState::Degraded };
         }
         let mut state = ServiceState::Good;
         for (name, service) in &self.services {
-            // What is not to run is missed by nobody, whoever said so.
+            // A service that should not run is not missing, whatever the reason.
             if self.held_back(name, service).is_some() {
                 continue;
             }
@@ -193,19 +193,19 @@ impl Engine {
         }
     }
 
-    /// How a service stands. During a swap, what serves counts.
+    /// The state of a service. During a swap, the serving instances count.
     pub fn service_state(&self, name: &ServiceName) -> ServiceState {
         let Some(service) = self.services.get(name) else { return ServiceState::Bad };
         let serving = service.serving();
         let mut state = ServiceState::Good;
         for instance in self.instances_of(name).filter(|instance| instance.id.generation == serving) {
             state = state.max(match &instance.phase {
-                // Whether it lives is what its next shim says.
+                // Only its next shim can tell whether it is alive.
                 _ if instance.phase.is_live() && instance.shim.is_away() => ServiceState::OnTheWay,
                 Phase::Ready { .. } => ServiceState::Good,
                 Phase::Ended(EndReason::Exit) if instance.ended_well() => ServiceState::Good,
                 Phase::Ended(_) | Phase::GaveUp | Phase::Backoff { .. } => ServiceState::Bad,
-                // What was ready once and is not now has not just been started.
+                // An instance that was ready once and is not now is not just starting.
                 _ if instance.ready_once || instance.failures > 0 => ServiceState::Bad,
                 _ => ServiceState::OnTheWay,
             });
@@ -254,7 +254,7 @@ impl Engine {
         let failure = || instance.last_failure.as_ref().map(Failure::to_string);
         match &instance.phase {
             Phase::Waiting | Phase::Starting { .. } => None,
-            // Whoever counts on its probes is told that nobody could ask.
+            // Clients rely on the probes, so they are told when one could not be run.
             Phase::Ready { .. } => {
                 let unasked = |tally: &Tally| tally.unasked.is_some().then(|| tally.in_words()).flatten();
                 unasked(&instance.readiness).or_else(|| unasked(&instance.liveness))

@@ -1,4 +1,4 @@
-//! What an instance waits for before it starts. Every "not yet" has a typed reason.
+//! What an instance waits for before it starts. Every wait has a typed reason.
 
 use core_manifest::spec::{Condition, Protocol};
 use core_manifest::{ServiceName, ServiceSpec};
@@ -10,55 +10,55 @@ use super::{Binary, Engine, mutated};
 use crate::ids::InstanceId;
 use crate::phase::{EndReason, Phase, StopReason};
 
-/// Something that must come true before an instance starts, or ends.
+/// Something an instance waits for before it starts or stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitingOn {
-    /// Another service.
+    /// Another service must meet a condition.
     Dependency {
-        /// The service.
+        /// The other service.
         service: ServiceName,
-        /// What must be true of it.
+        /// The condition it must meet.
         condition: Condition,
-        /// How it is, in words.
+        /// Its current state, as text.
         state: String,
-        /// It cannot come true by itself.
+        /// Whether the condition cannot be met without an outside change.
         never: bool,
     },
-    /// A binary that is being fetched or built, or could not be.
+    /// A binary is being downloaded or built, or this failed.
     Binary {
         /// Its folder in `.dep/`.
         folder: String,
-        /// Why it is not available.
+        /// Why it is not available; `None` while it is being prepared.
         failed: Option<String>,
     },
-    /// An older instance of the same slot.
+    /// An older instance of the same slot must be gone.
     OldInstance(InstanceId),
-    /// An instance of another service that listens on a port it needs.
+    /// An instance of another service still listens on a port that it needs.
     Port {
-        /// The port.
+        /// The port number.
         port: u16,
-        /// Who has it.
+        /// The instance that has the port.
         holder: InstanceId,
     },
-    /// An instance of another service that is in its folder.
+    /// An instance of another service still uses its folder.
     Store {
-        /// The folder.
+        /// The path of the folder.
         folder: String,
-        /// Who is in it.
+        /// The instance that uses the folder.
         holder: InstanceId,
     },
-    /// It is to end, after this one has.
+    /// It is to stop, but this instance has to stop first.
     EndOf(InstanceId),
-    /// A shim that answers.
+    /// Its shim must answer first.
     Shim {
-        /// What is wrong, since when, and what is being done about it.
+        /// What is wrong, since when, and what is being done.
         message: String,
     },
     /// The manifests have not been read yet.
     Manifests,
 }
 
-/// Whether a dependency holds.
+/// Whether the condition of a dependency is met.
 enum Holds {
     Yes,
     NotYet(String),
@@ -83,7 +83,7 @@ impl Engine {
         all
     }
 
-    /// That nobody stands over the instance who should, and what is being done about it.
+    /// The wait for a shim that is away, with what is being done; `None` if the shim is not away.
     pub(super) fn missing_shim(&self, instance: &Instance) -> Option<WaitingOn> {
         let Shim::Away(Away { since, tries, why, step }) = &instance.shim else { return None };
         let doing = match step {
@@ -120,7 +120,7 @@ impl Engine {
         self.missing_of(&instance.spec)
     }
 
-    /// What a spec needs that has not landed.
+    /// The binaries of a spec that are not in `.dep/` yet.
     pub(super) fn missing_of(&self, spec: &ServiceSpec) -> Vec<WaitingOn> {
         let folders = spec.binaries.values().filter_map(|binary| binary.folder.as_ref());
         let missing = folders.filter_map(|folder| {
@@ -134,8 +134,8 @@ impl Engine {
         missing.collect()
     }
 
-    /// An instance of the same slot that must be gone first. In a swap the one that serves, and those that served
-    /// before, may stay beside the new one.
+    /// An instance of the same slot that must be gone first. In a swap, the serving instance and those that served
+    /// before may stay beside the new one.
     pub(super) fn old_instance(&self, instance: &Instance) -> Option<InstanceId> {
         if mutated!(self, StartBesideOld) {
             return None;
@@ -148,7 +148,7 @@ impl Engine {
             .map(|other| other.id.clone())
     }
 
-    /// A port of its own that another service's instance still has, because both are being changed.
+    /// A port of its own that an instance of another service still has, because both are being changed.
     fn taken_port(&self, instance: &Instance) -> Option<WaitingOn> {
         let numbers = |spec: &ServiceSpec| -> Vec<(bool, u16)> {
             let own = spec.ports.values().filter(|port| !port.hold);
@@ -160,14 +160,14 @@ impl Engine {
         }
         self.instances.values().filter(|other| other.id.slot != instance.id.slot && other.phase.is_live()).find_map(
             |other| {
-                // A number counts once for TCP and once for UDP.
+                // TCP and UDP ports with the same number are different ports.
                 let (_, port) = numbers(&other.spec).into_iter().find(|port| mine.contains(port))?;
                 Some(WaitingOn::Port { port, holder: other.id.clone() })
             },
         )
     }
 
-    /// A folder of its own that another service's instance is still in, because one takes the place of the other.
+    /// A folder of its own that an instance of another service still uses, because one replaces the other.
     fn taken_store(&self, instance: &Instance) -> Option<WaitingOn> {
         let folder = instance.spec.store.clone()?;
         let is_in_it = |other: &&Instance| {
@@ -180,10 +180,10 @@ impl Engine {
     }
 
     fn holds(&self, name: &ServiceName, condition: Condition) -> Holds {
-        // A topology names no service that is not there. So this is an instance of an older one, which may be started
-        // again while it serves; what is gone cannot be waited for.
+        // A topology only names services that exist. So this is an instance of an older topology, which may be started
+        // again while it serves; it cannot wait for a service that is gone.
         let Some(service) = self.services.get(name) else { return Holds::Yes };
-        // A service of several replicas holds when each of its slots does; the weakest answer counts.
+        // A service with several replicas meets a condition when each of its slots does; the worst answer counts.
         let mut answer = Holds::Yes;
         for replica in 0..service.replicas() {
             let slot = self.instances_of(name).filter(|instance| instance.id.slot.replica == replica);
@@ -251,7 +251,7 @@ impl Engine {
 }
 
 impl WaitingOn {
-    /// The service it is about.
+    /// The service that it waits for, if it waits for one.
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
             Self::Dependency { service, .. } => Some(service),
@@ -263,7 +263,7 @@ impl WaitingOn {
         }
     }
 
-    /// Stable word.
+    /// A stable code for the reason, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Dependency { .. } => "dependency",
@@ -278,7 +278,7 @@ impl WaitingOn {
         }
     }
 
-    /// In words.
+    /// The reason as text for people.
     pub fn message(&self) -> String {
         match self {
             Self::Dependency { service, condition, state, never } => {
@@ -298,7 +298,7 @@ impl WaitingOn {
 }
 
 impl Engine {
-    /// Whether an instance runs, or will by itself.
+    /// Whether an instance runs, or will run without an outside change.
     pub(super) fn comes_back(&self, instance: &Instance) -> bool {
         let is_over = matches!(instance.phase, Phase::Ended(EndReason::Exit) | Phase::GaveUp);
         matches!(self.want(instance), Want::Run | Want::Keep) && !is_over

@@ -1,4 +1,4 @@
-//! What is wanted of an instance, derived from everything else; never stored.
+//! What is wanted of an instance. Derived from everything else, never stored.
 
 use core_manifest::ServiceName;
 
@@ -14,7 +14,7 @@ use crate::saved::Operator;
 pub(super) enum Want {
     /// It should run.
     Run,
-    /// It should run until the new one has taken over.
+    /// It should run until the new instance has taken over.
     Keep,
     /// It should not run.
     Stop(StopReason),
@@ -26,7 +26,7 @@ impl Engine {
             return Want::Stop(StopReason::Shutdown);
         }
         let Some(service) = self.services.get(instance.id.service()) else {
-            // Without manifests, what runs is left alone.
+            // Running instances are left alone until it is known what is wanted.
             return if self.basis == Basis::Nothing { Want::Keep } else { Want::Stop(StopReason::Removed) };
         };
         let generation = instance.id.generation;
@@ -44,7 +44,7 @@ impl Engine {
         }
     }
 
-    /// Why a service as a whole should not run.
+    /// Why the service as a whole should not run; `None` when it should.
     pub(super) fn held_back(&self, name: &ServiceName, service: &Service) -> Option<StopReason> {
         match service.operator {
             Operator::Stopped => Some(StopReason::Operator),
@@ -56,7 +56,7 @@ impl Engine {
         }
     }
 
-    /// Whether the instance is one of those that its service is to have, rollout or not.
+    /// Whether the instance is one that its service should have, including those of a rollout.
     pub(super) fn is_born(&self, id: &InstanceId) -> bool {
         self.services.get(id.service()).is_some_and(|service| {
             service.born == id.generation
@@ -69,13 +69,13 @@ impl Engine {
             || self.services.get(name).is_some_and(|service| service.spec.kind.is_edge())
     }
 
-    /// Whether an edge runs, or will, that could still send requests.
+    /// Whether an edge that could still send requests runs, or will run.
     pub(super) fn edge_may_send(&self) -> bool {
         let may_send = |edge: &Instance| edge.phase.is_live() || self.comes_back(edge);
         self.instances.values().any(|instance| instance.spec.kind.is_edge() && may_send(instance))
     }
 
-    /// An unwanted instance that must end before this one may be asked to: those that depend on it, and the edge in
+    /// An unwanted instance that must stop before this one may be asked to: one that depends on it, or the edge in
     /// front of it.
     pub(super) fn must_end_before(&self, instance: &Instance) -> Option<InstanceId> {
         if mutated!(self, StopUnordered) {
@@ -104,7 +104,7 @@ impl Engine {
         dependent.or_else(edge)
     }
 
-    /// Rebuilds who waits for whom.
+    /// Rebuilds the index of dependents.
     pub(super) fn index_dependents(&mut self) {
         self.dependents.clear();
         let specs = self

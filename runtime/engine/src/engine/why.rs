@@ -1,4 +1,4 @@
-//! From a service to the root of what keeps it from being ready.
+//! Follows a service that is not ready to the root cause.
 
 use std::collections::BTreeSet;
 
@@ -8,23 +8,23 @@ use super::Engine;
 use super::view::InstanceView;
 use crate::ids::InstanceId;
 
-/// One instance on the way to the root.
+/// One instance on the way to the root cause.
 #[derive(Clone, Debug)]
 pub struct WhyStep {
-    /// How many have led to it: 0 for an instance of the service that was asked for.
+    /// Number of instances that lead to it: 0 for an instance of the service that was asked about.
     pub depth: usize,
-    /// The instance.
+    /// The instance at this step.
     pub instance: InstanceView,
-    /// Nothing else keeps it: the reason is to be found in itself.
+    /// Whether nothing else keeps it waiting, so that the cause is in itself.
     pub is_root: bool,
 }
 
 impl Engine {
-    /// What keeps a service from being ready: each of its instances, and below it, depth first, what it waits for. An
-    /// instance is told once.
+    /// What keeps a service from being ready: each of its instances, and below it, depth first, what that waits for.
+    /// Each instance is listed once.
     ///
     /// # Errors
-    /// That there is no such service, in words.
+    /// The message that there is no such service.
     pub fn why(&self, service: &ServiceName) -> Result<Vec<WhyStep>, String> {
         let mut steps = Vec::new();
         let mut seen = BTreeSet::new();
@@ -42,7 +42,7 @@ impl Engine {
         let Some(instance) = self.instances.get(id) else { return };
         let view = self.view_of(instance);
         let others: BTreeSet<ServiceName> = view.waiting_on.iter().filter_map(|one| one.service.clone()).collect();
-        // Where it is an end that is waited for, whoever has not ended is the reason; else whoever is not ready.
+        // If it waits for an exit, instances that have not exited are the cause; else those that are not ready.
         let ends = |other: &InstanceId| {
             view.waiting_on.iter().any(|one| one.condition.is_none() && one.service.as_ref() == Some(other.service()))
         };

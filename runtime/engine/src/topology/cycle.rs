@@ -1,4 +1,4 @@
-//! A cycle among dependencies, named whole.
+//! Finds a cycle among dependencies, and names all of it.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ fn visit<'a>(
     marks.insert(name, Mark::Open);
     path.push(name);
     for other in spec.depends_on.keys() {
-        // A service that waits for itself is told of where its own manifest is read.
+        // A service that depends on itself is reported where its own manifest is read.
         if other == name {
             continue;
         }

@@ -1,4 +1,4 @@
-//! All specs of one generation: acyclic, resources unique.
+//! All specs of one generation: without cycles, and with unique resources.
 
 mod cycle;
 mod resources;
@@ -14,16 +14,16 @@ use serde::{Deserialize, Serialize};
 /// All specs of one generation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Topology {
-    /// The specs.
+    /// The specs by service.
     pub services: BTreeMap<ServiceName, Arc<ServiceSpec>>,
 }
 
-/// The ports that core may pick.
+/// The range of ports that core may pick from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortRange {
-    /// The first.
+    /// The first port.
     pub first: u16,
-    /// The last.
+    /// The last port.
     pub last: u16,
 }
 
@@ -34,18 +34,18 @@ impl Default for PortRange {
 }
 
 impl PortRange {
-    /// All ports of the range.
+    /// All ports of the range, both ends included.
     pub fn all(&self) -> RangeInclusive<u16> {
         self.first..=self.last
     }
 }
 
-/// Where things were written, for complaints.
+/// Where things were written, for diagnostics.
 pub trait Places {
     /// The place of `path` in the manifest of `service`.
     fn span(&self, service: &ServiceName, path: &[&str]) -> Option<Span>;
 
-    /// The place of the last key of `path`, rather than of its value.
+    /// The place of the last key of `path`, instead of its value.
     fn key(&self, service: &ServiceName, path: &[&str]) -> Option<Span>;
 }
 
@@ -60,9 +60,9 @@ impl Places for () {
 }
 
 impl Topology {
-    /// Puts the specs together. Faults go to `out`; `None` when there were any.
+    /// Combines the specs. Diagnostics go to `out`; returns `None` if there are any errors.
     ///
-    /// `left_out` are services that have a manifest and are not part of this topology, for better words.
+    /// `left_out` are services that have a manifest but are not part of this topology; they improve the messages.
     pub fn build(
         specs: impl IntoIterator<Item = ServiceSpec>,
         left_out: &BTreeSet<ServiceName>,
@@ -81,12 +81,12 @@ impl Topology {
         (out.len() == before).then_some(topology)
     }
 
-    /// The edge, where there is one.
+    /// The edge, if there is one.
     pub fn edge(&self) -> Option<&Arc<ServiceSpec>> {
         self.services.values().find(|spec| spec.kind.is_edge())
     }
 
-    /// The services `of` depends on, and theirs, with `of` itself.
+    /// The services in `of` and all their dependencies, direct and indirect.
     pub fn with_dependencies<'a>(&'a self, of: impl IntoIterator<Item = &'a ServiceName>) -> BTreeSet<ServiceName> {
         let mut all = BTreeSet::new();
         let mut open: Vec<&ServiceName> = of.into_iter().collect();

@@ -1,4 +1,4 @@
-//! What only one service may have: a port, a route, the part of the edge, the name of a binary's folder.
+//! Resources that only one service may have: a port, a route, the role of the edge, the name of a binary's folder.
 
 use std::collections::BTreeMap;
 

@@ -33,7 +33,7 @@ use super::{Ask, Followed, Refusal};
 use crate::history;
 use crate::history::History;
 use crate::journal::{Journal, ROOM_HELP};
-use crate::logs;
+use crate::{logs, machine};
 
 /// The longest that a question about an operation is held open.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -184,8 +184,15 @@ async fn status(State(mut server): State<Server>, Query(wait): Query<Wait>) -> A
         server.steps.borrow_and_update();
         let _ = tokio::time::timeout(patience, server.steps.changed()).await;
     }
-    let answer = server.ask(Ask::Status).await?;
-    Ok(Json(answer.status))
+    // Beside the loop: a disk may hang.
+    let paths = wait.host.then(|| server.paths.clone());
+    let host = paths.map(|paths| tokio::task::spawn_blocking(move || machine::look(&[&paths.root])));
+    let mut status = server.ask(Ask::Status).await?.status;
+    if let Some(host) = host {
+        let host = tokio::time::timeout(DISK_PATIENCE, host).await.ok().and_then(Result::ok);
+        status.host = host.and_then(Result::ok);
+    }
+    Ok(Json(status))
 }
 
 async fn why(State(server): State<Server>, Path(service): Path<String>) -> Answered<Json<Why>> {
@@ -270,6 +277,9 @@ struct Wait {
     /// Seconds to hold the answer back while nothing changes.
     #[serde(default)]
     wait: f64,
+    /// Figures of the host are wanted, too.
+    #[serde(default)]
+    host: bool,
 }
 
 async fn operation(

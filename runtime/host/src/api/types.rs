@@ -10,6 +10,8 @@ use core_manifest::Problem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::machine::Machine;
+
 /// `GET /v1/status`: the state of the stack.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
@@ -35,6 +37,9 @@ pub struct Status {
     /// The program that the supervisor is.
     #[serde(default)]
     pub program: Option<Program>,
+    /// Figures of the host; only where they are asked for: `?host=true`.
+    #[serde(default)]
+    pub host: Option<Machine>,
 }
 
 /// The program that a supervisor is.

@@ -33,6 +33,7 @@ pub(super) async fn build(landing: &Landing<'_>) -> Result<(), String> {
     landing.say("building");
     let at = work.folder(path)?;
     let mut command = run::command(cargo);
+    run::share(&mut command);
     command.args(["build", "--color=never"]).arg(format!("--bin={bin}")).arg(format!("--profile={profile}"));
     command.args(package.iter().map(|package| format!("--package={package}")));
     // A lock file that is there counts; without one, cargo writes its own into the copy.

@@ -59,6 +59,7 @@ fn install(landing: &Landing<'_>) -> Result<Command, String> {
         landing.owner.take(folder)?;
     }
     let mut command = run::command(go(landing.wanted)?);
+    run::share(&mut command);
     landing.owner.run(&mut command);
     // `-modcacherw`: otherwise nobody but root could delete `.dep/`. `-buildvcs`: the key knows no commit.
     command.args(["install", "-trimpath", "-buildvcs=false", "-modcacherw"]);

@@ -76,6 +76,7 @@ async fn run_step(
 ) -> Result<(), String> {
     landing.say(step.title);
     let mut command = run::command(node);
+    run::share(&mut command);
     command.args(&step.args).current_dir(work);
     run::put_first(&mut command, node);
     landing.owner.run(&mut command);

@@ -14,6 +14,8 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
+use crate::machine::{self, Share};
+
 /// How long a program that fetches or builds may take.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Lines kept of what a program said.
@@ -64,6 +66,22 @@ pub(super) fn command(program: &Path) -> Command {
     crate::descriptors::as_before(command.as_std_mut());
     without(&mut command, variables::is_own);
     command
+}
+
+/// Has a build take no more than its share of this host, unless the user has said how much.
+pub(super) fn share(command: &mut Command) {
+    let Ok(Share { jobs, heap_mib }) = machine::look(&[]).map(|machine| machine.share_of_build()) else { return };
+    let all = [
+        ("CARGO_BUILD_JOBS", jobs.to_string()),
+        ("GOMAXPROCS", jobs.to_string()),
+        ("GOMEMLIMIT", format!("{heap_mib}MiB")),
+        ("NODE_OPTIONS", format!("--max-old-space-size={heap_mib}")),
+    ];
+    for (name, value) in all {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
 }
 
 /// Leaves variables of such names out of what the command inherits.

@@ -8,11 +8,14 @@ use nix::sys::resource::{Resource, getrlimit};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use super::Finding;
+use crate::machine;
 
 /// Each service costs the supervisor a handful of open files, and shims and services inherit the limit.
 const FEW_FILES: u64 = 1024;
 /// A watch is one folder.
 const FEW_WATCHES: u64 = 8192;
+/// What a build of a small app takes, in bytes.
+const LITTLE_MEMORY: u64 = 512 << 20;
 /// What Linux begins with on small machines.
 const FEW_PIDS: u64 = 32_768;
 
@@ -45,6 +48,29 @@ fn try_watch() -> Result<(), String> {
     let events = inotify::init(CreateFlags::CLOEXEC).map_err(said("inotify_init1"))?;
     inotify::add_watch(&events, "/", WatchFlags::CREATE | WatchFlags::ONLYDIR).map_err(said("inotify_add_watch"))?;
     Ok(())
+}
+
+/// Processors, memory and how busy they are.
+pub(super) fn machine() -> Finding {
+    let name = "host";
+    let machine = match machine::look(&[]) {
+        Ok(machine) => machine,
+        Err(error) => return Finding::weaker(name, error.to_string(), "builds do not know how much they may take"),
+    };
+    let mib = |bytes: u64| bytes >> 20;
+    let [load, ..] = machine.load;
+    let found = format!(
+        "{} processors, load {load:.1}; memory {} MiB, available {} MiB; swap {} MiB, in use {} MiB",
+        machine.cpus,
+        mib(machine.memory_bytes),
+        mib(machine.memory_available_bytes),
+        mib(machine.swap_bytes),
+        mib(machine.swap_used_bytes)
+    );
+    if machine.memory_available_bytes < LITTLE_MEMORY {
+        return Finding::weaker(name, found, "a build, or one service more, may be killed by the kernel");
+    }
+    Finding::ok(name, found)
 }
 
 pub(super) fn pids() -> Finding {

@@ -81,7 +81,7 @@ impl Journal {
         let text = serde_json::to_string(&line).map_err(io::Error::other);
         let written = text.and_then(|text| append(&self.path, &text));
         if let Err(error) = written {
-            crate::say(&format!("history.jsonl cannot be written: {error}"));
+            tracing::warn!("history.jsonl cannot be written: {error}");
         }
         if self.entries > 2 * LIMIT {
             self.cut();
@@ -140,7 +140,7 @@ impl Journal {
         match cut(&self.path, LIMIT) {
             Ok(left) => self.entries = left,
             Err(error) => {
-                crate::say(&format!("history.jsonl cannot be cut: {error}"));
+                tracing::warn!("history.jsonl cannot be cut: {error}");
                 // Tried again when as much has come as would have been left.
                 self.entries = LIMIT;
             }

@@ -41,7 +41,7 @@ impl Writer {
             }
         };
         if let Err(error) = thread::Builder::new().name("history".into()).spawn(work) {
-            crate::say(&format!("history.jsonl is not written: {error}"));
+            tracing::warn!("history.jsonl is not written: {error}");
         }
         Self { tasks, supervisor }
     }

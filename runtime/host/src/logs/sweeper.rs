@@ -4,18 +4,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
 use super::Retention;
 use super::store::Segment;
 use crate::paths::Paths;
-use crate::watch;
 
 /// How long segments gather before one looks at them. A flood writes some 100 MB in that time.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -37,7 +37,7 @@ impl Sweeper {
         let paths = paths.clone();
         let thread = std::thread::Builder::new().name("logs".into()).spawn(move || run(&paths, &limits));
         if let Err(error) = thread {
-            crate::say(&format!("logs are not kept within their limits: {error}"));
+            tracing::warn!("logs are not kept within their limits: {error}");
         }
         Self(sender)
     }
@@ -56,7 +56,7 @@ fn run(paths: &Paths, limits: &Receiver<Retention>) {
     loop {
         let left = all_at.saturating_duration_since(Instant::now());
         let grows = match &growth {
-            Some(growth) => watch::has_more(&growth.fd, Some(left)),
+            Some(growth) => has_more(&growth.fd, Some(left)),
             None => {
                 std::thread::sleep(left.min(RESCAN));
                 false
@@ -151,6 +151,21 @@ fn has_older(path: &Path) -> bool {
     Segment::parse(path).is_some_and(|(_, segment)| segment.invocation > 1 || segment.number > 0)
 }
 
+/// Waits for an event, for so long at the most. Returns whether there is one.
+fn has_more(events: &OwnedFd, patience: Option<Duration>) -> bool {
+    let until = patience.map(|patience| Instant::now() + patience);
+    loop {
+        let timeout = until.map_or(PollTimeout::NONE, |until| {
+            let left = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+            PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX))
+        });
+        match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], timeout) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return other.is_ok_and(|count| count > 0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +176,7 @@ mod tests {
         let logs = folder.path().join("logs");
         let mut growth = Growth::of(logs.clone()).unwrap();
         let told = |growth: &mut Growth| {
-            assert!(watch::has_more(&growth.fd, Some(Duration::from_secs(60))));
+            assert!(has_more(&growth.fd, Some(Duration::from_secs(60))));
             growth.take().unwrap().into_iter().collect::<Vec<_>>()
         };
         fs::create_dir_all(logs.join("web/web-0")).unwrap();
@@ -170,9 +185,9 @@ mod tests {
         fs::write(logs.join("web/web-0/1.1.out.0.log"), "x").unwrap();
         fs::write(logs.join("web/web-0/1.1.out.1.log"), "x").unwrap();
         assert_eq!(told(&mut growth), ["web"]);
-        assert!(!watch::has_more(&growth.fd, Some(Duration::ZERO)), "nothing has happened since");
+        assert!(!has_more(&growth.fd, Some(Duration::ZERO)), "nothing has happened since");
         fs::write(logs.join("web/web-0/1.1.out.1.log"), "more").unwrap();
-        assert!(!watch::has_more(&growth.fd, Some(Duration::ZERO)), "a segment that grows is no new one");
+        assert!(!has_more(&growth.fd, Some(Duration::ZERO)), "a segment that grows is no new one");
         fs::write(logs.join("api/api-0/1.1.err.0.log"), "x").unwrap();
         assert!(told(&mut growth).is_empty(), "the first one");
         fs::write(logs.join("api/api-0/1.2.err.0.log"), "x").unwrap();

@@ -84,7 +84,7 @@ async fn hand_over(place: &Place) {
         match hand_over_once(place, &mut found).await {
             Ok(true) => return,
             Err(message) if message != said => {
-                crate::say(&message);
+                tracing::warn!("{message}");
                 said = message;
             }
             Ok(false) | Err(_) => {}

@@ -373,7 +373,7 @@ fn event_of(instance: &InstanceId, line: u32, report: Report) -> Option<Event> {
         Report::Emptied { number } => Some(Event::Emptied { invocation: invocation(number) }),
         Report::Dropped { bytes, errno } => {
             let why = std::io::Error::from_raw_os_error(errno);
-            crate::say(&format!("{instance}: {bytes} bytes of output could not be written and were dropped: {why}"));
+            tracing::warn!(%instance, bytes, "output could not be written and was dropped: {why}");
             None
         }
         Report::Adopted { number, life } => {

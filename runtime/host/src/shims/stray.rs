@@ -67,7 +67,7 @@ pub(super) async fn shim_lives(run: &Path, instance: &InstanceId, known: Option<
 /// Kills the shim that stands over an instance. What it looks after lives on.
 pub(crate) fn kill_shim(run: &Path, instance: &InstanceId, known: Option<u32>) {
     if let Some(handle) = shim_of(run, instance, known) {
-        crate::say(&format!("the shim of {instance} does not answer and is killed"));
+        tracing::warn!(%instance, "its shim does not answer and is killed");
         let _ = handle.send(libc::SIGKILL);
     }
 }
@@ -125,7 +125,7 @@ pub(crate) fn take_away(folder: &Path) -> bool {
     let (Some(run), Some(name)) = (folder.parent(), folder.file_name()) else { return false };
     let place = Place::new(run, &name.to_string_lossy());
     if guard::is_held(&place) {
-        crate::say(&format!("{} is kept: something that was started there lives", folder.display()));
+        tracing::warn!("{} is kept: a process that was started there lives", folder.display());
         return false;
     }
     place.remove();

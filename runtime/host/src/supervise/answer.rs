@@ -63,7 +63,7 @@ impl Supervisor {
         let unsaved = self.saving.unsaved().map(|why| {
             Diagnostic::new("unsaved", format!("{why}; a supervisor that took over now would know an older state"))
         });
-        let unsaid = own_log::unsaid().map(|why| {
+        let unsaid = own_log::unwritten().map(|why| {
             Diagnostic::new("unsaid", format!("{} cannot be written: {why}", self.paths.shown(&self.paths.own_log())))
         });
         let help = "make room on the disk of .core-stack, or mount it so that it can be written; running services keep serving";
@@ -94,6 +94,7 @@ impl Supervisor {
                 .collect(),
             version: Some(crate::VERSION.to_owned()),
             program: launch::running_program(),
+            host: None,
         }
     }
 

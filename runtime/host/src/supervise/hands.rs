@@ -8,6 +8,7 @@ use core_engine::event::{Event, Reach, Unreached};
 use core_engine::phase::StopReason;
 use core_engine::{InstanceId, InvocationId};
 use core_manifest::{Identifier, ServiceSpec};
+use tracing::{info, warn};
 
 use super::Supervisor;
 use crate::logs::Retention;
@@ -113,40 +114,36 @@ impl Supervisor {
                 Err(error) => Err(error),
             };
             if let Err(error) = ended {
-                crate::say(&format!("the shutdown command of {invocation}: {error}"));
+                tracing::warn!(instance = %invocation, "the shutdown command failed: {error}");
             }
         });
     }
 }
 
-/// Events that somebody who reads the supervisor's log will want to find there.
+/// Logs an event; those that a person looks for without asking for more.
 pub(super) fn note(event: &Event) {
+    tracing::trace!(?event);
     match event {
-        Event::StartFailed { invocation, failure } => crate::say(&format!("{invocation} {failure}")),
-        Event::Exited { invocation, exit, leftovers } => {
-            let rest = if *leftovers { ", others of it live" } else { "" };
-            crate::say(&format!("{invocation} {exit}{rest}"));
-        }
-        Event::LineBroken { instance, .. } => crate::say(&format!("the line to the shim of {instance} broke")),
-        Event::ShimStopped { instance } => crate::say(&format!("the shim of {instance} stands still")),
-        Event::Unreached { instance, why, .. } => {
-            let why = match why {
-                Unreached::Dead => "is dead",
-                Unreached::Silent => "does not answer",
-                Unreached::Failed(why) => why.as_str(),
-            };
-            crate::say(&format!("the shim of {instance}: {why}"));
-        }
-        Event::Adopted { instance, life, .. } => crate::say(&format!("{instance} was taken over: {life:?}")),
-        Event::Prepared { folder, result: Err(error) } => crate::say(&format!(".dep/{folder}: {error}")),
-        Event::Routed { service, result: Err(error), .. } => crate::say(&format!("pointers of {service}: {error}")),
+        Event::StartFailed { invocation, failure } => warn!(instance = %invocation, "start failed: it {failure}"),
+        Event::Exited { invocation, exit, leftovers: false } => info!(instance = %invocation, "{exit}"),
+        Event::Exited { invocation, exit, .. } => info!(instance = %invocation, "{exit}; other processes of it live"),
+        Event::LineBroken { instance, .. } => warn!(%instance, "the line to its shim broke"),
+        Event::ShimStopped { instance } => warn!(%instance, "its shim is stopped"),
+        Event::Unreached { instance, why, .. } => match why {
+            Unreached::Dead => warn!(%instance, "its shim is dead"),
+            Unreached::Silent => warn!(%instance, "its shim does not answer"),
+            Unreached::Failed(why) => warn!(%instance, "its shim: {why}"),
+        },
+        Event::Adopted { instance, life, .. } => info!(%instance, "was taken over: {life:?}"),
+        Event::Prepared { folder, result: Err(error) } => warn!(".dep/{folder}: {error}"),
+        Event::Routed { service, result: Err(error), .. } => warn!(%service, "pointers cannot be written: {error}"),
         Event::Verified { service, reach: Reach::Astray(error), .. } => {
-            crate::say(&format!("the edge does not reach the new {service}: {error}"));
+            warn!(%service, "the edge does not reach the new version: {error}");
         }
-        Event::Command { command, .. } => crate::say(&format!("{command:?}")),
+        Event::Command { operation, command, .. } => info!(operation, "{command:?}"),
         Event::Restored { found, .. } => {
-            let all: Vec<String> = found.iter().map(|one| one.instance.to_string()).collect();
-            crate::say(&format!("supervisor {} starts; found: {}", std::process::id(), all.join(" ")));
+            let found: Vec<String> = found.iter().map(|one| one.instance.to_string()).collect();
+            info!(supervisor = std::process::id(), version = crate::VERSION, "started; found: {}", found.join(" "));
         }
         _ => {}
     }

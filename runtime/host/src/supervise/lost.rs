@@ -71,8 +71,8 @@ impl Supervisor {
         }
         let restored = descriptors::with_reserve(|| self.make_run_folder());
         match &restored {
-            Ok(()) => crate::say("the run folder was taken away; it is made anew"),
-            Err(error) => crate::say(&format!("the run folder was taken away, and cannot be made anew: {error}")),
+            Ok(()) => tracing::warn!("the run folder was removed; it is created again"),
+            Err(error) => tracing::error!("the run folder was removed, and cannot be created again: {error}"),
         }
         // Another folder is watched from now on.
         if let Some(anew) = restored.ok().and_then(|()| Lost::of(&self.paths.run).ok()) {

@@ -114,7 +114,6 @@ enum Input {
 pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     descriptors::raise();
     descriptors::hold();
-    own_log::keep_short(paths.own_log());
     let keeper = Rc::new(Keeper::inherit(&paths)?);
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let (inbox, mut events) = mpsc::unbounded_channel();
@@ -129,7 +128,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let environment = Environment::inherited();
     let open = Arc::new(AtomicUsize::new(0));
     let hidden = Hidden::default();
-    own_log::hide(hidden.clone());
+    own_log::hand_over(paths.own_log(), hidden.clone());
     let history = history::Writer::new(&paths, hidden.clone());
     let server = Server {
         asks: asks_in,
@@ -219,13 +218,13 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Lost => supervisor.look_for_run_folder(&mut lost),
             Input::Keeper(report) => supervisor.shims.heard(report),
             Input::KeeperSilent => {
-                crate::say("the keeper does not answer and is killed; another one takes over");
+                tracing::warn!("the keeper does not answer and is killed; another one takes over");
                 supervisor.keeper.kill();
             }
             Input::KeeperGone => {
                 // Without a keeper nothing new can be started. Another one begins with another supervisor, which finds
                 // every shim where it is.
-                crate::say("the keeper is gone; another one takes over");
+                tracing::warn!("the keeper is gone; another one takes over");
                 // What is wanted is written down first; but a disk that does not answer holds nobody up.
                 let patience = tokio::time::Instant::now() + LAST_WRITING;
                 while supervisor.saving.is_open()
@@ -242,7 +241,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
                     }
                     // Nobody else would try again.
                     Err(error) => {
-                        crate::say(&format!("a keeper cannot be started: {error}; tried again"));
+                        tracing::error!("a keeper cannot be started: {error}; trying again");
                         no_keeper_until = Some(tokio::time::Instant::now() + KEEPER_PAUSE);
                     }
                 }
@@ -319,7 +318,12 @@ fn now() -> Time {
 impl Supervisor {
     /// One event: a step, and what it came to.
     fn give(&mut self, event: &Event) {
+        let before = self.engine.generation();
         let actions = self.engine.step(now(), event);
+        let generation = self.engine.generation();
+        if generation != before {
+            tracing::info!(%generation, "a new generation");
+        }
         self.begin_all(event, actions);
     }
 
@@ -352,6 +356,7 @@ impl Supervisor {
     }
 
     fn begin(&mut self, action: Action) {
+        tracing::trace!(?action);
         match action {
             // Its place in the queue is what it comes to.
             Action::Save => {}

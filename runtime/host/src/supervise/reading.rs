@@ -1,6 +1,7 @@
 //! The manifests: read beside the loop, in a thread that may block, one reading at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use core_engine::Topology;
 use core_engine::event::{Event, FailedSources, Loaded, Purpose, Rejected, SourceChoice};
@@ -97,7 +98,7 @@ impl Supervisor {
     /// Reads the manifests.
     pub(super) fn read(&mut self, purpose: Purpose, failed_sources: FailedSources) {
         if let Purpose::Apply { by: Cause::Edit, .. } = purpose {
-            crate::say("the manifests were edited");
+            tracing::info!("the manifests were edited");
         }
         let mut ports: BTreeMap<(ServiceName, u32, Identifier), u16> = self.engine.saved().ports();
         if let Some(known) = self.reading.known() {
@@ -123,7 +124,9 @@ impl Supervisor {
             options.ports.retain(|_, port| ours.contains(port) || !options.busy.contains(port));
             // Before they are read: an edit meanwhile makes a difference to this.
             let fingerprint = Fingerprint::of(&paths.root);
+            let began = Instant::now();
             let (result, values) = load::read(&paths, &options, &mut locator);
+            tracing::debug!(?purpose, is_good = result.is_ok(), took = ?began.elapsed(), "the manifests were read");
             let mut result = result.map(Box::new);
             if is_carried_out && let Err(fault) = Journal::room(&paths) {
                 result = Err(result.err().into_iter().flatten().chain([*fault]).collect());
@@ -150,7 +153,7 @@ impl Supervisor {
                 let problems: Vec<Problem> = faults.iter().map(Diagnostic::problem).collect();
                 if matches!(purpose, Purpose::Apply { .. }) {
                     for problem in &problems {
-                        crate::say(&problem.to_string());
+                        tracing::warn!(service = problem.service.as_deref(), "{problem}");
                     }
                 }
                 self.give(&Event::Rejected(Rejected { problems, refused, fingerprint }));

@@ -123,7 +123,7 @@ impl Supervisor {
         let failure =
             written.result.err().map(|error| format!("state.json cannot be written: {}", own_log::in_words(&error)));
         if let Some(failure) = failure.as_ref().filter(|failure| Some(*failure) != self.saving.unsaved.as_ref()) {
-            crate::say(failure);
+            tracing::error!("{failure}");
         }
         self.saving.retry_at = failure.as_ref().map(|_| Instant::now() + TRY_AGAIN);
         self.saving.unsaved = failure;
@@ -146,7 +146,7 @@ impl Supervisor {
                 "state.json is not written: its disk has not answered for {:.0} s",
                 self.saving.began.elapsed().as_secs_f64()
             );
-            crate::say(&unsaved);
+            tracing::error!("{unsaved}");
             self.saving.unsaved = Some(unsaved);
         }
         self.saving.queue.give_up().into_iter().for_each(|action| self.begin(action));

@@ -1,4 +1,4 @@
-//! Programs and builds a service uses.
+//! Programs and builds that a service uses.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The word that stands in `source`.
+    /// The word for this source in a manifest.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Path { .. } => "path",
@@ -115,7 +115,7 @@ impl Source {
         }
     }
 
-    /// Made of files of the stack: named by a hash of them, and not locked.
+    /// Whether it is built from files of the stack: then its folder is named by their hash, and it is not locked.
     pub fn is_built(&self) -> bool {
         match self {
             Self::Path { .. } | Self::Url { .. } | Self::Pypi { .. } | Self::Npm { .. } => false,
@@ -124,7 +124,7 @@ impl Source {
         }
     }
 
-    /// Made with a program of the same service, where that has it.
+    /// Whether it is made with `node`: with a binary of the same service, if that has one.
     pub fn is_made_by_node(&self) -> bool {
         matches!(self, Self::Npm { .. } | Self::NextBuild { .. })
     }

@@ -1,5 +1,5 @@
-//! `process.compose`: the process fields of process-compose 1.122, by name and with that project's meaning, except
-//! where `docs/ARCHITECTURE.md` says otherwise.
+//! `process.compose`: the process fields of process-compose 1.122, with the names and the meaning they have there,
+//! except where `docs/ARCHITECTURE.md` says otherwise.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::probe::Probe;
 use crate::template::Template;
 
-/// Fields of process-compose that core knows and does not carry out. To take them silently would be a lie.
+/// Fields of process-compose that core knows and does not support. Accepting them silently would mislead.
 pub const NOT_YET: &[&str] = &[
     "command",
     "disable_ansi_colors",
@@ -111,7 +111,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// The word that stands in a manifest.
+    /// The word for this condition in a manifest.
     pub fn word(self) -> &'static str {
         match self {
             Self::ProcessStarted => "process_started",

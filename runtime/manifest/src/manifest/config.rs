@@ -1,4 +1,4 @@
-//! `config`: what the driver of a service's kind is told.
+//! `config`: the settings for the driver of a service's kind.
 
 use std::collections::BTreeMap;
 

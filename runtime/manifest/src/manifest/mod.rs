@@ -1,7 +1,7 @@
-//! `services/<name>/service.json` as written.
+//! `services/<name>/service.json`, as written.
 //!
-//! These types are the source of the JSON Schema that editors get and that every file is checked with. A doc comment
-//! here is what a person reads while typing, so it says what the key does, its unit and its default.
+//! These types are the source of the JSON Schema that editors get and that every file is checked with. People read the
+//! doc comments here while they type, so each says what the key does, its unit and its default.
 
 pub mod binary;
 pub mod compose;
@@ -73,7 +73,7 @@ impl Kind {
     /// The kind of the edge.
     pub const EDGE: Self = Self::Caddy;
 
-    /// As a manifest names it.
+    /// The word for this kind in a manifest.
     pub fn word(self) -> &'static str {
         match self {
             Self::Process => "process",
@@ -84,17 +84,17 @@ impl Kind {
         }
     }
 
-    /// Whether anything is known of its program.
+    /// Whether a driver knows its program.
     pub fn has_driver(self) -> bool {
         self != Self::Process
     }
 
-    /// Whether it is the edge: what sends requests to the services that have a route.
+    /// Whether it is the edge, which sends requests to the services that have a route.
     pub fn is_edge(self) -> bool {
         self == Self::EDGE
     }
 
-    /// Whether its program listens on sockets that it is given, by what its driver generates.
+    /// Whether its program listens on the sockets it is given; its driver generates the configuration for that.
     pub fn takes_sockets(self) -> bool {
         self.is_edge()
     }
@@ -199,7 +199,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Whether core holds the socket of this port of a service of a kind.
+    /// Whether core holds the socket of this port, for a service of this kind.
     pub fn is_held(&self, kind: Kind) -> bool {
         let can_be = matches!(self.port, PortNumber::Fixed(_)) && self.protocol != Protocol::Udp;
         self.hold.unwrap_or(can_be && kind.takes_sockets())

@@ -1,4 +1,4 @@
-//! Probes as written.
+//! Probes, as written.
 
 use std::collections::BTreeMap;
 

@@ -1,21 +1,21 @@
-//! What is wrong with a placeholder, and what to do about it.
+//! Errors in placeholders, and how to fix them.
 
 use crate::name::nearest;
 
-/// Words that may stand before a dot.
+/// Words that are followed by a dot and a name.
 const SPACES: &[&str] = &["dep", "env", "fd", "port", "secret"];
 /// Words that stand alone.
 const WORDS: &[&str] = &["root", "data", "run", "edge", "replica", "instance", "release"];
 
-/// Its code, what is wrong, and what to do.
+/// The code, the message and the help of an error.
 pub(super) type Fault = (&'static str, String, Option<String>);
 
-/// As a result.
+/// An error as a result.
 pub(super) fn fault<T>(code: &'static str, message: impl Into<String>, help: Option<String>) -> Result<T, Fault> {
     Err((code, message.into(), help))
 }
 
-/// A name that means nothing.
+/// The error for an unknown name.
 pub(super) fn unknown(name: &str) -> Fault {
     let known = WORDS.iter().copied().chain(SPACES.iter().copied());
     let (head, tail) = name.split_once('.').map_or((name, None), |(head, tail)| (head, Some(tail)));
@@ -33,7 +33,7 @@ pub(super) fn unknown(name: &str) -> Fault {
     ("unknown-placeholder", "no such placeholder".into(), Some(help))
 }
 
-/// The nearest name that is known.
+/// A help text with the nearest known name.
 pub(super) fn guess<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|word| format!("did you mean `{word}`?"))
 }

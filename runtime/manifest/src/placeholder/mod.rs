@@ -1,6 +1,6 @@
-//! `${…}` (and `$<…>`, the same): one pass over every string of a tree.
+//! `${…}` (and `$<…>`, which means the same): one pass over every string of a tree.
 //!
-//! What is inserted is not looked at again. What is unknown or unset is an error with its place, the text, and the
+//! What is inserted is not scanned again. An unknown or unset name is an error with its place, the text, and the
 //! nearest known name; it never becomes an empty string.
 
 mod fault;
@@ -18,7 +18,7 @@ use fault::{Fault, fault, guess, unknown};
 use place::place_of;
 pub use place::place_of_hole;
 
-/// What placeholders may name, with its value.
+/// The values that placeholders may refer to.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// `${root}`, absolute.
@@ -27,7 +27,7 @@ pub struct Scope {
     pub edge: String,
     /// `${env.VAR}`.
     pub env: BTreeMap<String, String>,
-    /// Of these, those of the profile, with where their parts came from.
+    /// Those variables in `env` that come from the profile, with the origins of their parts.
     pub profile_env: BTreeMap<String, Template>,
     /// `${secret.NAME}`.
     pub secrets: BTreeMap<String, String>,
@@ -35,25 +35,25 @@ pub struct Scope {
     pub deps: Option<BTreeMap<String, String>>,
     /// `${release}`, for a service that has one.
     pub release: Option<String>,
-    /// Own ports: `${port.NAME}`.
+    /// The service's own ports: `${port.NAME}`.
     pub ports: BTreeMap<Identifier, OwnPort>,
-    /// Ports of all services, `${port.SERVICE.NAME}`: their numbers; `None` for an auto port, which is a hole.
+    /// Ports of all services, `${port.SERVICE.NAME}`: their numbers; `None` for an auto port, which stays a hole.
     pub others: BTreeMap<String, BTreeMap<Identifier, Option<u16>>>,
-    /// Whether ports and descriptors are known yet.
+    /// Whether ports and descriptors are already known.
     pub ports_known: bool,
 }
 
 /// A port of the service itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnPort {
-    /// Its number; `None` for an auto port, which each instance has of its own.
+    /// The port number; `None` for an auto port, which differs per instance.
     pub number: Option<u16>,
-    /// Descriptor number of a held port.
+    /// The descriptor number of a held port.
     pub fd: Option<u32>,
 }
 
 impl Scope {
-    /// Resolves every string of `node`, in place. `at` is what the schema says may stand there.
+    /// Resolves every string of `node` in place. `at` is what the schema allows there.
     pub fn resolve(&self, node: &mut Node, at: &Candidates<'_>, out: &mut Vec<Diagnostic>) {
         match &mut node.value {
             tree::Value::Object(entries) => {
@@ -76,7 +76,7 @@ impl Scope {
                     *text = template.written();
                     return;
                 }
-                // What core itself goes by: numbers, words, names.
+                // core itself needs these as plain values: numbers, words, names.
                 let inlined = template.inlined();
                 let Some(literal) = inlined.as_literal() else {
                     let hole = inlined.pieces().iter().find(|piece| !matches!(piece, Piece::Text(_))).cloned();
@@ -104,7 +104,7 @@ impl Scope {
         }
     }
 
-    /// Resolves one text. `None` when something was wrong with it; `out` says what.
+    /// Resolves one text. Returns `None` if something is wrong with it; `out` gets the error.
     pub fn template(&self, text: &str, span: &Span, out: &mut Vec<Diagnostic>) -> Option<Template> {
         let mut pieces = Vec::new();
         let mut good = true;

@@ -1,10 +1,10 @@
-//! Where placeholders stand in a file.
+//! The places of placeholders in a file.
 
 use crate::diagnostic::Span;
 use crate::template::{Piece, Template};
 use crate::tree::{Node, Value};
 
-/// Where a hole stands in a tree whose strings were resolved: the first string that has it.
+/// The place of a hole in a tree whose strings were resolved: the first string that has it.
 pub fn place_of_hole(node: &Node, hole: &Piece) -> Option<Span> {
     match &node.value {
         Value::Object(entries) => entries.iter().find_map(|(_, child)| place_of_hole(child, hole)),
@@ -23,7 +23,7 @@ pub fn place_of_hole(node: &Node, hole: &Piece) -> Option<Span> {
     }
 }
 
-/// The place of `part` inside a string's place; exact when the string is written without escapes.
+/// The place of `part` inside the place of a string; exact if the string is written without escapes.
 pub(super) fn place_of(text: &str, part: &str, span: &Span) -> Span {
     let inside = span.file.text.get(span.start..span.end).unwrap_or_default();
     match (inside.len() == text.len() + 2, inside.find(part)) {

@@ -1,4 +1,4 @@
-//! What is said of a value that does not follow the schema.
+//! The messages about a value that does not follow the schema.
 
 use serde_json::Value as Json;
 
@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::name::nearest;
 use crate::tree::{Node, Value};
 
-/// The word that tells alternatives apart is none of them.
+/// The word that selects an alternative is not one of the known ones.
 pub(super) fn wrong_tag(variants: &[&Json], node: &Node, tag: &str) -> Diagnostic {
     let known: Vec<&str> = variants
         .iter()
@@ -21,7 +21,7 @@ pub(super) fn wrong_tag(variants: &[&Json], node: &Node, tag: &str) -> Diagnosti
         .help_opt(guess.map(|guess| format!("did you mean `{guess}`?")))
 }
 
-/// A key that may not stand here.
+/// A key that is not allowed here.
 pub(super) fn unknown_key<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone, path: &str) -> Diagnostic {
     let diagnostic = Diagnostic::new("unknown-key", format!("unknown key `{name}` in {}", place(path)));
     if path == "process.compose" && crate::manifest::compose::NOT_YET.contains(&name) {
@@ -40,7 +40,7 @@ pub(super) fn unknown_key<'a>(name: &str, known: impl Iterator<Item = &'a str> +
     }
 }
 
-/// A value that is none of what may stand here.
+/// A value that matches none of the allowed alternatives.
 pub(super) fn mismatch(variants: &[&Json], node: &Node, path: &str) -> Diagnostic {
     let words: Vec<String> =
         variants.iter().flat_map(|one| constants(one)).map(|one| one.trim_matches('"').to_owned()).collect();
@@ -94,7 +94,7 @@ fn describe(schema: &Json) -> String {
     }
 }
 
-/// What a key that is missing is for.
+/// The help for a missing key: what it is for.
 pub(super) fn describe_help(key: &str, schema: &Json) -> String {
     schema.get("description").and_then(Json::as_str).map_or_else(
         || format!("add `\"{key}\": …`"),
@@ -102,7 +102,7 @@ pub(super) fn describe_help(key: &str, schema: &Json) -> String {
     )
 }
 
-/// A value as it is named in a message: short ones in full.
+/// A value as messages quote it: short ones in full.
 fn shown(node: &Node) -> String {
     match &node.value {
         Value::String(text) if text.chars().count() <= 40 => format!("\"{text}\""),
@@ -116,12 +116,12 @@ fn list(words: &[impl AsRef<str>]) -> String {
     words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// A path and one more step.
+/// A path extended by one step.
 pub(super) fn join(path: &str, step: &str) -> String {
     if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
 }
 
-/// A path as it is named in a message.
+/// A path as messages name it.
 pub(super) fn place(path: &str) -> String {
     if path.is_empty() { "the manifest".to_owned() } else { format!("`{path}`") }
 }

@@ -1,4 +1,4 @@
-//! From types to a schema.
+//! Generates a JSON Schema from Rust types.
 
 use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -12,7 +12,7 @@ pub(super) fn generate<T: JsonSchema>() -> Json {
     schema.to_value()
 }
 
-/// `Option` is how a type says that a key may be left out; it does not mean that `null` may stand there.
+/// A type uses `Option` for a key that may be left out; that does not allow `null` as its value.
 #[derive(Clone)]
 struct NoNull;
 

@@ -1,9 +1,9 @@
 //! The JSON Schema of what people write, and the check of a tree against it.
 //!
-//! The schema is generated from the Rust types; it is what editors get (with the short forms, see `editor`) and what we
-//! check with, so that the two cannot differ. The check is our own (of the part of JSON Schema that our types produce),
-//! because its messages are the feature: every fault of a file in one go, each with its place, what was expected, and
-//! the nearest known name.
+//! The schema is generated from the Rust types. Editors get it (with the short forms, see `editor`), and files are
+//! checked with it, so the two cannot differ. The check is core's own (for the part of JSON Schema that these types
+//! produce) because its messages are the feature: all errors of a file at once, each with its place, what was expected,
+//! and the nearest known name.
 
 mod complaint;
 mod generate;
@@ -17,7 +17,7 @@ use crate::tree::{Node, Value};
 use complaint::{describe_help, join, mismatch, place, unknown_key, wrong_tag};
 use generate::generate;
 
-/// A schema with the definitions it refers to.
+/// A schema together with the definitions that it refers to.
 pub struct Shape {
     root: Json,
 }
@@ -33,12 +33,12 @@ impl Shape {
         &self.root
     }
 
-    /// Where a walk along a tree begins.
+    /// The starting point for walking along a tree.
     pub fn start(&self) -> Candidates<'_> {
         Candidates { shape: self, schemas: self.flatten(&self.root) }
     }
 
-    /// Checks `node`; every fault goes to `out`.
+    /// Checks `node`; all errors go to `out`.
     pub fn check(&self, node: &Node, out: &mut Vec<Diagnostic>) {
         self.check_at(&self.root, node, "", out);
     }
@@ -54,7 +54,7 @@ impl Shape {
         schema
     }
 
-    /// `schema`, or the alternatives it consists of.
+    /// `schema`, or the alternatives that it consists of.
     fn flatten<'a>(&'a self, schema: &'a Json) -> Vec<&'a Json> {
         let schema = self.follow(schema);
         match alternatives(schema) {
@@ -68,13 +68,13 @@ impl Shape {
         let fitting: Vec<&Json> = variants.iter().copied().filter(|one| accepts_kind(one, node)).collect();
         match fitting.as_slice() {
             [] => out.push(mismatch(&variants, node, path)),
-            // One word among other things: whoever wrote another word is told all that would do.
+            // If one fixed word is allowed here and another was written, the message lists everything that is allowed.
             [word] if word.get("const").is_some_and(|word| *word != node.to_json()) => {
                 out.push(mismatch(&variants, node, path));
             }
             [one] => self.check_one(one, node, path, out),
             several => {
-                // Of several alternatives, the one with the fewest faults is what was meant; a wrong tag weighs more.
+                // Of several alternatives, the one with the fewest errors was meant; a wrong tag weighs more.
                 let best = several
                     .iter()
                     .map(|one| {
@@ -175,7 +175,7 @@ impl Shape {
     }
 }
 
-/// The schemas that a place in a tree may follow: several where the types leave a choice.
+/// The schemas that a place in a tree may follow; several if the types leave a choice.
 #[derive(Clone)]
 pub struct Candidates<'a> {
     shape: &'a Shape,
@@ -183,7 +183,7 @@ pub struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    /// What may stand at `key` of an object here.
+    /// What is allowed at `key` of an object here.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
         self.step(|schema| {
@@ -194,7 +194,7 @@ impl<'a> Candidates<'a> {
         })
     }
 
-    /// What may stand in a list here.
+    /// What is allowed as an element of an array here.
     #[must_use]
     pub fn element(&self) -> Self {
         self.step(|schema| schema.get("items"))
@@ -210,14 +210,14 @@ impl<'a> Candidates<'a> {
         Self { shape: self.shape, schemas }
     }
 
-    /// Whether a string here may hold placeholders of one instance.
+    /// Whether a string here may contain placeholders of one instance.
     pub fn is_template(&self) -> bool {
         self.schemas.iter().any(|schema| schema.get("format").and_then(Json::as_str) == Some(TEMPLATE))
     }
 
-    /// Whether a string may stand here.
+    /// Whether a string is allowed here.
     pub fn takes_string(&self) -> bool {
-        // Where nothing is known (a driver's free-form `config`), a string is as good as anything.
+        // If nothing is known (the free-form `config` of a driver), a string is allowed.
         self.schemas.is_empty()
             || self.schemas.iter().any(|schema| kinds(schema).is_none_or(|all| all.contains(&"string")))
     }
@@ -254,7 +254,7 @@ fn bound(schema: &Json, word: &str) -> Option<f64> {
     schema.get(word).and_then(Json::as_f64)
 }
 
-/// The property that tells alternatives of an object apart: the one with a `const`.
+/// The property that tells the alternatives of an object apart: the one with a `const`.
 fn tag_of(schema: &Json) -> Option<&str> {
     let properties = schema.get("properties")?.as_object()?;
     properties.iter().find(|(_, child)| child.get("const").is_some()).map(|(name, _)| name.as_str())

@@ -1,4 +1,4 @@
-//! Where faults of one service go, each with its place.
+//! Collects the errors of one service, each with its place.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::name::ServiceName;
 use crate::tree::Node;
 
-/// Where faults of one service go.
+/// Collects the errors of one service.
 pub(super) struct Faults<'a> {
     pub(super) name: &'a ServiceName,
     pub(super) node: &'a Node,
@@ -14,12 +14,12 @@ pub(super) struct Faults<'a> {
 }
 
 impl Faults<'_> {
-    /// What is wrong at a path of the manifest.
+    /// Adds an error at a path of the manifest.
     pub(super) fn add(&mut self, path: &[&str], fault: Diagnostic) {
         self.out.push(fault.at(self.node.span_at(path)).service(self.name.as_str()));
     }
 
-    /// A span of time; one that is none is a fault.
+    /// A duration in seconds; an invalid one adds an error.
     pub(super) fn seconds(&mut self, path: &[&str], value: Option<f64>, default: f64) -> Duration {
         duration(value.unwrap_or(default)).unwrap_or_else(|message| {
             let key = path.last().copied().unwrap_or_default();
@@ -29,7 +29,7 @@ impl Faults<'_> {
     }
 }
 
-/// Seconds as a duration; at most a hundred years.
+/// Seconds as a duration; at most about a hundred years.
 pub(super) fn duration(seconds: f64) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if duration.as_secs() < 3_200_000_000 => Ok(duration),

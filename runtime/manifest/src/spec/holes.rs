@@ -7,7 +7,7 @@ use crate::name::Identifier;
 use crate::origin::Origin;
 use crate::template::Template;
 
-/// Every text of a spec, borrowed as the spec is. A field that is missing here does not compile.
+/// Every text of a spec, borrowed like the spec. A field that is missing here does not compile.
 macro_rules! templates {
     ($spec:expr) => {{
         let ServiceSpec {
@@ -66,7 +66,7 @@ macro_rules! templates {
 }
 
 impl ServiceSpec {
-    /// Every text that an instance is given.
+    /// Every text that an instance gets.
     pub fn templates(&self) -> Vec<&Template> {
         templates!(self)
     }
@@ -75,14 +75,14 @@ impl ServiceSpec {
         templates!(self)
     }
 
-    /// Puts numbers in the place of other services' ports, in all texts. A hole for which there is none stays.
+    /// Replaces the ports of other services with numbers in all texts. A hole without a number stays.
     pub fn fill_ports(&mut self, number: &mut impl FnMut(&str, &Identifier) -> Option<u16>) {
         for text in self.templates_mut() {
             text.fill_ports(number);
         }
     }
 
-    /// Notes what all variables and secrets are, by `digest` of a name and a value.
+    /// Records the values of all variables and secrets, each as the `digest` of its name and value.
     pub fn note_values(&mut self, digest: &dyn Fn(&Origin, &str) -> String) {
         let origins = self.templates().into_iter().flat_map(Template::origins);
         let values: BTreeMap<Origin, String> =
@@ -90,7 +90,7 @@ impl ServiceSpec {
         self.values = Some(values);
     }
 
-    /// The same with the text of variables and secrets in it, as older versions had it.
+    /// The same spec with the values of variables and secrets in its texts, as older versions saved it.
     #[must_use]
     pub fn inlined(&self) -> Self {
         let mut spec = self.clone();

@@ -1,4 +1,4 @@
-//! A service as it is carried out: every default filled in, every placeholder replaced but those of one instance.
+//! A resolved service: every default is filled in, and only the placeholders of one instance are left.
 
 mod faults;
 mod holes;
@@ -25,174 +25,174 @@ pub use resolve::{Context, resolve};
 /// One service, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceSpec {
-    /// Its name.
+    /// Name of the service.
     pub name: ServiceName,
     /// The kind of program.
     pub kind: Kind,
-    /// What it is, for people.
+    /// A description for people.
     pub description: Option<String>,
-    /// Label for grouping.
+    /// A label for grouping.
     pub namespace: Option<String>,
-    /// The program, or the shell line.
+    /// The program, or the shell command.
     pub command: Template,
-    /// Its arguments.
+    /// The arguments of the program.
     pub args: Vec<Template>,
-    /// Variables on top of the environment that `core up` had: `.env`, then the profile's, then the manifest's.
+    /// Variables on top of the environment of `core up`: those of `.env`, then the profile's, then the manifest's.
     pub env: BTreeMap<String, Template>,
-    /// Working directory.
+    /// The working directory.
     pub working_dir: Template,
-    /// `command` is a line for `sh -c`.
+    /// Whether `command` is a command line for `sh -c`.
     pub shell: bool,
-    /// Who it runs as, and within which limits.
+    /// The user it runs as, and its limits.
     pub identity: Identity,
-    /// Not started with the stack.
+    /// Whether it is not started with the stack.
     pub disabled: bool,
-    /// Its first process ends with 0 once what it began is up in the background.
+    /// Whether its first process exits with 0 once the daemon it started is up in the background.
     #[serde(default)]
     pub is_daemon: bool,
-    /// How many slots.
+    /// Number of slots.
     pub replicas: u32,
-    /// What it waits for.
+    /// The services that it waits for, each with a condition.
     pub depends_on: BTreeMap<ServiceName, Condition>,
-    /// What happens when it ends.
+    /// What happens when it exits.
     pub availability: Availability,
-    /// Exit codes besides 0 that are a good end.
+    /// Exit codes other than 0 that count as success.
     pub success_exit_codes: BTreeSet<u8>,
-    /// When it counts as ready.
+    /// The probe that tells whether it is ready.
     pub readiness: Option<Probe>,
-    /// When it counts as alive.
+    /// The probe that tells whether it is alive.
     pub liveness: Option<Probe>,
-    /// How it is asked to end.
+    /// How it is asked to stop.
     pub shutdown: Shutdown,
     /// Limits of its logs.
     pub log: LogLimits,
-    /// Its ports.
+    /// Its ports by name.
     pub ports: BTreeMap<Identifier, PortSpec>,
-    /// What the edge sends to it.
+    /// The requests that the edge sends to it.
     pub route: Option<Route>,
     /// How a change of it is carried out.
     pub update: Update,
-    /// What must have landed before it starts: binary to folder or program.
+    /// The binaries that must be there before it starts.
     pub binaries: BTreeMap<Identifier, BinaryRef>,
     /// Files written into its run folder before each start.
     pub files: Vec<GeneratedFile>,
-    /// Its release, where it is an app that was built.
+    /// Its release, if it is an app that core builds.
     pub release: Option<String>,
-    /// Folder of its data, where no two services may be in it at a time.
+    /// Its data folder, if only one service at a time may use that.
     #[serde(default)]
     pub store: Option<String>,
-    /// What its variables and secrets are, as digests; `None` in what was saved by a version that had their texts in the
-    /// spec.
+    /// Digests of its variables and secrets; `None` in a spec saved by a version that kept the values in the texts of
+    /// the spec.
     #[serde(default)]
     pub values: Option<BTreeMap<Origin, String>>,
-    /// Of an edge: the proxies in front of it that are believed, as they are written.
+    /// For an edge: the trusted proxies in front of it, as written.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
 }
 
-/// Who a service runs as, and within which limits.
+/// The user a service runs as, and its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// User by name or number.
+    /// User, by name or number.
     pub user: Option<String>,
-    /// Group by name or number.
+    /// Group, by name or number.
     pub group: Option<String>,
     /// File mode mask.
     pub umask: Option<u32>,
     /// Resource limits by name (`nofile`, `nproc`, `core`, `as`); `None` is unlimited.
     pub limits: BTreeMap<String, Option<u64>>,
-    /// Scheduling priority.
+    /// The nice value, -20 to 19.
     pub nice: Option<i32>,
-    /// Readiness to be killed when memory runs out.
+    /// The OOM score adjustment, -1000 to 1000.
     pub oom_score_adj: Option<i32>,
 }
 
-/// What happens when a service ends.
+/// What happens when a service exits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Availability {
     /// When it is started again.
     pub restart: Restart,
-    /// First pause; zero is none.
+    /// First pause before a restart; zero means no pause.
     #[serde(with = "seconds")]
     pub backoff: Duration,
-    /// Restarts after which it is given up; 0 is never.
+    /// Restarts after which it is given up; 0 means never.
     pub max_restarts: u32,
-    /// The stack ends when it has ended for good.
+    /// Whether the stack stops when the service has ended for good.
     pub exit_on_end: bool,
-    /// The stack ends when it is skipped.
+    /// Whether the stack stops when the service is skipped.
     pub exit_on_skipped: bool,
 }
 
-/// How a service is asked to end.
+/// How a service is asked to stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shutdown {
-    /// The signal that asks.
+    /// Number of the signal that asks.
     pub signal: i32,
-    /// When KILL follows.
+    /// Time until SIGKILL follows.
     #[serde(with = "seconds")]
     pub timeout: Duration,
-    /// A shell line that asks instead.
+    /// A shell command that asks instead of the signal.
     pub command: Option<Template>,
-    /// Ask only the first process.
+    /// Whether only the first process gets the signal.
     pub parent_only: bool,
 }
 
 /// Limits of the logs on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLimits {
-    /// Size at which a new segment begins, in bytes.
+    /// Size of a full segment, in bytes.
     pub segment_bytes: u64,
-    /// Older segments kept per slot and stream; 0 is all.
+    /// Older segments kept per slot and stream; 0 means all.
     pub keep_segments: u32,
-    /// Days after which a segment is deleted; 0 is never.
+    /// Days after which a segment is deleted; 0 means never.
     pub keep_days: u32,
 }
 
 /// A port of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortSpec {
-    /// Its number; `None` is auto.
+    /// The port number; `None` means auto.
     pub number: Option<u16>,
-    /// What is spoken.
+    /// The protocol spoken on it.
     pub protocol: Protocol,
-    /// Address it is bound to (held) or looked for at.
+    /// The address that a held port is bound to, or that a probe connects to.
     pub address: String,
-    /// core holds the listening socket.
+    /// Whether core holds the listening socket.
     pub hold: bool,
 }
 
-/// What the edge sends to a service.
+/// The requests that the edge sends to a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// Host names; none is any.
+    /// Host names; empty means any.
     pub hosts: Vec<String>,
     /// Path prefixes.
     pub paths: Vec<String>,
-    /// The prefix is taken away.
+    /// Whether the prefix is removed from the path.
     pub strip_prefix: bool,
-    /// The port that takes the requests.
+    /// Name of the port that takes the requests.
     pub port: Identifier,
 }
 
-/// How a change is carried out.
+/// How a change of a service is carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Update {
-    /// The way.
+    /// How instances are replaced.
     pub strategy: Strategy,
-    /// Why that way, where nobody asked for it.
+    /// Why this strategy, if the manifest does not set one.
     pub strategy_reason: Option<String>,
-    /// Good probes in a row before a new instance takes over.
+    /// Consecutive successful probes before a new instance takes over.
     pub successes: u32,
-    /// How long a start may take.
+    /// How long a start may take until the service is ready.
     #[serde(with = "seconds")]
     pub ready: Duration,
-    /// How long the old one stays afterwards.
+    /// How long the old instance stays after the switch.
     #[serde(with = "seconds")]
     pub observe: Duration,
-    /// How long it takes until the new ones get all requests.
+    /// How long it takes until the new instances get all requests.
     #[serde(with = "seconds", default)]
     pub ramp: Duration,
-    /// How long open connections get.
+    /// How long open connections have to finish.
     #[serde(with = "seconds")]
     pub drain: Duration,
 }
@@ -200,27 +200,27 @@ pub struct Update {
 /// A binary that a service uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BinaryRef {
-    /// Folder in `.dep/` that must be there; `None` for a program of the machine.
+    /// The folder in `.dep/` that must exist; `None` for a program of the host.
     pub folder: Option<String>,
-    /// Absolute path that `${dep.NAME}` stands for.
+    /// The absolute path that `${dep.NAME}` stands for.
     pub path: String,
     /// The version, or the first characters of the hash.
     pub version: String,
-    /// The source that gives it, such as `pypi`.
+    /// The source that provides it, for example `pypi`.
     pub source: String,
 }
 
 /// A file that a driver generates; written before each start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneratedFile {
-    /// Where: a path in the run folder.
+    /// Its path in the run folder.
     pub path: Template,
-    /// What.
+    /// Its contents.
     pub contents: Template,
 }
 
 impl ServiceSpec {
-    /// A service with nothing but a name and a command: every default, and never restarted.
+    /// A service with only a name and a command: every other field has its default, and it is never restarted.
     pub fn bare(name: ServiceName, command: &str) -> Self {
         Self {
             name,
@@ -269,22 +269,22 @@ impl ServiceSpec {
         }
     }
 
-    /// Whether it says itself how it is, on `NOTIFY_SOCKET`.
+    /// Whether it reports its own state on `NOTIFY_SOCKET`.
     pub fn notifies(&self) -> bool {
         [&self.readiness, &self.liveness].into_iter().flatten().any(|probe| probe.check == Check::Notify)
     }
 
-    /// How often it must say that it lives, where it must.
+    /// The longest time between two reports that it is alive, if it has to report that.
     pub fn watchdog(&self) -> Option<Duration> {
         self.liveness.as_ref().filter(|probe| probe.check == Check::Notify).map(|probe| probe.period)
     }
 
-    /// The descriptors a service gets for its held ports: 3 and up, in the order of their names.
+    /// The held ports, in the order of their names. The service gets them as descriptors from 3 on, in this order.
     pub fn held_ports(&self) -> impl Iterator<Item = (&Identifier, &PortSpec)> {
         self.ports.iter().filter(|(_, port)| port.hold)
     }
 
-    /// Whether an exit code is a good end.
+    /// Whether an exit code counts as success.
     pub fn is_success(&self, code: i32) -> bool {
         code == 0 || u8::try_from(code).is_ok_and(|code| self.success_exit_codes.contains(&code))
     }

@@ -1,4 +1,4 @@
-//! The ports of a service.
+//! Resolves the ports of a service.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::{Manifest, PortNumber, Protocol};
 use crate::name::Identifier;
 
-/// With numbers where they are fixed.
+/// The ports of a manifest by name; auto ports have no number.
 pub(super) fn resolve(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<Identifier, PortSpec> {
     let mut all = BTreeMap::new();
     for (name, port) in &manifest.ports {

@@ -10,27 +10,27 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::probe as written;
 use crate::template::{Piece, Template};
 
-/// A question asked again and again.
+/// A check that is run repeatedly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
-    /// The question.
+    /// What is checked.
     pub check: Check,
-    /// Pause before the first.
+    /// Pause before the first probe.
     #[serde(with = "seconds")]
     pub initial_delay: Duration,
-    /// Pause between two, once one succeeded.
+    /// Pause between two probes, after one has succeeded.
     #[serde(with = "seconds")]
     pub period: Duration,
     /// How long an answer may take.
     #[serde(with = "seconds")]
     pub timeout: Duration,
-    /// Good answers in a row that make it good.
+    /// Consecutive successes that make the state good.
     pub success_threshold: u32,
-    /// Bad answers in a row that make it bad.
+    /// Consecutive failures that make the state bad.
     pub failure_threshold: u32,
 }
 
-/// What is asked.
+/// What a probe checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
@@ -40,7 +40,7 @@ pub enum Check {
         address: Template,
         /// Path and query.
         path: Template,
-        /// What the answer must be.
+        /// The expected answer.
         answer: HttpAnswer,
     },
     /// An HTTP GET request over a unix socket.
@@ -49,7 +49,7 @@ pub enum Check {
         socket: Template,
         /// Path and query.
         path: Template,
-        /// What the answer must be.
+        /// The expected answer.
         answer: HttpAnswer,
     },
     /// Open a TCP connection.
@@ -57,35 +57,35 @@ pub enum Check {
         /// `HOST:PORT`.
         address: Template,
     },
-    /// A shell line that exits with 0.
+    /// A shell command that must exit with 0.
     Exec {
-        /// The line.
+        /// The command line.
         command: Template,
-        /// Where; the service's own working directory by default.
+        /// Its working directory; by default that of the service.
         working_dir: Option<Template>,
     },
-    /// What the service says on `NOTIFY_SOCKET`.
+    /// The state that the service reports on `NOTIFY_SOCKET`.
     Notify,
-    /// A line of output. Asked until it was seen once.
+    /// A line of output. Probed until it was seen once.
     LogLine {
-        /// Text that the line holds.
+        /// Text that the line must contain.
         text: String,
     },
 }
 
-/// What is sent beyond the path, and what the answer must be.
+/// What an HTTP request sends apart from its path, and the answer that is expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpAnswer {
     /// Headers to send.
     pub headers: BTreeMap<String, Template>,
-    /// The good status.
+    /// The expected status.
     pub status: u16,
-    /// Text that the body must hold.
+    /// Text that the body must contain.
     pub body_contains: Option<String>,
 }
 
 impl Check {
-    /// The question that a URL asks: `http://HOST:PORT/PATH`, or `http+unix://SOCKET:/PATH`.
+    /// The check described by a URL: `http://HOST:PORT/PATH`, or `http+unix://SOCKET:/PATH`.
     ///
     /// # Errors
     /// What is wrong with the URL, and what to write instead.
@@ -123,7 +123,7 @@ impl Check {
         Ok(Self::Http { address, path, answer })
     }
 
-    /// Whether only the instance that is asked can answer: its own socket, log, or a command.
+    /// Whether only the probed instance can answer: through its own socket, its log, or a command.
     pub fn is_of_one_instance(&self) -> bool {
         match self {
             Self::Exec { .. } | Self::LogLine { .. } | Self::Notify => true,
@@ -134,7 +134,7 @@ impl Check {
 }
 
 impl Probe {
-    /// The probe that a `ready_log_line` is.
+    /// The probe for a `ready_log_line`.
     pub(super) fn log_line(text: String) -> Self {
         Self {
             check: Check::LogLine { text },
@@ -146,7 +146,7 @@ impl Probe {
         }
     }
 
-    /// Fills in the defaults; `fail` is told what is wrong, with the key it is wrong at.
+    /// Fills in the defaults; `fail` gets each error, with the path of its key.
     pub(super) fn resolve(probe: &written::Probe, fail: &mut dyn FnMut(&[&str], Diagnostic)) -> Option<Self> {
         let checks = [
             probe.http_get.as_ref().and_then(|http| http_check(http, fail)),
@@ -186,7 +186,7 @@ impl Probe {
             period: seconds("period_seconds", probe.period_seconds, 10.0),
             timeout: seconds("timeout_seconds", probe.timeout_seconds, 1.0),
             success_threshold: probe.success_threshold.unwrap_or(1),
-            // What a service says of itself is no matter of chance.
+            // Reports of the service itself are not subject to chance, so one missing report is enough.
             failure_threshold: probe.failure_threshold.unwrap_or(if probe.notify { 1 } else { 3 }),
             check: checks.into_iter().flatten().next()?,
         })
@@ -230,7 +230,7 @@ fn http_check(http: &written::HttpGet, fail: &mut dyn FnMut(&[&str], Diagnostic)
     Check::of_url(url, answer).map_err(|(message, help)| bad("url", message, help)).ok()
 }
 
-/// A URL in which variables and secrets that hold parts of its structure are text: only they can be taken apart.
+/// A URL in which variables and secrets that hold parts of its structure are plain text: only text can be split.
 fn takeable_apart(url: &Template) -> Template {
     let is_part = |text: &str| text.contains(['/', ':', '@']);
     Template::from_pieces(url.pieces().iter().map(|piece| match piece {
@@ -241,13 +241,13 @@ fn takeable_apart(url: &Template) -> Template {
     }))
 }
 
-/// Takes `prefix` off, where the template begins with it.
+/// The template without `prefix`; `None` if it does not start with it.
 fn strip_prefix(template: &Template, prefix: &str) -> Option<Template> {
-    // The written form doubles `$`; a prefix without one is safe to cut there.
+    // The written form doubles `$`, so it is safe to cut off a prefix without a `$`.
     template.written().strip_prefix(prefix).and_then(|rest| Template::parse(rest).ok())
 }
 
-/// Splits at the first `at`, outside of holes.
+/// Splits at the first `at` that is not inside a hole.
 fn split(template: &Template, at: &str) -> Option<(Template, Template)> {
     let text = template.written();
     let (before, after) = text.split_once(at)?;

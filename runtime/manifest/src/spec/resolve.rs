@@ -1,4 +1,4 @@
-//! From a manifest as written to a spec: defaults, and the rules that no schema can say.
+//! Resolves a manifest to a spec: fills in defaults, and checks the rules that a schema cannot express.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,20 +15,20 @@ use crate::variables;
 /// What a manifest is resolved with.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// The stack's root, absolute.
+    /// The root of the stack, absolute.
     pub root: String,
-    /// Variables of `.env` that the environment of `core up` does not have.
+    /// Variables of `.env` that are not set in the environment of `core up`.
     pub dotenv: BTreeMap<String, String>,
     /// Variables of the profile.
     pub profile_env: BTreeMap<String, Template>,
-    /// Where the service's binaries are.
+    /// The binaries of the service.
     pub binaries: BTreeMap<Identifier, BinaryRef>,
-    /// The service's release.
+    /// The release of the service.
     pub release: Option<String>,
 }
 
-/// Makes a spec of `manifest`. `node` is the tree it was read from, for places. Faults go to `out`; `None` when there
-/// were any.
+/// Makes a spec from `manifest`. `node` is the tree it was read from, for the places of errors. Errors go to `out`;
+/// returns `None` if there were any.
 pub fn resolve(
     name: &ServiceName,
     manifest: &Manifest,
@@ -106,7 +106,7 @@ pub fn resolve(
     (out.len() == before).then_some(spec)
 }
 
-/// It is for people only, and so has the names of what came from outside.
+/// The description is only for people, so it keeps the names of variables and secrets instead of their values.
 fn description(manifest: &Manifest, node: &Node) -> Option<String> {
     let path = ["process", "compose", "description"];
     let written = path.iter().try_fold(node, |node, key| node.get(key)).and_then(|node| node.made_of.as_ref());
@@ -124,7 +124,7 @@ fn absolute(path: Option<&Template>, root: &str) -> Template {
     }
 }
 
-/// A name is left to PATH; a path with a slash is relative to the root.
+/// A bare name is looked up in PATH; a path with a slash is relative to the root.
 fn command(manifest: &Manifest, context: &Context, faults: &mut Faults<'_>) -> Template {
     let command = &manifest.process.command;
     if command.is_empty() {
@@ -264,7 +264,7 @@ fn readiness(manifest: &Manifest, faults: &mut Faults<'_>) -> Option<Probe> {
     }
 }
 
-/// No text that goes to the kernel may hold a NUL.
+/// No text that goes to the kernel may contain a NUL.
 fn check_texts(spec: &ServiceSpec, faults: &mut Faults<'_>) {
     let mut check = |path: &[&str], text: &Template| {
         if text.inlined().to_string().contains('\0') {

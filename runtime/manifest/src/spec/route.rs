@@ -1,4 +1,4 @@
-//! What the edge sends to a service.
+//! Resolves the requests that the edge sends to a service.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Protocol};
 use crate::name::{Identifier, nearest};
 
-/// `None` when its port is not one of the service's.
+/// Returns `None` if the port is not one of the service's.
 pub(super) fn resolve(
     route: &manifest::Route,
     ports: &BTreeMap<Identifier, PortSpec>,

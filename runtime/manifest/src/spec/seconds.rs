@@ -1,4 +1,4 @@
-//! Durations as (fractional) seconds.
+//! Durations as seconds, with fractions.
 
 use std::time::Duration;
 

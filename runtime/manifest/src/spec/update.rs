@@ -1,4 +1,4 @@
-//! How a service is replaced when it changes.
+//! Resolves how a service is replaced when it changes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::name::Identifier;
 
 const NO_OWN_PROBE: &str = "a held port answers for old and new alike; only a probe of one instance (exec, a unix socket in ${run}) could tell them apart";
 
-/// The strategy of a service that asks for none, and why.
+/// The strategy of a service that does not set one, and why.
 fn default_strategy(
     has_route: bool,
     ports: impl Iterator<Item = (Option<u16>, bool)> + Clone,
@@ -33,7 +33,7 @@ fn default_strategy(
     (Strategy::Swap, None)
 }
 
-/// With its defaults, and why it is the strategy that it is.
+/// The settings with their defaults, and the reason for the strategy.
 pub(super) fn resolve(
     manifest: &Manifest,
     ports: &BTreeMap<Identifier, PortSpec>,

@@ -1,4 +1,4 @@
-//! The keeper's children: shims, the supervisor, and what came to it when its shim had died.
+//! The keeper's children: shims, the supervisor, and processes whose shim has died.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -12,11 +12,11 @@ use crate::sys::{self, Forked, Stat};
 use crate::tree;
 use crate::wire::KeeperReport;
 
-/// How many ends of orphans are kept for shims that are yet to ask.
+/// Number of orphans' exits that are kept for shims that may ask for them.
 const MOST_ORPHANS: usize = 128;
 /// How long an orphan stays a zombie, in nanoseconds.
 const ZOMBIE_NS: u64 = 100_000_000;
-/// How long what is left of a stack that has ended may take to vanish, in nanoseconds.
+/// How long the remains of a stopped stack may take to go away, in nanoseconds.
 const STRAYS_NS: u64 = 2_000_000_000;
 
 impl Keeper {
@@ -32,23 +32,23 @@ impl Keeper {
                     limits: self.limits,
                     orphans: self.orphans.iter().copied().collect(),
                 };
-                // SAFETY: we were just forked and use nothing of the keeper any more.
+                // SAFETY: this process was just forked and does not use anything of the keeper any more.
                 unsafe { shim::run(birth, line.as_raw_fd()) }
             }
         }
     }
 
-    /// Takes note of all children that have ended, stopped, or gone on.
+    /// Handles all children that have exited, stopped, or continued.
     pub(super) fn reap(&mut self) {
-        // Looked at first, reaped then: while it is a zombie its number and its start are its own.
+        // Looks first and reaps then: while the child is a zombie, its PID and start time still belong to it.
         while let Some(pid) = end::any_child() {
             if self.is_known(pid) {
                 self.reap_one(pid);
                 continue;
             }
-            // How an orphan has ended its shim reads off the zombie, which gets a moment for that.
+            // The shim that takes over reads how an orphan exited from the zombie, so this stays for a moment.
             let now = sys::monotonic_ns();
-            // One that cannot be looked at for want of a descriptor stays longer: nobody could say later which it was.
+            // If no descriptor is free to examine it, it stays longer: nobody could tell later which process it was.
             let must_wait = self.zombies_until.is_some_and(|until| until <= now) && is_blind(pid);
             let until = self.zombies_until.filter(|_| !must_wait).unwrap_or(now + ZOMBIE_NS);
             self.zombies_until = Some(until);
@@ -76,7 +76,7 @@ impl Keeper {
         }
     }
 
-    /// Shims and supervisor.
+    /// The shims and the supervisor.
     fn known(&self) -> impl Iterator<Item = u32> {
         self.shims.keys().copied().chain(self.supervisor.as_ref().map(|supervisor| supervisor.pid))
     }
@@ -117,14 +117,14 @@ impl Keeper {
         }
     }
 
-    /// The stack has ended. Whatever is a child of ours now, and no shim on its way out, is of a service that has ended,
-    /// and nobody else stands over it.
+    /// The stack has stopped. Any other child of the keeper now, except a shim that is about to exit, belongs to a
+    /// service that has ended, and no other process looks after it.
     pub(super) fn end_strays(&mut self) {
         let until = sys::monotonic_ns() + STRAYS_NS;
         loop {
             self.reap();
             let own = std::process::id();
-            // A shim that stands still was told to go and has not heard it.
+            // A shim that is stopped was told to exit but has not received that.
             let is_stray = |pid: &u32| {
                 let stat = Stat::of(*pid).filter(|stat| stat.parent == own && stat.state != b'Z');
                 stat.is_some_and(|stat| !self.is_known(*pid) || stat.state == b'T')
@@ -134,7 +134,7 @@ impl Keeper {
                 return;
             }
             for pid in strays {
-                // SAFETY: a plain system call; a child of ours that was not reaped, so the number is its own.
+                // SAFETY: a plain system call; the child was not reaped, so the PID is still its own.
                 unsafe { libc::kill(i32::try_from(pid).unwrap_or(0), libc::SIGKILL) };
             }
             let _ = nix::poll::poll(&mut [], 5_u8);
@@ -142,13 +142,13 @@ impl Keeper {
     }
 }
 
-/// Whether a child that has ended cannot be looked at just now.
+/// Whether a child that has exited cannot be examined right now.
 fn is_blind(pid: u32) -> bool {
     let looked = std::fs::File::open(format!("/proc/{pid}/stat"));
     looked.is_err_and(|error| matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)))
 }
 
-/// Reaps a child that has ended; returns its wait status.
+/// Reaps a child that has exited. Returns its wait status.
 fn reap_one(pid: u32) -> Option<i32> {
     let mut status = 0;
     // SAFETY: the pointer is to a live, writable value.

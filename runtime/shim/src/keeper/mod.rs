@@ -1,6 +1,6 @@
-//! The keeper: the parent of shims and supervisor. It forks shims when it is asked, starts the supervisor again when
-//! that dies, and says which of its children have died. It has one thread, reads no file of a user, and knows nothing
-//! of services; it may be process 1.
+//! The keeper: the parent of shims and supervisor. It forks shims on request, starts the supervisor again when it dies,
+//! and reports which of its children have died. It has one thread, reads no file of a user, and knows nothing about
+//! services. It may be process 1.
 
 mod children;
 mod supervisor;
@@ -29,53 +29,53 @@ use supervisor::{Program, Supervisor};
 pub const SUPERVISOR_FD: i32 = 3;
 /// The longest message of a supervisor, in bytes.
 const LONGEST_MESSAGE: usize = 128 << 10;
-/// How long the keeper before may take to be gone.
+/// How long an earlier keeper may take to be gone.
 const LEAVING_NS: u64 = 1_000_000_000;
-/// Signals that mean: end the stack.
+/// Signals that stop the stack.
 const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
-/// The signal that means: the supervisor does not answer, look after it. That it is understood stands in the lock file.
+/// The signal that asks to check a supervisor that does not answer. The lock file states that it is supported.
 pub const LOOK: Signal = Signal::SIGUSR1;
 
-/// What the keeper is started with.
+/// The arguments of the keeper.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The stack's run folder.
+    /// The run folder of the stack.
     pub run: PathBuf,
     /// Name of the stack's cgroup.
     pub cgroup: String,
-    /// The supervisor's command line; the first word is an absolute path.
+    /// The command line of the supervisor; the first word is an absolute path.
     pub supervisor: Vec<OsString>,
 }
 
 struct Keeper {
     settings: Settings,
-    /// The file by which we are found, locked.
+    /// The file by which this keeper is found, locked.
     lock: File,
     cgroups: Option<PathBuf>,
     shims: BTreeMap<u32, String>,
-    /// What was reaped in the place of shims that had died; the newest last.
+    /// Processes reaped in the place of shims that had died; the newest last.
     orphans: VecDeque<Orphan>,
-    /// Until when orphans that have ended stay zombies.
+    /// Until when orphans that have exited stay zombies.
     zombies_until: Option<u64>,
-    /// The limits that we began with.
+    /// The limits that the keeper started with.
     limits: Limits,
     program: Program,
     supervisor: Option<Supervisor>,
-    /// How long the next supervisor may take to say that it is there, in nanoseconds.
+    /// How long the next supervisor may take to answer, in nanoseconds.
     patience: u64,
-    /// Starts of the supervisor that failed, in a row.
+    /// Consecutive failed starts of the supervisor.
     failures: u32,
     /// When the supervisor is started again.
     start_at: Option<u64>,
     farewell: Option<i32>,
-    /// A signal that ends the stack and came while no supervisor ran.
+    /// A signal to stop the stack that came while no supervisor was running.
     untold: Option<i32>,
-    /// What the supervisor says, one message at a time. Made once: whatever the keeper writes to between two forks is
-    /// copied for each shim.
+    /// Buffer for messages of the supervisor, one at a time. Allocated once: every page that the keeper writes to
+    /// between two forks is copied for each shim.
     message: Vec<u8>,
 }
 
-/// Runs the keeper. Returns the exit code of the stack.
+/// Runs the keeper until the stack has stopped. Returns the exit code of the stack.
 ///
 /// # Errors
 /// When another keeper has this stack, or the supervisor could not be started even once.
@@ -88,7 +88,7 @@ pub fn run(settings: Settings) -> Result<i32, String> {
         .truncate(false)
         .open(&lock_path)
         .map_err(|error| format!("{}: {error}", lock_path.display()))?;
-    // One that has died may take a moment to be gone.
+    // A keeper that has died may take a moment to be gone.
     let until = sys::monotonic_ns() + LEAVING_NS;
     loop {
         match guard::try_lock(&lock) {
@@ -108,10 +108,10 @@ pub fn run(settings: Settings) -> Result<i32, String> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None).map_err(|errno| format!("signal mask: {errno}"))?;
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|errno| format!("signalfd: {errno}"))?;
-    // A host where cgroups are there and should be left alone; and the tests, which look at both ways.
+    // For hosts where cgroups exist but should not be used, and for the tests, which cover both cases.
     let wants_cgroups = std::env::var_os("CORE_NO_CGROUP").is_none();
     let cgroups = cgroup::base().filter(|_| wants_cgroups).map(|base| base.join(&settings.cgroup));
-    // Only now is it told where we are: whoever asks us to look after the supervisor is heard.
+    // Written only now, so that a request to check the supervisor does not come before it can be handled.
     write_identity(&mut lock, cgroups.as_deref()).map_err(|error| format!("{}: {error}", lock_path.display()))?;
     let mut keeper = Keeper {
         zombies_until: None,
@@ -135,13 +135,13 @@ pub fn run(settings: Settings) -> Result<i32, String> {
         cgroup::remove_tree(cgroups);
     }
     let _ = fs::remove_file(&lock_path);
-    // Where the supervisor has left nothing in it, the folder goes too.
+    // If the supervisor has left nothing in the folder, it is removed too.
     let _ = fs::remove_dir(&keeper.settings.run);
     Ok(code)
 }
 
-/// Who holds the lock, for those who find the keeper without its supervisor; what it can be asked for, and where the
-/// stack's cgroups are.
+/// Writes the identity of the lock's holder, for processes that find the keeper without a supervisor: what the keeper
+/// supports, and where the stack's cgroups are.
 fn write_identity(lock: &mut File, cgroups: Option<&Path>) -> std::io::Result<()> {
     use std::fmt::Write as _;
     use std::io::Write as _;
@@ -203,11 +203,11 @@ impl Keeper {
         }
     }
 
-    /// A signal that ends the stack is the supervisor's to carry out.
+    /// A signal to stop the stack is handled by the supervisor.
     fn pass_on(&mut self, signal: i32) {
         match &self.supervisor {
             Some(supervisor) => supervisor.signal(signal),
-            // None runs and none will before the pause is over: it is started at once, and told when it answers.
+            // None is running. It is started at once instead of after the pause, and gets the signal when it answers.
             None => {
                 self.untold = Some(signal);
                 self.start_at = Some(0);
@@ -220,7 +220,7 @@ impl Keeper {
         while let Some(supervisor) = &mut self.supervisor {
             supervisor.flush();
             let mut fds = VecDeque::new();
-            // Its end is told by its death, not by its line.
+            // Its end is detected by its death, not by its connection.
             let Ok(count @ 1..) = receive(supervisor.line(), &mut buffer, &mut fds) else { break };
             supervisor.was_heard();
             match KeeperRequest::decode(&buffer[..count]) {
@@ -240,7 +240,7 @@ impl Keeper {
     }
 
     fn fork(&mut self, instances: Vec<String>, lines: VecDeque<OwnedFd>) {
-        // Who is forked is told how those have ended whom it may be about to take over.
+        // A forked shim has to know how the processes exited that it may be about to take over.
         self.reap();
         let mut shims = Vec::new();
         for (instance, line) in instances.into_iter().zip(lines) {
@@ -257,7 +257,7 @@ impl Keeper {
         }
     }
 
-    /// Where the file by which we are found was taken away, another one takes its place.
+    /// If the file by which this keeper is found was removed, creates another one in its place.
     fn be_found(&mut self) {
         let path = self.settings.run.join("keeper");
         if guard::stands_at(&self.lock, &path) {
@@ -285,10 +285,10 @@ fn eprint_line(text: &str) {
     let _ = nix::unistd::write(std::io::stderr(), format!("core-shim keeper: {text}\n").as_bytes());
 }
 
-/// Opens the file that takes what keeper and supervisor have to say, as standard output and error.
+/// Opens the log of keeper and supervisor as standard output and error.
 ///
 /// # Errors
-/// What the file system says.
+/// The error of the file system.
 pub fn redirect(log: &Path) -> std::io::Result<()> {
     let null = OpenOptions::new().read(true).open("/dev/null")?;
     let flags = OFlag::O_APPEND.bits();
@@ -297,7 +297,7 @@ pub fn redirect(log: &Path) -> std::io::Result<()> {
         OpenOptions::new().write(true).create(true).custom_flags(flags).mode(0o600).open(log)?
     };
     for (fd, target) in [(null.as_raw_fd(), 0), (file.as_raw_fd(), 1), (file.as_raw_fd(), 2)] {
-        // SAFETY: 0 to 2 stay open for as long as this process lives; what they lead to is ours to choose.
+        // SAFETY: 0 to 2 stay open for as long as this process lives, and it may redirect them.
         Errno::result(unsafe { libc::dup2(fd, target) })?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The supervisor, as its keeper sees it: started, started again, and replaced when it does not answer.
+//! The supervisor as a child of its keeper: started, restarted, and replaced when it does not answer.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, OsString};
@@ -21,38 +21,38 @@ use crate::limits::Limits;
 use crate::sys::{self, Forked};
 use crate::wire::{KeeperReport, send};
 
-/// A supervisor that has answered for this long was no failed start.
+/// A supervisor that has answered for this long does not count as a failed start.
 const PROVEN_NS: u64 = 1_000_000_000;
-/// The pause after the first failed start of the supervisor, and the longest.
+/// The first and the longest pause after a failed start of the supervisor.
 const FIRST_PAUSE_NS: u64 = 100_000_000;
 const LONGEST_PAUSE_NS: u64 = 30_000_000_000;
-/// The longest pause after a supervisor that had answered, however briefly: one that can serve is back within a second.
+/// The longest pause after a supervisor that had answered, however briefly: a working one is back within a second.
 const LONGEST_PAUSE_AFTER_AN_ANSWER_NS: u64 = 500_000_000;
-/// After so many failed starts in a row the program that we hold is tried, in turn with what stands in its place now.
+/// After this many consecutive failed starts, the held program file and the one at its path are tried in turn.
 const DOUBTFUL: u32 = 3;
-/// How long a supervisor that was stopped (SIGSTOP) may stand still.
+/// How long a supervisor may stay stopped (SIGSTOP).
 const STOPPED_NS: u64 = 1_000_000_000;
-/// How long one may take to say that it is there; twice as long for each in a row that did not, up to the longest: where
-/// the whole machine is slow, another one is no faster.
+/// How long a supervisor may take to answer; doubled for each consecutive one that does not, up to the longest: if the
+/// whole machine is slow, another supervisor is not faster.
 pub(super) const ANSWER_NS: u64 = 2_000_000_000;
 const LONGEST_ANSWER_NS: u64 = 32_000_000_000;
 
 /// The program of the supervisor.
 pub(super) struct Program {
     words: Vec<CString>,
-    /// The program as it was when we began: it may be taken away, or replaced by one that does not run.
+    /// The program file as it was when the keeper started: it may be removed, or replaced by one that does not run.
     held: Option<OwnedFd>,
-    /// It was said that the file is gone.
+    /// Whether it was logged that the file is gone.
     told: bool,
 }
 
 impl Program {
-    /// Opens the first word of a command line; where that is not available, ourselves: one file may be both programs.
+    /// Opens the first word of a command line or, if that fails, this program's file: one file may be both programs.
     pub(super) fn open(command: &[OsString]) -> Self {
         let open = |path: &std::ffi::OsStr| {
             let mut options = OpenOptions::new();
             let file = options.read(true).custom_flags(OFlag::O_PATH.bits()).open(path).ok()?;
-            // Not where a supervisor finds its line.
+            // Not on the descriptor where a supervisor expects its connection.
             sys::move_up(file.as_raw_fd(), SUPERVISOR_FD + 1).ok()
         };
         let held = command.first().and_then(|path| open(path)).or_else(|| open("/proc/self/exe".as_ref()));
@@ -60,15 +60,15 @@ impl Program {
         Self { words, held, told: false }
     }
 
-    /// Whether a file stands where it stood.
+    /// Whether an executable file exists at its path.
     fn is_there(&self) -> bool {
         self.words
             .first()
             .is_some_and(|path| nix::unistd::access(path.as_c_str(), nix::unistd::AccessFlags::X_OK).is_ok())
     }
 
-    /// Becomes it: by its path, so that an upgrade is started, else by the file that we hold. Returns when neither can be
-    /// executed.
+    /// Executes it: by its path, so that an upgrade takes effect, else the held file. With `held_first`, the held file
+    /// is tried first. Returns when neither can be executed.
     fn execute(&self, env: &[CString], held_first: bool) {
         let Some(path) = self.words.first() else { return };
         let held = || {
@@ -84,25 +84,25 @@ impl Program {
     }
 }
 
-/// A supervisor that was started.
+/// A running supervisor.
 pub(super) struct Supervisor {
     pub(super) pid: u32,
     line: OwnedFd,
     pub(super) answering_since: Option<u64>,
-    /// What it has not taken yet.
+    /// Messages that could not be sent yet.
     unsent: VecDeque<Vec<u8>>,
-    /// It stands still; when it is killed for that.
+    /// It is stopped; when it is killed for that.
     stopped_until: Option<u64>,
-    /// It was asked whether it is there; when it should have answered.
+    /// It was asked to answer; when the answer has to be there.
     answer_by: Option<u64>,
-    /// How long that may take, in nanoseconds.
+    /// How long it may take to answer, in nanoseconds.
     patience: u64,
-    /// It was killed because it did not say so.
+    /// It was killed because it did not answer.
     was_silent: bool,
 }
 
 impl Supervisor {
-    /// Starts the program with its line on descriptor 3. It inherits our environment, that of `core up`.
+    /// Starts the program with its connection on descriptor 3. It inherits the keeper's environment, that of `core up`.
     fn start(program: &Program, limits: Limits, held_first: bool, patience: u64) -> Result<Self, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (line, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
@@ -131,11 +131,11 @@ impl Supervisor {
                 if theirs.as_raw_fd() == SUPERVISOR_FD {
                     let _ = fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()));
                 } else {
-                    // SAFETY: this child uses nothing of the keeper's descriptors any more.
+                    // SAFETY: this child does not use the keeper's descriptors any more.
                     unsafe { libc::dup2(theirs.as_raw_fd(), SUPERVISOR_FD) };
                 }
                 limits.restore();
-                // It narrows them itself, and knows then what services get.
+                // The supervisor narrows them itself, and so knows what services get.
                 inherited::restore();
                 let _ = sys::close_on_exec_from(SUPERVISOR_FD + 1);
                 program.execute(&env, held_first);
@@ -157,7 +157,7 @@ impl Supervisor {
         [self.stopped_until, self.answer_by].into_iter().flatten().min()
     }
 
-    /// Says something; what cannot be said now is kept.
+    /// Sends a report; one that cannot be sent now is kept for later.
     pub(super) fn tell(&mut self, report: &KeeperReport) {
         self.unsent.push_back(report.encode());
         self.flush();
@@ -168,18 +168,18 @@ impl Supervisor {
             match send(self.line.as_fd(), packet, &[]) {
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM) => return,
-                // Sent, or nobody is there any more to hear it.
+                // Sent, or nothing is left to receive it.
                 Ok(_) | Err(_) => drop(self.unsent.pop_front()),
             }
         }
     }
 
     pub(super) fn signal(&self, signal: i32) {
-        // SAFETY: a plain system call; the process is our child and not reaped, so the number is its own.
+        // SAFETY: a plain system call; the process is a child that was not reaped, so the PID is its own.
         unsafe { libc::kill(i32::try_from(self.pid).unwrap_or(0), signal) };
     }
 
-    /// Somebody says that it does not answer. Whether that is so it must say itself.
+    /// A client reports that the supervisor does not answer. Whether that is true is checked by asking it.
     pub(super) fn look(&mut self) {
         if self.answer_by.is_none() {
             self.answer_by = Some(sys::monotonic_ns() + self.patience);
@@ -187,7 +187,7 @@ impl Supervisor {
         }
     }
 
-    /// It said something, so it is there.
+    /// It sent something, so it is alive.
     pub(super) fn was_heard(&mut self) {
         self.answer_by = None;
     }
@@ -200,7 +200,7 @@ impl Supervisor {
         self.stopped_until = None;
     }
 
-    /// One whose time is over is killed: another costs nothing.
+    /// Kills a supervisor whose time is over: starting another one costs nothing.
     pub(super) fn insist(&mut self) {
         let now = sys::monotonic_ns();
         let why = if self.stopped_until.is_some_and(|at| at <= now) {
@@ -219,7 +219,7 @@ impl Supervisor {
 
 impl Keeper {
     pub(super) fn supervisor_died(&mut self) {
-        // What it said last may still be on the line.
+        // Its last messages may still be unread.
         self.read_supervisor();
         let Some(supervisor) = self.supervisor.take() else { return };
         self.patience = if supervisor.was_silent {

@@ -65,7 +65,7 @@ fn whoever_fills_his_pipe_gets_a_wider_one_for_a_while() {
 fn what_cannot_be_written_is_kept_then_dropped_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let (read, mut write) = fifo(folder.path());
-    // A file stands where the folder should be.
+    // A file is in the place of the folder.
     let blocked = folder.path().join("logs");
     fs::write(&blocked, "").unwrap();
     let mut pump = Pump::new(read, Stream::Out);
@@ -78,7 +78,7 @@ fn what_cannot_be_written_is_kept_then_dropped_and_counted() {
     assert_eq!(pump.dropped().0, 0);
 }
 
-/// Everything in a folder of segments, in the order of their numbers.
+/// The contents of all segments, in the order of their numbers.
 fn joined(logs: &std::path::Path, prefix: &str) -> Vec<u8> {
     let target = Target { folder: logs.to_owned(), prefix: prefix.into(), segment_bytes: 1 };
     let mut numbers: Vec<u32> = target.numbers(Stream::Out).collect();
@@ -97,7 +97,7 @@ fn two_pumps_with_one_target_write_into_segments_of_their_own() {
             fs::create_dir(&place).unwrap();
             let (read, write) = fifo(&place);
             let mut pump = Pump::new(read, Stream::Out);
-            // Both before either has made a file.
+            // Both are aimed before either of them has created a file.
             pump.aim(Target { folder: logs.clone(), prefix: "7.1".into(), segment_bytes: 100 });
             (pump, write)
         })
@@ -112,7 +112,7 @@ fn two_pumps_with_one_target_write_into_segments_of_their_own() {
     }
     let written = joined(&logs, "7.1");
     assert_eq!(written.len(), all.iter().map(|line| line.len() + 1).sum::<usize>());
-    // Segments are cut at any byte, and those of the two alternate: so it is each byte that is counted.
+    // Segments are cut at any byte, and those of the two pumps alternate, so the bytes are counted.
     let count = |bytes: &[u8]| {
         let mut counts = [0_usize; 256];
         for byte in bytes {
@@ -129,7 +129,7 @@ fn who_follows_goes_on_behind_what_was_taken_away_too() {
     let (read, mut write) = fifo(folder.path());
     let target = Target { folder: folder.path().join("logs"), prefix: "1.1".into(), segment_bytes: 10 };
     fs::create_dir(&target.folder).unwrap();
-    // Segments 0 to 2 were too old to be kept.
+    // Segments 0 to 2 were deleted because of their age.
     fs::write(target.path(Stream::Out, 3, "log"), "before\n").unwrap();
     let mut pump = Pump::new(read, Stream::Out);
     pump.aim(target.clone());
@@ -157,7 +157,7 @@ fn where_nothing_can_be_spliced_it_is_copied() {
     assert_eq!(joined(&logs, "1.1"), all);
 }
 
-/// A file that takes nothing, as on a full disk.
+/// A file that cannot be written to, as on a full disk.
 fn full_segment(target: &Target, number: u32) -> Segment {
     let mut segment =
         Segment::make(&target.path(Stream::Out, number, "log"), &target.path(Stream::Out, number, "idx")).unwrap();
@@ -178,7 +178,7 @@ fn what_was_read_and_not_written_comes_first_the_next_time() {
     write.write_all(b"first\n").unwrap();
     assert_eq!(pump.pump(), Moved::Stuck);
     assert!(pump.is_stuck());
-    // There is room again, in smaller segments: what is held goes in parts.
+    // There is room again, in smaller segments, so the kept data is written in parts.
     pump.segment = None;
     pump.limit(4);
     write.write_all(b"second\n").unwrap();
@@ -208,7 +208,7 @@ fn what_is_held_for_too_long_is_dropped_and_counted() {
     assert_eq!(pump.dropped(), (11, nix::libc::ENOSPC));
 }
 
-/// While a disk is full it is tried ten times a second; that must not leave files.
+/// While a disk is full, writing is tried ten times a second; that must not leave files.
 #[test]
 fn attempts_that_fail_leave_one_segment_at_most() {
     let folder = tempfile::tempdir().unwrap();
@@ -218,7 +218,7 @@ fn attempts_that_fail_leave_one_segment_at_most() {
     pump.aim(target.clone());
     write.write_all(b"kept\n").unwrap();
     let mut segment = Segment::make(&target.path(Stream::Out, 0, "log"), &target.path(Stream::Out, 0, "idx")).unwrap();
-    // Open for reading only: there is a file, and nothing can be written into it.
+    // Opened read-only: the file exists, but cannot be written to.
     segment.file = File::open(target.path(Stream::Out, 0, "log")).unwrap();
     pump.segment = Some(segment);
     for _ in 0..5 {

@@ -1,5 +1,5 @@
-//! Who connects to the shim's socket: another supervisor, or `core down` where there is none. Whoever it is takes the
-//! place of the present line with the first request that we understand, and not before: to connect is not enough.
+//! Connections to the shim's socket: another supervisor, or `core down` if there is none. A caller replaces the current
+//! connection with its first valid request, and not before: connecting alone is not enough.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -13,25 +13,25 @@ use super::Shim;
 use super::line::Line;
 use crate::wire::{Life, Request};
 
-/// The most callers that may be about to say something. One more, and the first of them is sent away.
+/// Maximum number of callers that have not sent a request. With one more, the oldest is dropped.
 const MOST_CALLERS: usize = 8;
 
-/// Somebody who has connected and was told how we stand.
+/// A connected process that got the state of this shim.
 pub(super) struct Caller {
     pub(super) line: Line,
-    /// What he was told: the number of the last invocation, and how it stands.
+    /// What it was told: the number of the last invocation, and its state.
     told: (u32, Life),
 }
 
-/// The socket on which we are found.
+/// The socket through which this shim is reached.
 pub(super) struct Listener {
     socket: UnixListener,
-    /// Device and inode of its path, by which it is told from another one in its place.
+    /// Device and inode of its path, to tell it from another socket at that path.
     identity: (u64, u64),
 }
 
 impl Listener {
-    /// Opens it; what stood in its place is of a shim that is gone.
+    /// Opens the socket; one that exists at the path belongs to a shim that is gone.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let _ = fs::remove_file(path);
         let socket = UnixListener::bind(path)?;
@@ -41,7 +41,7 @@ impl Listener {
         Ok(Self { socket, identity: (meta.dev(), meta.ino()) })
     }
 
-    /// Whether it is what whoever connects to `path` meets.
+    /// Whether a process that connects to `path` reaches this socket.
     pub(super) fn is_found_at(&self, path: &Path) -> bool {
         fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
     }
@@ -52,13 +52,13 @@ impl Listener {
 }
 
 impl Shim {
-    /// Takes in whoever has connected.
+    /// Accepts a connection, if one is waiting.
     pub(super) fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
         let stream = match listener.socket.accept() {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // No descriptor is left: it stays in the queue until there is one.
+                // No descriptor is free: the connection stays in the queue until there is one.
                 self.is_deaf = error.kind() != io::ErrorKind::WouldBlock;
                 return;
             }
@@ -80,7 +80,7 @@ impl Shim {
         }
     }
 
-    /// Hears callers out, as far as they have said something.
+    /// Reads the requests of callers that have sent something.
     pub(super) fn read_callers(&mut self, spoken: &[bool]) {
         let callers = std::mem::take(&mut self.callers);
         for (mut caller, spoken) in callers.into_iter().zip(spoken) {
@@ -95,14 +95,14 @@ impl Shim {
         }
     }
 
-    /// The line has ended: whoever called last has it now.
+    /// The connection was closed: the last caller gets its place.
     pub(super) fn promote_last_caller(&mut self) {
         if let Some(caller) = self.callers.pop() {
             self.promote(caller);
         }
     }
 
-    /// From now on this is the line. What the one before it asked for and was not carried out yet is void.
+    /// Makes this the connection. Requests on the previous one that were not carried out yet are dropped.
     fn promote(&mut self, caller: Caller) {
         self.postponed.clear();
         self.line = Some(caller.line);

@@ -1,4 +1,4 @@
-//! Ends: of the first process, and of the last of its tree.
+//! Exits: of the first process, and of the last one of its tree.
 
 use std::collections::VecDeque;
 
@@ -11,11 +11,11 @@ use crate::record::{Ended, Invocation};
 use crate::sys::{self, Reaped, Wait};
 use crate::wire::{ECHO, Life, Report, Request};
 
-/// How often output is moved before it counts as drained: what is left of a tree may write for ever.
+/// How often output is moved before it counts as drained: the rest of a tree may write without end.
 const MOST_MOVES: usize = 64;
 
 impl Shim {
-    /// Reaps whatever has ended, and says what that means for the invocation.
+    /// Reaps every process that has exited, and handles what that means for the invocation.
     pub(super) fn reap(&mut self) {
         self.note_end();
         let mut leader = None;
@@ -27,7 +27,7 @@ impl Shim {
                 Wait::Childless => break true,
             }
         };
-        // Of what another shim began, our children tell nothing.
+        // A foreign invocation does not consist of children of this shim.
         if self.foreign.is_some() {
             return;
         }
@@ -39,7 +39,7 @@ impl Shim {
         }
     }
 
-    /// Writes down how the first process has ended before anybody reaps it: from then on nobody else could tell.
+    /// Records how the first process exited before it is reaped: afterwards nothing else could tell.
     fn note_end(&mut self) {
         let Life::Running { pid } = self.life else { return };
         let Some(seen) = end::peek(pid).filter(|seen| self.foreign.is_none() && !(self.is_daemon && seen.status == 0))
@@ -66,7 +66,7 @@ impl Shim {
         if leftovers && reaped.status == 0 && self.is_daemon && self.follow_daemon() {
             return;
         }
-        // Output first, then the record, then the word.
+        // First the output, then the record, then the report.
         self.drain();
         let ended = self.ended_as(&reaped, leftovers);
         self.ended = Some(ended);
@@ -78,8 +78,8 @@ impl Shim {
         self.tell(&Report::Exited { number: self.number, status: reaped.status, leftovers });
     }
 
-    /// The first process has ended well and has left a daemon: that is the service from now on. False when there is
-    /// none that we will see end.
+    /// The first process has exited with 0 and left a daemon, which is the service from now on. Returns false if there
+    /// is none whose exit this shim will see.
     fn follow_daemon(&mut self) -> bool {
         let ours =
             |pid: &u32| sys::Stat::of(*pid).filter(|stat| stat.parent == self.pid).map(|stat| (stat.start_ticks, *pid));
@@ -93,7 +93,7 @@ impl Shim {
         true
     }
 
-    /// Nothing of the invocation lives any more.
+    /// No process of the invocation is alive any more.
     pub(super) fn empty(&mut self, status: i32) {
         self.drain();
         if let Some(ended) = self.ended.as_mut().filter(|ended| ended.leftovers) {
@@ -105,8 +105,8 @@ impl Shim {
         self.foreign = None;
     }
 
-    /// Moves out what is in the pipes. What a full disk holds back stays there and is tried again; who asks meanwhile
-    /// whether we are there is answered.
+    /// Moves out what is in the pipes. What cannot be written because of a full disk stays there and is tried again;
+    /// requests that come in the meantime are read.
     pub(super) fn drain(&mut self) {
         for at in 0..self.pumps.len() {
             let mut moves = 0;
@@ -123,7 +123,7 @@ impl Shim {
         self.tell_dropped();
     }
 
-    /// Waits a moment, or until the supervisor says something. What it asks for is carried out later, in order.
+    /// Waits a moment, or until the supervisor sends something. Requests are carried out later, in order.
     fn read_ahead(&mut self) {
         let mut fds: Vec<PollFd<'_>> = self.line.iter().map(|line| PollFd::new(line.fd(), PollFlags::POLLIN)).collect();
         if poll(&mut fds, PollTimeout::from(TRY_AGAIN_MS)) != Ok(1) {

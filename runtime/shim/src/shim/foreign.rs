@@ -1,5 +1,5 @@
-//! What another shim began: this one takes it over. It is not its parent, so the end is told by a pidfd, and who
-//! belongs to it by the cgroup, the mark and the lock.
+//! A foreign invocation: another shim started it, and this one takes it over. This shim is not its parent, so a pidfd
+//! tells its exit, and the cgroup, the mark and the lock tell which processes belong to it.
 
 use std::fs;
 use std::io;
@@ -21,43 +21,43 @@ use crate::record::{Ended, Invocation};
 use crate::sys::{self, Reaped, Stat};
 use crate::wire::{Life, LogPlace, Report};
 
-/// A process whose shim had died, and that the keeper has reaped.
+/// A process whose shim had died and that the keeper has reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Orphan {
-    /// Its number.
+    /// PID of the process.
     pub pid: u32,
-    /// When it was started, in clock ticks since boot.
+    /// Start time, in clock ticks since boot.
     pub start_ticks: u64,
     /// Wait status.
     pub status: i32,
 }
 
-/// An invocation that another shim began.
+/// An invocation that another shim started.
 pub(super) struct Foreign {
-    /// Its first process.
+    /// PID of its first process.
     pub(super) leader: u32,
-    /// When that was started.
+    /// Start time of that process, in clock ticks since boot.
     start_ticks: u64,
-    /// Its mark.
+    /// The mark of the invocation.
     pub(super) mark: String,
-    /// A handle on the first process, until it is known how that ended.
+    /// A handle on the first process, until it is known how that exited.
     handle: Option<Handle>,
-    /// It has ended; how is not known yet.
+    /// It has exited; how is not known yet.
     has_ended: bool,
 }
 
 impl Foreign {
-    /// What can be read once the first process has ended, while that is waited for.
+    /// The descriptor that becomes readable when the first process exits, while that is waited for.
     pub(super) fn awaited(&self) -> Option<&OwnedFd> {
         self.handle.as_ref().filter(|_| !self.has_ended).and_then(Handle::fd)
     }
 
-    /// The first process, while it lives.
+    /// The handle on the first process, while that is alive.
     pub(super) fn living(&self) -> Option<&Handle> {
         self.handle.as_ref().filter(|handle| !self.has_ended && !Self::ended(handle))
     }
 
-    /// Whether the first process has ended.
+    /// Whether the first process has exited.
     fn ended(handle: &Handle) -> bool {
         match handle.fd() {
             Some(fd) => poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1),
@@ -67,13 +67,13 @@ impl Foreign {
 }
 
 impl Shim {
-    /// Takes over what the records of this place speak of. Whoever cannot goes.
-    /// `held` is a handle on its first process from when that lived, if anybody has one.
+    /// Takes over what the records of this place describe. A shim that cannot do that exits. `held` is the PID of the
+    /// first process and a handle on it from when it was alive, if there is one.
     pub(super) fn adopt(&mut self, number: u32, log: &LogPlace, held: Option<(u32, OwnedFd)>) {
         let report = match self.take_over(number, log, held) {
             Ok(()) => Report::Adopted { number: self.number, life: self.life },
             Err(failed) => {
-                // What is there is the service's still: its pipes above all.
+                // Everything there still belongs to the service, above all its pipes.
                 (self.released, self.leaves_all) = (true, true);
                 Report::AdoptFailed { errno: failed.errno(), detail: failed.words() }
             }
@@ -84,7 +84,7 @@ impl Shim {
     fn take_over(&mut self, number: u32, log: &LogPlace, held: Option<(u32, OwnedFd)>) -> Result<(), Failed> {
         self.prepare_place(None)?;
         self.make_cgroup();
-        // Without one nothing was executed, whatever the order was.
+        // Without a record nothing was executed, whatever was ordered.
         let Some(record) = self.record(number, log)? else { return Ok(()) };
         self.number = record.number;
         self.leader = record.pid;
@@ -97,7 +97,7 @@ impl Shim {
                 segment_bytes: record.segment_bytes,
             });
         }
-        // What it had said stands where it stood.
+        // What the service had reported is still in its file. Its socket is opened again at the old address.
         if self.place.notified().exists() {
             let address = if record.notify.is_empty() { notify::address(&record.mark) } else { record.notify.clone() };
             self.notifier = Notifier::open(&address, owner_of(record.pid)).ok();
@@ -109,7 +109,7 @@ impl Shim {
             Err(error) => return Err(Failed::io("record", exit.display().to_string())(error)),
         };
         self.ended = ended;
-        // Held before it is looked at: then it is that process that is looked at.
+        // Opened before it is looked at, so that it is this process that is looked at.
         let handle = Handle::of(record.pid);
         let (pid, start_ticks) = (record.pid, record.start_ticks);
         let lives = handle.as_ref().is_some_and(|handle| !Foreign::ended(handle));
@@ -134,7 +134,7 @@ impl Shim {
                 }
             }
             (None, End::NotYet) if is_it => self.life = Life::Running { pid },
-            // It ended while nobody stood over it: its keeper may have seen how, or a handle from before may tell.
+            // It exited while no shim was there: the keeper may have seen how, or a handle opened before may tell.
             (None, End::Known(status)) if is_it => self.foreign_ended(pid, status),
             (None, _) => {
                 let told = || held.filter(|(held, _)| *held == pid).and_then(|(_, handle)| end::of_reaped(&handle));
@@ -145,18 +145,18 @@ impl Shim {
         Ok(())
     }
 
-    /// The record of the last invocation; `None` when there was none. Where it cannot be read, and something that has its
-    /// lock lives, it is made anew of that.
+    /// The record of the last invocation; `None` if there was none. If it cannot be read and a process that has its
+    /// lock is alive, the record is rebuilt from that process.
     fn record(&self, number: u32, log: &LogPlace) -> Result<Option<Invocation>, Failed> {
         let path = self.place.invocation();
         let is_held = guard::is_held(&self.place);
         let mut record = match Invocation::read(&path) {
-            // Its shim died before it had written down which process that came to.
+            // The shim died before it recorded which process it had forked.
             Ok(record) if record.pid == 0 && is_held => record,
             Ok(record) if record.pid == 0 => return Ok(None),
             Ok(record) => return Ok(Some(record)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !is_held => return Ok(None),
-            // That we cannot read it now says nothing of what stands there.
+            // A failure to read it now says nothing about its contents.
             Err(error) if !is_lost(&error) => {
                 return Err(Failed::io("record", path.display().to_string())(error));
             }
@@ -178,7 +178,7 @@ impl Shim {
         Ok(Some(record))
     }
 
-    /// Finds what a record does not say, by who has the lock.
+    /// Finds what a record lacks, from the processes that have the lock.
     fn complete(&self, record: &mut Invocation) -> Result<(), Failed> {
         let holders = guard::holders(&self.place);
         if holders.is_empty() && guard::is_held(&self.place) {
@@ -188,7 +188,7 @@ impl Shim {
         if record.mark.is_empty() {
             record.mark = holders.iter().find_map(|pid| mark_of(*pid)).unwrap_or_default();
         }
-        // The first process was the first to have the lock, and leads a session.
+        // The first process was the first to have the lock, and is a session leader.
         let leader = holders
             .iter()
             .filter_map(|pid| Some((*pid, Stat::of(*pid)?)))
@@ -201,18 +201,18 @@ impl Shim {
         Ok(())
     }
 
-    /// How a process ended that the keeper has reaped.
+    /// The wait status of a process that the keeper has reaped.
     fn reaped_as(&self, pid: u32, start_ticks: u64) -> Option<i32> {
         let is_it = |orphan: &&Orphan| orphan.pid == pid && orphan.start_ticks == start_ticks;
         self.orphans.iter().find(is_it).map(|orphan| orphan.status)
     }
 
-    /// Whether something of what was taken over lives. Where nothing is seen of it, it may be we who cannot see.
+    /// Whether a foreign process is alive. If none is seen, this shim may only lack the right to see it.
     fn lives_on(&self) -> bool {
         guard::is_held(&self.place) || !self.tree().members().is_empty()
     }
 
-    /// Whether nobody will tell us of what is waited for, so that one must look.
+    /// Whether nothing will report the awaited exit, so that this shim has to poll.
     pub(super) fn must_look(&self) -> bool {
         let leftovers = matches!(self.life, Life::Exited { leftovers: true, .. });
         self.foreign.as_ref().is_some_and(|foreign| {
@@ -220,7 +220,7 @@ impl Shim {
         })
     }
 
-    /// Whether what was taken over has ended.
+    /// Checks whether the foreign invocation has ended.
     pub(super) fn look_at_foreign(&mut self) {
         if let Life::Exited { status, leftovers: true } = self.life {
             if self.foreign.is_some() && !self.lives_on() {
@@ -237,7 +237,7 @@ impl Shim {
         foreign.has_ended = true;
         let status = match end::of_zombie(pid, foreign.start_ticks) {
             End::Known(status) => status,
-            // Its handle tells how it ended once it was reaped, and until then we may not be allowed to know.
+            // Its handle tells how it exited once it is reaped; until then this shim may not be allowed to know.
             End::NotYet => return,
             End::Gone => handle.fd().and_then(end::of_reaped).unwrap_or(-1),
         };
@@ -254,12 +254,12 @@ impl Shim {
     }
 }
 
-/// Whether a record is not there, or torn. That it cannot be read now is another matter.
+/// Whether a record is missing or damaged. One that cannot be read at the moment is not lost.
 fn is_lost(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
 }
 
-/// Who a process runs as.
+/// The user and group of a process.
 fn owner_of(pid: u32) -> Option<(u32, u32)> {
     let meta = fs::metadata(format!("/proc/{pid}")).ok()?;
     Some((meta.uid(), meta.gid()))

@@ -1,4 +1,4 @@
-//! The line to the supervisor: never waited for, in either direction.
+//! The connection to the supervisor: neither reading nor writing ever blocks.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -9,13 +9,13 @@ use nix::poll::PollFlags;
 
 use crate::wire::{FrameBuffer, Request, receive, send};
 
-/// A supervisor that reads nothing does not make a shim grow: beyond this, its line is closed.
+/// Limit in bytes for a supervisor that does not read, so that the shim does not grow. Beyond it, the line is closed.
 const MOST_UNSENT: usize = 1 << 20;
 
 pub(super) struct Line {
     fd: OwnedFd,
     incoming: FrameBuffer,
-    /// What could not be sent yet: bytes, and the descriptors beside their first.
+    /// What could not be sent yet: bytes, and the descriptors that go with the first of them.
     unsent: VecDeque<(Vec<u8>, Vec<RawFd>)>,
     broken: bool,
 }
@@ -37,7 +37,7 @@ impl Line {
         if self.unsent.is_empty() { PollFlags::POLLIN } else { PollFlags::POLLIN | PollFlags::POLLOUT }
     }
 
-    /// Reads what is there. False when the line is over.
+    /// Reads what is there. Returns false when the connection has ended.
     pub(super) fn read(&mut self, requests: &mut VecDeque<(Request, Vec<OwnedFd>)>) -> bool {
         let mut buffer = [0; 16 << 10];
         let is_open = loop {
@@ -90,15 +90,15 @@ impl Line {
         }
     }
 
-    /// Something could not be said, so the line is over: the other side sees its end, asks for another one, and is told
-    /// there how we stand.
+    /// Something could not be sent, so the connection is closed: the other side notices, opens another one, and gets
+    /// the state of this shim there.
     fn give_up(&mut self) {
         self.broken = true;
         self.unsent.clear();
         let _ = nix::sys::socket::shutdown(self.fd.as_raw_fd(), nix::sys::socket::Shutdown::Both);
     }
 
-    /// Whether it is over.
+    /// Whether it was closed after a failure.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
     }

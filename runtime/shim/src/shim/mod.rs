@@ -1,6 +1,6 @@
-//! The shim: the parent of one instance. It starts, signals, reaps, records and moves output when told to, and
-//! decides nothing. It is forked by the keeper without exec, so it stays small: one thread, no allocation to speak of
-//! while nothing happens.
+//! The shim: the parent of one instance. It starts, signals, reaps, records and moves output when told to, and makes no
+//! decisions. The keeper forks it without exec, so it stays small: one thread, and hardly any allocation while nothing
+//! happens.
 
 mod callers;
 mod ending;
@@ -36,19 +36,19 @@ pub use notify::address as notify_address;
 
 /// Pause between two attempts to write output that could not be written, in milliseconds.
 const TRY_AGAIN_MS: u16 = 100;
-/// How long nothing may happen until memory is given back, in milliseconds.
+/// Idle time after which memory is given back, in milliseconds.
 const QUIET_MS: u16 = 1000;
 
-/// What a shim is given at its birth.
+/// What a shim gets when it is forked.
 #[derive(Clone, Debug)]
 pub struct Birth {
-    /// The instance it stands over.
+    /// Name of the instance it looks after.
     pub instance: String,
-    /// The stack's run folder.
+    /// The run folder of the stack.
     pub run: PathBuf,
-    /// The folder in which cgroups are made, where they can be.
+    /// The folder in which cgroups are created, if that is possible.
     pub cgroups: Option<PathBuf>,
-    /// The limits that the keeper began with: what is taken from it for a while is not taken from us for good.
+    /// The limits that the keeper started with: a limit lowered in the keeper for a while must not stay low here.
     pub limits: Limits,
     /// Processes that the keeper has reaped in the place of shims that had died.
     pub orphans: Vec<Orphan>,
@@ -60,15 +60,15 @@ pub(crate) struct Shim {
     cgroup: Option<Cgroup>,
     cgroups: Option<PathBuf>,
     pid: u32,
-    /// Held for as long as this shim stands over the instance: another one must have it before it touches anything.
+    /// Held while this shim looks after the instance: another shim must have it before it touches anything.
     lock: Option<File>,
     listener: Option<Listener>,
     line: Option<Line>,
-    /// Who has connected and not said anything yet that we understand.
+    /// Callers that have not sent a valid request yet.
     callers: Vec<Caller>,
-    /// The last attempt to take in a caller failed.
+    /// Whether the last attempt to accept a caller failed.
     is_deaf: bool,
-    /// What was asked for while output was waited for.
+    /// Requests that came while output was waited for.
     postponed: VecDeque<(Request, Vec<OwnedFd>)>,
     orphans: Vec<Orphan>,
     pumps: Vec<Pump>,
@@ -78,37 +78,37 @@ pub(crate) struct Shim {
     /// The first process of the last invocation, which leads its group; 0 for none.
     leader: u32,
     life: Life,
-    /// How the last invocation ended.
+    /// How the last invocation exited.
     ended: Option<Ended>,
     /// Held sockets, by name.
     sockets: Vec<(String, OwnedFd)>,
-    /// What was said of dropped output.
+    /// Number of dropped bytes that was last reported.
     told_dropped: u64,
     released: bool,
-    /// What is in the place is not ours to take away.
+    /// Whether this shim must not remove the files in the place.
     leaves_all: bool,
-    /// Nothing of an earlier shim may be here: its records were looked at.
+    /// Whether the records were checked: no process of an earlier shim can be alive.
     is_clean: bool,
-    /// What another shim began.
+    /// The invocation that another shim started, if any.
     foreign: Option<Foreign>,
-    /// Where the service says how it is.
+    /// The socket on which the service reports its state.
     notifier: Option<Notifier>,
-    /// What was begun, as it was written down.
+    /// The record of the last start, as it was written.
     begun: Option<Invocation>,
-    /// The first process of the invocation is to end when what it began is up.
+    /// Whether the first process is expected to exit once the daemon it started is up.
     is_daemon: bool,
 }
 
-/// Runs a shim on the line `fd` to its supervisor until it is released. Called in a process forked for it.
+/// Runs a shim on the connection `fd` to its supervisor until it is released. Called in a process forked for it.
 ///
 /// # Safety
-/// The process was just forked: it has one thread, and every descriptor but 0 to 2 and `fd` may be closed.
+/// The process was just forked: it has one thread, and every descriptor except 0 to 2 and `fd` may be closed.
 pub unsafe fn run(birth: Birth, fd: RawFd) -> ! {
-    // Descriptor 3 is the line; whatever else the keeper had is not ours.
+    // Descriptor 3 is the connection; the other descriptors of the keeper are not needed.
     // SAFETY: the caller gives up all descriptors of the keeper.
     unsafe { nix::libc::dup2(fd, 3) };
     sys::close_from(4);
-    // SAFETY: the descriptor was made two lines above and belongs to nobody else.
+    // SAFETY: the descriptor was created a few lines above and has no other owner.
     let line = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(3) };
     let _ = nix::fcntl::fcntl(&line, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
     birth.limits.restore();
@@ -174,7 +174,7 @@ impl Shim {
         self.leave();
     }
 
-    /// Nobody speaks to us, nothing is there to look after, and whoever looks for us would not find us.
+    /// Whether there is no connection, nothing to look after, and no way to find this shim.
     fn is_deserted(&self) -> bool {
         self.line.is_none()
             && self.callers.is_empty()
@@ -182,12 +182,12 @@ impl Shim {
             && !self.listener.as_ref().is_some_and(|listener| listener.is_found_at(&self.place.socket()))
     }
 
-    /// Nothing of an invocation lives.
+    /// Whether no process of an invocation is alive.
     fn is_idle(&self) -> bool {
         matches!(self.life, Life::Idle | Life::Exited { leftovers: false, .. })
     }
 
-    /// Waits for whatever comes first, and takes it in.
+    /// Waits for the next event, and handles everything that has arrived.
     fn wait(&mut self, signals: &SignalFd) {
         if !self.postponed.is_empty() {
             self.read_line();
@@ -217,7 +217,7 @@ impl Shim {
         } else if poll(&mut fds, PollTimeout::from(QUIET_MS)) == Ok(0) {
             memory::give_back();
             self.pumps.iter().for_each(Pump::rest);
-            // Where nobody speaks to us and nothing lives, one looks now and then whether we are still found.
+            // Without a connection and a running service, checks now and then whether this shim can still be found.
             let is_forgotten = self.line.is_none() && !running;
             let _ = poll(&mut fds, if is_forgotten { PollTimeout::from(QUIET_MS) } else { PollTimeout::NONE });
         }
@@ -251,14 +251,14 @@ impl Shim {
         if knock {
             self.accept();
         }
-        // Before anybody is reaped: who said something last is told from strangers by standing below us.
+        // Before reaping: a sender is told from other processes by being a descendant of this shim.
         self.hear();
         if child {
             while let Ok(Some(_)) = signals.read_signal() {}
             self.reap();
         }
         self.look_at_foreign();
-        // What could not be said: whoever is at the other end finds out by the end of the line, and asks again.
+        // If something could not be sent, the other side sees the connection close, and asks again.
         if self.line.as_ref().is_some_and(Line::is_broken) {
             self.line = None;
         }
@@ -273,7 +273,7 @@ impl Shim {
         }
     }
 
-    /// How we stand, in the first words on every line.
+    /// The state of this shim, which is the first message on every connection.
     fn hello(&self) -> Report {
         Report::Hello {
             instance: self.instance.clone(),
@@ -348,8 +348,8 @@ impl Shim {
         }
     }
 
-    /// Takes away what is of no use any more; records stay, for whoever asks how it ended. Without the lock nothing here
-    /// is ours.
+    /// Removes what is not needed any more; the records stay, because they tell how the service exited. Without the
+    /// lock, nothing here belongs to this shim.
     fn leave(&mut self) {
         let Some(_lock) = self.lock.as_ref().filter(|_| !self.leaves_all) else { return };
         if let Some(cgroup) = &self.cgroup {
@@ -358,7 +358,7 @@ impl Shim {
         for path in [self.place.socket(), self.place.fifo(Stream::Out), self.place.fifo(Stream::Err)] {
             let _ = fs::remove_file(path);
         }
-        // Whatever has it lives, and nothing may be started beside it.
+        // A process that has the lock is alive, and no other may be started next to it.
         if !guard::is_held(&self.place) {
             let _ = fs::remove_file(self.place.lock());
         }

@@ -1,9 +1,9 @@
-//! What a service says of itself: the datagrams of `sd_notify(3)`, heard from its own tree only.
+//! What a service reports about itself: the datagrams of `sd_notify(3)`, accepted only from its own tree.
 //!
-//! The socket is a file that nobody but the service's user may write to, in a folder of ours that anybody may pass. Where
-//! its path is too long for a socket, its name is an abstract one of random bytes. Either stands in the record, so that a
-//! shim that takes over opens it again. What was said stands in a file beside the records, so that a supervisor reads it
-//! there whenever it likes, and outlives every process of ours.
+//! The socket is a file that only the service's user may write to, in a folder of core that every user may pass. If its
+//! path is too long for a socket, it has an abstract name of random bytes. Either address is in the record, so that a
+//! shim that takes over opens it again. What was reported is kept in a file next to the records: a supervisor can read
+//! it at any time, and it outlives every process of core.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -21,23 +21,23 @@ use crate::record::Notified;
 use crate::sys;
 use crate::tree;
 
-/// Datagrams are a few lines; what is longer is cut off.
+/// Datagrams are a few lines long; the rest of a longer one is cut off.
 const LONGEST: usize = 4096;
-/// The most datagrams that are taken in before everything else gets its turn.
+/// Maximum number of datagrams that are read before other events are handled.
 const MOST_AT_ONCE: usize = 64;
 /// The variable that names the socket.
 const VARIABLE: &[u8] = b"NOTIFY_SOCKET=";
 
-/// The value of `NOTIFY_SOCKET` for an invocation of the first releases: `@` stands for the zero byte of an abstract name.
+/// The value of `NOTIFY_SOCKET` in the first releases: `@` stands for the zero byte of an abstract name.
 pub fn address(mark: &str) -> String {
     format!("@core-notify/{mark}")
 }
 
-/// The socket.
+/// The socket on which a service reports its state.
 pub(super) struct Notifier(OwnedFd);
 
 impl Notifier {
-    /// Opens it: at a path, or under an abstract name.
+    /// Opens it at a path, or under an abstract name.
     pub(super) fn open(address: &str, owner: Option<(u32, u32)>) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
@@ -66,8 +66,8 @@ impl Notifier {
         self.0.as_fd()
     }
 
-    /// The next datagram: who sent it, and its text. Descriptors beside it are closed, which is what a barrier waits
-    /// for.
+    /// The next datagram: the PID of its sender, and its text. Descriptors that came with it are closed, which is what
+    /// a barrier waits for.
     fn next(&self) -> Result<(u32, String), Errno> {
         let mut buffer = [0; LONGEST];
         let message = message::receive(self.0.as_fd(), &mut buffer)?;
@@ -76,7 +76,7 @@ impl Notifier {
 }
 
 impl Shim {
-    /// Opens the socket of an invocation that says itself when it is ready. Returns its address.
+    /// Opens the socket for an invocation that reports its own state. Returns its address.
     pub(super) fn listen_to(&mut self, owner: Option<(u32, u32)>) -> io::Result<String> {
         self.notifier = None;
         let path = self.place.notify_socket();
@@ -92,7 +92,7 @@ impl Shim {
         Ok(address)
     }
 
-    /// Takes in what was said.
+    /// Reads the datagrams that have arrived.
     pub(super) fn hear(&mut self) {
         let Some(notifier) = &self.notifier else { return };
         let mut heard = Vec::new();
@@ -106,7 +106,7 @@ impl Shim {
         if heard.is_empty() {
             return;
         }
-        // Whoever has ended since and was not waited for still stands below us.
+        // A sender that has exited since and was not reaped is still a descendant.
         let (below, tree) = (tree::descendants(self.pid), self.tree().members());
         for (sender, text) in heard {
             if below.contains(&sender) || tree.contains(&sender) {

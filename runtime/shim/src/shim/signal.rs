@@ -1,4 +1,4 @@
-//! Signals, to whom they are meant for and to nobody else.
+//! Sends signals to the intended processes only.
 
 use nix::libc;
 
@@ -14,18 +14,18 @@ impl Shim {
             (Life::Running { .. }, Scope::Leader | Scope::Group)
                 if self.foreign.is_none() && !self.is_daemon && leader > 1 =>
             {
-                // Our own child that we have not reaped: its number, and its group's, are nobody else's.
+                // A child that was not reaped: its PID and its group cannot belong to another process.
                 let pid = i32::try_from(leader).unwrap_or(0);
                 let target = if scope == Scope::Group { -pid } else { pid };
                 // SAFETY: plain system calls; the target is neither 0 nor 1 nor -1.
                 unsafe {
                     libc::kill(target, signal);
-                    // A stopped process gets to know of it only when it goes on.
+                    // A stopped process only receives it when it continues.
                     libc::kill(target, libc::SIGCONT);
                 }
             }
             (Life::Running { .. } | Life::Exited { leftovers: true, .. }, _) => {
-                // The first process is held, so it is reached even where nobody else can be looked up.
+                // There is a handle on the first process, so it is reached even if no other process can be looked up.
                 let held = self.foreign.as_ref().and_then(Foreign::living).filter(|_| scope != Scope::OutsideGroup);
                 let reached = held.map(|handle| {
                     let _ = handle.send(signal);
@@ -51,19 +51,19 @@ impl Shim {
         }
     }
 
-    /// The first process is reached even where nobody else can be looked up.
+    /// Kills the first process, which is reached even if no other process can be looked up.
     fn kill_leader(&self) {
         match (self.life, &self.foreign) {
             (_, Some(foreign)) => drop(foreign.living().map(|handle| handle.send(libc::SIGKILL))),
             (Life::Running { pid }, None) if pid > 1 => {
-                // SAFETY: a plain system call; our own child that we have not reaped, so its group is nobody else's.
+                // SAFETY: a plain system call; a child that was not reaped, so its group belongs to no other process.
                 unsafe { libc::kill(-i32::try_from(pid).unwrap_or(0), libc::SIGKILL) };
             }
             _ => {}
         }
     }
 
-    /// The group of the first process, which led it; others of it may be there when that one has gone.
+    /// The group of the first process, which led it; it may still have members when that process is gone.
     fn group(&self) -> u32 {
         self.foreign.as_ref().map_or(self.leader, |foreign| foreign.leader)
     }
@@ -74,7 +74,7 @@ impl Shim {
                 self.kill_leader();
                 self.tree().kill();
             }
-            // Nothing of it lives.
+            // No process of it is alive.
             _ => self.tell(&Report::Emptied { number }),
         }
     }

@@ -1,4 +1,4 @@
-//! The start of an invocation, as the shim sees it.
+//! The start of an invocation in the shim.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -25,31 +25,31 @@ use crate::record::Invocation;
 use crate::sys::{self, Forked};
 use crate::wire::{Life, Report, Start};
 
-/// Why a start failed: the stage, the error number, and what it was about.
+/// Why a start failed: the stage, the error number, and what it concerned.
 pub(super) struct Failed {
     pub(super) stage: &'static str,
     pub(super) errno: i32,
     pub(super) detail: String,
 }
 
-/// How a folder is opened that must be no link.
+/// Flags for opening a folder that must not be a link.
 const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW);
-/// How long the one before may take to leave its place, in nanoseconds: it was told to, or has died.
+/// How long an earlier shim may take to release its lock, in nanoseconds: it was told to exit, or has died.
 const LEAVING_NS: u64 = 1_000_000_000;
-/// What a child waits for before it becomes the service.
+/// The byte that a child waits for before it becomes the service.
 const GO: u8 = 1;
-/// How often it is told, where that fails.
+/// How often sending it is tried.
 const TRIES: usize = 3;
-/// How long until one looks again.
+/// Pause before the lock is tried again, in milliseconds.
 const LOOK_AGAIN_MS: u16 = 2;
 
 impl Failed {
-    /// The error number; 0 where there is none.
+    /// The error number; 0 if there is none.
     pub(super) fn errno(&self) -> i32 {
         self.errno
     }
 
-    /// Where, and what it was about.
+    /// The stage, and what it concerned.
     pub(super) fn words(&self) -> String {
         let Self { stage, detail, .. } = self;
         if detail.is_empty() { (*stage).to_owned() } else { format!("{stage}: {detail}") }
@@ -137,7 +137,7 @@ impl Shim {
             record.notify = self.listen_to(owner).map_err(Failed::io("notify socket", ""))?;
             env = Some(with_address(&order.env, &record.notify));
         }
-        // The intent first: whoever finds a process with this mark finds what it belongs to.
+        // The intent is recorded first: a process with this mark can then always be assigned to its invocation.
         record.write(&record_path).map_err(Failed::io("record", record_path.display().to_string()))?;
         self.is_clean = false;
         self.is_daemon = order.is_daemon;
@@ -146,7 +146,7 @@ impl Shim {
             (record.start_ticks, record.pidfd_inode) = sys::identity(pid).unwrap_or_default();
             let _ = record.write(&record_path);
         })?;
-        // Our copy of the lock goes; the service's stays.
+        // The shim's copy of the lock is closed; the service keeps its own.
         drop(lock);
         self.begun = Some(record);
         self.life = Life::Running { pid };
@@ -155,8 +155,8 @@ impl Shim {
         Ok(pid)
     }
 
-    /// Where the place was taken away under what lives, we and the record of it are found there again. Not its output: a
-    /// pipe that has lost its name goes on between the two who have it open, and whoever took over from us would not.
+    /// If the place was removed while the service runs, creates the socket and the record again. Not the pipes: a pipe
+    /// without a name keeps working between the two that have it open, but not for a shim that takes over.
     pub(super) fn be_found(&mut self) {
         let socket = self.place.socket();
         if self.is_idle() || self.listener.as_ref().is_none_or(|listener| listener.is_found_at(&socket)) {
@@ -176,7 +176,7 @@ impl Shim {
         }
     }
 
-    /// The folders, the lock, the socket and the pipes; made once.
+    /// Creates the folders, the lock, the socket and the pipes, unless they exist.
     pub(super) fn prepare_place(&mut self, owner: Option<(u32, u32)>) -> Result<(), Failed> {
         if self.lock.is_some() && self.place.shim_lock().exists() {
             let has_pipes = Stream::BOTH.into_iter().all(|stream| guard::is_fifo(&self.place.fifo(stream)));
@@ -184,7 +184,7 @@ impl Shim {
                 return Ok(());
             }
         } else {
-            // New, or taken away under our feet: then nobody finds the socket any more.
+            // It is new, or was removed: then the old socket cannot be found any more.
             (self.listener, self.lock) = (None, None);
         }
         let (folder, own) = (self.run_folder().to_owned(), self.place.own().to_owned());
@@ -208,11 +208,11 @@ impl Shim {
             if !guard::is_fifo(&path) {
                 mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|errno| failed()(errno.into()))?;
             }
-            // For writing too: so its end never comes, even when a service closes its output.
+            // Open for writing too, so that it never reports end of file, even when a service closes its output.
             let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
             let fifo = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path).map_err(failed())?;
             if let Some((user, group)) = owner {
-                // Programs that open /dev/stdout anew must be allowed to.
+                // Programs that reopen /dev/stdout need the permission.
                 let _ = fchown(&fifo, Some(user), Some(group));
             }
             self.pumps.push(Pump::new(fifo.into(), stream));
@@ -220,7 +220,7 @@ impl Shim {
         Ok(())
     }
 
-    /// Makes this shim the one that stands over the instance. Who that is stands in the file, for whoever must end it.
+    /// Makes this shim the one that looks after the instance. The lock file tells its PID, in case it must be killed.
     fn lock_place(&self) -> Result<fs::File, Failed> {
         let path = self.place.shim_lock();
         let failed = || Failed::io("shim", path.display().to_string());
@@ -242,8 +242,8 @@ impl Shim {
         }
     }
 
-    /// The run folder is the service's, and begins empty but for what its driver generates. It is ours until all of that
-    /// stands in it: whoever has the same user as the service has no say in what we write.
+    /// The run folder belongs to the service, and starts with only the files that its driver generates. It belongs to
+    /// core until all of them are written, so that processes of the service's user cannot interfere.
     fn fill_folder(&self, order: &Start) -> io::Result<()> {
         let folder = self.run_folder();
         let opened = OpenOptions::new().read(true).custom_flags(FOLDER.bits()).open(folder)?;
@@ -269,7 +269,7 @@ impl Shim {
                 fchown(&open, Some(user), Some(group))?;
             }
         }
-        // From within: whoever owns one may do with what is below it as he likes.
+        // Innermost first: the owner of a folder may change everything below it.
         for opened in folders.iter().rev() {
             if let Some((user, group)) = owner {
                 fchown(opened, Some(user), Some(group))?;
@@ -302,8 +302,8 @@ impl Shim {
         }
     }
 
-    /// Forks the service and waits until it was executed, or says why not. It is executed when `write_down` has noted which
-    /// process that is, and not at all when we die before: whoever takes over could not tell how it ended.
+    /// Forks the service and waits until it was executed, or reports why not. It is executed once `write_down` has
+    /// recorded its PID, and not at all if this shim dies before: a shim that takes over could not tell how it exited.
     fn fork(
         &mut self,
         order: &Start,
@@ -314,7 +314,7 @@ impl Shim {
         let fork_failed = |errno: Errno| Failed { stage: "fork", errno: errno as i32, detail: String::new() };
         let (report, report_end) =
             socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).map_err(fork_failed)?;
-        // The service's ends are open for reading too: it never meets an end of its output because one of ours died.
+        // The service's ends are also open for reading, so that its output stays usable when a shim dies.
         let mut output = Vec::new();
         for stream in Stream::BOTH {
             let path = self.place.fifo(stream);
@@ -334,7 +334,7 @@ impl Shim {
         let pid = match unsafe { sys::fork_into(into) }.map_err(fork_failed)? {
             Forked::Parent(pid) => pid,
             Forked::Child { entered } => {
-                // Where the kernel could not put us there, we go ourselves.
+                // If the kernel could not put the child into the cgroup, it enters by itself.
                 child.cgroup = self.cgroup.as_ref().filter(|_| !entered).map(Cgroup::procs);
                 drop(report);
                 become_service(&child, &report_end);
@@ -344,7 +344,7 @@ impl Shim {
         write_down(pid);
         let go = || send(report.as_raw_fd(), &[GO], MsgFlags::MSG_NOSIGNAL).is_ok();
         if !(0..TRIES).any(|_| go()) {
-            // Neither of us may wait for the other: it ends.
+            // Neither of the two may wait for the other, so the child is made to exit.
             let _ = shutdown(report.as_raw_fd(), Shutdown::Write);
         }
         let mut answer = Vec::new();
@@ -352,7 +352,7 @@ impl Shim {
         let [stage, errno @ ..] = answer.as_slice() else { return Ok(pid) };
         let errno = <[u8; 4]>::try_from(errno).map_or(0, i32::from_le_bytes);
         let stage = Stage::of_byte(*stage);
-        // It ends by itself; it is reaped here, so that nobody takes it for the service.
+        // The child exits by itself; it is reaped here, so that it is not taken for the service.
         let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap_or(0)), None);
         let about = match stage {
             Stage::Exec => String::from_utf8_lossy(&order.program).into_owned(),

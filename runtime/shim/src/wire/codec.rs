@@ -1,8 +1,8 @@
-//! Fields to bytes and back.
+//! Encodes and decodes the fields of messages.
 
 use std::fmt;
 
-/// Writes the fields of a message.
+/// Encodes the fields of a message.
 #[derive(Default)]
 pub struct Writer(Vec<u8>);
 
@@ -19,43 +19,43 @@ impl fmt::Display for Truncated {
 impl std::error::Error for Truncated {}
 
 impl Writer {
-    /// The bytes.
+    /// The encoded bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    /// One byte.
+    /// Writes one byte.
     pub fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
 
-    /// A flag.
+    /// Writes a flag, as one byte.
     pub fn flag(&mut self, value: bool) {
         self.u8(u8::from(value));
     }
 
-    /// Four bytes.
+    /// Writes four bytes, little-endian.
     pub fn u32(&mut self, value: u32) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// Four bytes, signed.
+    /// Writes four bytes, signed, little-endian.
     pub fn i32(&mut self, value: i32) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// Eight bytes.
+    /// Writes eight bytes, little-endian.
     pub fn u64(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// Bytes with their count.
+    /// Writes bytes with their count.
     pub fn bytes(&mut self, value: &[u8]) {
         self.u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
         self.0.extend_from_slice(value);
     }
 
-    /// A list with its count.
+    /// Writes a list with its count.
     pub fn list<T>(&mut self, values: &[T], mut write: impl FnMut(&mut Self, &T)) {
         self.u32(u32::try_from(values.len()).unwrap_or(u32::MAX));
         for value in values {
@@ -63,7 +63,7 @@ impl Writer {
         }
     }
 
-    /// A value that may be absent.
+    /// Writes a flag, and the value if there is one.
     pub fn option<T>(&mut self, value: Option<&T>, write: impl FnOnce(&mut Self, &T)) {
         self.flag(value.is_some());
         if let Some(value) = value {
@@ -72,16 +72,16 @@ impl Writer {
     }
 }
 
-/// Reads the fields of a message.
+/// Decodes the fields of a message.
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Of these bytes.
+    /// A reader of these bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Whether nothing is left: an older writer did not know what follows.
+    /// Whether nothing is left: an older writer did not know the next field.
     pub fn is_at_end(&self) -> bool {
         self.0.is_empty()
     }
@@ -96,46 +96,46 @@ impl<'a> Reader<'a> {
         self.take(N)?.try_into().map_err(|_| Truncated)
     }
 
-    /// One byte.
+    /// Reads one byte.
     pub fn u8(&mut self) -> Result<u8, Truncated> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// A flag.
+    /// Reads a flag.
     pub fn flag(&mut self) -> Result<bool, Truncated> {
         Ok(self.u8()? != 0)
     }
 
-    /// Four bytes.
+    /// Reads four bytes.
     pub fn u32(&mut self) -> Result<u32, Truncated> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    /// Four bytes, signed.
+    /// Reads four bytes, signed.
     pub fn i32(&mut self) -> Result<i32, Truncated> {
         Ok(i32::from_le_bytes(self.array()?))
     }
 
-    /// Eight bytes.
+    /// Reads eight bytes.
     pub fn u64(&mut self) -> Result<u64, Truncated> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// Bytes with their count.
+    /// Reads bytes with their count.
     pub fn bytes(&mut self) -> Result<Vec<u8>, Truncated> {
         let count = self.u32()? as usize;
         Ok(self.take(count)?.to_vec())
     }
 
-    /// Text; what is not UTF-8 is replaced.
+    /// Reads text; invalid UTF-8 is replaced.
     pub fn text(&mut self) -> Result<String, Truncated> {
         Ok(String::from_utf8_lossy(&self.bytes()?).into_owned())
     }
 
-    /// A list with its count.
+    /// Reads a list with its count.
     pub fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T, Truncated>) -> Result<Vec<T>, Truncated> {
         let count = self.u32()? as usize;
-        // The count is not trusted with memory before there is something behind it.
+        // Memory for the count is only reserved as far as there are bytes behind it.
         let mut all = Vec::with_capacity(count.min(self.0.len()));
         for _ in 0..count {
             all.push(read(self)?);
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         Ok(all)
     }
 
-    /// A value that may be absent.
+    /// Reads a value that may be absent.
     pub fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Truncated>) -> Result<Option<T>, Truncated> {
         if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }

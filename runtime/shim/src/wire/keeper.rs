@@ -1,68 +1,68 @@
-//! Supervisor and keeper. One message a packet (`SOCK_SEQPACKET`), so frames need no length here; the form is the same.
+//! Messages between supervisor and keeper. One per packet (`SOCK_SEQPACKET`), so without a length; otherwise as frames.
 
 use super::codec::{Reader, Truncated, Writer};
 use super::{MAX_FDS, VERSION};
 
-/// What the supervisor asks of the keeper.
+/// A request of the supervisor to the keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeeperRequest {
-    /// Fork shims for these instances; beside the packet comes one socket for each, its line to the supervisor.
+    /// Fork shims for these instances. One socket for each comes with the packet: its connection to the supervisor.
     Fork {
-        /// Names of instances.
+        /// Names of the instances.
         instances: Vec<String>,
     },
-    /// The supervisor answers its users: from a second after this on, its death is no failed start.
+    /// The supervisor answers its clients: from a second later on, its death does not count as a failed start.
     Answering,
-    /// The stack has ended; when the supervisor is gone the keeper goes too.
+    /// The stack has stopped; the keeper exits when the supervisor is gone.
     Farewell {
         /// Exit code of the stack.
         code: i32,
     },
     /// The answer to `Look`.
     Here,
-    /// The run folder was taken away and made anew: the keeper is to be found in it again. (An older one passes over it.)
+    /// The run folder was removed and created again: make the keeper findable in it. (An older keeper ignores this.)
     BeFound,
 }
 
-/// What the keeper tells the supervisor.
+/// A report of the keeper to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeeperReport {
     /// A shim could not be forked.
     ForkFailed {
-        /// The instance.
+        /// Name of the instance.
         instance: String,
         /// The error number.
         errno: i32,
     },
-    /// A child of the keeper died that was a shim.
+    /// A shim, which is a child of the keeper, has died.
     ShimDied {
-        /// The instance.
+        /// Name of the instance.
         instance: String,
-        /// Its process.
+        /// PID of the shim.
         pid: u32,
         /// Wait status.
         status: i32,
     },
-    /// A process died whose shim had died before.
+    /// A process whose shim had died before has died.
     OrphanDied {
-        /// Its process.
+        /// PID of the process.
         pid: u32,
         /// Wait status.
         status: i32,
     },
     /// These shims were forked.
     Forked {
-        /// The instance and the process of each.
+        /// The instance and the PID of each.
         shims: Vec<(String, u32)>,
     },
-    /// A shim was stopped (SIGSTOP): until it goes on it does nothing.
+    /// A shim was stopped (SIGSTOP): it does nothing until it continues.
     ShimStopped {
-        /// The instance.
+        /// Name of the instance.
         instance: String,
-        /// Its process.
+        /// PID of the shim.
         pid: u32,
     },
-    /// Somebody says that the supervisor does not answer. Answer: `Here`, soon, or another takes its place.
+    /// A client reports that the supervisor does not answer. Without the answer `Here` in time, it is replaced.
     Look,
 }
 
@@ -70,7 +70,7 @@ impl KeeperRequest {
     /// The most instances in one packet.
     pub const MOST: usize = MAX_FDS;
 
-    /// As a packet.
+    /// Encodes this as a packet.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.u8(VERSION);
@@ -90,7 +90,7 @@ impl KeeperRequest {
         writer.into_bytes()
     }
 
-    /// From a packet; `None` for a kind this build does not know.
+    /// Decodes a packet; `None` for a kind that this build does not know.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, Truncated> {
         let mut reader = Reader::new(bytes);
         let _version = reader.u8()?;
@@ -106,7 +106,7 @@ impl KeeperRequest {
 }
 
 impl KeeperReport {
-    /// As a packet.
+    /// Encodes this as a packet.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.u8(VERSION);
@@ -144,7 +144,7 @@ impl KeeperReport {
         writer.into_bytes()
     }
 
-    /// From a packet; `None` for a kind this build does not know.
+    /// Decodes a packet; `None` for a kind that this build does not know.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, Truncated> {
         let mut reader = Reader::new(bytes);
         let _version = reader.u8()?;

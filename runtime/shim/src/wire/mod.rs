@@ -1,11 +1,11 @@
-//! How supervisor, keeper and shims speak to each other: length-prefixed frames of plain bytes.
+//! The protocol between supervisor, keeper and shims: length-prefixed binary frames.
 //!
 //! A frame is `u32 length` (little-endian, of what follows), `u8 version`, `u8 kind`, then the fields of the message
-//! in order. Numbers are little-endian; text and lists carry a `u32` count. A message only ever grows at its end: a
-//! reader skips what it does not know, and takes a default for what is not there. So every version that was ever
-//! released stays spoken.
+//! in order. Numbers are little-endian; text and lists have a `u32` count. A message only grows at its end: a reader
+//! skips fields that it does not know, and uses a default for missing ones. So every version that was ever released
+//! is still understood.
 //!
-//! Descriptors travel beside the first byte of the frame they belong to (`SCM_RIGHTS`).
+//! Descriptors are sent with the first byte of the frame they belong to (`SCM_RIGHTS`).
 
 mod codec;
 mod keeper;
@@ -19,7 +19,7 @@ pub use shim::{ECHO, Life, Report, Request, Scope};
 pub use start::{FileToWrite, Identity, LogPlace, Start};
 pub use stream::{FrameBuffer, MAX_FDS, frame, receive, send};
 
-/// The version this build speaks.
+/// The version that this build speaks.
 pub const VERSION: u8 = 1;
-/// A frame longer than this is a mistake.
+/// A longer frame is an error.
 pub const MAX_FRAME: usize = 16 << 20;

@@ -1,125 +1,125 @@
-//! Supervisor and shim.
+//! Messages between supervisor and shim.
 
 use super::codec::{Reader, Truncated, Writer};
 use super::start::{LogPlace, Start};
 use super::stream::frame;
 
-/// What the supervisor asks of a shim.
+/// A request of the supervisor to a shim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Start an invocation. Beside the frame come its held sockets. Answer: `Started` or `StartFailed`.
+    /// Start an invocation. Its held sockets come with the frame. Answer: `Started` or `StartFailed`.
     Start(Box<Start>),
-    /// Send a signal to the invocation, if it is the present one.
+    /// Send a signal to the invocation, if it is the current one.
     Signal {
         /// Number of the invocation.
         number: u32,
-        /// The signal.
+        /// The signal number.
         signal: i32,
-        /// To whom.
+        /// The processes that get it.
         scope: Scope,
     },
-    /// Kill everything of the invocation. Answer: `Exited` without leftovers, or `Emptied`.
+    /// Kill all processes of the invocation. Answer: `Exited` without leftovers, or `Emptied`.
     Kill {
         /// Number of the invocation.
         number: u32,
     },
-    /// Nothing lives any more: go.
+    /// No process is alive any more: exit.
     Release,
-    /// New limits of the log.
+    /// Change the limits of the log.
     LogLimit {
         /// Size of a segment in bytes.
         segment_bytes: u64,
     },
-    /// Hand out the held sockets. Answer: `Sockets`, with the descriptors beside it.
+    /// Hand over the held sockets. Answer: `Sockets`, with the descriptors.
     Sockets,
     /// Take over what another shim of this instance left when it died. Answer: `Adopted` or `AdoptFailed`.
     Adopt {
-        /// Names of the held sockets of its service; the descriptors come beside it.
+        /// Names of the held sockets of its service; the descriptors come with the frame.
         sockets: Vec<String>,
-        /// Number of the last invocation, as the supervisor knows it, for when the record cannot be read; 0 for none.
+        /// Number of the last invocation as the supervisor knows it, in case the record cannot be read; 0 for none.
         number: u32,
         /// Where its output goes, for the same case.
         log: LogPlace,
-        /// The first process, where a handle on it comes beside the sockets, as the last descriptor; 0 for none.
+        /// PID of the first process, if a handle on it comes as the last descriptor, after the sockets; 0 for none.
         leader: u32,
     },
 }
 
-/// A question that every shim of every version answers and that changes nothing: no invocation has this number, so the
-/// answer is `Emptied` with it.
+/// A question that every shim of every version answers and that changes nothing: no invocation has this number, so
+/// the answer is `Emptied` with it.
 pub const ECHO: u32 = 0;
 
-/// To whom a signal goes.
+/// The processes that get a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The first process.
+    /// The first process only.
     Leader,
-    /// Its process group.
+    /// The process group of the first process.
     Group,
     /// Every process of the tree.
     Tree,
-    /// Every process of the tree that is not in that group. To a shim that does not know it, the same as `Tree`.
+    /// Every process of the tree outside that process group. A shim that does not know this takes it for `Tree`.
     OutsideGroup,
 }
 
-/// What a shim tells the supervisor.
+/// A report of a shim to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The first thing on every line: who it is and how it stands. What an older line still held is void.
+    /// The first message on every connection: the shim and its state. Messages pending on an older connection are void.
     Hello {
-        /// The instance.
+        /// Name of the instance.
         instance: String,
-        /// The shim's own process.
+        /// PID of the shim itself.
         shim: u32,
         /// Number of the last invocation; 0 for none.
         number: u32,
         /// The note of that invocation.
         note: String,
-        /// How it stands.
+        /// The state of the invocation.
         life: Life,
-        /// Names of the held sockets it keeps.
+        /// Names of the held sockets that it keeps.
         sockets: Vec<String>,
     },
     /// The program was executed.
     Started {
         /// Number of the invocation.
         number: u32,
-        /// Its first process.
+        /// PID of its first process.
         pid: u32,
     },
-    /// The program was not executed; nothing of it lives.
+    /// The program was not executed; no process of it is alive.
     StartFailed {
         /// Number of the invocation.
         number: u32,
-        /// The stage.
+        /// The stage that failed.
         stage: String,
-        /// The error number; 0 where there is none.
+        /// The error number; 0 if there is none.
         errno: i32,
-        /// What it was about.
+        /// What the failure concerned.
         detail: String,
     },
-    /// The first process ended. Its record was written before this was said.
+    /// The first process has exited. Its record was written before this was sent.
     Exited {
         /// Number of the invocation.
         number: u32,
         /// Wait status.
         status: i32,
-        /// Others of its tree still live.
+        /// Whether other processes of its tree are still alive.
         leftovers: bool,
     },
-    /// Nothing of the invocation lives.
+    /// No process of the invocation is alive.
     Emptied {
         /// Number of the invocation.
         number: u32,
     },
     /// Output could not be written, and was dropped.
     Dropped {
-        /// Bytes, since the shim began.
+        /// Number of bytes since the shim started.
         bytes: u64,
         /// The error number of the last attempt.
         errno: i32,
     },
-    /// The held sockets come beside this frame.
+    /// The held sockets come with this frame.
     Sockets {
         /// Their names, in the order of the descriptors.
         names: Vec<String>,
@@ -128,33 +128,33 @@ pub enum Report {
     Adopted {
         /// Number of the last invocation; 0 for none.
         number: u32,
-        /// How it stands.
+        /// The state of the invocation.
         life: Life,
     },
-    /// It was not taken over; whoever says this goes.
+    /// It was not taken over; the shim that reports this exits.
     AdoptFailed {
-        /// The error number; 0 where there is none.
+        /// The error number; 0 if there is none.
         errno: i32,
-        /// Why.
+        /// The reason.
         detail: String,
     },
 }
 
-/// How an instance stands.
+/// The state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// No invocation yet, or the last start failed.
     Idle,
     /// Its first process runs.
     Running {
-        /// The process.
+        /// PID of that process.
         pid: u32,
     },
-    /// Its first process has ended.
+    /// Its first process has exited.
     Exited {
         /// Wait status.
         status: i32,
-        /// Others of its tree still live.
+        /// Whether other processes of its tree are still alive.
         leftovers: bool,
     },
 }
@@ -185,7 +185,7 @@ impl Life {
 }
 
 impl Request {
-    /// As a frame.
+    /// Encodes this as a frame.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         let kind = match self {
@@ -225,7 +225,7 @@ impl Request {
         frame(kind, &writer.into_bytes())
     }
 
-    /// How many descriptors come beside it.
+    /// Number of descriptors that come with it.
     pub fn descriptors(&self) -> usize {
         match self {
             Self::Start(order) => order.sockets.len(),
@@ -234,7 +234,7 @@ impl Request {
         }
     }
 
-    /// From the kind and fields of a frame; `None` for a kind this build does not know.
+    /// Decodes the kind and fields of a frame; `None` for a kind that this build does not know.
     pub fn decode(kind: u8, fields: &[u8]) -> Result<Option<Self>, Truncated> {
         let mut reader = Reader::new(fields);
         Ok(match kind {
@@ -269,7 +269,7 @@ impl Request {
 }
 
 impl Report {
-    /// As a frame.
+    /// Encodes this as a frame.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         let kind = match self {
@@ -327,7 +327,7 @@ impl Report {
         frame(kind, &writer.into_bytes())
     }
 
-    /// From the kind and fields of a frame; `None` for a kind this build does not know.
+    /// Decodes the kind and fields of a frame; `None` for a kind that this build does not know.
     pub fn decode(kind: u8, fields: &[u8]) -> Result<Option<Self>, Truncated> {
         let mut reader = Reader::new(fields);
         Ok(match kind {

@@ -4,37 +4,37 @@ use super::codec::{Reader, Truncated, Writer};
 
 /// An invocation to start.
 ///
-/// How it grows: a new field is written and read at the very end, after those that are there, and one that is missing has a
-/// default (`!reader.is_at_end() && …`). So a shim of an older release reads what it knows and ignores the rest, and one of
-/// today reads what an older supervisor wrote. No field is moved, removed or given another meaning; the bytes of every
-/// release stay in `tests/golden/wire`.
+/// How it grows: a new field is written and read at the very end, after the existing ones, and has a default when it is
+/// missing (`!reader.is_at_end() && …`). So a shim of an older release reads what it knows and ignores the rest, and a
+/// current one reads what an older supervisor wrote. No field is moved, removed or given another meaning; the bytes of
+/// every release stay in `tests/golden/wire`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// Its number, from 1.
+    /// Number of the invocation, from 1.
     pub number: u32,
     /// Value of `CORE_INSTANCE` in the environment of its tree; no other invocation ever has it.
     pub mark: String,
-    /// The program: a path, or a name to be looked up in PATH of `env`.
+    /// The program: a path, or a name that is looked up in the PATH of `env`.
     pub program: Vec<u8>,
-    /// Its arguments, the first of which is its own name.
+    /// The arguments; the first one is the name of the program.
     pub args: Vec<Vec<u8>>,
-    /// Its environment, `NAME=value` each.
+    /// The environment, `NAME=value` each.
     pub env: Vec<Vec<u8>>,
-    /// Its working directory.
+    /// The working directory.
     pub cwd: Vec<u8>,
-    /// Who it runs as.
+    /// The user it runs as, and its limits.
     pub identity: Identity,
-    /// Names of the held sockets that come beside the frame, in the order of their descriptors (3 and up).
+    /// Names of the held sockets that come with the frame, in the order of their descriptors (3 and up).
     pub sockets: Vec<String>,
     /// Where its output goes.
     pub log: LogPlace,
-    /// FileToWrite to write into its run folder.
+    /// Files to write into its run folder.
     pub files: Vec<FileToWrite>,
-    /// Words of the supervisor that it gets back in `Hello`, and that stand in the record.
+    /// Text from the supervisor, which comes back in `Hello` and is part of the record.
     pub note: String,
-    /// It says itself when it is ready, on the socket of its mark.
+    /// Whether it reports its own state, on `NOTIFY_SOCKET`.
     pub notifies: bool,
-    /// Its first process ends when what it began is up.
+    /// Whether its first process exits once the daemon it started is up.
     pub is_daemon: bool,
 }
 
@@ -43,31 +43,31 @@ pub struct Start {
 pub struct FileToWrite {
     /// Path, relative to the run folder.
     pub path: Vec<u8>,
-    /// Contents.
+    /// Contents of the file.
     pub contents: Vec<u8>,
 }
 
-/// Who a service runs as, and within which limits.
+/// The user a service runs as, and its limits.
 ///
-/// It stands in the middle of [`Start`], so it does not grow: what is new goes to the end of that.
+/// It is in the middle of [`Start`], so it must not grow: new fields go to the end of that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// User, group, and further groups.
+    /// User ID, group ID, and supplementary group IDs.
     pub user: Option<(u32, u32, Vec<u32>)>,
     /// File mode mask.
     pub umask: Option<u32>,
-    /// Limits: number of the resource (as in `setrlimit`), and the limit (`u64::MAX` is none).
+    /// Limits: number of the resource (as in `setrlimit`), and the limit (`u64::MAX` means none).
     pub limits: Vec<(u32, u64)>,
-    /// Scheduling priority.
+    /// The nice value, -20 to 19.
     pub nice: Option<i32>,
-    /// Readiness to be killed when memory runs out.
+    /// The OOM score adjustment, -1000 to 1000.
     pub oom_score_adj: Option<i32>,
 }
 
 /// Where output goes: `<folder>/<prefix>.<out|err>.<segment>.log`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogPlace {
-    /// The folder; made when the first byte comes.
+    /// The folder; created when the first byte arrives.
     pub folder: Vec<u8>,
     /// `<generation>.<invocation>`.
     pub prefix: String,

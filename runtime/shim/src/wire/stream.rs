@@ -1,4 +1,4 @@
-//! Frames on a stream of bytes, with descriptors beside them.
+//! Frames on a byte stream, with descriptors.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -10,10 +10,10 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use super::{MAX_FRAME, VERSION};
 use crate::message;
 
-/// Descriptors that may travel beside one message. The kernel allows 253.
+/// The most descriptors that are sent with one message. The kernel allows 253.
 pub const MAX_FDS: usize = 64;
 
-/// Puts the head before the fields.
+/// A frame of these fields, with its header.
 pub fn frame(kind: u8, fields: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(fields.len() + 6);
     let length = u32::try_from(fields.len() + 2).unwrap_or(u32::MAX);
@@ -23,10 +23,10 @@ pub fn frame(kind: u8, fields: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Sends what fits of `bytes`, with `fds` beside the first of them. Returns how many bytes went.
+/// Sends as much of `bytes` as fits, with `fds` attached to the first byte. Returns the number of bytes sent.
 ///
 /// # Errors
-/// What the kernel says, `EAGAIN` included.
+/// The error of the kernel, including `EAGAIN`.
 pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[RawFd]) -> Result<usize, Errno> {
     let slices = [IoSlice::new(bytes)];
     let rights = [ControlMessage::ScmRights(fds)];
@@ -34,21 +34,21 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[RawFd]) -> Result<usize
     sendmsg::<()>(socket.as_raw_fd(), &slices, control, MsgFlags::MSG_NOSIGNAL, None)
 }
 
-/// Receives bytes into `buffer`, and descriptors (close-on-exec) into `fds`. Returns how many bytes came; 0 is the end.
+/// Receives bytes into `buffer`, and descriptors (close-on-exec) into `fds`. Returns the number of bytes; 0 is the end.
 ///
 /// # Errors
-/// What the kernel says, `EAGAIN` included.
+/// The error of the kernel, including `EAGAIN`.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], fds: &mut VecDeque<OwnedFd>) -> Result<usize, Errno> {
     let message = message::receive(socket, buffer)?;
     fds.extend(message.fds);
     Ok(message.bytes)
 }
 
-/// Collects received bytes until frames are whole.
+/// Collects received bytes until frames are complete.
 #[derive(Default)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
-    /// Descriptors that came and belong to frames that were not taken yet.
+    /// Descriptors that belong to frames that were not taken yet.
     pub fds: VecDeque<OwnedFd>,
 }
 
@@ -58,10 +58,10 @@ impl FrameBuffer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The kind and fields of the next whole frame.
+    /// The kind and fields of the next complete frame; `None` if there is none yet.
     ///
     /// # Errors
-    /// When the head makes no sense; the line is to be closed.
+    /// When the header is not valid; the connection has to be closed.
     pub fn next_frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
         let Some(head) = self.bytes.first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_le_bytes(*head) as usize;
@@ -74,7 +74,7 @@ impl FrameBuffer {
         let kind = self.bytes[5];
         let fields = self.bytes[6..4 + length].to_vec();
         self.bytes.drain(..4 + length);
-        // A long message should not be paid for ever after.
+        // The memory for a long message is not kept.
         if self.bytes.is_empty() && self.bytes.capacity() > 1 << 10 {
             self.bytes = Vec::new();
         }

@@ -14,7 +14,7 @@ use super::probe::{Asker, whole};
 use super::text::Text;
 use crate::shell::quoted;
 
-/// The process `name`.
+/// The entry of the process `name`.
 pub(super) fn entry(making: &Making<'_>, name: &str) -> Value {
     let spec = making.slot.spec;
     let mut notes = Vec::new();
@@ -78,7 +78,7 @@ pub(super) fn entry(making: &Making<'_>, name: &str) -> Value {
     Value::Object(all)
 }
 
-/// The variables of the service, and those that only a shell can set: their values would not survive the file.
+/// The variables of the service, and those that only a shell can set, because their values would not survive the file.
 fn environment(making: &Making<'_>, notes: &mut Vec<String>) -> (Vec<Value>, Vec<String>) {
     let (mut environment, mut exports) = (Vec::new(), Vec::new());
     for (name, value) in &making.slot.spec.env {
@@ -95,14 +95,14 @@ fn environment(making: &Making<'_>, notes: &mut Vec<String>) -> (Vec<Value>, Vec
     (environment, exports)
 }
 
-/// What is executed. A shell comes first only where there is something to be done before.
+/// The command. A shell comes first only if something has to be done before.
 fn command(making: &Making<'_>, exports: &[String], put: &mut impl FnMut(&str, Value) -> Option<Value>) {
     let spec = making.slot.spec;
     let mut before: Vec<String> = Vec::new();
     if needs_run_folder(spec) {
         let word = |path: &Path| quoted(&path.display().to_string());
         let folder = word(making.slot.run_folder());
-        // Emptied as core does it, without taking it away from a process that stands in it.
+        // Emptied the way core does it, without removing the folder under a process that is in it.
         before.push(format!("mkdir -p -m 700 {folder}"));
         before.push(format!("find {folder} -mindepth 1 -delete"));
         if !spec.files.is_empty() {
@@ -111,7 +111,7 @@ fn command(making: &Making<'_>, exports: &[String], put: &mut impl FnMut(&str, V
     }
     before.extend(exports.iter().cloned());
     let mut words: Vec<Value> = Vec::new();
-    // A program without a path is looked for in the PATH of the service, not in that of process-compose.
+    // A program without a path is looked up in the PATH of the service, not in that of process-compose.
     let own_path = spec.env.contains_key("PATH") && !spec.shell && !spec.command.inlined().to_string().contains('/');
     if !before.is_empty() || own_path {
         before.push("exec \"$@\"".to_owned());
@@ -131,14 +131,14 @@ fn command(making: &Making<'_>, exports: &[String], put: &mut impl FnMut(&str, V
     put("entrypoint", Value::Array(words));
 }
 
-/// Whether anything of the service is in its run folder.
+/// Whether the service uses its run folder.
 pub(super) fn needs_run_folder(spec: &ServiceSpec) -> bool {
     !spec.files.is_empty() || spec.templates().into_iter().any(Template::mentions_run)
 }
 
-/// Whether each replica of the service must be a process of its own: it is told something that the others are not, or
-/// something that looks like a template. (Replicas of one process share some of their texts, which are then read as
-/// templates several times over.)
+/// Whether each replica of the service must be a process of its own, because it gets a value that the others do not
+/// get, or one that looks like a template. (Replicas of one process share some of their texts, which are then expanded
+/// as templates several times.)
 pub(super) fn is_told_apart(spec: &ServiceSpec) -> bool {
     let is_shared = |text: &str| !text.contains("{{");
     let is_own = |piece: &Piece| match piece {
@@ -170,7 +170,7 @@ fn availability(spec: &Availability) -> Value {
 }
 
 fn shutdown(making: &Making<'_>, spec: &Shutdown) -> Value {
-    // No time at all is KILL at once; there it would be all the time of the world.
+    // A timeout of 0 means SIGKILL at once here; in process-compose it would mean to wait forever.
     if spec.timeout == Duration::ZERO {
         return json!({"signal": 9, "timeout_seconds": 1});
     }

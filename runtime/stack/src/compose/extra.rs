@@ -1,4 +1,4 @@
-//! `x-core`: what has no counterpart in process-compose. Pure.
+//! `x-core`: settings without a counterpart in process-compose. Pure.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::making::Making;
 use super::text::Text;
 
-/// What core knows of a slot besides.
+/// What else core knows about a slot.
 pub(super) fn of(making: &Making<'_>, notes: Vec<String>) -> Value {
     let spec = making.slot.spec;
     let mut all = Map::new();
@@ -139,7 +139,7 @@ fn update(making: &Making<'_>) -> Value {
     })
 }
 
-/// Times that were written, and had to be rounded up.
+/// Times from the manifest that had to be rounded up.
 fn exact_seconds(making: &Making<'_>) -> Value {
     let spec = making.slot.spec;
     let mut all = Map::new();

@@ -1,4 +1,4 @@
-//! What a process of the file is made of.
+//! The inputs for one process of the file.
 
 use std::path::Path;
 
@@ -9,26 +9,26 @@ use super::slot::Slot;
 use super::text::Text;
 use super::variables::Variables;
 
-/// What a process is made of.
+/// The inputs for one process.
 pub(super) struct Making<'a> {
-    /// The program `core`.
+    /// Path of the `core` program.
     pub(super) core: &'a str,
-    /// `.core-stack`.
+    /// The folder `.core-stack`.
     pub(super) state: &'a Path,
     pub(super) variables: &'a Variables,
     pub(super) slot: &'a Slot<'a>,
-    /// The manifest.
+    /// The manifest of the service.
     pub(super) manifest: Option<&'a Node>,
-    /// What it waits for, by the names and conditions of the file.
+    /// The processes that it waits for, with the names and conditions of the file.
     pub(super) depends_on: Vec<(String, &'static str)>,
-    /// Why it is not started, where that is so.
+    /// Why it is not started; `None` if it is.
     pub(super) disabled: Option<String>,
-    /// It stands for all replicas, which are told the same.
+    /// Whether it stands for all replicas, which then get the same values.
     pub(super) stands_for_all: bool,
 }
 
 impl Making<'_> {
-    /// A text that an instance is given.
+    /// A text that an instance gets.
     pub(super) fn text(&self, template: &Template) -> Text {
         Text::of(self.variables, template, self.slot)
     }
@@ -38,7 +38,7 @@ impl Making<'_> {
         path.iter().try_fold(self.manifest?, |node, key| node.get(key))
     }
 
-    /// A text of the manifest that no placeholder of an instance can stand in.
+    /// A text of the manifest that cannot contain a placeholder of an instance.
     pub(super) fn written(&self, path: &[&str]) -> Text {
         self.node(path).map_or_else(Text::default, |node| Text::of_node(self.variables, node, self.slot))
     }

@@ -1,12 +1,12 @@
-//! `.core-stack/process-compose.yaml`: the stack as a project of process-compose, so that leaving core is one command.
+//! `.core-stack/process-compose.yaml`: the stack as a project of process-compose, so that one command leaves core.
 //!
 //! ```text
 //! stack --project--> values --yaml--> text
 //! ```
 //!
-//! The host writes it. What came from the environment, `.env` or a secret is a piece of a template of
-//! its own, and stands as `${VAR}` in it. The generated files that belong to it are those of the drivers; only
-//! Caddy has others, for without core it listens and dials itself.
+//! The host writes the file. A value from the environment, `.env` or a secret is a separate piece of a template, and is
+//! written as `${VAR}`. The generated files that go with it are those of the drivers, except for Caddy, which has to
+//! listen and dial by itself without core.
 
 mod entry;
 mod extra;

@@ -1,7 +1,7 @@
 //! Probes of the file. Pure.
 //!
-//! What process-compose cannot ask itself (a TCP connection, a unix socket, the text of a body) is asked by `core
-//! probe`, as a command.
+//! Checks that process-compose does not have (a TCP connection, a unix socket, the text of a body) run as a command,
+//! `core probe`.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use super::slot::Slot;
 use super::text::Text;
 use super::variables::Variables;
 
-/// What a probe is made with.
+/// The inputs for a probe.
 pub(super) struct Asker<'a> {
-    /// The program `core`.
+    /// Path of the `core` program.
     pub(super) core: &'a str,
     pub(super) variables: &'a Variables,
     pub(super) slot: &'a Slot<'a>,
@@ -31,8 +31,8 @@ pub(super) fn whole(time: Duration) -> u64 {
 }
 
 impl Asker<'_> {
-    /// A probe as process-compose has it; `None` where it has nothing like it. For a readiness probe `patience` is how
-    /// long a start may take.
+    /// The probe in the form of process-compose; `None` if there is no equivalent. For a readiness probe, `patience` is
+    /// how long a start may take.
     pub(super) fn probe(&self, probe: &Probe, patience: Option<Duration>) -> Option<Value> {
         let mut all = Map::new();
         let (key, check) = self.check(probe)?;
@@ -41,10 +41,10 @@ impl Asker<'_> {
         let period = whole(probe.period).max(1);
         let mut failures = u64::from(probe.failure_threshold);
         if let Some(patience) = patience {
-            // Failures end the process there, even while it is starting.
+            // In process-compose, failures stop the process even while it is starting.
             failures = failures.max(whole(patience).div_ceil(period) + 1);
-            // It is not asked more often before it was ready once: at its very start it would be asked in vain, and
-            // then after a whole period only.
+            // It does not probe more often before the first success: a probe at the very start would fail, and the next
+            // would come only after a whole period.
             delay = delay.max(u64::from(period > 1));
         }
         all.insert("initial_delay_seconds".into(), json!(delay));
@@ -84,16 +84,16 @@ impl Asker<'_> {
         })
     }
 
-    /// The URL as it was written, when part of it came from outside: it must not be taken apart.
+    /// The URL as written, if part of it came from outside: it must not be split.
     fn url(&self) -> Option<Text> {
         let url = self.written?.get("http_get")?.get("url")?.made_of.as_ref()?;
         Some(self.text(url)).filter(Text::has_variables)
     }
 
-    /// A request as process-compose can make it itself.
+    /// A request that process-compose can make itself.
     fn native(&self, address: &Template, path: &Template, answer: &HttpAnswer) -> Option<Value> {
         let (host, port) = split_last(address, ':')?;
-        // It follows redirects, takes 200 where the status of an error is wanted, and knows no body.
+        // It follows redirects, accepts 200 when the status of an error is expected, and does not check the body.
         let can = answer.status < 300 && answer.body_contains.is_none() && !host.fill(self.slot).contains(':');
         if !can {
             return None;
@@ -142,7 +142,7 @@ impl Asker<'_> {
     }
 }
 
-/// Splits a text at the last `at` that was written; one that a variable holds is not taken apart.
+/// Splits a text at the last `at` that was written literally; the value of a variable is not split.
 fn split_last(template: &Template, at: char) -> Option<(Template, Template)> {
     let pieces = template.pieces();
     for (number, piece) in pieces.iter().enumerate().rev() {

@@ -1,4 +1,4 @@
-//! The whole file, and the generated files that belong to it. Pure.
+//! The whole file, and the generated files that go with it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,24 +22,24 @@ use crate::shell::quoted;
 /// The stack as a project of process-compose.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// `process-compose.yaml`.
+    /// The text of `process-compose.yaml`.
     pub yaml: String,
     /// Files that its processes find in their run folders.
     pub files: Vec<File>,
-    /// Folders that must be there.
+    /// Folders that must exist.
     pub folders: Vec<PathBuf>,
 }
 
-/// A generated file. It holds real values.
+/// A generated file. It contains the real values of variables and secrets.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// Where.
+    /// Where it is written.
     pub path: PathBuf,
-    /// What.
+    /// What is written into it.
     pub contents: String,
 }
 
-/// Makes the project of a stack: `root` is its folder, `core` the program `core`.
+/// Makes the project of a stack. `root` is the folder of the stack, `core` the path of the `core` program.
 ///
 /// # Errors
 /// What cannot be written as YAML.
@@ -86,24 +86,24 @@ pub fn project(stack: &Stack, root: &Path, core: &Path) -> Result<Project, Strin
     Ok(Project { yaml, files, folders })
 }
 
-/// What the services are called in the file.
+/// The names of services in the file.
 struct Names<'a> {
     topology: &'a Topology,
-    /// Those whose replicas are processes of their own.
+    /// Services whose replicas are separate processes.
     apart: BTreeSet<ServiceName>,
-    /// Those that are not started, and why.
+    /// Services that are not started, and why.
     disabled: BTreeMap<ServiceName, String>,
 }
 
 impl<'a> Names<'a> {
     fn of(topology: &'a Topology) -> Self {
-        // process-compose asks all replicas of a process the same, so those that differ are processes of their own.
+        // process-compose probes all replicas of a process alike, so replicas that differ are separate processes.
         let many = topology.services.values().filter(|spec| spec.replicas > 1);
         let apart = many.filter(|spec| entry::is_told_apart(spec)).map(|spec| spec.name.clone()).collect();
         let mut disabled: BTreeMap<ServiceName, String> = BTreeMap::new();
         let own = topology.services.values().filter(|spec| spec.disabled);
         disabled.extend(own.map(|spec| (spec.name.clone(), "it is disabled".to_owned())));
-        // What waits for a disabled service would not wait there, but start.
+        // In process-compose, a process that depends on a disabled one would not wait, but start.
         loop {
             let waits = topology.services.values().filter(|spec| !disabled.contains_key(&spec.name)).find_map(|spec| {
                 let other = spec.depends_on.keys().find(|other| disabled.contains_key(*other))?;
@@ -115,7 +115,7 @@ impl<'a> Names<'a> {
         Self { topology, apart, disabled }
     }
 
-    /// The processes that a service is, with the replica each of them is.
+    /// The processes of a service, each with its replica.
     fn entries(&self, service: &ServiceName) -> Vec<(String, u32)> {
         if !self.apart.contains(service) {
             return vec![(service.to_string(), 0)];
@@ -124,14 +124,14 @@ impl<'a> Names<'a> {
         (0..replicas).map(|replica| (format!("{service}-{replica}"), replica)).collect()
     }
 
-    /// What a service waits for.
+    /// The processes that a service waits for.
     fn dependencies(&self, spec: &ServiceSpec) -> Vec<(String, &'static str)> {
         let mut all = Vec::new();
         for (other, condition) in &spec.depends_on {
             let readiness = self.topology.services.get(other).and_then(|other| other.readiness.as_ref());
             let word = match (condition, readiness.map(|probe| &probe.check)) {
                 (Condition::ProcessHealthy, Some(Check::LogLine { .. })) => Condition::ProcessLogReady.word(),
-                // It says itself when it is ready, and nobody listens.
+                // The service reports itself when it is ready, but process-compose does not listen.
                 (Condition::ProcessHealthy, Some(Check::Notify)) => Condition::ProcessStarted.word(),
                 (condition, _) => condition.word(),
             };
@@ -141,14 +141,14 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The variables of the file that nobody has set, and what they are to be set to.
+/// The variables of the file that are not set, and what they have to be set to.
 fn unset(variables: &Variables, processes: &Value) -> BTreeMap<String, String> {
     let text = processes.to_string();
     let all = variables.unset.iter().filter(|(variable, _)| text.contains(&format!("${{{variable}}}")));
     all.map(|(variable, source)| (variable.clone(), source.clone())).collect()
 }
 
-/// What the file says to whoever opens it.
+/// The comment at the top of the file, for its readers.
 fn header(root: &Path, unset: &BTreeMap<String, String>) -> Vec<String> {
     let mut lines = vec![
         "Written by core each time it has applied the manifests: this stack for process-compose.".to_owned(),
@@ -182,7 +182,7 @@ fn files(stack: &Stack, state: &Path, ports: &Ports, names: &Names<'_>) -> Resul
     Ok((files, folders))
 }
 
-/// The files of the edge, which listens and dials itself.
+/// The files of the edge, which listens and dials by itself.
 fn caddy_files(stack: &Stack, edge: &ServiceSpec, state: &Path, ports: &Ports) -> Result<Vec<GeneratedFile>, String> {
     let services: BTreeMap<ServiceName, ServiceSpec> =
         stack.topology.services.iter().map(|(name, spec)| (name.clone(), ServiceSpec::clone(spec))).collect();

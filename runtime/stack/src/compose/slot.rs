@@ -1,4 +1,4 @@
-//! The slots of the file: what each of them is called, and what fills its texts.
+//! The slots of the file: their names, and the values for their texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,17 +28,17 @@ impl<'a> Slot<'a> {
         Self { spec, replica, run, files, ports }
     }
 
-    /// Its run folder.
+    /// The run folder of the slot.
     pub(super) fn run_folder(&self) -> &Path {
         &self.run
     }
 
-    /// Where its generated files are, from which they are copied into the run folder before each start.
+    /// The folder of its generated files, which are copied into the run folder before each start.
     pub(super) fn files_folder(&self) -> &Path {
         &self.files
     }
 
-    /// A port of its own, auto or not.
+    /// The number of one of its ports, auto or not.
     pub(super) fn port_number(&self, name: &Identifier) -> Option<u16> {
         self.spec.ports.get(name)?.number.or_else(|| self.port(name))
     }
@@ -62,8 +62,8 @@ impl Fill for Slot<'_> {
     }
 }
 
-/// Numbers for all auto ports: those that were given by name, and for the rest fixed ones. They are taken from the end
-/// of the range, where core comes last.
+/// Numbers for all auto ports: those given by name, and fixed ones for the others. They are taken from the end of the
+/// range, which core uses last.
 pub(super) fn ports(topology: &Topology, given: &Ports, range: &PortRange) -> Ports {
     let fixed = topology.services.values().flat_map(|spec| spec.ports.values().filter_map(|port| port.number));
     let taken: BTreeSet<u16> = fixed.chain(given.values().copied()).collect();

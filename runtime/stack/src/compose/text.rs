@@ -1,5 +1,5 @@
-//! Texts for process-compose, which expands `${VAR}` in the whole file before it reads it as YAML, takes `$$` for a
-//! plain `$`, and afterwards reads some fields as templates of Go, in which `{{` begins a command.
+//! Texts for process-compose. It expands `${VAR}` in the whole file before it parses the YAML, reads `$$` as a plain
+//! `$`, and then reads some fields as Go templates, in which `{{` starts an action.
 
 use core_manifest::Template;
 use core_manifest::tree::Node;
@@ -10,7 +10,7 @@ use super::variables::{Piece, Variables};
 use super::yaml;
 use crate::shell::quoted;
 
-/// Text in which variables stand for the values that came from outside.
+/// Text with variables instead of the values that came from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Text(Vec<Piece>);
 
@@ -28,36 +28,36 @@ impl Text {
         }
     }
 
-    /// A text of which it is not known where it came from.
+    /// A text of unknown origin.
     pub(super) fn read(variables: &Variables, text: &str) -> Self {
         let mut pieces = Vec::new();
         variables.literal(text, &mut pieces);
         Self(pieces)
     }
 
-    /// Plain text, whatever it holds.
+    /// Plain text, whatever it contains.
     pub(super) fn literal(text: impl Into<String>) -> Self {
         Self(vec![Piece::Literal(text.into())])
     }
 
-    /// Followed by another.
+    /// This text followed by another.
     pub(super) fn then(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// Followed by plain text.
+    /// This text followed by plain text.
     pub(super) fn then_literal(self, text: &str) -> Self {
         self.then(Self::literal(text))
     }
 
-    /// Whether a variable stands in it.
+    /// Whether it contains a variable.
     pub(super) fn has_variables(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Variable(_)))
     }
 
-    /// A variable that does not survive being put into a file: its value has several lines, or begins a command of a
-    /// template; or what stands around it can only be written in quotes.
+    /// A variable that cannot be expanded safely in the file: its value has several lines or starts a template action,
+    /// or the text around it can only be written in quotes.
     pub(super) fn unfit<'a>(&'a self, variables: &Variables) -> Option<&'a str> {
         let odd = |text: &str| text.contains(|c: char| c.is_control() && c != '\n');
         let last = matches!(self.0.last(), Some(Piece::Literal(text)) if text.ends_with(' '));
@@ -69,7 +69,7 @@ impl Text {
         })
     }
 
-    /// The text as a word of a shell line.
+    /// The text as a word of a shell command line.
     pub(super) fn word(&self) -> Self {
         if let [Piece::Literal(text)] = self.0.as_slice() {
             return Self::literal(quoted(text));
@@ -81,7 +81,7 @@ impl Text {
         Self::literal("'").then(Self(inside.collect())).then_literal("'")
     }
 
-    /// The text as a word of a shell line in which the shell itself puts in the variables, whatever they hold.
+    /// The text as a word of a shell command line in which the shell expands the variables, whatever they contain.
     pub(super) fn word_by_shell(&self) -> String {
         let words = self.0.iter().map(|piece| match piece {
             Piece::Literal(text) => quoted(text),
@@ -90,12 +90,12 @@ impl Text {
         words.collect()
     }
 
-    /// For a field that is taken as it is.
+    /// For a field that is taken literally.
     pub(super) fn plain(&self) -> Value {
         self.written(|text| text.replace('$', "$$"))
     }
 
-    /// For a field that is a template of Go.
+    /// For a field that is a Go template.
     pub(super) fn template(&self) -> Value {
         self.written(|text| text.replace('$', "$$").replace("{{", r#"{{"{{"}}"#))
     }

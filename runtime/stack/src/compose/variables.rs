@@ -1,4 +1,4 @@
-//! The variables of the file, which stand in the place of values that came from outside.
+//! The variables of the file, which replace values that came from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,30 +8,30 @@ use core_manifest::template::Piece as Part;
 
 use super::slot::Slot;
 
-/// A secret that is shorter is found by its origin only: it would be found in half of every text.
+/// A shorter secret is only found by its origin: its value would be found in half of every text.
 const LEAST: usize = 4;
 
-/// Variables, the values they stand for, and where those come from.
+/// The variables, their values, and where those come from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Variables {
     names: BTreeMap<Origin, String>,
     values: BTreeMap<String, String>,
     secrets: BTreeSet<String>,
-    /// Variables that nobody has set, and what they are to be set to: a secret's file, or another variable.
+    /// Variables that are not set, and what they have to be set to: the file of a secret, or another variable.
     pub(super) unset: BTreeMap<String, String>,
 }
 
-/// A part of a text.
+/// One part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// It was written so.
+    /// Text that was written literally.
     Literal(String),
-    /// It is the value of this variable.
+    /// The value of this variable.
     Variable(String),
 }
 
 impl Variables {
-    /// For these values.
+    /// The variables for these values.
     pub(super) fn of(values: &BTreeMap<Origin, String>) -> Self {
         let mut variables = Self::default();
         for (origin, value) in values {
@@ -59,7 +59,7 @@ impl Variables {
         self.names.insert(origin.clone(), variable);
     }
 
-    /// A variable for what is none, or for one whose name cannot be written.
+    /// A variable for a value that is not one (a secret), or for one whose name cannot be used.
     fn alias(&mut self, prefix: &str, name: &str, source: String) -> String {
         let word: String =
             name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
@@ -76,7 +76,7 @@ impl Variables {
         self.values.get(variable).map(String::as_str).unwrap_or_default()
     }
 
-    /// A text of a slot.
+    /// The pieces of a text of a slot.
     pub(super) fn text(&self, template: &Template, slot: &Slot<'_>) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let mut plain = Vec::new();
@@ -97,12 +97,12 @@ impl Variables {
         pieces
     }
 
-    /// A text of which it is not known where it came from: secrets are found in it all the same.
+    /// The pieces of a text of unknown origin: secrets in it are found anyway.
     pub(super) fn literal(&self, text: &str, pieces: &mut Vec<Piece>) {
         let long = self.secrets.iter().map(|variable| (variable, self.value(variable)));
         let long = long.filter(|(_, value)| value.len() >= LEAST);
         let found = long.filter_map(|(variable, value)| Some((text.find(value)?, variable, value)));
-        // The first; of two at the same place the longer one.
+        // The first match; of two at the same position the longer one.
         match found.min_by_key(|(at, _, value)| (*at, std::cmp::Reverse(value.len()))) {
             Some((at, variable, value)) => {
                 self.literal(&text[..at], pieces);

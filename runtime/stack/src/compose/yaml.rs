@@ -2,18 +2,18 @@
 
 use serde_json::Value;
 
-/// A line that makes a scalar one of several lines, and is taken out again.
+/// A line that turns a scalar into one with several lines, and is removed again.
 const MAKES_BLOCK: &str = "core-takes-this-line-out";
 
-/// Sees to it that a text is written as a block: the only form in which whatever a variable holds, quotes and colons
-/// and all, stays text when process-compose puts it in before it reads the YAML.
+/// Makes a text be written as a block. Only in this form does the value of a variable, including quotes and colons,
+/// stay text when process-compose expands it before it parses the YAML.
 pub(super) fn as_block(text: &str) -> String {
     format!("{text}\n{MAKES_BLOCK}")
 }
 
-/// What older readers of YAML take for true or false unless it is in quotes.
+/// Words that older YAML parsers read as true or false unless they are in quotes.
 const OLD_FLAGS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
-/// Begins a text that is to be in quotes; it cannot be written without.
+/// Prefix of a text that has to be quoted; a text with it can only be written in quotes.
 const MAKES_QUOTES: &str = "#core-quotes-this#";
 
 /// Writes the file.
@@ -21,19 +21,19 @@ pub(super) fn write(header: &[String], value: &Value) -> Result<String, yaml_ser
     let body = yaml_serde::to_string(&with_quotes(value))?.replace(MAKES_QUOTES, "");
     let mut text = String::with_capacity(body.len());
     for line in header {
-        // `$(` means nothing to process-compose, and something to whoever copies the line.
+        // `$(` means nothing to process-compose, but does to a user who copies the line.
         text.push_str(&format!("# {line}").replace('$', "$$").replace("$$(", "$("));
         text.push('\n');
     }
     for line in body.lines().filter(|line| line.trim_start() != MAKES_BLOCK) {
-        // Where no block can be, it is in quotes.
+        // Where a block is not possible, the marker is inside quotes.
         text.push_str(&line.replace(&format!("\\n{MAKES_BLOCK}"), ""));
         text.push('\n');
     }
     Ok(escape_backslashes(&text))
 }
 
-/// The same, with the words in quotes that older readers take for something else.
+/// The same value, with words quoted that older parsers misread.
 fn with_quotes(value: &Value) -> Value {
     let word = |text: &str| {
         let is_flag = OLD_FLAGS.iter().any(|flag| text.eq_ignore_ascii_case(flag));
@@ -49,8 +49,8 @@ fn with_quotes(value: &Value) -> Value {
     }
 }
 
-/// The expansion of variables takes a `\` away before another one and before `/`. (A run of them is doubled, but for
-/// the last of an odd number: it begins an escape of the YAML, which must stay whole.)
+/// Variable expansion removes a `\` before another one and before `/`. (A run of them is doubled, except for the last
+/// of an odd number: it starts an escape of the YAML, which must stay intact.)
 fn escape_backslashes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -70,7 +70,7 @@ fn escape_backslashes(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What the expansion of process-compose makes of text without variables.
+    /// The result of process-compose's expansion for text without variables.
     fn expand(text: &str) -> String {
         let mut out = String::new();
         let mut rest = text.chars().peekable();
@@ -89,7 +89,7 @@ mod tests {
             ["a\\b", "a\\\\b", "a\\/b", "a\\\\/b", "tab\t\"q\\\"", "two\nlines\\", "\u{7}\\\\\"", " x ", "'", "#", ""];
         for text in texts {
             let written = write(&["head".into()], &serde_json::json!({"key": text.replace('$', "$$")})).unwrap();
-            // Before the expansion it is YAML, too.
+            // It is valid YAML before the expansion, too.
             assert!(yaml_serde::from_str::<Value>(&written).is_ok(), "{written}");
             let read: Value = yaml_serde::from_str(&expand(&written)).unwrap();
             assert_eq!(read["key"], text, "{written}");
