@@ -8,7 +8,7 @@ use std::time::Duration;
 use core_manifest::ServiceName;
 
 use super::instance::Instance;
-use super::service::{Service, Share};
+use super::service::Share;
 use super::want::Want;
 use super::{Engine, mutated};
 use crate::action::{Action, RouteTable, Target, pointers};
@@ -26,6 +26,8 @@ const LOST: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Routing {
     version: u64,
+    /// How many pointers there are. They only get more: the edge may still read those that it needs no longer.
+    pointers: u32,
     /// The table that was last sent to the host.
     told: Option<Vec<Target>>,
     /// The table that is known to be written. `None`: anything may be.
@@ -76,7 +78,7 @@ impl Engine {
     /// The tables that were last sent to the host, for a host whose pointer files were removed.
     pub fn route_tables(&self) -> Vec<RouteTable> {
         let table = |(service, routing): (&ServiceName, &Routing)| {
-            let (targets, pointers) = (routing.told.clone()?, pointers(self.route_spec(service)?));
+            let (targets, pointers) = (routing.told.clone()?, routing.pointers);
             Some(RouteTable { service: service.clone(), version: routing.version, pointers, targets })
         };
         self.routings.iter().filter_map(table).collect()
@@ -114,21 +116,27 @@ impl Engine {
             return;
         }
         routing.retry_at = None;
-        let Some(wanted) = wanted.filter(|wanted| routing.told.as_ref() != Some(wanted)) else { return };
+        // The edge's file is made of the manifest: it names so many, whatever `core scale` says.
+        let pointers = pointers(replicas).max(routing.pointers);
+        let is_more = pointers > routing.pointers;
+        let wanted = wanted.filter(|wanted| is_more || routing.told.as_ref() != Some(wanted));
+        let Some(wanted) = wanted.or_else(|| routing.told.clone().filter(|_| is_more)) else { return };
+        routing.pointers = pointers;
         routing.version += 1;
         routing.told = Some(wanted.clone());
         routing.outstanding = Some(now + if waits { LOST * 10_000 } else { LOST });
         self.actions.push(Action::Route(RouteTable {
             service: name.clone(),
             version: routing.version,
-            pointers: pointers(replicas),
+            pointers,
             targets: wanted,
         }));
     }
 
-    /// Number of replicas, if the service has a route, or had one that may still be written.
+    /// Number of replicas by the manifest, if the service has a route, or had one that may still be written.
     fn route_spec(&self, name: &ServiceName) -> Option<u32> {
-        let of_service = self.services.get(name).filter(|service| service.spec.route.is_some()).map(Service::replicas);
+        let of_service = self.services.get(name).filter(|service| service.spec.route.is_some());
+        let of_service = of_service.map(|service| service.spec.replicas);
         of_service.or_else(|| self.instances_of(name).any(|instance| instance.spec.route.is_some()).then_some(1))
     }
 
@@ -151,7 +159,7 @@ impl Engine {
         let targets = match service.map(|service| (service, &service.rollout)) {
             None => ready(&|_| true),
             Some((service, Some(rollout))) if rollout.stage.is_switched() => {
-                let pointers = pointers(service.replicas());
+                let pointers = pointers(service.spec.replicas);
                 shared(&born_in(service.born), &born_in(rollout.born), rollout.stage.share(), pointers)
             }
             Some((service, _)) => {

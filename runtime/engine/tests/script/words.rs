@@ -59,7 +59,8 @@ pub(super) fn words(action: &Action) -> String {
             });
             let targets: Vec<String> = runs.collect();
             let targets = if targets.is_empty() { "nobody".to_owned() } else { targets.join(", ") };
-            format!("route {} (version {}) to {targets}", table.service, table.version)
+            let many = if table.pointers == 16 { String::new() } else { format!(", {} pointers", table.pointers) };
+            format!("route {} (version {}{many}) to {targets}", table.service, table.version)
         }
         Action::Yield { pid, yields } => {
             format!("process {pid} {}", if *yields { "yields" } else { "no longer yields" })
