@@ -49,7 +49,7 @@ pub enum Event {
         /// Its folder in `.dep/`.
         folder: String,
         /// `Ok` when it is there; else why it is not available.
-        result: Result<(), String>,
+        result: Result<(), Unavailable>,
     },
     /// The first process of an invocation was executed.
     Started {
@@ -211,6 +211,21 @@ impl Purpose {
     /// Whether a user asked for the manifests to be applied: then whatever failed before is tried again.
     pub fn is_asked(&self) -> bool {
         matches!(self, Self::Apply { by: Cause::User(_), .. })
+    }
+}
+
+/// Why a binary is not available.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The reason, in words.
+    pub why: String,
+    /// No other source is to be tried: what came was not what is locked.
+    pub is_final: bool,
+}
+
+impl From<String> for Unavailable {
+    fn from(why: String) -> Self {
+        Self { why, is_final: false }
     }
 }
 

@@ -40,7 +40,10 @@ pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
         } else if args.update {
             binaries::relock(&paths, folder, wanted, &progress).await
         } else {
-            binaries::prepare(&paths, folder, wanted, &progress).await.and_then(|()| locked())
+            binaries::prepare(&paths, folder, wanted, &progress)
+                .await
+                .map_err(|error| error.why)
+                .and_then(|()| locked())
         };
         match result {
             Ok(Some(entry)) => {

@@ -137,7 +137,7 @@ async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
         let Some(wanted) = stack.wanted.get(folder) else { continue };
         let mut landed = binaries::prepare_tool(paths, &stack.wanted, wanted, &progress).await;
         if landed.is_ok() {
-            landed = binaries::prepare(paths, folder, wanted, &progress).await;
+            landed = binaries::prepare(paths, folder, wanted, &progress).await.map_err(|error| error.why);
         }
         if let Err(error) = landed {
             render::error(&format!(".dep/{folder}: {error}"));

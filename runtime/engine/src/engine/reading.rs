@@ -94,7 +94,8 @@ impl Engine {
     pub(super) fn read_good(&mut self, loaded: &Loaded) {
         match self.reading.under_way.take() {
             Some(Purpose::Plan { question }) => {
-                let plan = Box::new(self.plan_for(&loaded.topology, false));
+                // As `core apply` would: it tries again what was put back.
+                let plan = Box::new(self.plan_for(&loaded.topology, true));
                 self.actions.push(Action::Planned { question, result: Ok(plan) });
             }
             purpose => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Binary, Engine, mutated};
 use crate::action::Action;
-use crate::event::{FailedSources, Purpose, SourceChoice};
+use crate::event::{FailedSources, Purpose, SourceChoice, Unavailable};
 
 /// What is known about the sources.
 #[derive(Clone, Debug, Default)]
@@ -46,11 +46,11 @@ impl Sources {
 
 impl Engine {
     /// A binary is there, or its source has failed: then the next source is tried before the failure is reported.
-    pub(super) fn prepared(&mut self, folder: &str, result: &Result<(), String>) {
+    pub(super) fn prepared(&mut self, folder: &str, result: &Result<(), Unavailable>) {
         let binary = match result {
             Ok(()) => Binary::Present,
-            Err(reason) => {
-                if self.sources.fail(folder, reason) && !mutated!(self, ForgetSources) {
+            Err(Unavailable { why: reason, is_final }) => {
+                if !is_final && self.sources.fail(folder, reason) && !mutated!(self, ForgetSources) {
                     self.read(Purpose::OtherSource { folder: folder.to_owned(), reason: reason.clone() });
                     return;
                 }

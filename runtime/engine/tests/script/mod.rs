@@ -10,7 +10,8 @@ use std::time::Duration;
 use core_engine::action::Action;
 use core_engine::engine::OperationState;
 use core_engine::event::{
-    Answer, Command, Event, FailedSources, Found, Life, Loaded, ProbeKind, Reach, Rejected, SourceChoice, Unreached,
+    Answer, Command, Event, FailedSources, Found, Life, Loaded, ProbeKind, Reach, Rejected, SourceChoice, Unavailable,
+    Unreached,
 };
 use core_engine::exit::{Exit, Failure};
 use core_engine::ids::Generation;
@@ -234,7 +235,11 @@ impl Run {
                 },
             },
             "prepared" => Event::Prepared { folder: rest[0].into(), result: Ok(()) },
-            "unprepared" => Event::Prepared { folder: rest[0].into(), result: Err(text()) },
+            "unprepared" => Event::Prepared { folder: rest[0].into(), result: Err(text().into()) },
+            "mismatched" => {
+                let result = Err(Unavailable { why: text(), is_final: true });
+                Event::Prepared { folder: rest[0].into(), result }
+            }
             "advance" => return self.advance(rest[0]),
             "records" => {
                 self.records = true;

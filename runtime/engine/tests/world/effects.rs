@@ -2,7 +2,7 @@
 
 use core_engine::InvocationId;
 use core_engine::action::Action;
-use core_engine::event::{Answer, Event, ProbeKind, Reach};
+use core_engine::event::{Answer, Event, ProbeKind, Reach, Unavailable};
 
 use super::LOST;
 use super::{Later, World};
@@ -14,7 +14,7 @@ impl World {
             Action::Save => self.saved = Some(self.engine.saved()),
             Action::Prepare { folder, .. } => {
                 let result = if self.fault("a binary is not available", 45) {
-                    Err("no such file".to_owned())
+                    Err(Unavailable { why: "no such file".into(), is_final: self.rng.percent(10) })
                 } else {
                     self.present.insert(folder.clone());
                     Ok(())

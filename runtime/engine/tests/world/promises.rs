@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use core_engine::action::{Action, RouteTable, StartOrder, Target};
-use core_engine::event::{Answer, Command, Event, Life, Loaded, ProbeKind, Purpose, Reach};
+use core_engine::event::{Answer, Command, Event, Life, Loaded, ProbeKind, Purpose, Reach, Unavailable};
 use core_engine::exit::Exit;
 use core_engine::phase::PhaseName;
 use core_engine::plan::Change;
@@ -152,7 +152,7 @@ impl Promises {
                 self.heard = true;
                 self.note_unanswered(world);
             }
-            Event::Prepared { folder, result: Err(_) } => {
+            Event::Prepared { folder, result: Err(Unavailable { is_final: false, .. }) } => {
                 let choice = world.sources.get(folder);
                 self.has_other_source = choice.filter(|choice| choice.index + 1 < choice.count).map(|_| folder.clone());
             }

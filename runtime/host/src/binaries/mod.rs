@@ -26,6 +26,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use core_engine::event::Unavailable;
 use core_manifest::manifest::Source;
 use core_stack::Wanted;
 
@@ -110,40 +111,55 @@ pub fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<String> 
 ///
 /// # Errors
 /// Why it is not available, for people.
-pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), String> {
+pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
     let dep = paths.dep();
     fs::create_dir_all(&dep).map_err(|error| format!("{}: {error}", dep.display()))?;
     let trust = Trust::of(&paths.root);
     let checked = fs::metadata(&dep).map_err(|error| format!("{}: {error}", dep.display()))?;
     if let Err(open) = trust.check(&checked) {
-        return Err(format!(".dep {}: {} .dep, and delete what is in it", open.what, open.remedy));
+        return Err(format!(".dep {}: {} .dep, and delete what is in it", open.what, open.remedy).into());
     }
-    let guard = {
-        let path = paths.dep().join(format!(".{folder}.lock"));
-        tokio::task::spawn_blocking(move || lock_folder(&path)).await.map_err(|error| error.to_string())?
-    };
-    let _guard = guard.map_err(|error| format!("its lock cannot be taken: {error}"))?;
+    let _guard = turn(paths, folder).await?;
     let target = paths.dep().join(folder);
     // What others may write to may be anybody's by now: it is made anew.
-    let is_tainted = target.is_dir() && is_open(&target, &trust);
-    if target.is_dir() && !is_tainted {
+    if target.is_dir() && !is_open(&target, &trust) {
         check_landed(paths, &target, wanted)?;
-        return link(paths, folder, wanted);
+        return Ok(link(paths, folder, wanted)?);
     }
+    land(paths, folder, wanted, progress).await
+}
+
+/// Waits until nobody else makes this folder.
+async fn turn(paths: &Paths, folder: &str) -> Result<impl Sized, String> {
+    let path = paths.dep().join(format!(".{folder}.lock"));
+    let guard = tokio::task::spawn_blocking(move || lock_folder(&path)).await.map_err(|error| error.to_string())?;
+    guard.map_err(|error| format!("its lock cannot be taken: {error}"))
+}
+
+/// Makes a folder beside and puts it in its place. What is there runs on until then, and is never away.
+async fn land(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
+    let target = paths.dep().join(folder);
     let scratch = Scratch::new(paths.dep().join(format!(".new-{folder}")))?;
     let made = scratch.0.join("landing");
     let owner = Owner::of(&paths.root)?;
     make(&Landing { paths, folder, wanted, scratch: &made, owner, progress }).await?;
     let origin = if wanted.source.is_built() { Origin::Built } else { Origin::Fetched };
     modes::settle(&made, origin).map_err(|error| format!("{}: {error}", made.display()))?;
-    // What runs from it runs on: it finds the same files under the same names in a moment.
-    let aside = Scratch(paths.dep().join(format!(".old-{folder}")));
-    if is_tainted {
-        let _ = fs::remove_dir_all(&aside.0);
-        fs::rename(&target, &aside.0).map_err(|error| format!("{}: {error}", target.display()))?;
+    put_in_place(&made, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?;
+    Ok(link(paths, folder, wanted)?)
+}
+
+/// One takes the place of the other, which goes with the folder that it came from.
+fn put_in_place(made: &Path, target: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    if !target.exists() {
+        return fs::rename(made, target);
     }
-    fs::rename(&made, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?;
-    link(paths, folder, wanted)
+    match renameat_with(CWD, made, CWD, target, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        // A file system without it: what runs from the folder finds its files under the same names in a moment.
+        Err(_) => fs::rename(target, made.with_extension("before")).and_then(|()| fs::rename(made, target)),
+    }
 }
 
 /// Sees to it that what `wanted` is made with is there: a folder of `all`.
@@ -159,7 +175,7 @@ pub async fn prepare_tool(
     let folder = wanted.tool.as_ref().and_then(|(_, folder)| folder.as_ref());
     match folder.and_then(|folder| all.get_key_value(folder)) {
         Some((folder, tool)) => {
-            prepare(paths, folder, tool, progress).await.map_err(|error| format!("{folder}: {error}"))
+            prepare(paths, folder, tool, progress).await.map_err(|error| format!("{folder}: {}", error.why))
         }
         None => Ok(()),
     }
@@ -176,21 +192,14 @@ pub async fn relock(
     wanted: &Wanted,
     progress: &Progress,
 ) -> Result<Option<Entry>, String> {
-    let (lock, target) = (paths.dep_lock(), paths.dep().join(folder));
+    let lock = paths.dep_lock();
+    let _guard = turn(paths, folder).await?;
     let before = LockFile::forget(&lock, &wanted.binary)?;
-    // What runs from it runs on: a folder keeps its files under another name, and open ones without any.
-    let aside = Scratch(paths.dep().join(format!(".old-{folder}")));
-    let _ = fs::remove_dir_all(&aside.0);
-    let was_there = fs::rename(&target, &aside.0).is_ok();
-    let result = prepare(paths, folder, wanted, progress).await;
-    if let Err(error) = result {
-        if was_there {
-            let _ = fs::rename(&aside.0, &target);
-        }
+    if let Err(error) = land(paths, folder, wanted, progress).await {
         if let Some(before) = before {
             LockFile::verify_or_add(&lock, &wanted.binary, &before)?;
         }
-        return Err(error);
+        return Err(error.why);
     }
     Ok(LockFile::read(&lock)?.entry(&wanted.binary).cloned())
 }
@@ -213,14 +222,14 @@ impl Drop for Scratch {
     }
 }
 
-async fn make(landing: &Landing<'_>) -> Result<(), String> {
+async fn make(landing: &Landing<'_>) -> Result<(), Unavailable> {
     let Landing { paths, wanted, scratch, .. } = landing;
     fs::create_dir(scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
     let fetched = match &wanted.source {
         Source::Path { .. } => return Ok(()),
-        Source::NextBuild { path } => return next_build::build(landing, path).await,
-        Source::CargoBuild { .. } => return cargo_build::build(landing).await,
-        Source::GoBuild { path: Some(path), .. } => return go_build::build(landing, path).await,
+        Source::NextBuild { path } => return Ok(next_build::build(landing, path).await?),
+        Source::CargoBuild { .. } => return Ok(cargo_build::build(landing).await?),
+        Source::GoBuild { path: Some(path), .. } => return Ok(go_build::build(landing, path).await?),
         Source::GoBuild { .. } => go_build::fetch(landing).await?,
         Source::Url { url, sha256, .. } => url::fetch(landing, url, sha256).await?,
         Source::Pypi { package, version, file } => pypi::fetch(landing, package, version, file.as_deref()).await?,
@@ -237,16 +246,22 @@ async fn make(landing: &Landing<'_>) -> Result<(), String> {
         sha256: fetched.sha256,
     };
     // What was fetched before, by whomever, is what is trusted; another file of the same name is not.
-    LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, &entry)?;
+    verify(paths, wanted, &entry)?;
     let text = serde_json::to_string(&entry).map_err(|error| error.to_string())?;
     let receipt = scratch.join(RECEIPT);
     // An archive may have brought one, which may be a link to somebody's file.
     let _ = fs::remove_file(&receipt);
-    fs::write(receipt, text).map_err(|error| error.to_string())
+    Ok(fs::write(receipt, text).map_err(|error| error.to_string())?)
+}
+
+/// What does not match the lock file is not replaced by what another source has: somebody has to look.
+fn verify(paths: &Paths, wanted: &Wanted, entry: &Entry) -> Result<(), Unavailable> {
+    let verified = LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, entry);
+    verified.map_err(|why| Unavailable { why, is_final: true })
 }
 
 /// A folder that landed before must be what the lock file speaks of.
-fn check_landed(paths: &Paths, target: &Path, wanted: &Wanted) -> Result<(), String> {
+fn check_landed(paths: &Paths, target: &Path, wanted: &Wanted) -> Result<(), Unavailable> {
     if wanted.source.is_built() {
         return Ok(());
     }
@@ -254,7 +269,7 @@ fn check_landed(paths: &Paths, target: &Path, wanted: &Wanted) -> Result<(), Str
         .map_err(|_| format!("{} has no receipt; delete the folder to fetch it again", paths.shown(target)))?;
     let entry: Entry = serde_json::from_str(&text)
         .map_err(|_| format!("the receipt of {} is broken; delete the folder", paths.shown(target)))?;
-    LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, &entry)
+    verify(paths, wanted, &entry)
 }
 
 /// `.dep/<name>` points to the one that was chosen, for people.

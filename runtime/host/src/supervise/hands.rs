@@ -75,7 +75,7 @@ impl Supervisor {
         let Some(job) = self.reading.job(folder) else {
             // Wanted by what was written down, while the manifests of today are broken: what landed is there.
             let has_landed = self.paths.dep().join(folder).is_dir();
-            let result = if has_landed { Ok(()) } else { Err(format!("nothing is known of .dep/{folder}")) };
+            let result = if has_landed { Ok(()) } else { Err(format!("nothing is known of .dep/{folder}").into()) };
             let _ = self.inbox.send(Event::Prepared { folder: folder.to_owned(), result });
             return;
         };
@@ -135,7 +135,7 @@ pub(super) fn note(event: &Event) {
             Unreached::Failed(why) => warn!(%instance, "its shim: {why}"),
         },
         Event::Adopted { instance, life, .. } => info!(%instance, "was taken over: {life:?}"),
-        Event::Prepared { folder, result: Err(error) } => warn!(".dep/{folder}: {error}"),
+        Event::Prepared { folder, result: Err(error) } => warn!(".dep/{folder}: {}", error.why),
         Event::Routed { service, result: Err(error), .. } => warn!(%service, "pointers cannot be written: {error}"),
         Event::Verified { service, reach: Reach::Astray(error), .. } => {
             warn!(%service, "the edge does not reach the new version: {error}");

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use core_engine::event::Event;
+use core_engine::event::{Event, Unavailable};
 use core_stack::Wanted;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -43,7 +43,7 @@ impl Jobs {
         let work = move || {
             let done = catch_unwind(AssertUnwindSafe(|| job.carry_out(&paths, &progress, called_off)));
             progress.end(&job.folder);
-            let result = done.unwrap_or_else(|_| Some(Err("it ended by a fault of core itself".to_owned())));
+            let result = done.unwrap_or_else(|_| Some(Err("it ended by a fault of core itself".to_owned().into())));
             if let Some(result) = result {
                 let _ = to.send(Event::Prepared { folder: job.folder, result });
             }
@@ -52,7 +52,7 @@ impl Jobs {
         match std::thread::Builder::new().name("job".into()).spawn(work) {
             Ok(_) => self.0.push(UnderWay { call, over }),
             Err(error) => {
-                let result = Err(format!("no thread can be had for it: {error}"));
+                let result = Err(format!("it cannot be started: no thread: {error}").into());
                 let _ = inbox.send(Event::Prepared { folder, result });
             }
         }
@@ -76,10 +76,10 @@ impl Job {
         paths: &Paths,
         progress: &Progress,
         called_off: oneshot::Receiver<()>,
-    ) -> Option<Result<(), String>> {
+    ) -> Option<Result<(), Unavailable>> {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return Some(Err(format!("it cannot be started: {error}"))),
+            Err(error) => return Some(Err(format!("it cannot be started: {error}").into())),
         };
         let work = tokio::task::LocalSet::new();
         work.block_on(&runtime, async {
@@ -91,10 +91,12 @@ impl Job {
         })
     }
 
-    async fn prepare(&self, paths: &Paths, progress: &Progress) -> Result<(), String> {
+    async fn prepare(&self, paths: &Paths, progress: &Progress) -> Result<(), Unavailable> {
         if let Some((folder, tool)) = &self.tool {
             progress.say(&self.folder, "waiting for its tools");
-            binaries::prepare(paths, folder, tool, progress).await.map_err(|error| format!("{folder}: {error}"))?;
+            binaries::prepare(paths, folder, tool, progress)
+                .await
+                .map_err(|error| Unavailable { why: format!("{folder}: {}", error.why), ..error })?;
         }
         binaries::prepare(paths, &self.folder, &self.wanted, progress).await
     }
