@@ -5,12 +5,18 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
+use std::time::Duration;
 
 use core_stack::Stack;
 use core_stack::compose::{Project, project};
 
 use crate::launch;
 use crate::paths::Paths;
+
+/// How long the start of a service takes, as a part of the start of many.
+const PER_SERVICE: Duration = Duration::from_millis(2);
+/// So many services are waited for.
+const MOST: u32 = 1000;
 
 /// Writes the file beside the loop, from a thread of its own that ends with this value. What was read ends there, too.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ impl Writer {
             // Nobody waits for the file; what is started meanwhile comes first. (This is of this thread alone.)
             let _ = rustix::process::nice(19);
             while let Ok(stack) = stacks.recv() {
+                // While hundreds are being started, each of them has more need of the processor.
+                std::thread::sleep(PER_SERVICE * u32::try_from(stack.topology.services.len()).unwrap_or(1).min(MOST));
                 // Of several that wait, the newest is all that matters.
                 let newest = stacks.try_iter().last().unwrap_or(stack);
                 if let Err(message) = write(&paths, &newest) {

@@ -31,6 +31,8 @@ pub struct Paths {
     pub run: PathBuf,
     /// Where the stack was started, when its folder was moved since.
     pub moved_from: Option<PathBuf>,
+    /// A keeper of the stack was looked for among all processes of the host, and whether one was found.
+    pub(crate) searched: Option<bool>,
 }
 
 /// What stands in a run folder: which folder it was opened for.
@@ -51,7 +53,15 @@ impl Paths {
     /// # Errors
     /// When a folder cannot be made, or somebody else has a say in it.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let mut paths = Self::look(root)?;
+        Self::look(root)?.opened()
+    }
+
+    /// The same folders, made where they are missing.
+    ///
+    /// # Errors
+    /// When a folder cannot be made, or somebody else has a say in it.
+    pub fn opened(self) -> io::Result<Self> {
+        let mut paths = self;
         let state = paths.state();
         DirBuilder::new().recursive(true).mode(0o700).create(&state)?;
         let owners = owners(&paths.root);
@@ -65,6 +75,7 @@ impl Paths {
         }
         run_folder::make_passable(&paths.edge())?;
         paths.write_down()?;
+        paths.searched = None;
         Ok(paths)
     }
 
@@ -78,7 +89,8 @@ impl Paths {
             let message = format!("it runs as {who}, in {}: be that user, or `core down` first", found.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
         }
-        if found.is_dir() && is_ours || keeper::find(&self.root, &[geteuid().as_raw()]).is_some() {
+        let is_found = || self.searched.unwrap_or_else(|| keeper::find(&self.root, &[geteuid().as_raw()]).is_some());
+        if found.is_dir() && is_ours || is_found() {
             // It may have been taken away under those who live in it.
             return run_folder::restore(found);
         }
@@ -129,11 +141,14 @@ impl Paths {
             Whose::MovedFrom(path) => Some((Some(path), run)),
             Whose::Another => None,
         });
+        let mut searched = None;
         let (moved_from, run) = known.unwrap_or_else(|| {
-            let run = keeper::find(&root, &owners).or_else(|| run_folder::look(&hash));
+            let found = keeper::find(&root, &owners);
+            searched = Some(found.is_some());
+            let run = found.or_else(|| run_folder::look(&hash));
             (None, run.unwrap_or_else(|| root.join(".core-stack").join(NOWHERE)))
         });
-        Ok(Self { root, hash, run, moved_from })
+        Ok(Self { root, hash, run, moved_from, searched })
     }
 
     /// Names of the folders in `services` that could be services, in order. Their manifests are not read.

@@ -3,12 +3,11 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::Manifest;
 use crate::schema::Shape;
 
 /// The JSON Schema for editors.
 pub fn schema() -> Json {
-    let mut root = Shape::of::<Manifest>().json().clone();
+    let mut root = Shape::of_manifest().json().clone();
     let sources = root.pointer("/$defs/Source/oneOf").and_then(Json::as_array).cloned().unwrap_or_default();
     let name = root.pointer("/$defs/Binary/properties/name").cloned().unwrap_or_default();
     let short = sources.into_iter().map(|mut source| {
@@ -42,7 +41,7 @@ mod tests {
 
     #[test]
     fn only_a_program_of_no_kind_must_say_what_is_executed() {
-        let (schema, shape) = (schema(), Shape::of::<Manifest>());
+        let (schema, shape) = (schema(), Shape::of_manifest());
         assert_eq!(shape.json()["required"], json!(["process"]), "the check of a whole manifest asks for it");
         assert_eq!(shape.json().pointer("/$defs/Process/required"), Some(&json!(["command"])));
         assert!(schema.get("required").is_none() && schema.pointer("/$defs/Process/required").is_none());

@@ -1,8 +1,8 @@
 //! Clocks, and the few system calls that no library wraps in a suitable way.
 
 use std::ffi::CStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
@@ -256,24 +256,29 @@ impl Stat {
 
     /// The fields for a process; `None` if there is no such process.
     pub fn of(pid: u32) -> Option<Self> {
-        Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+        // It fits, and one read gives all of it: whoever looks at every process of a host does this thousands of times.
+        let mut buffer = [0; 1024];
+        let length = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut buffer)).ok()?;
+        Self::parse(&buffer[..length])
     }
 
     /// Parses the text of the file. The name in it may contain anything, so parsing starts after the last `)`.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let after = text.iter().rposition(|byte| *byte == b')')? + 2;
         let rest = std::str::from_utf8(text.get(after..)?).ok()?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        let number = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok());
+        let mut fields = rest.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let mut number = |skipped: usize| fields.nth(skipped).and_then(|text| text.parse::<u64>().ok());
+        // Fields 4 to 6, 14 and 15, 22, 24 of proc(5).
         Some(Self {
-            state: *fields.first()?.as_bytes().first()?,
-            parent: u32::try_from(number(1)?).ok()?,
-            group: u32::try_from(number(2)?).unwrap_or(0),
-            session: u32::try_from(number(3)?).unwrap_or(0),
-            user_ticks: number(11)?,
-            system_ticks: number(12)?,
-            start_ticks: number(19)?,
-            resident_pages: number(21).unwrap_or(0),
+            state,
+            parent: u32::try_from(number(0)?).ok()?,
+            group: u32::try_from(number(0)?).unwrap_or(0),
+            session: u32::try_from(number(0)?).unwrap_or(0),
+            user_ticks: number(7)?,
+            system_ticks: number(0)?,
+            start_ticks: number(6)?,
+            resident_pages: number(1).unwrap_or(0),
         })
     }
 }

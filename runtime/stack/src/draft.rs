@@ -8,7 +8,7 @@ use core_manifest::manifest::{Binary, Kind, Port, PortNumber, StackManifest, Str
 use core_manifest::placeholder::Scope;
 use core_manifest::schema::Shape;
 use core_manifest::tree::{self, Key, Node, Value};
-use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, SourceFile, Span, Template, dotenv};
+use core_manifest::{Diagnostic, Identifier, ServiceName, ServiceSpec, SourceFile, Span, Template, dotenv};
 use core_nats::Member;
 
 use crate::sources::{FindApps, Sources};
@@ -185,7 +185,7 @@ impl Drafts {
 
     /// Resolves the first parts of all manifests in place, and reads them.
     fn resolve_heads(&mut self, sources: &Sources) {
-        let shape = Shape::of::<Manifest>();
+        let shape = Shape::of_manifest();
         let scope = self.first_scope(sources);
         for Draft { node, head, faults } in self.services.values_mut() {
             desugar(node);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use core_manifest::manifest::Kind;
 use core_manifest::schema::Shape;
 use core_manifest::tree::Node;
-use core_manifest::{Diagnostic, Manifest, ServiceName};
+use core_manifest::{Diagnostic, ServiceName};
 
 use crate::draft::{Draft, Drafts};
 use crate::sources::{FindApps, Sources};
@@ -23,7 +23,7 @@ impl Drafts {
         find_apps: FindApps<'_>,
         out: &mut Vec<Diagnostic>,
     ) {
-        let (scope, shape) = (self.first_scope(sources), Shape::of::<Manifest>());
+        let (scope, shape) = (self.first_scope(sources), Shape::of_manifest());
         // Errors in these parts are reported when they are resolved for good.
         let firsts: BTreeMap<ServiceName, (Kind, Option<String>)> = self
             .services

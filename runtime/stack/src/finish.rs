@@ -29,7 +29,7 @@ pub fn finish(
     busy: &BTreeSet<u16>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Topology> {
-    let shape = Shape::of::<Manifest>();
+    let shape = Shape::of_manifest();
     let others = ports::of_all(drafts);
     let env = drafts.env(sources);
     let names: Vec<ServiceName> = drafts.services.keys().cloned().collect();
@@ -37,7 +37,7 @@ pub fn finish(
     for name in names {
         let Some(mut draft) = drafts.services.remove(&name) else { continue };
         let scope = scope(&name, &draft, sources, located, &env, &drafts.profile_env, &others);
-        let spec = finish_one(&name, &mut draft, &scope, &shape, drafts, located, out);
+        let spec = finish_one(&name, &mut draft, &scope, shape, drafts, located, out);
         drafts.services.insert(name.clone(), draft);
         match spec {
             Some(spec) => {
@@ -49,7 +49,7 @@ pub fn finish(
         }
     }
     drafts.allot_ports(&specs, kept, busy, out);
-    ports::tell(drafts, &mut specs, &shape, out);
+    ports::tell(drafts, &mut specs, shape, out);
     for spec in specs.values_mut() {
         drafts.redirect(spec);
     }

@@ -57,6 +57,11 @@ pub(crate) async fn begin(paths: &Paths, verb: &str, body: &impl Serialize) -> R
     client::order(paths, verb, body).await
 }
 
+/// The same without what instances use, which takes a look at every process of the host.
+pub(crate) async fn ask_progress(paths: &Paths) -> Result<Status, ClientError> {
+    client::get(paths, "/v1/status?usage=false").await
+}
+
 /// Asks how an operation stands, and waits for a change for so many seconds.
 pub(crate) async fn ask_operation(paths: &Paths, operation: u64, wait: f64) -> Result<OperationStatus, ClientError> {
     let path = format!("/v1/operations/{operation}?wait={wait}");

@@ -8,7 +8,7 @@ use core_host::client::ClientError;
 use core_host::paths::Paths;
 use tokio::time::Instant;
 
-use super::{ask_operation, ask_status};
+use super::{ask_operation, ask_progress};
 use crate::render::note;
 use crate::render::progress::Progress;
 
@@ -36,7 +36,7 @@ pub(crate) async fn wait(paths: &Paths, operation: u64, sight: &Sight) -> Result
         let asked = ask_operation(paths, operation, pause.min(left).as_secs_f64()).await;
         if began.elapsed() >= sight.quiet {
             let asking = Instant::now();
-            if let Ok(status) = ask_status(paths).await {
+            if let Ok(status) = ask_progress(paths).await {
                 progress.get_or_insert_with(Progress::new).show(&status);
                 // What is fetched or built takes as long as it takes.
                 if !status.jobs.is_empty() {

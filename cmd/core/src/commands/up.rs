@@ -4,8 +4,8 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use core_engine::engine::OperationState;
-use core_host::api::UpRequest;
-use core_host::client::ClientError;
+use core_host::api::{Alive, UpRequest};
+use core_host::client::{self, ClientError};
 use core_host::journal::Journal;
 use core_host::last_resort;
 use core_host::launch::{self, Launch};
@@ -16,7 +16,7 @@ use core_manifest::ServiceName;
 use super::logs::{Printer, follow};
 use super::sight::{self, Sight};
 use super::status::other_program;
-use super::{ask_status, begin, down, refuse_moved, tell, tell_failure, tell_no_signals, tell_unknown};
+use super::{ask_progress, ask_status, begin, down, refuse_moved, tell, tell_failure, tell_no_signals, tell_unknown};
 use crate::cli::UpArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -24,6 +24,8 @@ use crate::interrupt::Interrupt;
 use crate::reaper::Reaper;
 use crate::render::{self, BOLD, DIM, GREEN, styled};
 
+/// How long a supervisor takes to open its socket, mostly.
+const SOON: Duration = Duration::from_millis(20);
 /// How long a supervisor may take to answer.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -33,18 +35,10 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
         Err(exit) => return exit,
     };
     let began = Instant::now();
-    let (mut interrupt, keeper) = match (Interrupt::new(), start(context, &paths, args).await) {
-        (Ok(interrupt), Ok(keeper)) => (interrupt, keeper),
+    let (mut interrupt, (paths, keeper)) = match (Interrupt::new(), start(context, paths, args).await) {
+        (Ok(interrupt), Ok(started)) => (interrupt, started),
         (Err(error), _) => return tell_no_signals(&error),
         (_, Err(exit)) => return exit,
-    };
-    // The run folder may have been made elsewhere than where one would have looked before.
-    let paths = match Paths::look(&paths.root) {
-        Ok(paths) => paths,
-        Err(error) => {
-            render::error(&error.to_string());
-            return Exit::Failed;
-        }
     };
     tokio::select! {
         exit = bring_up(&paths, args, began) => {
@@ -85,10 +79,10 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
     }
 }
 
-/// Sees to it that a supervisor answers. Returns its keeper when it was we who started it.
-async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option<Child>, Exit> {
-    refuse_moved(paths)?;
-    let running = match ask_status(paths).await {
+/// Sees to it that a supervisor answers. Returns the folders of the stack, and the keeper when it was started here.
+async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths, Option<Child>), Exit> {
+    refuse_moved(&paths)?;
+    let running = match ask_status(&paths).await {
         Ok(status) => Some(status),
         Err(error @ ClientError::Silent) => return Err(tell(&error)),
         Err(_) => None,
@@ -98,10 +92,10 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
         if args.no_watch {
             render::note("the stack runs already: `--no-watch` only takes effect when it starts");
         }
-        return Ok(None);
+        return Ok((paths, None));
     }
     // What is wrong is said here, with the lines it is about, and nothing is started.
-    let stack = context.load_to_run(paths)?;
+    let stack = context.load_to_run(&paths)?;
     if let Some(unknown) = args.services.iter().find(|name| !stack.topology.services.contains_key(name.as_str())) {
         return Err(tell_unknown(unknown, stack.topology.services.keys().map(ServiceName::as_str)));
     }
@@ -109,7 +103,7 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
         render::error(&format!("the stack cannot be started: {error}"));
         Exit::Failed
     };
-    let opened = Paths::open(&paths.root).map_err(failed)?;
+    let opened = paths.opened().map_err(failed)?;
     if let Err(message) = Journal::room_for_command(&opened) {
         render::error(&message);
         return Err(Exit::Failed);
@@ -130,10 +124,15 @@ async fn start(context: &Context, paths: &Paths, args: &UpArgs) -> Result<Option
     if !last_resort::keeper_lives(&opened) {
         keeper = Some(launch::start_keeper(&opened, &launch).map_err(failed)?);
     }
-    let until = Instant::now() + START_PATIENCE;
+    let began = Instant::now();
+    let until = began + START_PATIENCE;
     loop {
-        match ask_status(&opened).await {
-            Ok(_) => return Ok(keeper),
+        // It opens its socket within a few milliseconds, and a timer has a grain of one.
+        while began.elapsed() < SOON && !opened.socket().exists() {
+            std::thread::sleep(SOON / 100);
+        }
+        match client::get::<Alive>(&opened, "/v1/alive").await {
+            Ok(_) => return Ok((opened, keeper)),
             Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(2)).await,
             Err(error) => {
                 render::error(&format!("{error}; see {}", opened.own_log().display()));
@@ -162,7 +161,7 @@ async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
     };
     match outcome {
         Ok(()) => {
-            let url = ask_status(paths).await.ok().and_then(|status| status.url);
+            let url = ask_progress(paths).await.ok().and_then(|status| status.url);
             let url = url.map_or_else(String::new, |url| format!(": {}", styled(BOLD, &url)));
             let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
             render::note(&format!("{}{url} {took}", styled(GREEN, "ready")));

@@ -28,8 +28,8 @@ pub use types::{
 pub enum Ask {
     /// Nothing: whether anybody answers.
     Alive(oneshot::Sender<()>),
-    /// The state.
-    Status(oneshot::Sender<Box<Answer>>),
+    /// The state; with what instances use, or without.
+    Status(bool, oneshot::Sender<Box<Answer>>),
     /// What keeps a service from being ready; or that there is no such service.
     Why(ServiceName, oneshot::Sender<Result<Vec<Followed>, String>>),
     /// The services and what leads from one to another.

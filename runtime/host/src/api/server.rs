@@ -178,16 +178,16 @@ async fn alive(State(server): State<Server>) -> Answered<Json<Alive>> {
     Ok(Json(Alive { pid: std::process::id() }))
 }
 
-async fn status(State(mut server): State<Server>, Query(wait): Query<Wait>) -> Answered<Json<Status>> {
-    let patience = Duration::try_from_secs_f64(wait.wait).unwrap_or_default().min(LONGEST_WAIT);
+async fn status(State(mut server): State<Server>, Query(looked): Query<Looked>) -> Answered<Json<Status>> {
+    let patience = Duration::try_from_secs_f64(looked.seconds).unwrap_or_default().min(LONGEST_WAIT);
     if !patience.is_zero() {
         server.steps.borrow_and_update();
         let _ = tokio::time::timeout(patience, server.steps.changed()).await;
     }
     // Beside the loop: a disk may hang.
-    let paths = wait.host.then(|| server.paths.clone());
+    let paths = looked.host.then(|| server.paths.clone());
     let host = paths.map(|paths| tokio::task::spawn_blocking(move || machine::look(&[&paths.root])));
-    let mut status = server.ask(Ask::Status).await?.status;
+    let mut status = server.ask(|sender| Ask::Status(looked.usage, sender)).await?.status;
     if let Some(host) = host {
         let host = tokio::time::timeout(DISK_PATIENCE, host).await.ok().and_then(Result::ok);
         status.host = host.and_then(Result::ok);
@@ -277,9 +277,24 @@ struct Wait {
     /// Seconds to hold the answer back while nothing changes.
     #[serde(default)]
     wait: f64,
-    /// Figures of the host are wanted, too.
+}
+
+/// What is asked of the status.
+#[derive(Deserialize)]
+struct Looked {
+    /// Seconds to hold the answer back while nothing changes.
+    #[serde(default, rename = "wait")]
+    seconds: f64,
+    /// What instances use is wanted.
+    #[serde(default = "yes")]
+    usage: bool,
+    /// Figures of the host are wanted.
     #[serde(default)]
     host: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 async fn operation(

@@ -62,7 +62,8 @@ mod tests {
         let version = Parts::of(&root, &source).unwrap().unwrap().key(&root).unwrap();
         let (index, sources, earlier, tool, program) = (0, 1, Vec::new(), None, None);
         let wanted = Wanted { binary: "x".into(), source, index, sources, earlier, version, tool, program };
-        let paths = Paths { root: root.clone(), hash: String::new(), run: root.join("run"), moved_from: None };
+        let paths =
+            Paths { root: root.clone(), hash: String::new(), run: root.join("run"), moved_from: None, searched: None };
         let at = root.join("work");
         let work = Work::copy(&paths, &wanted, at.clone()).unwrap();
         assert!(work.folder("x").unwrap().join("Cargo.toml").is_file());

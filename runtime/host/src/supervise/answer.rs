@@ -21,9 +21,9 @@ impl Supervisor {
     pub(super) fn answer(&mut self, ask: Ask) {
         match ask {
             Ask::Alive(answer) => drop(answer.send(())),
-            Ask::Status(answer) => {
+            Ask::Status(with_usage, answer) => {
                 let view = self.engine.view();
-                let status = self.status(&view);
+                let status = self.status(&view, with_usage);
                 let _ = answer.send(Box::new(Answer { view, status }));
             }
             Ask::Why(service, answer) => {
@@ -70,8 +70,8 @@ impl Supervisor {
         [unsaved, unsaid].into_iter().flatten().map(|one| one.help(help).problem()).collect()
     }
 
-    fn status(&mut self, view: &View) -> Status {
-        let usage = self.usage(view);
+    fn status(&mut self, view: &View, with_usage: bool) -> Status {
+        let usage = if with_usage { self.usage(view) } else { HashMap::new() };
         let jobs = self.progress.jobs();
         Status {
             stack: self.paths.root.display().to_string(),

@@ -8,10 +8,13 @@
 mod complaint;
 mod generate;
 
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
+use crate::manifest::Manifest;
 use crate::template::TEMPLATE;
 use crate::tree::{Node, Value};
 use complaint::{describe_help, join, mismatch, place, unknown_key, wrong_tag};
@@ -22,7 +25,15 @@ pub struct Shape {
     root: Json,
 }
 
+/// The shape of a manifest. To generate it takes as long as everything else that is done with a small one.
+static MANIFEST: LazyLock<Shape> = LazyLock::new(Shape::of::<Manifest>);
+
 impl Shape {
+    /// The shape of a manifest, made once.
+    pub fn of_manifest() -> &'static Self {
+        &MANIFEST
+    }
+
     /// The schema of `T`.
     pub fn of<T: JsonSchema>() -> Self {
         Self { root: generate::<T>() }
