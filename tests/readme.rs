@@ -1,4 +1,4 @@
-//! The README's ten minutes, run as they stand there; and the script that the README begins with.
+//! The README's commands for a service of your own, run as they stand there; and the script that the README begins with.
 
 #![allow(
     clippy::disallowed_macros,
@@ -25,7 +25,7 @@ fn commands(section: &str) -> String {
 }
 
 #[test]
-fn the_ten_minutes_work() {
+fn a_service_of_your_own_works() {
     let folder = tempfile::Builder::new().prefix("core-readme-").tempdir().expect("a folder");
     let root = fs::canonicalize(folder.path()).expect("the folder");
     // It goes out of sight last, and ends what is left.
@@ -34,7 +34,7 @@ fn the_ten_minutes_work() {
     fs::create_dir(root.join("bin")).expect("a folder");
     symlink(CORE, root.join("bin/core")).expect("a link");
     // The same commands, on a port that is free.
-    let script = commands("Ten minutes").replace("3000", &free_port().to_string());
+    let script = commands("A service of your own").replace("3000", &free_port().to_string());
     assert!(script.contains("core up -d") && script.contains("core down"), "{script}");
     let path = format!("{}:{}", root.join("bin").display(), std::env::var("PATH").unwrap_or_default());
     let said = Command::new("bash")

@@ -19,7 +19,7 @@ fn the_schemas_are_fresh() {
 
 #[test]
 fn the_table_of_fields_is_fresh() {
-    let text = fs::read_to_string(checkout().join("docs/ARCHITECTURE.md")).expect("the document");
+    let text = fs::read_to_string(checkout().join("docs/FIELDS.md")).expect("the document");
     let generated = Stack::new().ok(&["schema", "fields"]).out;
     assert!(text.contains(generated.trim_end()), "the table is stale; `core schema fields` prints it:\n{generated}");
 }

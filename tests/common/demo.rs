@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Stack, checkout, free_port};
+use super::{Stack, checkout, free_port, manifests};
 
 /// Downloads, `npm ci` and a build are not counted by `--timeout`; this is for what starts then, on a slow machine.
 pub(crate) const UP: [&str; 6] = ["up", "-d", "--profile", "test", "--timeout", "300"];
@@ -33,11 +33,7 @@ impl Demo {
         copy(&checkout.join("services"), &stack.root.join("services"));
         let (web, pocketbase, client, monitor) = (free_port(), free_port(), free_port(), free_port());
         // Node.js from the same place on every machine; all else is as the manifests say.
-        let mut manifest: Value = serde_json::from_str(
-            &fs::read_to_string(checkout.join("services/web/service.json")).expect("the manifest of web"),
-        )
-        .expect("JSON");
-        let mut binaries = manifest["binaries"].take();
+        let mut binaries = manifests::whole("web")["binaries"].take();
         binaries[0]["sources"].as_array_mut().expect("sources").retain(|source| source["source"] != "path");
         let profile = json!({
             "services": {

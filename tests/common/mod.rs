@@ -4,6 +4,7 @@
 pub(crate) mod demo;
 pub(crate) mod http;
 pub(crate) mod load;
+pub(crate) mod manifests;
 pub(crate) mod ours;
 pub(crate) mod preload;
 pub(crate) mod proc;

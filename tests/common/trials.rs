@@ -1,9 +1,22 @@
 //! What runs the tests of a program that has a `main` of its own.
 
+#![allow(clippy::print_stderr, clippy::disallowed_macros, reason = "tests speak to whoever runs them")]
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use libtest_mimic::{Arguments, Trial};
 
 /// A test: its name, and what it does.
 pub(crate) type Test = (&'static str, fn());
+
+/// Tests at once for each processor: most of them wait for processes.
+const PER_PROCESSOR: usize = 3;
+/// How many of the slowest are named.
+const SLOWEST: usize = 10;
+
+/// How long each test took.
+static TOOK: Mutex<Vec<(Duration, &'static str)>> = Mutex::new(Vec::new());
 
 /// Tests, each under the name of its function.
 macro_rules! tests {
@@ -17,7 +30,9 @@ pub(crate) use tests;
 pub(crate) fn of(lists: &[&[Test]]) -> Vec<Trial> {
     let trial = |(name, test): Test| {
         Trial::test(name, move || {
+            let began = Instant::now();
             test();
+            TOOK.lock().unwrap_or_else(PoisonError::into_inner).push((began.elapsed(), name));
             Ok(())
         })
     };
@@ -30,7 +45,19 @@ pub(crate) fn of_root(lists: &[&[Test]]) -> Vec<Trial> {
     of(lists).into_iter().map(|trial| trial.with_ignored_flag(!is_root)).collect()
 }
 
-/// Runs them as the command line says, and ends with what came of it.
+/// Runs them as the command line says, names the slowest, and exits with the result.
 pub(crate) fn run(trials: Vec<Trial>) -> ! {
-    libtest_mimic::run(&Arguments::from_args(), trials).exit()
+    let mut arguments = Arguments::from_args();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(PER_PROCESSOR * processors);
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let mut took = std::mem::take(&mut *TOOK.lock().unwrap_or_else(PoisonError::into_inner));
+    took.sort_by(|one, other| other.cmp(one));
+    if took.len() > SLOWEST {
+        eprintln!("the slowest:");
+        for (took, name) in &took[..SLOWEST] {
+            eprintln!("{:>7.1} s  {name}", took.as_secs_f64());
+        }
+    }
+    conclusion.exit()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::common::load::{Load, Outcome, Shape};
-use crate::common::{Stack, checkout, free_port, http, proc, until};
+use crate::common::{Stack, free_port, http, manifests, proc, until};
 use crate::fixture;
 
 /// How long a load lasts at least.
@@ -28,8 +28,7 @@ impl Place {
     /// The same in a stack that was prepared.
     pub(crate) fn of(stack: Stack, web: &Value) -> Self {
         let port = free_port();
-        let text = fs::read_to_string(checkout().join("services/caddy/service.json")).expect("its manifest");
-        let mut caddy: Value = serde_json::from_str(&text).expect("JSON");
+        let mut caddy = manifests::whole("caddy");
         caddy["ports"]["http"]["port"] = json!(port);
         // The same program on every machine.
         caddy["binaries"][0]["sources"].as_array_mut().expect("sources").retain(|one| one["source"] != "path");

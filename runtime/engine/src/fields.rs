@@ -1,4 +1,4 @@
-//! The fields of a manifest, and what a change of each requires. The table in docs/ARCHITECTURE.md comes from this.
+//! The fields of a manifest, and what a change of each requires. The table in docs/FIELDS.md comes from this.
 
 use serde::{Deserialize, Serialize};
 

@@ -16,7 +16,8 @@ pub struct Process {
     pub started: Time,
 }
 
-/// The phase of one instance. Every phase that is not final holds a deadline or an outstanding effect.
+/// The phase of one instance. Every phase that is not final holds a deadline, an outstanding effect, or a typed reason to
+/// wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing runs; it waits for something. Set when the instance is created, and after a stop if it is wanted again.

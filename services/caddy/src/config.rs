@@ -1,4 +1,4 @@
-//! The Caddy configuration. Its settings were measured: see "The edge" in docs/ARCHITECTURE.md.
+//! The Caddy configuration. Its settings were measured: see "Settings, and why" in docs/EDGE.md.
 
 use core::net::IpAddr;
 

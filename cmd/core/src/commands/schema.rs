@@ -12,7 +12,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Exit {
         "service" => core_manifest::editor::schema(),
         "stack" => Shape::of::<StackManifest>().json().clone(),
         "api" => core_host::api::schema(),
-        // What an edit of each field does, for docs/ARCHITECTURE.md.
+        // What an edit of each field does, for docs/FIELDS.md.
         "fields" => {
             render::line(core_engine::diff::table().trim_end());
             return Exit::Ok;

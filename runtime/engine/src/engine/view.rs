@@ -1,4 +1,4 @@
-//! The state as clients see it. CLI, TUI, API and metrics all render this.
+//! The state as clients see it. The CLI and the API render this.
 
 use std::collections::BTreeMap;
 

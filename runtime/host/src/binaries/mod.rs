@@ -1,4 +1,5 @@
-//! Binaries: chosen among their sources, and put into `.dep/`: fetched or built, verified, and landed by rename, so that a folder there is whole or absent.
+//! Binaries: chosen among their sources, and put into `.dep/`: fetched or built, verified, and landed by rename, so that a
+//! folder there is whole or absent.
 
 mod archive;
 mod cargo_build;

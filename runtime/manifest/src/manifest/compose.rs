@@ -1,5 +1,5 @@
 //! `process.compose`: the process fields of process-compose 1.122, with the names and the meaning they have there,
-//! except where `docs/ARCHITECTURE.md` says otherwise.
+//! except where `docs/PROCESS-COMPOSE.md` says otherwise.
 
 use std::collections::BTreeMap;
 

@@ -259,8 +259,9 @@ pub struct Route {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
-    /// swap: the new instances beside the old ones, then over; rolling: the same, slot by slot; restart: stop, then
-    /// start. Default: swap for a service with a route whose ports are all auto or held, else restart.
+    /// swap (or rolling): the new instances beside the old ones, then over; restart: stop, then start. Default: swap for a
+    /// service with a route or held ports, none of whose ports is fixed, and whose held ports have a readiness probe of
+    /// one instance; else restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
     /// Good probes in a row before a new instance takes over. Default: 3.
@@ -292,7 +293,7 @@ pub struct Update {
 pub enum Strategy {
     /// All new instances beside the old ones, then over.
     Swap,
-    /// Slot by slot: new beside old, then over.
+    /// The same as swap.
     Rolling,
     /// Stop the old one, then start the new one.
     Restart,

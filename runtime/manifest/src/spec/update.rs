@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::{Manifest, Strategy};
 use crate::name::Identifier;
 
-const NO_OWN_PROBE: &str = "a held port answers for old and new alike; only a probe of one instance (exec, a unix socket in ${run}) could tell them apart";
+const NO_OWN_PROBE: &str = "a held port answers for old and new alike; only a probe of one instance (notify, exec, ready_log_line, a unix socket in ${run}) could tell them apart";
 
 /// The strategy of a service that does not set one, and why.
 fn default_strategy(

@@ -1,0 +1,33 @@
+//! The demo's manifests with what their drivers fill in.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::checkout;
+
+/// The manifest of a service of this checkout, whole: it names what is executed, so nothing more is filled in.
+pub(crate) fn whole(service: &str) -> Value {
+    let folder = checkout().join("services").join(service);
+    let read = |file: &str| fs::read_to_string(folder.join(file)).expect("a file of the service");
+    let own: Value = serde_json::from_str(&read("service.json")).expect("JSON");
+    let app = own["config"]["app"].as_str().unwrap_or_default();
+    let text = read("src/defaults.json").replace("<name>", service).replace("<app>", app);
+    let mut whole: Value = serde_json::from_str(&text).expect("JSON");
+    if own["process"]["compose"].get("readiness_probe").is_some() {
+        whole["process"]["compose"]["readiness_probe"] = Value::Null;
+    }
+    lay_over(&mut whole, &own);
+    whole
+}
+
+fn lay_over(target: &mut Value, own: &Value) {
+    match (target, own) {
+        (Value::Object(target), Value::Object(own)) => {
+            for (key, value) in own {
+                lay_over(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (target, own) => *target = own.clone(),
+    }
+}
