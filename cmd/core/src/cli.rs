@@ -37,6 +37,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write the manifests of an existing project: what it is, and what it needs to run
+    Init(InitArgs),
     /// Bring the stack up, or some of its services with what they depend on
     Up(UpArgs),
     /// Stop the stack, in reverse order
@@ -92,6 +94,16 @@ pub(crate) enum Command {
     /// One service: `core web spec`
     #[command(external_subcommand)]
     Service(Vec<OsString>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The project's folder. Default: this one.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+    /// Ask nothing.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

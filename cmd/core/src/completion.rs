@@ -1,5 +1,5 @@
-//! What completes a command line. The shell's script calls `core` itself with what was typed so far; so services and
-//! profiles are completed too, and always those of the stack that is meant.
+//! Shell completion. The shell's script runs `core` with the words typed so far, so that services and profiles are
+//! completed too, always those of the stack that these words select.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,21 +15,21 @@ use core_host::paths::{self, Paths};
 use crate::cli::Cli;
 use crate::exit::Exit;
 
-/// The variable by which the script asks. It is ours, so no service ever sees it.
+/// The variable through which the script asks. It is internal to core, so no service ever sees it.
 const VARIABLE: &str = "CORE_COMPLETE";
 
-/// Answers the script of a shell, where it is one that asks.
+/// Answers the shell's script, if it was the script that ran this program.
 pub(crate) fn answer() -> Option<Exit> {
     let here = std::env::current_dir().ok();
     match CompleteEnv::with_factory(command).var(VARIABLE).try_complete(std::env::args_os(), here.as_deref()) {
         Ok(false) => None,
         Ok(true) => Some(Exit::Ok),
-        // A word on standard error would stand in the middle of what is being typed.
+        // A message on standard error would appear in the middle of the command line being typed.
         Err(_) => Some(Exit::Failed),
     }
 }
 
-/// The script of a shell. It calls this very program: a `core` that builds first would do so at every press of Tab.
+/// The script of a shell. It runs this program itself: the wrapper `core` may build first, at every press of Tab.
 pub(crate) fn script(shell: &str) -> io::Result<Vec<u8>> {
     let shells = Shells::builtins();
     let shell = shells.completer(shell).ok_or(io::ErrorKind::NotFound)?;
@@ -43,7 +43,7 @@ pub(crate) fn script(shell: &str) -> io::Result<Vec<u8>> {
 fn command() -> Command {
     let explain = || Arg::new("explain").long("explain").action(ArgAction::SetTrue);
     service_names().into_iter().fold(Cli::command(), |cli, name| {
-        // It wants names that stay; this process is at its end anyway.
+        // clap wants names with a static lifetime; this process exits soon, so the leak does not matter.
         let name: &'static str = name.leak();
         let one = Command::new(name)
             .about("One service")
@@ -54,28 +54,28 @@ fn command() -> Command {
     })
 }
 
-/// Services of the stack that is meant.
+/// The services of the selected stack.
 pub(crate) fn services() -> Vec<CompletionCandidate> {
     service_names().into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// Services, each as the beginning of `SERVICE=REPLICAS`.
+/// The services, each as the start of `SERVICE=REPLICAS`.
 pub(crate) fn scales() -> Vec<CompletionCandidate> {
     service_names().into_iter().map(|name| CompletionCandidate::new(format!("{name}="))).collect()
 }
 
-/// Profiles of the stack that is meant.
+/// The profiles of the selected stack.
 pub(crate) fn profiles() -> Vec<CompletionCandidate> {
     let Some(root) = root() else { return Vec::new() };
     load::profiles(&root.join("manifests")).into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// Services of the stack that is meant, by the names of their folders.
+/// The services of the selected stack, by the names of their folders.
 fn service_names() -> Vec<String> {
     root().map(|root| paths::service_names(&root)).unwrap_or_default()
 }
 
-/// The root that was typed, else that of the environment, else the nearest one upwards.
+/// The root that was typed, or that of the environment, or the nearest one upwards.
 fn root() -> Option<PathBuf> {
     let typed = typed_root(std::env::args_os().skip_while(|word| word != "--"));
     let named = typed.or_else(|| std::env::var_os("CORE_ROOT")).filter(|root| !root.is_empty());
@@ -87,7 +87,7 @@ fn typed_root(words: impl Iterator<Item = OsString>) -> Option<OsString> {
     while let Some(word) = words.next() {
         let word = word.to_string_lossy();
         if word == "--root" {
-            // bash takes `=` for a word of its own.
+            // bash passes `=` as a word of its own.
             return words.find(|word| word != "=");
         }
         if let Some(root) = word.strip_prefix("--root=") {

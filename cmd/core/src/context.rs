@@ -1,4 +1,4 @@
-//! Where a command works: root, folders, profile.
+//! Where a command works: the root, the folders and the profile of its stack.
 
 use std::path::PathBuf;
 
@@ -44,7 +44,7 @@ impl Context {
             Some(root) => Some(root.clone()),
             None => std::env::current_dir().ok().and_then(|folder| Paths::find_root(&folder)),
         };
-        // Whoever names a root knows whose it is.
+        // A root that was named needs no check: the user knows who owns it.
         if let (None, Some(found)) = (&self.root, &root)
             && let Err(why) = Trust::check_found(found)
         {
@@ -63,7 +63,7 @@ impl Context {
         })
     }
 
-    /// The profile: what was asked for, else what the running stack uses, else `local`.
+    /// The profile: the one that was asked for, or that of the running stack, or `local`.
     pub(crate) fn profile(&self, paths: &Paths) -> String {
         let running = || {
             let is_there = paths.socket().exists();
@@ -72,12 +72,12 @@ impl Context {
         self.profile.clone().or_else(running).unwrap_or_else(|| "local".into())
     }
 
-    /// Reads the stack, to look at it; what is wrong with it is printed.
+    /// Reads the stack without running anything it names, and prints its errors.
     pub(crate) fn load(&self, paths: &Paths) -> Result<Stack, Exit> {
         self.read(paths, false)
     }
 
-    /// The same, to run what is written there.
+    /// Like `load`, for a caller that runs what is written there.
     pub(crate) fn load_to_run(&self, paths: &Paths) -> Result<Stack, Exit> {
         self.read(paths, true)
     }

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Well.
+    /// Success.
     Ok,
     /// The stack or a service failed.
     Failed,
-    /// Wrong usage, or a broken manifest.
+    /// Wrong usage, or invalid manifests.
     Usage,
-    /// No supervisor runs.
+    /// The stack is not running.
     NoSupervisor,
-    /// With the code of something else.
+    /// The exit code of another program.
     Code(u8),
 }
 

@@ -42,7 +42,7 @@ fn main() -> std::process::ExitCode {
     };
     let local = tokio::task::LocalSet::new();
     let exit = local.block_on(&runtime, run(cli));
-    // What blocks in the background (a reader of a terminal, a download) does not hold us up.
+    // A thread that blocks in the background (a terminal's reader, a download) must not delay the exit.
     runtime.shutdown_background();
     exit.into()
 }
@@ -50,6 +50,7 @@ fn main() -> std::process::ExitCode {
 async fn run(cli: Cli) -> Exit {
     let context = Context::new(&cli);
     match cli.command {
+        Command::Init(args) => commands::init::run(&context, &args),
         Command::Up(args) => commands::up::run(&context, &args).await,
         Command::Down(args) => commands::down::run(&context, &args).await,
         Command::Status(args) if args.watch => commands::watch::run(&context, &args).await,

@@ -1,5 +1,5 @@
-//! Children that have ended: the keeper, when it was we who started it; and, as process 1 of a container, whatever else
-//! becomes ours when its parent dies.
+//! Collects children that have exited: the keeper, if this process started it; and, if this process is process 1 of a
+//! container, the orphans that it inherits.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
-/// How often process 1 looks for orphans that have ended.
+/// How often process 1 collects orphans.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Waits for children, and remembers how the keeper ended.
+/// Waits for children, and records how the keeper exited.
 pub(crate) struct Reaper {
     keeper: Option<Pid>,
     code: Cell<Option<i32>>,
@@ -22,7 +22,7 @@ impl Reaper {
         Self { keeper, code: Cell::new(None) }
     }
 
-    /// Takes in whoever has ended. Returns the code of the stack, once its keeper has ended by itself.
+    /// Collects children that have exited. Returns the exit code of the stack, once its keeper has exited by itself.
     pub(crate) fn reap(&self) -> Option<i32> {
         let is_first = is_first_process();
         let whom = if is_first { Pid::from_raw(-1) } else { self.keeper? };
@@ -31,15 +31,15 @@ impl Reaper {
                 Ok(WaitStatus::Exited(_, code)) => self.code.set(Some(code)),
                 Ok(WaitStatus::StillAlive) => break,
                 Ok(_) => {}
-                // Nobody is left. The keeper, ours or one in its place, was the last to go.
+                // No children are left. The keeper, or one that replaced it, was the last to exit.
                 Err(_) => return self.code.get(),
             }
         }
-        // Of process 1 there may be others that have ended; the stack has not while any child lives.
+        // Process 1 also collects other children; the stack has not stopped while any child lives.
         self.code.get().filter(|_| !is_first)
     }
 
-    /// Goes on as long as anybody waits. Nobody but process 1 has orphans.
+    /// Collects orphans until dropped. Only process 1 has orphans.
     pub(crate) async fn go_on(&self) {
         if !is_first_process() {
             return std::future::pending().await;

@@ -44,20 +44,20 @@ pub enum Command {
     Kill,
 }
 
-/// Who, or what, has caused something.
+/// Who or what caused a generation or an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// Somebody at the control socket: the number of the user, where the kernel told it.
+    /// A user at the control socket, with the UID if the kernel reported it.
     User(Option<u32>),
-    /// The stack was started: its manifests were read.
+    /// The start of the stack, which read its manifests.
     Start,
-    /// A supervisor came back to what was running: it read the manifests again.
+    /// A new supervisor, which took over running services and read the manifests again.
     Supervisor,
-    /// A binary is not available from one source, and the manifests were read again for another one.
+    /// A binary was not available from one source, and the manifests were read again to use the next source.
     Source,
-    /// Manifests were edited, and are followed as they are saved.
+    /// A manifest was saved while edits are followed.
     Edit,
-    /// A signal.
+    /// A signal to the supervisor.
     Signal,
 }

@@ -91,7 +91,7 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         (*working_dir != new.working_dir, changed("working_dir")),
         (*shell != new.shell, changed("shell")),
         (*env != new.env, keys_changed("env", env, &new.env)),
-        (*identity != new.identity, changed("user, group, umask or limits")),
+        (*identity != new.identity, changed("user, group, umask, limits or priority")),
         (*is_daemon != new.is_daemon, changed("is_daemon")),
         ((old.notifies(), old.watchdog()) != (new.notifies(), new.watchdog()), changed("what it is to say of itself")),
         (*ports != new.ports, keys_changed("port", ports, &new.ports)),

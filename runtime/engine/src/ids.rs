@@ -7,7 +7,7 @@ use core_manifest::ServiceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Number of a topology. Every edit, scale, deploy, rollback and operator's restart makes a new one.
+/// Number of a topology. Each edit, scale, deploy, rollback and operator's restart makes a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Generation(pub u64);

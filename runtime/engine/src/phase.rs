@@ -16,8 +16,8 @@ pub struct Process {
     pub started: Time,
 }
 
-/// The phase of one instance. Every phase that is not final holds a deadline, an outstanding effect, or a typed reason to
-/// wait.
+/// The phase of one instance. Every phase that is not final holds a deadline, an outstanding effect, or a typed reason
+/// to wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing runs; it waits for something. Set when the instance is created, and after a stop if it is wanted again.
@@ -108,30 +108,30 @@ pub enum Stop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
-    /// The operator said so.
+    /// An operator asked for it.
     Operator,
-    /// It is disabled, or not among the services that were asked for.
+    /// It is disabled, or not one of the services that were asked for.
     Disabled,
-    /// The stack ends.
+    /// The whole stack is stopped.
     Shutdown,
-    /// Its manifest is gone.
+    /// Its manifest was removed.
     Removed,
-    /// A newer instance takes its place.
+    /// A newer instance replaces it.
     Replaced,
-    /// There are fewer replicas now.
+    /// The service has fewer replicas now.
     ScaledDown,
-    /// Its first process ended and left others behind.
+    /// Its first process exited and left others behind.
     Leftovers,
     /// It was not ready in time.
     NeverReady,
     /// Its liveness probe failed.
     NotAlive,
-    /// The host never said whether it started.
+    /// The host never reported whether it started.
     NoAnswer,
 }
 
 impl StopReason {
-    /// The word that a shutdown command gets for this reason.
+    /// The word for this reason that a shutdown command gets.
     pub fn word(self) -> &'static str {
         match self {
             Self::Operator => "operator",
@@ -148,17 +148,17 @@ impl StopReason {
     }
 }
 
-/// Why an instance has ended.
+/// Why an instance is in the phase `ended`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
-    /// By itself.
+    /// It exited by itself.
     Exit,
     /// It was stopped.
     Stopped,
-    /// It is disabled, or not among the services that were asked for.
+    /// It is disabled, or not one of the services that were asked for.
     Disabled,
-    /// What it waits for cannot come true.
+    /// What it waits for cannot happen.
     Skipped,
 }
 
@@ -166,23 +166,23 @@ pub enum EndReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseName {
-    /// Nothing runs yet.
+    /// No process runs; it waits for something.
     Waiting,
-    /// The host was asked.
+    /// The host was asked to start it.
     Starting,
-    /// Runs, not ready.
+    /// Its process runs and is not ready.
     Probing,
-    /// Runs, ready.
+    /// Its process runs and is ready.
     Ready,
-    /// Serves what is open, takes nothing new.
+    /// It finishes open requests and gets no new ones.
     Draining,
-    /// Was asked to end.
+    /// It was asked to stop, or killed.
     Stopping,
-    /// Will be started again.
+    /// It failed and will be started again after a pause.
     Backoff,
-    /// Over.
+    /// It has ended and will not be started again automatically.
     Ended,
-    /// Failed too often.
+    /// It failed too often and will not be started again automatically.
     GaveUp,
 }
 

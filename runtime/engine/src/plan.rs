@@ -15,17 +15,17 @@ use crate::topology::Topology;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// Nothing.
+    /// Nothing changes.
     Keep,
-    /// It is new.
+    /// The service is new.
     Start,
-    /// It goes.
+    /// The service was removed.
     Stop,
-    /// It stays, with other settings.
+    /// Its instances keep running, with other settings.
     Refresh,
-    /// New instances beside the old ones, then over.
+    /// New instances start beside the old ones, then replace them.
     Swap,
-    /// Stopped, then started.
+    /// Its instances are stopped, then started.
     Restart,
 }
 
@@ -46,20 +46,20 @@ impl Change {
 /// What happens to one service, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
-    /// What.
+    /// What happens to the service.
     pub change: Change,
-    /// Why, a line each.
+    /// The reasons, one line each.
     pub reasons: Vec<String>,
 }
 
 /// The difference of two topologies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
-    /// The generation that is.
+    /// The present generation.
     pub from: Generation,
-    /// The generation that would be; the same when nothing changes.
+    /// The generation after the change; equal to `from` if nothing changes.
     pub to: Generation,
-    /// Every service of either.
+    /// All services of both topologies.
     #[schemars(with = "BTreeMap<String, Planned>")]
     pub services: BTreeMap<ServiceName, Planned>,
 }
@@ -71,7 +71,7 @@ impl Plan {
     }
 }
 
-/// What happens to one service when its spec changes from `old` to `new`; `None` when there is no such service.
+/// What happens to one service when its spec changes from `old` to `new`; `None` if the service does not exist.
 pub fn change_of(old: Option<&ServiceSpec>, new: Option<&ServiceSpec>) -> Planned {
     let planned = |change, reasons| Planned { change, reasons };
     match (old, new) {

@@ -1,5 +1,5 @@
-//! Whether something that matters has changed in some folders: asked from the kernel by `notify`, which polls where the
-//! kernel cannot tell (network file systems, exhausted limits).
+//! Reports changes in folders, from the kernel by `notify`, which polls where the kernel cannot report them (network
+//! file systems, exhausted limits).
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -14,33 +14,33 @@ use notify_debouncer_mini::{
     Config, DebounceEventResult, DebouncedEvent, DebouncedEventKind, Debouncer, new_debouncer_opt,
 };
 
-/// How long nothing must happen to a file before it is looked at: an editor saves one in several steps.
+/// How long a file must be unchanged before it is read: an editor saves in several steps.
 const QUIET: Duration = Duration::from_millis(15);
 /// The longest wait for that.
 const LONGEST: Duration = Duration::from_millis(200);
-/// How often files are compared where the kernel does not report changes.
+/// How often files are compared if the kernel does not report changes.
 const POLL: Duration = Duration::from_secs(1);
 
-/// File systems on which others may change files without this kernel knowing, by the numbers of `statfs(2)`: NFS, SMB, SMB2,
-/// CIFS, Ceph, AFS, 9p, FUSE.
+/// File systems on which other hosts may change files without this kernel knowing, by their magic numbers of
+/// `statfs(2)`: NFS, SMB, SMB2, CIFS, Ceph, AFS, 9p, FUSE.
 const REMOTE: [u32; 8] = [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x00c3_6400, 0x5346_414f, 0x0102_1997, 0x6573_5546];
 
-/// The folders, watched.
+/// Watched folders.
 pub(crate) struct Changes {
     events: Receiver<DebounceEventResult>,
     meant: Meant,
-    /// Watches until it is dropped; `None` where nothing can watch.
+    /// Watches until dropped; `None` if nothing can watch.
     watching: Option<Watching>,
 }
 
-/// What reports.
+/// The watcher.
 enum Watching {
     Kernel(#[expect(dead_code, reason = "it watches until it is dropped")] Debouncer<Writes<RecommendedWatcher>>),
     Poll(#[expect(dead_code, reason = "it watches until it is dropped")] Debouncer<Writes<PollWatcher>>),
 }
 
-/// Which changes matter. Services work in these folders, too, and what they write there is no reason to read all
-/// manifests.
+/// Which changes matter. Services work in these folders too, and what they write there must not cause a new reading of
+/// all manifests.
 #[derive(Clone)]
 struct Meant {
     services: PathBuf,
@@ -49,7 +49,7 @@ struct Meant {
 }
 
 impl Changes {
-    /// Of `folders`, in which these files are.
+    /// Watches `folders`, which contain `files`.
     pub(crate) fn of(root: &Path, files: &BTreeSet<PathBuf>, folders: &BTreeSet<PathBuf>) -> Self {
         let leads_to = |file: &PathBuf| fs::canonicalize(file).ok()?.file_name().map(OsStr::to_owned);
         let links = files.iter().filter(|file| file.is_symlink()).filter_map(leads_to);
@@ -69,9 +69,9 @@ impl Changes {
         Self { events, meant, watching }
     }
 
-    /// Returns when something that matters has changed, and nothing more happens to it.
+    /// Blocks until something that matters has changed, and the change is complete.
     pub(crate) fn wait(&self) {
-        // Without a descriptor and a thread to spare, time is the reason to look.
+        // Without a watcher (no descriptor or thread is left), the caller looks once a second.
         if self.watching.is_none() {
             std::thread::sleep(POLL);
             return;
@@ -99,7 +99,7 @@ impl Changes {
     }
 
     fn matters(&self, events: &DebounceEventResult) -> bool {
-        // An error of the watcher says that something may be lost.
+        // After an error of the watcher, events may be lost.
         events.as_ref().map_or(true, |events| events.iter().any(|event| self.meant.is(event)))
     }
 }
@@ -113,11 +113,11 @@ impl Meant {
     }
 }
 
-/// Watches each of the folders; `None` where one cannot be watched.
+/// Watches each of the folders; `None` if one cannot be watched.
 fn watch<W: Watcher>(mut debouncer: Debouncer<W>, folders: &BTreeSet<PathBuf>) -> Option<Debouncer<W>> {
     for folder in folders {
         let watched = debouncer.watcher().watch(folder, RecursiveMode::NonRecursive);
-        // One that does not exist appears in one that does.
+        // A missing folder is noticed in the one where it will appear.
         if watched.is_err() && folder.is_dir() {
             return None;
         }
@@ -130,14 +130,14 @@ fn is_remote(folder: &Path) -> bool {
     kind.is_ok_and(|kind| u32::try_from(kind).is_ok_and(|kind| REMOTE.contains(&kind)))
 }
 
-/// A watcher that passes on what may have changed a file. Opening one changes nothing, and we open them to look.
+/// A watcher that passes on only what may change a file: reading the manifests opens them, which changes nothing.
 struct Writes<W>(W);
 
 impl<W: Watcher> Watcher for Writes<W> {
     fn new<F: EventHandler>(mut handler: F, config: notify::Config) -> notify::Result<Self> {
         let pass = move |event: notify::Result<notify::Event>| {
             let event = event.map(|mut event| {
-                // Events were lost: that concerns everything.
+                // Events were lost, so anything may have changed.
                 if event.need_rescan() {
                     event.paths.push("/".into());
                 }
@@ -180,7 +180,7 @@ mod tests {
         Changes::of(root, &files, &BTreeSet::from(folders))
     }
 
-    /// Whether what comes within a while matters.
+    /// Whether a change that matters is reported within `patience`.
     fn is_reported(changes: &Changes, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         while let Ok(events) = changes.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -201,7 +201,7 @@ mod tests {
         let changes = changes(root);
         for name in ["out.log", "elsewhere/other"] {
             fs::write(root.join(name), "x").unwrap();
-            // Reported, and of no interest. What we read is not even reported.
+            // Reported, and does not matter. What core reads is not even reported.
             let events = changes.events.recv_timeout(Duration::from_secs(60)).unwrap();
             assert!(!changes.matters(&events), "{name}: {events:?}");
             while changes.events.recv_timeout(4 * QUIET).is_ok() {}
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    /// More happens than the kernel keeps events of.
+    /// More happens than the kernel has room to report.
     #[test]
     fn a_flood_of_events_ends_in_a_look() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The other end of the control socket: what the command line speaks with. Whatever is asked, there is an end to it: a
-//! supervisor that does not answer is told from one that takes its time.
+//! The client of the control socket. Every request ends: a supervisor that does not answer is told apart from one that
+//! takes its time.
 
 use std::io;
 use std::path::Path;
@@ -20,82 +20,82 @@ use crate::last_resort;
 use crate::paths::Paths;
 use crate::peer;
 
-/// How long an answer to a plain question may take.
+/// How long the answer to a simple question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a supervisor that did not answer gets in all; its keeper may put another one in its place meanwhile.
+/// How long to try in all after a supervisor did not answer; its keeper may replace it meanwhile.
 const IN_ALL: Duration = Duration::from_secs(6);
-/// When it is first asked whether anybody is there, while an answer takes its time, and how often from then on.
+/// While an answer takes its time: when to first check that the supervisor is alive, and how often after that.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(2);
-/// How long the next supervisor may take to be there, and how often one looks for it.
+/// How long the next supervisor may take to listen, and how often to look for it.
 const REPLACED: Duration = Duration::from_secs(2);
 const LOOK_FOR_THE_NEXT: Duration = Duration::from_millis(2);
-/// Between two tries.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Why a request got no good answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No supervisor listens.
     #[error("the stack is not running")]
     NoSupervisor,
-    /// One is there, and says nothing.
+    /// There is a supervisor, but it does not answer.
     #[error("the supervisor does not answer")]
     Silent,
-    /// The line broke.
+    /// The connection broke.
     #[error("the supervisor does not answer: {0}")]
     Broken(String),
-    /// It was refused.
+    /// The supervisor refused the request.
     #[error("{}", .0.message)]
     Refused(Failure),
 }
 
-/// What is put to the supervisor.
+/// Kinds of requests, which differ in how long to wait and whether to repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A question whose answer is known at once.
+    /// A question that is answered at once.
     Glance,
-    /// A question whose answer may take any time, as long as somebody is there.
+    /// A question that may take any time while the supervisor is alive.
     Wait,
-    /// An order that comes to the same when it is given twice.
+    /// A command that may safely be repeated.
     Order,
-    /// An order that does not.
+    /// A command that must not be repeated.
     OrderOnce,
 }
 
-/// Orders that come to something else when they are given twice.
+/// Commands that have another effect if they are repeated.
 const ONCE: &[&str] = &["restart"];
 
-/// Asks something whose answer is known at once.
+/// Asks a question that is answered at once.
 ///
 /// # Errors
-/// Why there is no good answer.
+/// Why the request failed.
 pub async fn get<T: DeserializeOwned>(paths: &Paths, path: &str) -> Result<T, ClientError> {
     call(paths, Kind::Glance, path, Vec::new()).await
 }
 
-/// Asks something whose answer may take any time, as long as somebody is there.
+/// Asks a question that may take any time while the supervisor is alive.
 ///
 /// # Errors
-/// Why there is no good answer.
+/// Why the request failed.
 pub async fn wait<T: DeserializeOwned>(paths: &Paths, path: &str) -> Result<T, ClientError> {
     call(paths, Kind::Wait, path, Vec::new()).await
 }
 
-/// Orders something: `verb` is the last part of its path.
+/// Sends a command: `verb` is the last part of its path.
 ///
 /// # Errors
-/// Why there is no good answer.
+/// Why the request failed.
 pub async fn order<T: DeserializeOwned>(paths: &Paths, verb: &str, body: &impl Serialize) -> Result<T, ClientError> {
     let kind = if ONCE.contains(&verb) { Kind::OrderOnce } else { Kind::Order };
     call(paths, kind, &format!("/v1/{verb}"), serde_json::to_vec(body).map_err(broken)?).await
 }
 
-/// Asks, and reads the answer. Where nobody answers, the keeper is asked to look, and the question put again.
+/// Sends a request and reads the answer. If there is none, asks the keeper to check its supervisor, and repeats.
 async fn call<T: DeserializeOwned>(paths: &Paths, kind: Kind, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
     let socket = paths.socket();
     let (began, until) = (Instant::now(), Instant::now() + IN_ALL);
-    // What only asks may be asked again, whatever came of it; an order only when it reached nobody.
+    // A question can be repeated after any error; a command only if no supervisor received it.
     let is_question = matches!(kind, Kind::Glance | Kind::Wait);
     let method = if is_question { Method::GET } else { Method::POST };
     let mut was_silent = false;
@@ -108,13 +108,13 @@ async fn call<T: DeserializeOwned>(paths: &Paths, kind: Kind, path: &str, body: 
         match answer {
             Err(ClientError::Silent) if Instant::now() < until => {
                 keeper::ask_to_look(&paths.run);
-                // It may have been heard.
+                // The supervisor may have received it.
                 if kind == Kind::OrderOnce {
                     return Err(ClientError::Silent);
                 }
                 was_silent = true;
             }
-            // One that was silent is being replaced.
+            // The silent supervisor is being replaced.
             Err(ClientError::NoSupervisor | ClientError::Broken(_))
                 if was_silent && last_resort::keeper_lives(paths) =>
             {
@@ -124,7 +124,7 @@ async fn call<T: DeserializeOwned>(paths: &Paths, kind: Kind, path: &str, body: 
                 tokio::time::sleep(PAUSE).await;
             }
             Err(ClientError::NoSupervisor | ClientError::Broken(_)) if was_silent => return Err(ClientError::Silent),
-            // One that died is replaced at once.
+            // The keeper replaces a dead supervisor at once.
             Err(error)
                 if (matches!(error, ClientError::NoSupervisor)
                     || is_question && matches!(error, ClientError::Broken(_)))
@@ -139,10 +139,10 @@ async fn call<T: DeserializeOwned>(paths: &Paths, kind: Kind, path: &str, body: 
     }
 }
 
-/// Asks, and gives each line of the answer to `tell` as it comes, until that says no.
+/// Sends a request, and passes each line of the answer to `tell` as it comes, until `tell` returns false.
 ///
 /// # Errors
-/// Why there is no good answer.
+/// Why the request failed.
 pub async fn lines(paths: &Paths, path: &str, mut tell: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
     let socket = paths.socket();
     let answer = while_alive(&socket, read_lines(&socket, path, &mut tell)).await;
@@ -174,7 +174,7 @@ async fn read_lines(socket: &Path, path: &str, tell: &mut impl FnMut(&[u8]) -> b
     Ok(())
 }
 
-/// Waits for an answer as long as the supervisor is there.
+/// Waits for an answer while the supervisor is alive.
 async fn while_alive<T>(socket: &Path, asked: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
     tokio::select! {
         biased;
@@ -183,8 +183,8 @@ async fn while_alive<T>(socket: &Path, asked: impl Future<Output = Result<T, Cli
     }
 }
 
-/// Ends when the supervisor does not say within a moment that it is there. One that knows no such question and says so
-/// is; and a line that breaks is told by the one that waits for its answer.
+/// Returns when the supervisor does not answer within a moment. An error is an answer too, as from a version without
+/// this route; and a broken connection is reported by the request that waits.
 async fn silence(socket: &Path) {
     let mut pause = FIRST_LOOK;
     loop {
@@ -227,7 +227,7 @@ async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
                 peer::check(&stream, socket).map_err(broken)?;
                 return Ok(stream);
             }
-            // More wait to be let in than the kernel lets wait; that is no error, and not an answer either.
+            // The queue of the socket is full; that is neither an error nor an answer.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(PAUSE).await,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 return Err(ClientError::NoSupervisor);

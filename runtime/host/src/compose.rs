@@ -1,4 +1,4 @@
-//! The export for process-compose, written.
+//! Writes the export for process-compose.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,33 +13,33 @@ use core_stack::compose::{Project, project};
 use crate::launch;
 use crate::paths::Paths;
 
-/// How long the start of a service takes, as a part of the start of many.
+/// How long the start of one service takes when many are started.
 const PER_SERVICE: Duration = Duration::from_millis(2);
-/// So many services are waited for.
+/// The pause before writing counts at most this many services.
 const MOST: u32 = 1000;
 
-/// Writes the file beside the loop, from a thread of its own that ends with this value. What was read ends there, too.
+/// Writes the file in a thread of its own, which ends when this value is dropped. The stack is also freed there.
 #[derive(Debug)]
 pub(crate) struct Writer(Sender<Box<Stack>>);
 
 impl Writer {
-    /// Starts the thread. Where the system has none, there is no file: nothing that runs needs it.
+    /// Starts the thread. If the system has no thread left, the file is not written: nothing that runs needs it.
     pub(crate) fn new(paths: &Paths) -> Self {
         let (sender, stacks) = mpsc::channel::<Box<Stack>>();
         let paths = paths.clone();
         let work = move || {
-            // Nobody waits for the file; what is started meanwhile comes first. (This is of this thread alone.)
+            // The file is not urgent; starting services comes first. (The nice value applies to this thread only.)
             let _ = rustix::process::nice(19);
             while let Ok(stack) = stacks.recv() {
-                // While hundreds are being started, each of them has more need of the processor.
+                // While hundreds of services start, they need the CPU more.
                 std::thread::sleep(PER_SERVICE * u32::try_from(stack.topology.services.len()).unwrap_or(1).min(MOST));
-                // Of several that wait, the newest is all that matters.
+                // If several stacks wait, only the newest matters.
                 let newest = stacks.try_iter().last().unwrap_or(stack);
                 if let Err(message) = write(&paths, &newest) {
                     tracing::warn!("{message}");
                 }
                 drop(newest);
-                // A reading takes many times as much as what is kept of it.
+                // Reading a stack takes many times the memory that is kept afterwards.
                 core_shim::memory::trim_heap();
             }
         };
@@ -49,13 +49,13 @@ impl Writer {
         Self(sender)
     }
 
-    /// Has the file of a stack written.
+    /// Requests that the file be written for a stack.
     pub(crate) fn begin(&self, stack: Box<Stack>) {
         let _ = self.0.send(stack);
     }
 }
 
-/// Writes the file of a stack.
+/// Writes the file for a stack.
 ///
 /// # Errors
 /// What cannot be written, and why.
@@ -102,7 +102,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// A file that only we may read.
+/// Writes a file that only the user may read.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text.as_bytes())
 }

@@ -1,5 +1,5 @@
-//! `.data`: what services keep. Their folders in it are made before they start, each its service's alone; what is there
-//! is never touched.
+//! `.data`: what services store. A service's folders in it are made before it starts, private to the user that it runs
+//! as; existing folders are never changed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,13 +18,13 @@ use nix::libc;
 use crate::trust::Trust;
 use crate::users;
 
-/// Of `.data` itself: services of other users pass it, and see nothing of each other.
+/// Mode of `.data` itself: services of other users may pass through it, but not list it.
 const PASSABLE: u32 = 0o711;
 
-/// Makes the folders of `data` that a start speaks of, for who it runs as.
+/// Makes the folders in `data` that a start mentions, owned by the user that it runs as.
 ///
 /// # Errors
-/// What the file system says, with the folder it says it of.
+/// The error of the file system, with the folder.
 pub(crate) fn ensure(data: &Path, service: &str, start: &Start) -> io::Result<()> {
     let names = mentioned(data, service, start);
     if names.is_empty() {
@@ -35,8 +35,8 @@ pub(crate) fn ensure(data: &Path, service: &str, start: &Start) -> io::Result<()
     names.iter().try_for_each(|name| make(&data.join(name), 0o700, owner))
 }
 
-/// The folders in `data` that a command line, an environment or a generated file names. What ends there without another
-/// `/` may be a file, unless it is called like the service.
+/// The folders in `data` that a command line, an environment or a generated file mentions. A name without a `/` after
+/// it may be a file, unless it is the service's name.
 fn mentioned<'a>(data: &Path, service: &str, start: &'a Start) -> BTreeSet<&'a OsStr> {
     let texts = [&start.program, &start.cwd].into_iter().chain(&start.args).chain(&start.env);
     let texts = texts.chain(start.files.iter().map(|file| &file.contents));
@@ -58,15 +58,15 @@ fn mentioned<'a>(data: &Path, service: &str, start: &'a Start) -> BTreeSet<&'a O
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    // Every start looks through a whole environment; in text one need not look at each byte.
+    // Every start searches a whole environment; a search in valid UTF-8 need not look at each byte.
     match (std::str::from_utf8(text), std::str::from_utf8(wanted)) {
         (Ok(text), Ok(wanted)) => text.find(wanted),
         _ => text.windows(wanted.len()).position(|window| window == wanted),
     }
 }
 
-/// Complains of folders in `data` that others could change, and of those of a service's name that belong to somebody
-/// else than who it runs as. (What is there is not touched.)
+/// Reports folders in `data` that other users could change, and folders of a service that belong to another user than
+/// the one it runs as. (Existing folders are never changed.)
 pub(crate) fn check(data: &Path, topology: &Topology, places: &dyn Places, trust: &Trust, out: &mut Vec<Diagnostic>) {
     for spec in topology.services.values() {
         let folder = data.join(spec.name.as_str());
@@ -98,7 +98,7 @@ fn make(folder: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
         made => made.map_err(failed)?,
     }
     let Some((user, group)) = owner else { return Ok(()) };
-    // By what was opened: it is no link that somebody has put there.
+    // Through the open descriptor, so that another user cannot have put a link there.
     let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(folder).map_err(failed)?;
     fchown(opened, Some(user), Some(group)).map_err(failed)

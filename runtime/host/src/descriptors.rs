@@ -1,6 +1,6 @@
-//! Open files of the supervisor: as many as the host allows, and a few in reserve for what must not fail for want of one.
+//! Open files of the supervisor: as many as the host allows, with a few in reserve for what must not fail without one.
 //!
-//! Questions of probes never use the reserve: that one could not be put is an answer, too.
+//! Probes never use the reserve: that a probe could not be sent is a valid answer.
 
 use std::fs::File;
 use std::io;
@@ -11,24 +11,24 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// How many are held in reserve.
+/// How many descriptors are held in reserve.
 const SPARE: usize = 16;
-/// As many of them are left alone by those who merely ask something.
+/// How many of them clients of the control socket cannot use.
 const NOT_FOR_GUESTS: usize = SPARE / 2;
 
-/// What is held.
+/// The descriptors in reserve.
 struct Reserve {
-    /// The spare ones. Each is an open file of its own: what is scarce may be those of the whole host.
+    /// Each is an open file of its own, because the limit that was reached may be that of the whole host.
     spare: Vec<File>,
-    /// For how many they are given up at the moment, in whichever threads. They are taken back when the last one has ended.
+    /// How many callers in all threads use the reserve now. It is refilled when the last of them has finished.
     users: usize,
 }
 
 static RESERVE: Mutex<Reserve> = Mutex::new(Reserve { spare: Vec::new(), users: 0 });
-/// The limits before ours was raised.
+/// The limits before they were raised: soft and hard.
 static BEFORE: OnceLock<(u64, u64)> = OnceLock::new();
 
-/// Raises the soft limit of this process to the hard one. Services do not see it: they descend from the keeper.
+/// Raises the soft limit of this process to the hard one. Services do not inherit it: they descend from the keeper.
 pub(crate) fn raise() {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
@@ -36,11 +36,11 @@ pub(crate) fn raise() {
     }
 }
 
-/// Gives a program that is started from here the limit that we had: it may go through all numbers up to it.
+/// Gives a child program the original limit: some programs loop over all numbers up to it.
 pub(crate) fn as_before(command: &mut Command) {
     if let Some((soft, hard)) = BEFORE.get().copied() {
         let lower = move || setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(io::Error::from);
-        // SAFETY: it is one system call, which is allowed after a fork.
+        // SAFETY: setrlimit(2) is one system call, which is allowed after a fork.
         unsafe { command.pre_exec(lower) };
     }
 }
@@ -60,13 +60,13 @@ fn reserve() -> MutexGuard<'static, Reserve> {
     RESERVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens spare ones, as far as there is room, they are not open, and nobody uses them.
+/// Fills the reserve as far as possible, unless it is in use.
 pub(crate) fn hold() {
     reserve().fill();
 }
 
-/// Runs what matters. Where it fails for want of a descriptor, the spare ones are given up for it, and taken back as far
-/// as there is room then. It may last, and others may need them meanwhile: nobody waits here.
+/// Runs something important. If it fails for lack of a descriptor, the reserve is released and it runs again; then the
+/// reserve is refilled as far as possible. The lock is not held meanwhile, since others may need the reserve.
 pub(crate) fn with_reserve<T>(mut run: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let result = run();
     if !result.as_ref().is_err_and(is_exhausted) {
@@ -84,13 +84,13 @@ pub(crate) fn with_reserve<T>(mut run: impl FnMut() -> io::Result<T>) -> io::Res
     result
 }
 
-/// Gives one up for somebody who asks, where that leaves enough. Returns whether it did.
+/// Releases one spare descriptor for a client, if enough remain. Returns whether it did.
 pub(crate) fn spare_one() -> bool {
     let mut reserve = reserve();
     reserve.spare.len() > NOT_FOR_GUESTS && reserve.spare.pop().is_some()
 }
 
-/// Whether something failed for want of a descriptor.
+/// Whether an operation failed for lack of a descriptor.
 pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

@@ -1,6 +1,6 @@
-//! The edge's pointers: which instances take the requests of a service. Each is a file that Caddy reads at every
-//! request, written beside and renamed, so that none is ever missing or half there. And whether they lead to where they
-//! should, asked of Caddy itself.
+//! The edge's pointers: which instances get the requests of a service. Each is a file that Caddy reads at every
+//! request; it is written beside and renamed, so that it is never missing or incomplete. Caddy itself is asked whether
+//! the pointers lead where they should.
 
 use std::fs;
 use std::io;
@@ -15,13 +15,13 @@ use crate::environment::Environment;
 use crate::paths::Paths;
 use crate::probes::{self, NotGood};
 
-/// What a pointer holds while nobody takes requests: an address that refuses at once.
+/// The contents of a pointer while no instance takes requests: an address that refuses connections at once.
 const NOBODY: &str = "127.0.0.1:0";
 
 /// Writes the pointers of a service: pointer i names ready instance i mod n.
 ///
 /// # Errors
-/// What the file system says. What was written before stays.
+/// The error of the file system. Pointers that were written before it stay.
 pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
     let folder = edge.join(table.service.as_str());
     fs::create_dir_all(&folder)?;
@@ -32,7 +32,7 @@ pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
             count => format!("127.0.0.1:{}", targets[number as usize % count].port),
         };
         let path = folder.join(format!("{number}.addr"));
-        // An unchanged pointer is not touched.
+        // An unchanged pointer is not rewritten.
         if fs::read(&path).is_ok_and(|have| have == address.as_bytes()) {
             continue;
         }
@@ -43,11 +43,11 @@ pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
     Ok(())
 }
 
-/// How long the edge may take to answer for one pointer: it may be at its limit.
+/// How long the edge may take to answer for one pointer: it may be overloaded.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the edge for each of the targets by the pointer that names it. The answer must be the one that is wanted, and
-/// come from the target's own port.
+/// Asks the edge for each target through the pointer that names it. The answer must match, and come from the target's
+/// own port.
 pub async fn verify(paths: &Paths, environment: &Environment, asked: &Verification) -> Reach {
     let socket = paths.run.join(asked.edge.to_string()).join(core_caddy::VERIFY);
     if UnixStream::connect(&socket).await.is_err() {
@@ -71,7 +71,7 @@ pub async fn verify(paths: &Paths, environment: &Environment, asked: &Verificati
     Reach::Reached
 }
 
-/// Takes away the pointers of services that are gone.
+/// Removes the pointers of services that no longer exist.
 pub fn forget(edge: &Path, is_known: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(edge).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(|name| !is_known(name)) {

@@ -1,4 +1,4 @@
-//! Waiting for the end of processes that are held by handles.
+//! Waits for processes to exit, by their handles.
 
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use core_shim::handle::Handle;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How often one looks where a handle has no descriptor that would tell.
+/// How often to check a handle without a descriptor that could report the exit.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Waits until one of the processes has ended (its parent need not have taken notice), for `patience` at the most.
-/// Returns whether one has.
+/// Waits until one of the processes has exited (its parent need not have reaped it), for at most `patience`. Returns
+/// whether one has.
 pub(crate) fn any_within(handles: &[&Handle], patience: Duration) -> bool {
     let until = Instant::now() + patience;
     let with = handles.iter().filter_map(|one| one.fd());

@@ -1,4 +1,4 @@
-//! What services are given from outside: the environment of `core up`, and the values of variables and secrets.
+//! What services get from outside: the environment of `core up`, and the values of variables and secrets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use crate::fill::{InstanceFill, fill_of};
 use crate::paths::Paths;
 use crate::{identity, users};
 
-/// What services are given from outside.
+/// What services get from outside.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// The environment that `core up` had, without what is ours.
+    /// The environment of `core up`, without core's own variables.
     variables: BTreeMap<String, Vec<u8>>,
-    /// What variables and secrets were when the manifests were looked at last.
+    /// The values of variables and secrets when the manifests were last read.
     values: Arc<BTreeMap<Origin, String>>,
 }
 
 impl Environment {
-    /// Ours, which is that of `core up`: the keeper kept it.
+    /// This process's environment, which is that of `core up`: the keeper preserved it.
     pub fn inherited() -> Self {
         use std::os::unix::ffi::OsStringExt;
         let all = std::env::vars_os().filter_map(|(name, value)| {
@@ -31,18 +31,18 @@ impl Environment {
         Self { variables: all.collect(), values: Arc::default() }
     }
 
-    /// From now on this is what variables and secrets are.
+    /// Replaces the values of variables and secrets.
     pub(crate) fn remember(&mut self, values: BTreeMap<Origin, String>) {
         self.values = Arc::new(values);
     }
 
-    /// What fills the texts of an instance. Those of a spec that was saved have only the names of variables and secrets:
-    /// they are filled with what these are now.
+    /// What fills the templates of an instance. A saved spec has only the names of variables and secrets; they are
+    /// filled with the present values.
     pub fn fill(&self, paths: &Paths, instance: &InstanceId, ports: &BTreeMap<Identifier, u16>) -> InstanceFill {
         fill_of(paths, instance, ports).with_values(self.values.clone())
     }
 
-    /// The environment of an instance, `NAME=value` each.
+    /// The environment of an instance, each as `NAME=value`.
     pub fn of(&self, spec: &ServiceSpec, fill: &InstanceFill) -> Vec<Vec<u8>> {
         let mut all = self.variables.clone();
         if let Some(user) = spec.identity.user.as_deref().and_then(|name| users::user(name).ok()) {

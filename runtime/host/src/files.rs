@@ -1,5 +1,5 @@
-//! Files that people write, read: regular files of a bounded length. Whatever else stands in the place of one (a pipe, a
-//! device), nobody waits for it.
+//! Reads files that people write: regular files of a limited length. Anything else in their place (a pipe, a device) is
+//! refused and cannot block core.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -11,10 +11,10 @@ use nix::libc;
 /// The longest manifest, profile, `.env` or secret, in bytes. A list of numbers takes some 130 times as much memory.
 const LONGEST: u64 = 4 << 20;
 
-/// What stands in the place of a file and is none.
+/// The error if something else is in the place of a file.
 const NOT_A_FILE: &str = "it is not a regular file";
 
-/// What to do about a file that cannot be read.
+/// What to do about a file that cannot be read, as text for people.
 pub(crate) fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "see to it that the user who runs core may read it",
@@ -23,10 +23,10 @@ pub(crate) fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// The whole of a file.
+/// Reads a whole file.
 ///
 /// # Errors
-/// What the file system says; that it is not a regular file; or that it is too long.
+/// The error of the file system; or the file is not a regular file, or is too long.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let meta = file.metadata()?;
@@ -44,10 +44,10 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same of a text.
+/// Reads a whole text file.
 ///
 /// # Errors
-/// As above; or that it is no text.
+/// As for `read`; or the file is not valid UTF-8.
 pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(io::Error::other)
 }

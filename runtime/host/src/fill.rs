@@ -1,4 +1,4 @@
-//! What fills the holes of an instance's texts.
+//! What fills the placeholders of an instance's templates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct InstanceFill {
     instance: String,
     replica: u32,
     ports: BTreeMap<Identifier, u16>,
-    /// What variables and secrets are, for a text of which only their names are known.
+    /// Values of variables and secrets, for a template that has only their names.
     values: Arc<BTreeMap<Origin, String>>,
 }
 
@@ -34,14 +34,14 @@ pub fn fill_of(paths: &Paths, instance: &InstanceId, ports: &BTreeMap<Identifier
 }
 
 impl InstanceFill {
-    /// The same, with what variables and secrets are.
+    /// The same with these values of variables and secrets.
     #[must_use]
     pub(crate) fn with_values(mut self, values: Arc<BTreeMap<Origin, String>>) -> Self {
         self.values = values;
         self
     }
 
-    /// The same, with another run folder.
+    /// The same with another run folder.
     #[must_use]
     pub fn with_run(mut self, run: &std::path::Path) -> Self {
         self.run = run.display().to_string();

@@ -1,14 +1,14 @@
-//! What others have said, made harmless for a terminal: services, probes, programs of strangers. Colours stay; whatever
-//! moves the cursor, sets a title or reaches the clipboard becomes text.
+//! Makes text from other programs (services, probes) harmless for a terminal. Colours stay; whatever moves the cursor,
+//! sets a title or reaches the clipboard becomes text.
 
 use std::fmt::Write as _;
 
 use crate::colour;
 
-/// The end of whatever colours a text has set.
+/// Ends all colours that a text has set.
 const RESET: &str = "\u{1b}[0m";
 
-/// The same text, with control characters as `\u001b`, which is text in JSON, too. Line ends, tabs and colours stay.
+/// The same text with control characters as `\u001b`, which JSON also accepts. Line ends, tabs and colours stay.
 pub fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -30,14 +30,14 @@ pub fn harmless(text: &str) -> String {
     out
 }
 
-/// A line that somebody else has said: its colours end with it.
+/// A line from another program, made harmless; its colours end with it.
 pub fn harmless_line(text: &str) -> String {
     let text = harmless(text);
     if text.contains('\u{1b}') { text + RESET } else { text }
 }
 
 fn is_harmful(character: char) -> bool {
-    // What turns the direction of writing around shows another text than the one that is there.
+    // Characters that change the writing direction can make a text look like another one.
     let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || character.is_control() && !matches!(character, '\n' | '\t')
 }

@@ -1,4 +1,4 @@
-//! Who a service runs as, and everything that is done for it: probes, shutdown commands, `core SERVICE run`.
+//! The user that a service runs as, with its probes, shutdown commands and `core SERVICE run`.
 
 use std::ffi::CString;
 use std::io;
@@ -14,12 +14,12 @@ use nix::unistd::{Gid, Uid, User, getgrouplist};
 
 use crate::users;
 
-/// Variables of whoever runs `core` that another user has no use for, and no right to.
+/// Variables of the user who runs `core` that another user has no use for, and no right to see.
 const PERSONAL: &[&str] = &["HOME", "USER", "LOGNAME", "SHELL", "MAIL", "OLDPWD", "PWD", "DBUS_SESSION_BUS_ADDRESS"];
-/// How the names of others of them begin.
+/// Prefixes of further variables of that kind.
 const PERSONAL_PREFIXES: &[&str] = &["SUDO_", "SSH_", "XDG_", "GPG_", "KRB5"];
 
-/// Whether a variable is about who runs `core`, and not about the stack.
+/// Whether a variable is about the user who runs `core`, and not about the stack.
 pub(crate) fn is_personal(name: &str) -> bool {
     PERSONAL.contains(&name) || PERSONAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -33,10 +33,10 @@ pub(crate) fn personal(user: &User) -> [(String, Vec<u8>); 4] {
     ["HOME", "USER", "LOGNAME", "SHELL"].map(|name| (name.to_owned(), values.next().unwrap_or_default()))
 }
 
-/// Names become numbers here: a shim asks no directory of users.
+/// Resolves names to numbers, because a shim does not query the host's user database.
 ///
 /// # Errors
-/// That the host has no such user or group, for people.
+/// The user or group does not exist, as text for people.
 pub fn numbers(spec: &Identity) -> Result<wire::Identity, String> {
     let group = spec.group.as_deref().map(users::group).transpose()?;
     let user = match (&spec.user, group) {
@@ -69,7 +69,7 @@ pub fn numbers(spec: &Identity) -> Result<wire::Identity, String> {
     })
 }
 
-/// Has a command run as a service does: its umask, its limits, its user.
+/// Makes a command run with a service's umask, limits and user.
 pub fn assume(command: &mut Command, identity: wire::Identity) {
     let user = identity.user.map(|(user, group, groups)| {
         let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
@@ -88,6 +88,6 @@ pub fn assume(command: &mut Command, identity: wire::Identity) {
         }
         Ok(())
     };
-    // SAFETY: nothing but system calls is done between fork and exec; what they take was made before.
+    // SAFETY: only system calls are made between fork and exec; their arguments were made before.
     unsafe { command.pre_exec(become_it) };
 }

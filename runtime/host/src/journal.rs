@@ -1,5 +1,5 @@
-//! `state.json`: what is wanted, written before what follows from it. It survives a power cut: written beside, synced,
-//! renamed, and the one before it is kept.
+//! `state.json`: the wanted state, saved before anything that follows from it. It survives a power cut: it is written
+//! to a second file, synced and renamed, and the previous file is kept.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -15,15 +15,15 @@ use crate::descriptors;
 use crate::own_log;
 use crate::paths::Paths;
 
-/// What stands in the file.
+/// The contents of the file, as read.
 #[derive(Deserialize)]
 struct Contents {
-    /// Which profile the stack runs with.
+    /// The profile that the stack runs with.
     profile: String,
     saved: Saved,
 }
 
-/// The same, as it is written.
+/// The contents of the file, as written.
 #[derive(Serialize)]
 struct Written<'a> {
     version: u32,
@@ -31,10 +31,10 @@ struct Written<'a> {
     saved: &'a Saved,
 }
 
-/// What must be free: `state.json` twice, the history, and the first lines of a few logs.
+/// Free space that a change needs, in bytes: `state.json` twice, the history, and the first lines of a few logs.
 const ROOM: usize = 256 << 10;
 
-/// What there is to do when there is no room for what was asked.
+/// What to do if there is no room for a change.
 pub(crate) const ROOM_HELP: &str =
     "nothing was changed; make room on its disk, or mount it so that it can be written, and ask again";
 
@@ -42,29 +42,29 @@ pub(crate) const ROOM_HELP: &str =
 #[derive(Clone, Debug)]
 pub struct Journal {
     path: PathBuf,
-    /// The checksum of what was written last.
+    /// The checksum of the state that was written last.
     last: String,
 }
 
-/// What was written down.
+/// The state that was saved.
 #[derive(Clone, Debug)]
 pub struct Remembered {
-    /// The profile.
+    /// The profile of the stack.
     pub profile: String,
-    /// The engine's memory.
+    /// The state of the engine.
     pub saved: Saved,
 }
 
 impl Journal {
-    /// Of a stack.
+    /// The journal of a stack.
     pub fn new(paths: &Paths) -> Self {
         Self { path: paths.state().join("state.json"), last: String::new() }
     }
 
-    /// Writes the state down, where it is another than the last one: what is synced is waited for.
+    /// Saves the state if it differs from the last one; returns once it is synced.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn write(&mut self, profile: &str, saved: &Saved) -> io::Result<()> {
         let contents = Written { version: 1, profile, saved };
         let text = serde_json::to_string(&contents).map_err(io::Error::other)?;
@@ -73,9 +73,9 @@ impl Journal {
             return Ok(());
         }
         let beside = self.path.with_extension("json.new");
-        // It holds the environment of services, so it is readable by nobody else.
+        // It contains the environment of services, so only its owner may read it.
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        // The checksum first, so that a torn file is told by its first line.
+        // The checksum is the first line, so that an incomplete file is detected.
         writeln!(file, "{sum}")?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
@@ -90,11 +90,11 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether there is room for what a change would write down. An edit that begins on a full disk could not be written
-    /// down, nor what it starts say why it failed.
+    /// Checks that there is room to save a change. On a full disk, an edit could not be saved, and the services that it
+    /// starts could not log why they fail.
     ///
     /// # Errors
-    /// What keeps it from being written, and what to do.
+    /// Why nothing can be saved, and what to do.
     pub fn room(paths: &Paths) -> Result<(), Box<Diagnostic>> {
         Self::try_room(paths).map_err(|message| {
             let help =
@@ -103,16 +103,16 @@ impl Journal {
         })
     }
 
-    /// The same for what somebody asks for.
+    /// Like `room`, for a command of a user.
     ///
     /// # Errors
-    /// What keeps it from being written, and what to do, in a line.
+    /// Why nothing can be saved and what to do, in one line.
     pub fn room_for_command(paths: &Paths) -> Result<(), String> {
         Self::try_room(paths).map_err(|message| format!("{message}; {ROOM_HELP}"))
     }
 
     fn try_room(paths: &Paths) -> Result<(), String> {
-        // It may have been cleaned away under a stack that runs.
+        // The folder may have been removed while the stack runs.
         let _ = paths.write_down();
         let path = paths.state().join("room");
         let write = || File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM]));
@@ -123,7 +123,7 @@ impl Journal {
         })
     }
 
-    /// What was written down last and is whole; a torn file is said, and the one before it taken.
+    /// Reads the last complete state. An incomplete file is logged, and the previous one is used.
     pub fn read(&self) -> Option<Remembered> {
         for path in [self.path.clone(), self.path.with_extension("json.before")] {
             match read(&path) {
@@ -159,7 +159,7 @@ mod tests {
         journal.write("local", &Saved::default()).unwrap();
         journal.write("production", &Saved::default()).unwrap();
         assert_eq!(journal.read().unwrap().profile, "production");
-        // The same once more is not written once more: the one before it is still the other one.
+        // The same state is not written again, so the previous file still holds the other state.
         journal.write("production", &Saved::default()).unwrap();
         let whole = fs::read(&journal.path).unwrap();
         for length in (0..whole.len()).step_by(7) {

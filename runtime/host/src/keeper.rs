@@ -1,4 +1,4 @@
-//! The keeper of a stack, as others find it: by the file that it has locked, which says who it is.
+//! Finds the keeper of a stack by the file that it has locked, which identifies it.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::ffi::OsStrExt as _;
@@ -12,33 +12,33 @@ use nix::libc;
 
 use crate::ended;
 
-/// How long a killed process may take to be gone.
+/// How long a killed process may take to exit.
 const KILLED: Duration = Duration::from_secs(5);
 
-/// What stands in the file.
+/// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keeper {
-    /// Its process.
+    /// PID of the keeper.
     pub pid: u32,
-    /// When that was started, in clock ticks since boot.
+    /// When the process was started, in clock ticks since boot.
     pub start_ticks: u64,
-    /// It understands `core_shim::keeper::LOOK`, and says what it has forked.
+    /// Whether it handles the signal `core_shim::keeper::LOOK`, and reports what it has forked.
     pub looks: bool,
-    /// The folder of the stack's cgroups, where there is one.
+    /// The folder of the stack's cgroups, if there is one.
     pub cgroup: Option<PathBuf>,
 }
 
-/// What is left of a keeper that was ended.
+/// What is left after a keeper was killed.
 #[derive(Debug, Default)]
 pub struct Remains {
-    /// Children that it had and that were neither supervisor nor shim: what it took over from shims that had died.
+    /// Its children that were neither supervisor nor shim: orphans of dead shims.
     pub orphans: Vec<(u32, Handle)>,
-    /// The folder of the stack's cgroups, where there was one.
+    /// The folder of the stack's cgroups, if there was one.
     pub cgroup: Option<PathBuf>,
 }
 
 impl Keeper {
-    /// Reads the file in a run folder. It may be of a keeper that is gone.
+    /// Reads the file in a run folder. It may be about a keeper that is dead.
     pub fn read(run: &Path) -> Option<Self> {
         let text = fs::read_to_string(run.join("keeper")).ok()?;
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -50,7 +50,7 @@ impl Keeper {
         })
     }
 
-    /// The keeper that lives, held: what is held is what is signalled.
+    /// The living keeper with a handle on it, so that a signal cannot reach another process.
     pub fn living(run: &Path) -> Option<(Self, Handle)> {
         let keeper = Self::read(run).filter(|_| lives(run))?;
         let handle = Handle::of(keeper.pid)?;
@@ -60,14 +60,14 @@ impl Keeper {
     }
 }
 
-/// Whether a keeper holds this stack.
+/// Whether a keeper of this stack is alive.
 pub fn lives(run: &Path) -> bool {
     let Ok(file) = OpenOptions::new().read(true).write(true).open(run.join("keeper")) else { return false };
     guard::is_locked(&file).unwrap_or(false)
 }
 
-/// The run folder of the keeper that lives for the stack at `root`, told by its command line, which says both. Only
-/// keepers of `users` count: anybody may call a program by any name.
+/// The run folder of the living keeper for the stack at `root`, found by command line, which contains both. Only
+/// keepers of `users` count: anybody may give a process any name.
 pub(crate) fn find(root: &Path, users: &[u32]) -> Option<PathBuf> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let is_theirs = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|meta| users.contains(&meta.uid()));
@@ -85,7 +85,7 @@ fn is_keeper(line: &[u8]) -> bool {
     Path::new(std::ffi::OsStr::from_bytes(name)).file_name().is_some_and(|name| name == core_shim::NAME)
 }
 
-/// The run folder that the command line of a keeper names, when its stack is that at `root`.
+/// The run folder in the command line of a keeper, if its stack is at `root`.
 fn run_folder_of(line: &[u8], root: &Path) -> Option<PathBuf> {
     let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
     let after = |option: &[u8]| words.iter().position(|word| *word == option).and_then(|at| words.get(at + 1).copied());
@@ -93,20 +93,20 @@ fn run_folder_of(line: &[u8], root: &Path) -> Option<PathBuf> {
     after(b"--run").filter(|_| is_it).map(|run| PathBuf::from(std::ffi::OsStr::from_bytes(run)))
 }
 
-/// Asks the keeper of a stack to see whether its supervisor answers, and to replace one that does not. Returns whether
-/// it was asked: there is one that lives and knows what is meant.
+/// Asks the keeper of a stack to check that its supervisor answers, and to replace it if not. Returns whether a keeper
+/// that can do this was asked.
 pub fn ask_to_look(run: &Path) -> bool {
-    // The signal ends a keeper that knows nothing of it.
+    // The signal would kill a keeper that does not handle it.
     let Some((_, handle)) = Keeper::living(run).filter(|(keeper, _)| keeper.looks) else { return false };
     handle.send(core_shim::keeper::LOOK as i32).is_ok()
 }
 
-/// Kills the keeper of a stack and its supervisor; shims and services live on.
+/// Kills the keeper of a stack and its supervisor; shims and services keep running.
 pub fn end(run: &Path) -> Remains {
     let Some((keeper, handle)) = Keeper::living(run) else {
         return Remains { orphans: Vec::new(), cgroup: Keeper::read(run).and_then(|keeper| keeper.cgroup) };
     };
-    // Held still first: neither is to start the other again, nor a shim in the place of one that ends.
+    // Stopped first, so that keeper and supervisor cannot restart each other, or a shim that exits.
     let _ = handle.send(libc::SIGSTOP);
     let is_child = |pid: &u32| sys::Stat::of(*pid).is_some_and(|stat| stat.parent == keeper.pid && stat.state != b'Z');
     let children: Vec<u32> = tree::descendants(keeper.pid).into_iter().filter(is_child).collect();

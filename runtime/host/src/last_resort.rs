@@ -1,4 +1,4 @@
-//! The end of a stack without a supervisor: the shims are asked directly, then what is left is killed.
+//! Stops a stack without a supervisor: asks the shims directly, then kills what is left.
 
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -19,37 +19,37 @@ use crate::keeper;
 use crate::paths::Paths;
 use crate::shims::{call, stray};
 
-/// How long services are given before they are killed. Their manifests may be gone; this is the common default.
+/// How long services get to stop before they are killed. Their manifests may be gone; this is the usual default.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a killed tree may take to vanish.
+/// How long a killed process tree may take to exit.
 const KILLED: Duration = Duration::from_secs(10);
-/// How long shims may take to say how they stand, all together.
+/// How long all shims together may take to report their state.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How long what was let go may take to go.
+/// How long a released shim may take to exit.
 const GOING: Duration = Duration::from_secs(2);
-/// How long until one looks again.
+/// The pause before the next look.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// How that went.
+/// The result of stopping a stack.
 #[derive(Debug, Default)]
 pub struct Ended {
-    /// What is still there.
+    /// Instances and processes that still exist.
     pub left: Vec<String>,
 }
 
-/// Whether a keeper holds this stack.
+/// Whether a keeper of this stack is alive.
 pub fn keeper_lives(paths: &Paths) -> bool {
     keeper::lives(&paths.run)
 }
 
-/// Ends everything: services by their shims, then keeper and supervisor.
+/// Stops everything: first keeper and supervisor, then services through their shims. `kill` skips the SIGTERM.
 pub async fn end(paths: &Paths, kill: bool) -> Ended {
     let paths = paths.clone();
     tokio::task::spawn_blocking(move || end_now(&paths, kill)).await.unwrap_or_default()
 }
 
 fn end_now(paths: &Paths, kill: bool) -> Ended {
-    // First the keeper, or it would start what has just been ended. Its shims live on without it.
+    // The keeper first, or it would restart what was stopped. Its shims keep running without it.
     let remains = keeper::end(&paths.run);
     let names = instances(paths);
     let mut lines = ask_all(paths, &names);
@@ -76,7 +76,7 @@ fn end_now(paths: &Paths, kill: bool) -> Ended {
         line.ask(&Request::Release);
     }
     wait_for(&mut lines, Instant::now() + GOING, |line| line.has_ended);
-    // Whoever has no shim that answers is ended without one, and a shim that has nothing to look after any more goes.
+    // Kill instances whose shim does not answer, and shims that have nothing left to look after.
     for name in &names {
         if let Ok(instance) = name.parse::<InstanceId>() {
             stray::kill_shim(&paths.run, &instance, None);
@@ -93,7 +93,7 @@ fn end_now(paths: &Paths, kill: bool) -> Ended {
     Ended { left }
 }
 
-/// Takes away what nobody needs any more. Returns what has to stay, for something that was started there lives.
+/// Removes run folders that nothing uses. Returns the instances that remain, because a process of theirs lives.
 pub fn sweep(paths: &Paths) -> Vec<String> {
     if keeper_lives(paths) {
         return Vec::new();
@@ -107,12 +107,12 @@ pub fn sweep(paths: &Paths) -> Vec<String> {
     left
 }
 
-/// Names of the instances that have a run folder.
+/// The instances that have a run folder.
 fn instances(paths: &Paths) -> Vec<String> {
     crate::run_folder::instances(&paths.run).iter().map(InstanceId::to_string).collect()
 }
 
-/// What the keeper had taken over from shims that had died, and what has come of that since.
+/// Kills the processes that the keeper took over from dead shims. Returns those that did not exit.
 fn end_orphans(orphans: Vec<(u32, Handle)>) -> Vec<String> {
     let until = Instant::now() + KILLED;
     let mut left = Vec::new();
@@ -125,7 +125,7 @@ fn end_orphans(orphans: Vec<(u32, Handle)>) -> Vec<String> {
     left
 }
 
-/// Lines to all shims that say how they stand; one that does not is killed, since it would hold everything up.
+/// Connects to all shims that report their state; one that does not is killed, as it would block the rest.
 fn ask_all(paths: &Paths, names: &[String]) -> Vec<Line> {
     let open = |instance: InstanceId| Line::open(&paths.run, instance);
     let mut lines: Vec<Line> = names.iter().filter_map(|name| open(name.parse().ok()?)).collect();
@@ -137,7 +137,7 @@ fn ask_all(paths: &Paths, names: &[String]) -> Vec<Line> {
     known
 }
 
-/// Hears all lines until each is as `enough` says, or time is over.
+/// Reads from all connections until `enough` is true for each, or the time is up.
 fn wait_for(lines: &mut [Line], until: Instant, enough: impl Fn(&Line) -> bool) {
     loop {
         lines.iter_mut().for_each(Line::hear);
@@ -152,7 +152,7 @@ fn wait_for(lines: &mut [Line], until: Instant, enough: impl Fn(&Line) -> bool) 
     }
 }
 
-/// A line to a shim, spoken on from a thread that may block, and that never does for long.
+/// A connection to a shim, for a thread that may block, though never for long.
 struct Line {
     instance: InstanceId,
     fd: OwnedFd,
@@ -160,9 +160,9 @@ struct Line {
     shim: Option<u32>,
     incoming: FrameBuffer,
     number: u32,
-    /// It has said how it stands, on a line that is ours.
+    /// It has reported its state, in answer to us.
     is_known: bool,
-    /// Nothing of its invocation lives.
+    /// No process of its invocation is alive.
     is_empty: bool,
     has_ended: bool,
 }
@@ -181,20 +181,20 @@ impl Line {
             is_empty: false,
             has_ended: false,
         };
-        // Whoever only connects is nobody to it.
+        // A shim ignores a client that connects and sends nothing.
         line.ask(&Request::Kill { number: ECHO });
         Some(line)
     }
 
     fn ask(&mut self, request: &Request) {
         let bytes = request.encode();
-        // A few bytes at a time: what does not go into an empty line is for nobody.
+        // Messages are short: one that does not fit into the empty buffer has no reader.
         if !self.has_ended && send(self.fd.as_fd(), &bytes, &[]) != Ok(bytes.len()) {
             self.has_ended = true;
         }
     }
 
-    /// Takes in what was said by now.
+    /// Reads what has arrived so far.
     fn hear(&mut self) {
         let mut buffer = [0; 4096];
         while !self.has_ended {

@@ -1,4 +1,4 @@
-//! The start of a stack: a keeper of its own session, which starts the supervisor.
+//! Starts a stack: a keeper in its own session, which starts the supervisor.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -13,34 +13,34 @@ use crate::keeper::Keeper;
 use crate::own_log;
 use crate::paths::Paths;
 
-/// Settings of the C library, by which it does not keep freed memory apart for each thread. Keeper and shims have one
-/// thread and the supervisor one that matters, and what they free would lie scattered over pages that stay theirs:
-/// a quarter of all that a shim has.
+/// A setting of the C library that turns off its per-thread caches of freed memory. Keeper and shims have one thread
+/// and the supervisor one that matters; the caches would scatter freed memory over pages that are never returned: a
+/// quarter of a shim's memory.
 const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
-/// What stood in its place, for the services.
+/// Keeps the original value, for the services.
 const TUNABLES_BEFORE: &str = "CORE_GLIBC_TUNABLES";
 
-/// What a process was executed from, for itself.
+/// The executable file of this process.
 const OWN_IMAGE: &str = "/proc/self/exe";
 
 /// How a supervisor is started.
 #[derive(Clone, Debug, Default)]
 pub struct Launch {
-    /// The profile.
+    /// The profile, if one was chosen.
     pub profile: Option<String>,
     /// The services that were asked for by name.
     pub services: Vec<String>,
-    /// Edits wait for `core apply`, whatever the profile says.
+    /// Whether edits wait for `core apply`, whatever the profile says.
     pub no_watch: bool,
 }
 
-/// Starts the keeper of a stack; it outlives us. Whoever stays may wait for it: it ends with the code of the stack.
+/// Starts the keeper of a stack; it outlives this process. It exits with the exit code of the stack.
 ///
 /// # Errors
-/// When one of our own programs is missing, or cannot be executed.
+/// One of core's own programs is missing, or cannot be executed.
 pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<Child> {
     let core = own_program()?;
-    // Without its file there is still what the kernel runs; as keeper it is its supervisor's program, too.
+    // If the file is gone, use the image that the kernel runs; the keeper starts its supervisor from it too.
     let (core, shim) =
         if core.is_file() { (core.clone(), shim_beside(&core)) } else { (OWN_IMAGE.into(), OWN_IMAGE.into()) };
     let log = paths.own_log();
@@ -57,22 +57,22 @@ pub fn start_keeper(paths: &Paths, launch: &Launch) -> io::Result<Child> {
     command.env(name, value).env(TUNABLES_BEFORE, before);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     crate::descriptors::as_before(&mut command);
-    // A session of its own: no terminal, no hang-up, no Ctrl-C of ours.
+    // Its own session: no terminal, and no SIGHUP or Ctrl-C of ours.
     let detach = || {
         core_shim::inherited::restore();
         nix::unistd::setsid().map(drop).map_err(io::Error::from)
     };
-    // SAFETY: nothing but system calls is done between fork and exec.
+    // SAFETY: only system calls are made between fork and exec.
     unsafe { command.pre_exec(detach) };
-    // Its parent becomes whoever reaps orphans, when we go.
+    // When this process exits, the keeper is reparented to the reaper of orphans.
     command.spawn()
 }
 
-/// Takes out of the environment of a supervisor what was put there for its C library: services, and programs that
-/// fetch and build, have what `core up` had.
+/// Removes the C library settings from the environment of a supervisor, so that services, downloads and builds get the
+/// environment of `core up`.
 ///
 /// # Safety
-/// The process has one thread.
+/// The process must have only one thread.
 pub unsafe fn restore_environment() {
     let Some(before) = std::env::var_os(TUNABLES_BEFORE) else { return };
     // SAFETY: the caller has one thread, so nobody reads the environment meanwhile.
@@ -96,22 +96,22 @@ fn supervisor_args(paths: &Paths, launch: &Launch) -> Vec<OsString> {
     args
 }
 
-/// The program that we are, or what was put in its place: after an upgrade the kernel says that ours is deleted.
+/// The path of the running program. After an upgrade, the kernel says that ours was deleted; then it is the new file's.
 ///
 /// # Errors
-/// When the kernel does not say.
+/// The kernel does not report it.
 pub(crate) fn own_program() -> io::Result<PathBuf> {
     std::env::current_exe().map(|program| in_place_of(&program))
 }
 
-/// The program that we are, as others are told of it.
+/// The running program, as reported to clients.
 pub(crate) fn running_program() -> Option<Program> {
     let program = std::env::current_exe().ok()?;
     let place = in_place_of(&program);
     Some(Program { deleted: place != program, path: place.display().to_string() })
 }
 
-/// How the supervisor of a stack was started, as far as its keeper's command line says.
+/// How the supervisor of a stack was started, from the command line of its keeper.
 pub fn of_keeper(paths: &Paths) -> Launch {
     let keeper = Keeper::read(&paths.run);
     let line = keeper.and_then(|keeper| fs::read(format!("/proc/{}/cmdline", keeper.pid)).ok()).unwrap_or_default();
@@ -124,8 +124,8 @@ fn in_place_of(program: &Path) -> PathBuf {
     name.strip_suffix(b" (deleted)").map_or(program, |name| Path::new(OsStr::from_bytes(name))).to_owned()
 }
 
-/// The program that is keeper and shim: the small one beside `core`, else `core` itself, which is the same when it is
-/// called by that name. So one copied file is an installation.
+/// The program of keeper and shims: `core-shim` beside `core`, or `core` itself, which acts as it when called by that
+/// name. So a single copied file is a complete installation.
 pub(crate) fn shim_beside(core: &Path) -> PathBuf {
     let shim = core.with_file_name(core_shim::NAME);
     if shim.is_file() { shim } else { core.to_owned() }

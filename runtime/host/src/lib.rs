@@ -1,4 +1,4 @@
-//! The hands of `core`: one file per effect.
+//! The effects of `core` on the host: one file per effect.
 
 pub mod api;
 pub mod binaries;
@@ -31,6 +31,7 @@ pub mod paths;
 mod peer;
 mod priority;
 pub mod probes;
+pub mod project;
 mod run_folder;
 pub mod shims;
 mod supervise;
@@ -42,8 +43,8 @@ pub mod which;
 
 pub use supervise::supervise;
 
-/// The version of all of this.
+/// The version of core.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Environment variable by which a shutdown command is told why its service is to end.
+/// Environment variable that holds the reason of a stop for a shutdown command.
 pub(crate) const STOP_REASON: &str = "CORE_STOP_REASON";

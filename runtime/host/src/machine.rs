@@ -1,5 +1,5 @@
-//! Figures of the whole host, by `sysinfo`: for `core doctor`, for `status --json`, and for how much a build may take.
-//! Instances are read from `/proc/<pid>` instead (`usage.rs`).
+//! Figures of the whole host, from `sysinfo`: for `core doctor`, for `status --json`, and to limit builds. Figures of
+//! instances are read from `/proc/<pid>` instead (`usage.rs`).
 
 use std::path::Path;
 
@@ -7,48 +7,48 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sysinfo::{DiskRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
-/// What the host has, and how much of it is in use.
+/// CPUs, memory and disks of the host, and how much of them is in use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
-    /// Processors that this process may use.
+    /// CPUs that this process may use.
     pub cpus: usize,
-    /// Average number of processes that run or wait for a processor, over 1, 5 and 15 minutes.
+    /// Average number of processes that run or wait for a CPU, over 1, 5 and 15 minutes.
     pub load: [f64; 3],
-    /// Memory, in bytes; that of its cgroup where that has less.
+    /// Memory in bytes; the limit of the cgroup if that is lower.
     pub memory_bytes: u64,
-    /// Memory that can be had without swapping, in bytes.
+    /// Memory that is available without swapping, in bytes.
     pub memory_available_bytes: u64,
     /// Swap space, in bytes.
     pub swap_bytes: u64,
     /// Swap space in use, in bytes.
     pub swap_used_bytes: u64,
-    /// File systems that hold something of the stack.
+    /// The file systems of the stack's folders.
     pub disks: Vec<Disk>,
 }
 
-/// A file system.
+/// A mounted file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Disk {
-    /// Where it is mounted.
+    /// The path where it is mounted.
     pub mount: String,
-    /// Its kind: `ext4`, `tmpfs`, …
+    /// Its type: `ext4`, `tmpfs`, …
     pub kind: String,
     /// Its size, in bytes.
     pub total_bytes: u64,
-    /// What is free for others than root, in bytes.
+    /// Free space for users other than root, in bytes.
     pub available_bytes: u64,
 }
 
-/// Looks; of file systems at those that hold one of these folders. One that hangs holds up whoever asks.
+/// Reads the figures, with the file systems that hold these folders. A file system that hangs blocks the caller.
 ///
 /// # Errors
-/// What the system does not tell.
+/// A figure that the system does not report.
 pub fn look(folders: &[&Path]) -> Result<Machine, sysinfo::Error> {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::everything());
     let system = System::new_with_specifics(memory)?;
     let load = System::load_average()?;
     let (mut total, mut available) = (system.total_memory(), system.available_memory());
-    // A container is told the memory of its host; what it may use is less.
+    // A container sees the memory of its host, but may only use its own limit.
     if let Some(limits) = system.cgroup_limits().filter(|limits| limits.total_memory > 0 && limits.total_memory < total)
     {
         (total, available) = (limits.total_memory, limits.free_memory.min(available));
@@ -88,22 +88,22 @@ fn disks(folders: &[&Path]) -> Result<Vec<Disk>, sysinfo::Error> {
     Ok(mounts)
 }
 
-/// How much a build may take: processes at once, and the heap of one that collects garbage.
+/// How much a build may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// Compilers at once.
+    /// Number of compilers that run at the same time.
     pub(crate) jobs: usize,
-    /// Heap, in MiB.
+    /// Heap of a program with garbage collection, in MiB.
     pub(crate) heap_mib: u64,
 }
 
-/// What a compiler takes at its worst.
+/// The memory of one compiler in the worst case, in bytes.
 const PER_JOB: u64 = 1 << 30;
-/// The least heap that builds an app at all.
+/// The smallest heap with which an app can be built.
 const LEAST_HEAP_MIB: u64 = 512;
 
 impl Machine {
-    /// The share of a build: services run beside it, so half of what is available, and no more compilers than fit in it.
+    /// The share of a build: half of the available memory, since services run beside it, and as many compilers as fit.
     pub(crate) fn share_of_build(&self) -> Share {
         let half = self.memory_available_bytes / 2;
         let fitting = usize::try_from(half / PER_JOB).unwrap_or(usize::MAX);

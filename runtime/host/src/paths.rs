@@ -1,8 +1,8 @@
 //! The folders of a stack.
 //!
-//! Sockets, pointers, pipes, locks and records live in `run/`, on a tmpfs: a new file costs two or three microseconds
-//! there and fifty on a disk, a start makes about eight, and none of them means anything after a reboot. Socket paths
-//! have 107 bytes, so `run/` is short however deep the stack lies: `.core-stack/run` points to it.
+//! Sockets, pointers, pipes, locks and records are in `run/`, on a tmpfs: a new file takes two or three microseconds
+//! there and fifty on a disk, a start makes about eight, and none of them is needed after a reboot. A socket path has
+//! at most 107 bytes, so the path of `run/` is short however deep the stack is: `.core-stack/run` links to it.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -15,51 +15,51 @@ use sha2::{Digest, Sha256};
 
 use crate::{keeper, run_folder, users};
 
-/// What stands in a run folder about the stack that it is of.
+/// The file in a run folder that names its stack.
 const ROOT: &str = "root";
-/// Where nothing is ever found: the run folder of a stack that can have none.
+/// A path that never exists: the run folder of a stack that cannot have one.
 const NOWHERE: &str = "no-run-folder";
 
 /// The folders of a stack, all absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
-    /// The stack's root.
+    /// The root of the stack.
     pub root: PathBuf,
-    /// Twelve hexadecimal digits that stand for the root.
+    /// Twelve hexadecimal digits: a hash of the root's path.
     pub hash: String,
     /// The run folder itself, not the link to it.
     pub run: PathBuf,
-    /// Where the stack was started, when its folder was moved since.
+    /// The root when the stack was started, if its folder was moved since.
     pub moved_from: Option<PathBuf>,
-    /// A keeper of the stack was looked for among all processes of the host, and whether one was found.
+    /// Whether a search of all processes found a keeper of the stack; `None` if there was no search.
     pub(crate) searched: Option<bool>,
 }
 
-/// What stands in a run folder: which folder it was opened for.
+/// The contents of the file in a run folder: the root that it was made for.
 struct Note {
     path: PathBuf,
-    /// Device and inode of the folder, which it keeps when it is moved.
+    /// Device and inode of the root, which do not change when it is moved.
     identity: (u64, u64),
 }
 
 impl Paths {
-    /// The nearest folder upwards of `from` that holds `services/`.
+    /// The nearest folder at or above `from` that contains `services/`.
     pub fn find_root(from: &Path) -> Option<PathBuf> {
         from.ancestors().find(|folder| folder.join("services").is_dir()).map(Path::to_owned)
     }
 
-    /// The folders of the stack at `root`, made where they are missing.
+    /// The folders of the stack at `root`; missing ones are made.
     ///
     /// # Errors
-    /// When a folder cannot be made, or somebody else has a say in it.
+    /// A folder cannot be made, or another user could change it.
     pub fn open(root: &Path) -> io::Result<Self> {
         Self::look(root)?.opened()
     }
 
-    /// The same folders, made where they are missing.
+    /// Makes the folders that are missing.
     ///
     /// # Errors
-    /// When a folder cannot be made, or somebody else has a say in it.
+    /// A folder cannot be made, or another user could change it.
     pub fn opened(self) -> io::Result<Self> {
         let mut paths = self;
         let state = paths.state();
@@ -70,7 +70,7 @@ impl Paths {
         }
         paths.open_run()?;
         if !keeper::lives(&paths.run) {
-            // From now on it is where it stands.
+            // The stack does not run, so it is not bound to its former place.
             paths.moved_from = None;
         }
         run_folder::make_passable(&paths.edge())?;
@@ -79,7 +79,7 @@ impl Paths {
         Ok(paths)
     }
 
-    /// The run folder itself: the one that was found, else a new one.
+    /// Opens the run folder that was found, or makes a new one.
     fn open_run(&mut self) -> io::Result<()> {
         let found = &self.run;
         let is_ours = run_folder::is_of_alone(found, geteuid().as_raw());
@@ -91,24 +91,24 @@ impl Paths {
         }
         let is_found = || self.searched.unwrap_or_else(|| keeper::find(&self.root, &[geteuid().as_raw()]).is_some());
         if found.is_dir() && is_ours || is_found() {
-            // It may have been taken away under those who live in it.
+            // It may have been removed while the stack runs.
             return run_folder::restore(found);
         }
         self.run = run_folder::make(&self.hash)?;
         Ok(())
     }
 
-    /// Whether nothing of the stack that the run folder is of lives.
+    /// Whether no process of the stack lives that the run folder belongs to.
     fn is_dead(&self) -> bool {
         let instances = run_folder::instances(&self.run);
         let holds = |name: String| core_shim::guard::is_held(&core_shim::place::Place::new(&self.run, &name));
         !keeper::lives(&self.run) && !instances.iter().any(|instance| holds(instance.to_string()))
     }
 
-    /// Sees to it that each leads to the other, stack and run folder.
+    /// Writes the link from the stack to its run folder, and the note that leads back.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn write_down(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(self.state())?;
         let link = self.state().join("run");
@@ -124,16 +124,16 @@ impl Paths {
         Ok(())
     }
 
-    /// The folders of the stack at `root`, without making any. A stack that lives is found wherever its run folder stands.
+    /// The folders of the stack at `root`; none is made. The run folder of a running stack is found wherever it is.
     ///
     /// # Errors
-    /// When `root` is no folder.
+    /// `root` is not a folder.
     pub fn look(root: &Path) -> io::Result<Self> {
         let root = fs::canonicalize(root)?;
         let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
         let hash = core_stack::hex(&digest[..6]);
         let owners = owners(&root);
-        // What a running stack was started with counts, whatever this shell's environment says.
+        // The run folder that the stack was started with counts, not the environment of this shell.
         let linked = fs::read_link(root.join(".core-stack/run")).ok();
         let linked = linked.filter(|run| owners.iter().any(|owner| run_folder::check_of(run, *owner).is_ok()));
         let known = linked.and_then(|run| match whose(&run, &root, &hash) {
@@ -151,12 +151,12 @@ impl Paths {
         Ok(Self { root, hash, run, moved_from, searched })
     }
 
-    /// Names of the folders in `services` that could be services, in order. Their manifests are not read.
+    /// Names of the folders in `services` that may be services, in order. Their manifests are not read.
     pub fn service_names(&self) -> Vec<String> {
         service_names(&self.root)
     }
 
-    /// Whether there is a service of this name, or was one: its logs are there.
+    /// Whether the service exists, or existed and has logs.
     pub fn knows_service(&self, name: &str) -> bool {
         self.root.join("services").join(name).is_dir() || self.logs().join(name).is_dir()
     }
@@ -171,7 +171,7 @@ impl Paths {
         self.root.join(".core-stack/logs")
     }
 
-    /// What supervisor and keeper have to say.
+    /// `.core-stack/core.log`: the log of supervisor and keeper.
     pub fn own_log(&self) -> PathBuf {
         self.root.join(".core-stack/core.log")
     }
@@ -191,27 +191,27 @@ impl Paths {
         self.root.join(".secrets")
     }
 
-    /// The stack as process-compose reads it.
+    /// The export for process-compose.
     pub fn topology_file(&self) -> PathBuf {
         self.root.join(".core-stack/process-compose.yaml")
     }
 
-    /// What was done: generations, and acts of operators.
+    /// The history of generations and commands.
     pub fn history(&self) -> PathBuf {
         self.root.join(".core-stack/history.jsonl")
     }
 
-    /// The lock file of binaries.
+    /// The lock file of binaries: `manifests/dep.lock.json`.
     pub fn dep_lock(&self) -> PathBuf {
         self.root.join("manifests/dep.lock.json")
     }
 
-    /// The edge's pointers.
+    /// The folder of the edge's pointers, in the run folder.
     pub fn edge(&self) -> PathBuf {
         self.run.join("edge")
     }
 
-    /// The control socket.
+    /// The control socket, in the run folder.
     pub fn socket(&self) -> PathBuf {
         self.run.join("core.sock")
     }
@@ -221,14 +221,14 @@ impl Paths {
         format!("core-{}", self.hash)
     }
 
-    /// A path as people know it: relative to the root, where it is below it.
+    /// A path as shown to people: relative to the root if it is below it.
     pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 }
 
-/// Names of the folders below a root's `services` that could be services, in order. Their manifests are not read: a
-/// fault in them must not hinder whoever only wants to know what there is.
+/// Names of the folders in a root's `services` that may be services, in order. Their manifests are not read: an error
+/// in one must not matter to a caller that only needs the names.
 pub fn service_names(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root.join("services")).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -256,13 +256,13 @@ impl Note {
     }
 }
 
-/// Which stack a run folder is of.
+/// The stack that a run folder belongs to.
 enum Whose {
-    /// The one that is asked for.
+    /// The stack in question.
     Ours,
-    /// The one that is asked for, which was begun where its folder stood then.
+    /// The stack in question, which was started when its folder was at this path.
     MovedFrom(PathBuf),
-    /// Another one: a copy of a stack has the same link.
+    /// Another stack: a copy of a stack contains the same link.
     Another,
 }
 
@@ -279,7 +279,7 @@ fn whose(run: &Path, root: &Path, hash: &str) -> Whose {
     }
 }
 
-/// Whose stack it may be: ours; and for root, that of whoever owns its folder.
+/// The UIDs that a stack may run as: ours, and for root also the owners of its folders.
 fn owners(root: &Path) -> Vec<u32> {
     let mut owners = vec![geteuid().as_raw()];
     if geteuid().is_root() {

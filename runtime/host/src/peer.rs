@@ -1,4 +1,4 @@
-//! Who is at the other end of a socket that we have called.
+//! Checks the peer of a socket to which core has connected.
 
 use std::fs;
 use std::io;
@@ -11,11 +11,11 @@ use nix::unistd::geteuid;
 
 use crate::users;
 
-/// Sees to it that whoever has opened the socket at `path` is us, or root; for root, whoever owns its folder, too.
-/// Returns the process that has opened it, where the kernel says.
+/// Checks that the peer is a process of our user or root, or, if we are root, of the owner of the socket's folder.
+/// Returns the PID of the process that opened the socket at `path`, if the kernel reports it.
 ///
 /// # Errors
-/// Who it is instead.
+/// Which user it is instead.
 pub(crate) fn check(socket: &impl AsFd, path: &Path) -> io::Result<Option<u32>> {
     let peer = getsockopt(socket, sockopt::PeerCredentials)?;
     let mine = geteuid();

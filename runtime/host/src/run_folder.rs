@@ -1,7 +1,7 @@
-//! Where the run folder of a stack stands, and how it is found again.
+//! Where the run folder of a stack is, and how it is found again.
 //!
-//! It must be there for as long as the stack runs, whoever logs out meanwhile (`docs/RUN-FOLDER.md`), and no other user
-//! may have a say in what stands there: every folder on the way to it is looked at.
+//! It must exist for as long as the stack runs, even if its user logs out (`docs/RUN-FOLDER.md`), and no other user may
+//! be able to change it: every folder on the way to it is checked.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, Permissions};
@@ -14,32 +14,32 @@ use core_engine::InstanceId;
 use core_shim::place::OWN;
 use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
 
-/// What `statfs` calls a tmpfs.
+/// The magic number of tmpfs in `statfs`.
 const TMPFS: i64 = 0x0102_1994;
-/// Of folders that others may pass, and not look into: services of other users have their folders there.
+/// Mode of folders that other users may pass through, but not list: services of other users have folders in them.
 const PASSABLE: u32 = 0o711;
-/// Where logind keeps whose processes it leaves alone at their last logout.
+/// Where logind lists the users whose processes it leaves alone after their last logout.
 const LINGER: &str = "/var/lib/systemd/linger";
-/// There while logind runs.
+/// Exists while logind runs.
 const LOGIND: &str = "/run/systemd/seats";
-/// The last number of users of the system, whose files in `/dev/shm` logind leaves alone.
+/// The highest UID of system users, whose files in `/dev/shm` logind leaves alone.
 const LAST_SYSTEM_USER: u32 = 999;
-/// The longest path below which the longest name of an instance still makes the path of a socket (107 bytes).
+/// The longest path that leaves room for the longest instance's socket path (107 bytes).
 const LONGEST: usize = 40;
-/// How many names are looked at, or tried, where the first is somebody else's.
+/// How many names to look at or try if the first one belongs to another user.
 const MOST_NAMES: usize = 64;
 
 /// A folder in which run folders are made.
 struct Base {
-    /// The folder above it, which is there.
+    /// Its parent, which exists.
     above: PathBuf,
-    /// Its name.
+    /// The name of the folder.
     name: String,
-    /// Anybody may make folders in `above`.
+    /// Whether any user may make folders in `above`.
     is_shared: bool,
 }
 
-/// Where run folders may stand, the best place first.
+/// The folders that may hold run folders, the best first.
 fn bases() -> Vec<Base> {
     let user = geteuid();
     let own = |above: PathBuf, name: &str| Base { above, name: name.to_owned(), is_shared: false };
@@ -54,14 +54,14 @@ fn bases() -> Vec<Base> {
     if user.as_raw() <= LAST_SYSTEM_USER || !Path::new(LOGIND).exists() || lingers() || keeps_shared_memory() {
         bases.push(shared("/dev/shm"));
     }
-    // A disk is slower, and nobody clears it away.
+    // A disk is slower, and nothing clears it.
     bases.sort_by_key(|base| !is_tmpfs(&base.above));
     bases.extend(home(user).map(|home| own(home, ".core")));
     bases.push(shared("/var/tmp"));
     bases
 }
 
-/// Where others than `bases` may have put one: earlier versions, and other environments.
+/// Further places of run folders: from earlier versions, and from other environments.
 fn former_bases() -> Vec<Base> {
     let user = geteuid();
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
@@ -71,14 +71,14 @@ fn former_bases() -> Vec<Base> {
     runtime.map(own).chain(["/dev/shm".into(), std::env::temp_dir()].map(shared)).collect()
 }
 
-/// The home of a user, where it is a folder of his.
+/// The home of a user, if it is a folder that the user owns.
 fn home(user: Uid) -> Option<PathBuf> {
     let home = User::from_uid(user).ok().flatten()?.dir;
     let is_his = fs::metadata(&home).is_ok_and(|meta| meta.is_dir() && meta.uid() == user.as_raw());
     (is_his && home.as_os_str().len() < LONGEST - "/.core/0123456789ab".len()).then_some(home)
 }
 
-/// Whether logind was told to leave `/dev/shm` alone (`RemoveIPC=no`, logind.conf(5)).
+/// Whether logind is configured to leave `/dev/shm` alone (`RemoveIPC=no`, logind.conf(5)).
 fn keeps_shared_memory() -> bool {
     let folders = ["/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d", "/etc/systemd/logind.conf.d"];
     let in_folder = |folder: &str| {
@@ -94,12 +94,12 @@ fn keeps_shared_memory() -> bool {
         let lines = text.lines().filter_map(|line| line.trim().strip_prefix("RemoveIPC=").map(str::to_owned));
         lines.collect::<Vec<_>>()
     });
-    // The last word counts.
+    // The last setting counts.
     said.last().is_some_and(|value| ["no", "false", "0", "off"].contains(&value.trim()))
 }
 
 impl Base {
-    /// The folders that it may be: its own name, and those that were made where somebody else had that.
+    /// The folders to consider: the usual name, and names that were made when another user had that.
     fn folders(&self) -> Vec<PathBuf> {
         let mut folders = vec![self.above.join(&self.name)];
         if self.is_shared {
@@ -113,7 +113,7 @@ impl Base {
         folders
     }
 
-    /// Makes the run folder in it.
+    /// Makes the run folder for a hash.
     fn make(&self, hash: &str) -> io::Result<PathBuf> {
         let above = fs::canonicalize(&self.above)?;
         access(&above, AccessFlags::W_OK)?;
@@ -127,7 +127,7 @@ impl Base {
         Err(refused.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
     }
 
-    /// A name that nobody has guessed.
+    /// A random name, which another user cannot have taken in advance.
     fn fresh(&self) -> PathBuf {
         let mut bytes = [0; 4];
         let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
@@ -135,21 +135,21 @@ impl Base {
     }
 }
 
-/// The run folder of this hash that is there, in whichever place; else where it would be made.
+/// The existing run folder for this hash, in any place; otherwise where it would be made.
 pub(crate) fn look(hash: &str) -> Option<PathBuf> {
     let all = || bases().into_iter().chain(former_bases());
     let is_there = |run: &PathBuf| run.is_dir() && check(run).is_ok();
     let there = all().flat_map(|base| base.folders()).map(|folder| folder.join(hash)).find(is_there);
-    // Where the name is somebody else's, nothing of ours can stand.
+    // If the name belongs to another user, the run folder cannot be there.
     let is_free = |folder: &PathBuf| fs::symlink_metadata(folder).is_err() || check(folder).is_ok();
     let to_be = || bases().into_iter().find_map(|base| base.folders().into_iter().find(is_free));
     there.or_else(|| to_be().map(|folder| folder.join(hash)))
 }
 
-/// Makes the run folder of this hash in the best place that there is.
+/// Makes the run folder for this hash in the best possible place.
 ///
 /// # Errors
-/// Why it cannot be made in the last place that was tried.
+/// The error of the last place that was tried.
 pub(crate) fn make(hash: &str) -> io::Result<PathBuf> {
     let mut refused = None;
     for base in bases() {
@@ -161,23 +161,23 @@ pub(crate) fn make(hash: &str) -> io::Result<PathBuf> {
     Err(refused.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
-/// Makes a folder that others may pass, or takes one of ours; and checks that nobody else has a say in it.
+/// Makes a folder that others may pass through, or uses our existing one; checks that no other user could change it.
 pub(crate) fn make_passable(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(PASSABLE).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => check(folder)?,
     }
-    // The umask has its say, and so had earlier versions.
+    // The umask, or an earlier version, may have set another mode.
     if fs::symlink_metadata(folder)?.mode() & 0o777 != PASSABLE {
         fs::set_permissions(folder, Permissions::from_mode(PASSABLE))?;
     }
     Ok(())
 }
 
-/// Makes a run folder that was found, or that was taken away under those who live in it, fit to be used.
+/// Makes a run folder usable that was found, or that was removed while the stack runs.
 ///
 /// # Errors
-/// What the file system says, or who has a say in it.
+/// The error of the file system, or which user could change it.
 pub(crate) fn restore(run: &Path) -> io::Result<()> {
     if let Some(above) = run.parent() {
         make_passable(above)?;
@@ -185,23 +185,23 @@ pub(crate) fn restore(run: &Path) -> io::Result<()> {
     make_passable(run)
 }
 
-/// Whether this is a folder, no link, of this user, that nobody else may write to.
+/// Whether this is a folder (not a link) of this user that no other user may write to.
 pub(crate) fn is_of_alone(folder: &Path, owner: u32) -> bool {
     fs::symlink_metadata(folder).is_ok_and(|meta| meta.is_dir() && meta.uid() == owner && meta.mode() & 0o022 == 0)
 }
 
-/// Whether a folder is ours, and nobody else can put another one in its place, or in the place of one above it.
+/// Checks that a folder is ours, and that no other user can replace it or a folder above it.
 ///
 /// # Errors
-/// Which folder is not, with its owner and mode.
+/// Which folder fails, with its owner and mode.
 pub(crate) fn check(folder: &Path) -> io::Result<()> {
     check_of(folder, geteuid().as_raw())
 }
 
-/// The same of a folder of somebody else's.
+/// The same for a folder of another user.
 ///
 /// # Errors
-/// As above.
+/// As for `check`.
 pub(crate) fn check_of(folder: &Path, owner: u32) -> io::Result<()> {
     let refused = |folder: &Path, meta: &fs::Metadata| {
         let (uid, mode) = (meta.uid(), meta.mode() & 0o7777);
@@ -211,7 +211,7 @@ pub(crate) fn check_of(folder: &Path, owner: u32) -> io::Result<()> {
     if !is_of_alone(folder, owner) {
         return refused(folder, &fs::symlink_metadata(folder)?);
     }
-    // A link further up is fine where nobody else can set it.
+    // A link further up is fine if no other user can change it.
     let above = folder.parent().map(fs::canonicalize).transpose()?;
     for folder in above.iter().flat_map(|above| above.ancestors()) {
         let meta = fs::symlink_metadata(folder)?;
@@ -228,7 +228,7 @@ pub(crate) fn is_tmpfs(folder: &Path) -> bool {
     rustix::fs::statfs(folder).is_ok_and(|stat| stat.f_type == TMPFS)
 }
 
-/// The instances of which something stands in a run folder.
+/// The instances that have files in a run folder.
 pub(crate) fn instances(run: &Path) -> BTreeSet<InstanceId> {
     let entries = [run.to_owned(), run.join(OWN)].into_iter().filter_map(|folder| fs::read_dir(folder).ok());
     entries.flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()

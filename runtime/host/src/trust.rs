@@ -1,5 +1,5 @@
-//! Whose files are believed. Nothing is run, followed or read as an order that somebody could change whom the user who
-//! runs `core` does not trust anyway: himself, root, and the owner of the stack's folder.
+//! Whose files are trusted. core never runs, follows or obeys a file that could be changed by a user other than the one
+//! who runs core, root, and the owner of the stack's folder.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,25 +15,25 @@ use nix::unistd::{Gid, Group, Uid, User, geteuid};
 use crate::users;
 use crate::which::find_program;
 
-/// Why a file is not believed.
+/// Why a file is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Open {
-    /// What is wrong, to be put behind the file's name.
+    /// What is wrong, to append to the name of the file.
     pub(crate) what: String,
-    /// What to type before the file's name.
+    /// The command to type before the name of the file.
     pub(crate) remedy: &'static str,
 }
 
-/// Who is trusted with the files of a stack.
+/// The users who are trusted with the files of a stack.
 #[derive(Debug)]
 pub struct Trust {
     users: Vec<u32>,
-    /// Groups that were asked for, and whether anybody else is in them.
+    /// Cached results by GID: whether an untrusted user is in the group.
     groups: RefCell<BTreeMap<u32, bool>>,
 }
 
 impl Trust {
-    /// With those of the stack at `root`.
+    /// The trusted users for the stack at `root`.
     pub(crate) fn of(root: &Path) -> Self {
         let owner = fs::metadata(root).ok().map(|meta| meta.uid());
         Self::with(owner)
@@ -45,11 +45,11 @@ impl Trust {
         Self { users, groups: RefCell::default() }
     }
 
-    /// Whether a folder that was found, and not named, may be the root of a stack: we would run what is written there.
-    /// Whoever has become root by sudo(8) may have his own.
+    /// Checks whether a root that was found, not named, may be used: core would run what is written there. A user who
+    /// became root with sudo(8) may use their own folder.
     ///
     /// # Errors
-    /// Why not, to be put behind its name.
+    /// Why not, to append to its name.
     pub fn check_found(root: &Path) -> Result<(), String> {
         let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok()).filter(|_| geteuid().is_root());
         let meta = fs::metadata(root).map_err(|error| error.to_string())?;
@@ -61,18 +61,18 @@ impl Trust {
         self.users.contains(&uid)
     }
 
-    /// Whether nobody else could change a file, or what is in a folder, of which this is known.
+    /// Checks by metadata that no untrusted user could change a file, or add to a folder.
     pub(crate) fn check(&self, meta: &Metadata) -> Result<(), Open> {
         let is_shared = meta.is_dir() && meta.mode() & 0o1002 == 0o1002;
         if is_shared {
-            // Nobody may rename what is another's there, but anybody may add something.
+            // With the sticky bit, others cannot rename existing files there, but can add new ones.
             let what = format!("can be added to by others (mode {:04o})", meta.mode() & 0o7777);
             return Err(Open { what, remedy: "chmod go-w" });
         }
         self.check_above(meta)
     }
 
-    /// The same of a folder above: there it is enough that nobody may rename what is another's.
+    /// The same for a folder above: there it is enough that others cannot rename existing files.
     fn check_above(&self, meta: &Metadata) -> Result<(), Open> {
         let mode = meta.mode() & 0o7777;
         if !self.users.contains(&meta.uid()) {
@@ -86,20 +86,20 @@ impl Trust {
         }
     }
 
-    /// That its mode lets others change it, to be put behind its name.
+    /// A message that its mode lets others change it, to append to its name; `None` if it does not.
     pub(crate) fn is_writable_by_others(&self, meta: &Metadata) -> Option<String> {
         let mode = meta.mode() & 0o7777;
-        // In a folder like /tmp nobody may rename what is another's.
+        // In a folder like /tmp, others cannot rename existing files.
         let is_sticky = meta.is_dir() && mode & 0o1000 != 0;
         let by_others = mode & 0o002 != 0;
         let by_group = mode & 0o020 != 0 && self.has_others(meta.gid());
         (!is_sticky && (by_others || by_group)).then(|| format!("can be changed by others (mode {mode:03o})"))
     }
 
-    /// Whether a program, where its links lead, could be changed or replaced by others.
+    /// Checks that no untrusted user could change or replace a program; links are followed.
     ///
     /// # Errors
-    /// What could be, and why.
+    /// The path that could be changed, and why.
     pub(crate) fn check_program(&self, program: &Path) -> Result<(), String> {
         let Ok(real) = fs::canonicalize(program) else { return Ok(()) };
         for path in real.ancestors() {
@@ -111,7 +111,7 @@ impl Trust {
         Ok(())
     }
 
-    /// Complains of commands of services that others could change. What runs as a user may be his own.
+    /// Reports commands that untrusted users could change. The user that a service runs as is trusted for it.
     pub(crate) fn check_commands(
         &self,
         topology: &Topology,
@@ -122,13 +122,13 @@ impl Trust {
     ) {
         let mut known: BTreeMap<(String, Option<String>, Option<u32>), Option<String>> = BTreeMap::new();
         for spec in topology.services.values().filter(|spec| !spec.shell) {
-            // What stands in `.dep` is made anew before it is run.
+            // Programs in `.dep` are made again before they run, if others could change them.
             let Some(command) = spec.command.known_text().filter(|command| !Path::new(command).starts_with(dep)) else {
                 continue;
             };
             let user =
                 spec.identity.user.as_deref().and_then(|name| users::user(name).ok()).map(|user| user.uid.as_raw());
-            // It may be given another PATH than ours, and is looked for there.
+            // A service may have its own PATH, in which its command is looked up.
             let own_path = spec.env.get("PATH").and_then(Template::known_text);
             let found = known.entry((command.clone(), own_path.clone(), user)).or_insert_with(|| {
                 let program = find_program(&command, own_path.as_deref().or(path))?;
@@ -146,13 +146,13 @@ impl Trust {
         }
     }
 
-    /// The same, and a user who is trusted with what runs as him.
+    /// The same, but also trusts this user.
     fn with_user(&self, user: Option<u32>) -> Self {
         Self { users: self.users.iter().copied().chain(user).collect(), groups: RefCell::default() }
     }
 
-    /// What others could change of the first file that a command line names: where the command is an interpreter, that is
-    /// what runs.
+    /// Checks the first file that the arguments of a command name: if the command is an interpreter, that file is the
+    /// program. Returns why it is not safe.
     fn check_script(&self, spec: &ServiceSpec) -> Option<String> {
         let folder = spec.working_dir.known_text()?;
         let words = spec.args.iter().filter_map(Template::known_text);
@@ -161,8 +161,8 @@ impl Trust {
         self.check_program(&script).err()
     }
 
-    /// Whether somebody is in a group who is not trusted. Most users have a group of their own, for which they may leave
-    /// files writable; that others have it as their first group is seen as far as `/etc/passwd` tells.
+    /// Whether an untrusted user is in a group. Most users have a group of their own, so their files may be
+    /// group-writable; other users with it as primary group are only found in `/etc/passwd`.
     fn has_others(&self, gid: u32) -> bool {
         if let Some(known) = self.groups.borrow().get(&gid) {
             return *known;
@@ -204,7 +204,7 @@ mod tests {
         if !geteuid().is_root() {
             return;
         }
-        // 4711 is a group that nobody is in; nobody's own has him.
+        // No user is in group 4711, but the user nobody is in the primary group of nobody.
         chown(&path, None, Some(4711)).unwrap();
         assert_eq!(told(0o664), None);
         let nobody = User::from_name("nobody").unwrap().unwrap();

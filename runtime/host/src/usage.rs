@@ -1,4 +1,4 @@
-//! Processor time and memory of each instance's whole tree, read when somebody asks: in one pass over `/proc`.
+//! CPU time and memory of each instance's process tree, read on request in one pass over `/proc`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,47 +7,47 @@ use std::time::{Duration, Instant};
 use core_engine::InstanceId;
 use core_shim::sys::Stat;
 
-/// What an instance uses.
+/// The resource usage of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Processor time of the processes that live, since their start, in seconds.
+    /// CPU time of its living processes since their start, in seconds.
     pub cpu_seconds: f64,
-    /// Share of one processor in the last second, or since its start, in percent.
+    /// CPU time since an earlier reading at least a second ago, or since its start, in percent of one CPU.
     pub cpu_percent: f64,
     /// Resident memory of all its processes, in bytes.
     pub memory_bytes: u64,
 }
 
-/// What rates are counted from must be at least this old.
+/// The minimum age of a sample from which rates are computed.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Counters of trees as they were a while ago, for rates. Who asks does not change what others are told.
+/// Earlier samples of process trees, for rates. A reading does not change what the next reading within the window gets.
 #[derive(Default)]
 pub struct Counters {
     samples: HashMap<(InstanceId, u32), Samples>,
 }
 
-/// The clock ticks of a tree at two moments.
+/// The CPU time of a tree at two moments, in clock ticks.
 #[derive(Clone, Copy)]
 struct Samples {
-    /// What rates are counted from.
+    /// The sample from which rates are computed.
     older: (Instant, u64),
-    /// What they are counted from once it is old enough.
+    /// Replaces `older` once it is old enough.
     newer: (Instant, u64),
 }
 
-/// One tree that is asked about.
+/// The process tree of an instance.
 pub struct Tree {
-    /// The instance.
+    /// The instance that it belongs to.
     pub instance: InstanceId,
-    /// Its shim.
+    /// PID of its shim.
     pub shim: u32,
-    /// Its first process.
+    /// PID of its first process.
     pub leader: u32,
 }
 
 impl Counters {
-    /// What these instances use.
+    /// Reads the resource usage of these trees.
     pub fn read(&mut self, trees: &[Tree]) -> HashMap<InstanceId, Usage> {
         let now = Instant::now();
         let ticks_per_second = f64::from(
@@ -106,7 +106,7 @@ impl Processes {
         all
     }
 
-    /// Clock ticks and resident pages of a whole tree. What a shim took over does not descend from it.
+    /// Clock ticks and resident pages of a whole tree. A process that a shim took over is not its descendant.
     fn sum_below(&self, tree: &Tree) -> (u64, u64) {
         let mut open: Vec<u32> = self.children.get(&tree.shim).cloned().unwrap_or_default();
         if self.stats.get(&tree.leader).is_some_and(|leader| leader.parent != tree.shim) && open.is_empty() {

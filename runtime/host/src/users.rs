@@ -5,10 +5,10 @@ use core_engine::topology::Places;
 use core_manifest::Diagnostic;
 use nix::unistd::{Group, Uid, User};
 
-/// The user of this name or number.
+/// The user with this name or UID.
 ///
 /// # Errors
-/// That there is none, for people.
+/// The user does not exist, as text for people.
 pub(crate) fn user(name: &str) -> Result<User, String> {
     let found = match name.parse::<u32>() {
         Ok(number) => User::from_uid(Uid::from_raw(number)),
@@ -17,15 +17,15 @@ pub(crate) fn user(name: &str) -> Result<User, String> {
     found.ok().flatten().ok_or_else(|| format!("there is no user `{name}`"))
 }
 
-/// The name of the user of this number.
+/// The name of the user with this UID.
 pub(crate) fn name(uid: u32) -> Option<String> {
     User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
 }
 
-/// The number of the group of this name or number.
+/// The GID of the group with this name or GID.
 ///
 /// # Errors
-/// That there is none, for people.
+/// The group does not exist, as text for people.
 pub(crate) fn group(name: &str) -> Result<u32, String> {
     if let Ok(number) = name.parse() {
         return Ok(number);
@@ -34,7 +34,7 @@ pub(crate) fn group(name: &str) -> Result<u32, String> {
     found.map(|group| group.gid.as_raw()).ok_or_else(|| format!("there is no group `{name}`"))
 }
 
-/// Complains of users and groups that the host does not have.
+/// Reports users and groups that do not exist on the host.
 pub(crate) fn check(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
     for spec in topology.services.values() {
         let identity = &spec.identity;

@@ -1,8 +1,8 @@
-//! Edits of the manifests, noticed as they are saved.
+//! Notices edits of the manifests when they are saved.
 //!
-//! A change that is reported (`changes`) is a reason to look, never what was changed: files are compared by their contents.
-//! So it does not matter whether a file was touched, rewritten, renamed into its place or reached by a link, and an event
-//! that got lost costs nothing but the next look.
+//! A reported change (`changes`) is only a reason to look: files are compared by their contents. So it does not matter
+//! whether a file was touched, rewritten, renamed into place or reached through a link, and a lost event only delays an
+//! edit until the next look.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,12 +14,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::changes::Changes;
 use crate::files;
 
-/// What is in all files that a topology is made of, as one number.
+/// A hash of all files that a topology is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// As the files are now. One that cannot be read counts as the reason why.
+    /// The hash of the present files. A file that cannot be read counts with its error.
     pub(crate) fn of(root: &Path) -> Self {
         let mut hasher = DefaultHasher::new();
         for file in files(root) {
@@ -29,14 +29,14 @@ impl Fingerprint {
         Self(hasher.finish())
     }
 
-    /// The number that stands for them.
+    /// The hash as a number.
     pub(crate) fn number(self) -> u64 {
         self.0
     }
 }
 
-/// Says what is in the files, at first and then whenever it is something else; from a thread of its own, until nobody
-/// listens. Where the system has none, edits wait for `core apply`.
+/// Sends the hash of the files, first at the start and then after each change, from its own thread, until the receiver
+/// is dropped. If the system has no thread left, edits wait for `core apply`.
 pub(crate) fn begin(root: PathBuf, sender: UnboundedSender<Fingerprint>) {
     let thread = std::thread::Builder::new().name("watch".into()).spawn(move || run(&root, &sender));
     if let Err(error) = thread {
@@ -47,8 +47,8 @@ pub(crate) fn begin(root: PathBuf, sender: UnboundedSender<Fingerprint>) {
 fn run(root: &Path, sender: &UnboundedSender<Fingerprint>) {
     let mut last = None;
     loop {
-        // Watch first, then look: what changes from now on is reported. Anew each time, since another folder may stand in
-        // the place of one that was watched.
+        // Watch first, then look, so that no change is missed. Watches are set up again each time, since a watched
+        // folder may have been replaced.
         let files = files(root);
         let changes = Changes::of(root, &files, &folders(root, &files));
         let now = Fingerprint::of(root);
@@ -68,8 +68,8 @@ fn files(root: &Path) -> BTreeSet<PathBuf> {
     all
 }
 
-/// The folders that these files are in, and those above where a folder may be put in the place of another. Of a file
-/// that is a link, the folder of what it leads to as well.
+/// The folders of these files, and those above in which a folder may be replaced. For a file that is a link, the folder
+/// of its target as well.
 fn folders(root: &Path, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::from([root.to_owned(), root.join("manifests"), root.join("services")]);
     for file in files {
@@ -118,7 +118,7 @@ mod tests {
             self.folder.path().join(name)
         }
 
-        /// Waits until what was said last is what is there.
+        /// Waits until the last hash sent is that of the present files.
         fn sees(&mut self, what: &str) {
             let until = Instant::now() + Duration::from_secs(60);
             while self.last != Some(Fingerprint::of(self.folder.path())) {
@@ -176,7 +176,7 @@ mod tests {
         let same = fs::read(&manifest).unwrap();
         fs::write(&manifest, same).unwrap();
         fs::write(watched.path("services/web/README.md"), "x").unwrap();
-        // Each of those is a reason to look; what is said next is the change that follows.
+        // Each of these is a reason to look, but only the following change is sent.
         fs::write(&manifest, "other").unwrap();
         watched.sees("a change");
         assert!(watched.seen.is_empty());

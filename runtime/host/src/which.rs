@@ -1,8 +1,8 @@
-//! Programs in `PATH`.
+//! Finds programs in `PATH`.
 
 use std::path::{Path, PathBuf};
 
-/// Looks a program up as a shell does.
+/// Looks up a program as a shell does; `None` if it is not found.
 pub fn find_program(name: &str, path: Option<&str>) -> Option<PathBuf> {
     let is_program = |path: &Path| path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
     if name.contains('/') {

@@ -121,22 +121,22 @@ impl Diagnostic {
     }
 }
 
-/// A complaint as plain data. This is the form of `status --json`'s `problems`.
+/// An error as plain data, as in `problems` of `status --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Problem {
-    /// File, relative to the stack's root.
+    /// The file, relative to the root of the stack.
     pub file: Option<String>,
-    /// Line, from 1.
+    /// The line, counted from 1.
     pub line: Option<usize>,
-    /// Column in characters, from 1.
+    /// The column in characters, counted from 1.
     pub column: Option<usize>,
-    /// Service concerned.
+    /// The affected service.
     pub service: Option<String>,
-    /// Stable kebab-case word.
+    /// A stable kebab-case word for programs.
     pub code: String,
-    /// What is wrong.
+    /// What is wrong, as text for people.
     pub message: String,
-    /// What to do.
+    /// What to do about it.
     pub help: Option<String>,
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Words of the command line. A service with such a name could not be told from a command
-/// (`core logs …` against `core <service> spec`).
+/// Words of the command line. If a service had one of these names, `core <service> spec` could not be told from a
+/// command such as `core logs …`.
 pub const RESERVED: &[&str] = &[
     "apply",
     "attach",
@@ -90,8 +90,8 @@ macro_rules! name_type {
 }
 
 name_type! {
-    /// Name of a service: `[a-z][a-z0-9-]{0,39}`, not ending in `-` and digits (that is how slots are named:
-    /// `web-0`), not a word of the command line.
+    /// Name of a service: `[a-z][a-z0-9-]{0,39}`, not a word of the command line, and not ending in `-` and digits,
+    /// which is how slots are named (`web-0`).
     ServiceName
 }
 name_type! {

@@ -31,9 +31,17 @@ pub fn defaults(kind: Kind) -> Option<&'static str> {
     }
 }
 
+/// The kind of the apps that are searched for.
+pub const APPS: Kind = Kind::Next;
+
 /// Whether a kind runs an app of the stack, which is searched for if a manifest does not name its folder.
 pub fn has_app(kind: Kind) -> bool {
-    kind == Kind::Next
+    kind == APPS
+}
+
+/// Whether a file of the folder of an app is an input of its build: its path relative to the folder, with `/`.
+pub fn is_app_input(path: &str) -> bool {
+    core_next::is_input(path)
 }
 
 /// Whether a `package.json` belongs to such an app.

@@ -14,6 +14,7 @@ pub mod drivers;
 mod filled;
 mod finish;
 pub mod hidden;
+pub mod init;
 mod located;
 mod members;
 mod origins;

@@ -38,8 +38,8 @@ pub struct Build {
 
 impl Build {
     /// The build of a release. `npm_cli` is npm's program file, which is run with the stack's node; `adapter` is the
-    /// path of the adapter; `cache` is a folder that is kept between builds.
-    pub fn new(release: &str, npm_cli: &str, adapter: &str, cache: &str) -> Self {
+    /// path of the adapter; `cache` is a folder that is kept between builds; `root` is the folder that is built.
+    pub fn new(release: &str, npm_cli: &str, adapter: &str, cache: &str, root: &str) -> Self {
         // `--include=dev`: the compiler is a development dependency, whatever NODE_ENV says.
         let ci = ["ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
         let next = vec!["node_modules/next/dist/bin/next".into(), "build".into()];
@@ -51,6 +51,7 @@ impl Build {
             env: vec![
                 ("NEXT_ADAPTER_PATH".into(), adapter.into()),
                 ("CORE_RELEASE_ID".into(), release.into()),
+                ("CORE_BUILD_ROOT".into(), root.into()),
                 ("NEXT_TELEMETRY_DISABLED".into(), "1".into()),
                 ("NODE_ENV".into(), "production".into()),
                 ("npm_config_cache".into(), cache.into()),
@@ -63,20 +64,20 @@ impl Build {
     }
 }
 
-/// The steps between installing and building: the install scripts that are run, and the app's own.
-pub fn after_install(npm_cli: &str, scripts: &Scripts, has_postinstall: bool) -> Vec<Step> {
-    let step = |title, words: &[&str]| Step { title, args: npm(npm_cli, words), without_secrets: true };
-    let mut steps = Vec::new();
-    if !scripts.run.is_empty() {
-        // A setting of the app must not stop the listed scripts.
-        let rebuild = ["rebuild", "--ignore-scripts=false", "--foreground-scripts", "--loglevel=error"];
-        let packages = scripts.run.iter().map(String::as_str);
-        steps.push(step("running install scripts", &rebuild.into_iter().chain(packages).collect::<Vec<_>>()));
-    }
-    if has_postinstall {
-        steps.push(step("running the app's postinstall", &["run", "postinstall", "--loglevel=error"]));
-    }
-    steps
+/// The step that runs the install scripts of packages, where some are run.
+pub fn install_scripts(npm_cli: &str, scripts: &Scripts) -> Option<Step> {
+    // A setting of the app must not stop the listed scripts.
+    let rebuild = ["rebuild", "--ignore-scripts=false", "--foreground-scripts", "--loglevel=error"];
+    let packages = scripts.run.iter().map(String::as_str);
+    let words: Vec<&str> = rebuild.into_iter().chain(packages).collect();
+    let step = || Step { title: "running install scripts", args: npm(npm_cli, &words), without_secrets: true };
+    (!scripts.run.is_empty()).then(step)
+}
+
+/// The step that runs the app's own `postinstall`.
+pub fn postinstall(npm_cli: &str) -> Step {
+    let args = npm(npm_cli, &["run", "postinstall", "--loglevel=error"]);
+    Step { title: "running the app's postinstall", args, without_secrets: true }
 }
 
 /// Arguments of node for running npm.

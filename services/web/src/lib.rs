@@ -7,7 +7,7 @@ use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::ServiceSpec;
 use core_manifest::{Diagnostic, Template};
 
-pub use build::{ADAPTER, ADAPTER_FILE, Build, Step, after_install, is_input};
+pub use build::{ADAPTER, ADAPTER_FILE, Build, Step, install_scripts, is_input, postinstall};
 pub use scripts::{Scripts, TRUSTED, Trusted, has_postinstall};
 
 /// Default values for manifests of this kind.

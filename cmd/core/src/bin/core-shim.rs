@@ -1,4 +1,4 @@
-//! Keeper and shims. All of it is in the library.
+//! The program of keeper and shims. All its code is in the library `core-shim`.
 
 fn main() {
     std::process::exit(core_shim::main());

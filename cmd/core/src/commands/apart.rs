@@ -1,4 +1,4 @@
-//! A program of another user in the foreground, without our terminal: whoever has that could type into it (TIOCSTI).
+//! Runs a program of another user in the foreground, without our terminal, into which it could type (TIOCSTI).
 
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -10,13 +10,13 @@ use nix::unistd::{Pid, setsid};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 
-/// Runs it in a session of its own, and passes on what the terminal or somebody else signals to us.
+/// Runs `command` in a session of its own, and forwards the signals that the terminal or another process sends to us.
 ///
 /// # Errors
-/// That it cannot be started.
+/// It cannot be started.
 pub(crate) async fn run(mut command: Command) -> io::Result<Exit> {
     let mut interrupt = Interrupt::new()?;
-    // SAFETY: it is one system call, which is allowed after a fork.
+    // SAFETY: setsid(2) is one system call, which is allowed after a fork.
     unsafe { command.pre_exec(|| setsid().map(drop).map_err(io::Error::from)) };
     let mut child = tokio::process::Command::from(command).spawn()?;
     let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);

@@ -11,7 +11,7 @@ pub(crate) fn run(context: &Context) -> Exit {
     };
     match context.load(&paths) {
         Ok(stack) => {
-            // Where a supervisor runs, the file shows what it has applied, and is its to write.
+            // While a supervisor runs, it writes the file, which shows the manifests that it has applied.
             if !paths.socket().exists()
                 && let Err(message) = core_host::compose::write(&paths, &stack)
             {

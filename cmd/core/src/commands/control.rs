@@ -14,9 +14,9 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::render;
 
-/// What takes longer than this is shown while it is waited for.
+/// An operation that takes longer than this shows its progress.
 const QUIET: Duration = Duration::from_secs(2);
-/// How many seconds are waited where nobody says how many.
+/// The default of `--timeout` in seconds, except for `stop`.
 const TIMEOUT: f64 = 120.0;
 
 pub(crate) async fn run(context: &Context, verb: &str, args: &ServicesArgs) -> Exit {
@@ -45,7 +45,7 @@ async fn carry_out(context: &Context, verb: &str, body: &impl Serialize, wait: &
     if let Err(exit) = refuse_moved(&paths) {
         return exit;
     }
-    // An end takes as long as the manifests say, and is sure to come.
+    // A stop takes as long as the manifests allow, and always completes.
     let seconds = wait.timeout.unwrap_or(if verb == "stop" { f64::INFINITY } else { TIMEOUT });
     let asked = async {
         let accepted = begin(&paths, verb, body).await?;
@@ -70,7 +70,7 @@ async fn carry_out(context: &Context, verb: &str, body: &impl Serialize, wait: &
     }
 }
 
-/// What is not ready yet, and why, in a line each.
+/// Prints what is not ready yet and why, one line each.
 async fn tell_waits(paths: &Paths) {
     let Ok(status) = ask_status(paths).await else { return };
     for instance in status.instances.iter().filter(|instance| !instance.ready) {

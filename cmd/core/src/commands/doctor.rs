@@ -31,14 +31,14 @@ pub(crate) fn run(context: &Context, args: &DoctorArgs) -> Exit {
     if is_fatal { Exit::Failed } else { Exit::Ok }
 }
 
-/// The folders of the stack; where there is none, those that one would have here.
+/// The folders of the stack, or those that a stack in this folder would have.
 fn paths(context: &Context) -> Option<Paths> {
     let here = std::env::current_dir().ok();
     let root = context.asked_root().or_else(|| Paths::find_root(here.as_ref()?)).or(here.clone());
     root.and_then(|root: PathBuf| Paths::look(&root).ok())
 }
 
-/// The range of the auto ports; that of a stack with faults is the usual one.
+/// The range of the auto ports; the default if the stack has errors.
 fn range(context: &Context, paths: &Paths) -> PortRange {
     let options = Options { profile: Some(context.profile(paths)), ..Options::default() };
     load::load(paths, &options, &mut Locator::default()).map(|stack| stack.range).unwrap_or_default()

@@ -13,13 +13,13 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::render;
 
-/// How long a keeper that has nothing to keep may take to go.
+/// How long a keeper may take to exit once its stack has stopped.
 const KEEPER_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a supervisor may be absent before it is done without one.
+/// How long a supervisor may be absent before the stack is stopped without it.
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(3);
-/// How long the end may take where the supervisor does not say.
+/// How long a stop may take if the supervisor does not report a limit.
 const UNTOLD: Duration = Duration::from_secs(120);
-/// What an end gets beyond the time that was said.
+/// Added to the limit that the supervisor reported.
 const GRACE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(context: &Context, args: &DownArgs) -> Exit {
@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, args: &DownArgs) -> Exit {
     end(&paths, args.kill).await
 }
 
-/// Ends the stack, by its supervisor where one answers and gets it done, else without.
+/// Stops the stack through its supervisor, or without it if that does not answer or does not finish.
 pub(crate) async fn end(paths: &Paths, kill: bool) -> Exit {
     match by_supervisor(paths, kill).await {
         Ok(()) => tell_left(&last_resort::sweep(paths)),
@@ -44,7 +44,7 @@ pub(crate) async fn end(paths: &Paths, kill: bool) -> Exit {
     }
 }
 
-/// What could not be ended, if anything.
+/// Reports the processes that could not be stopped.
 fn tell_left(left: &[String]) -> Exit {
     if left.is_empty() {
         return Exit::Ok;
@@ -53,11 +53,11 @@ fn tell_left(left: &[String]) -> Exit {
     Exit::Failed
 }
 
-/// Why the supervisor did not end the stack.
+/// Why the supervisor did not stop the stack.
 enum Without {
-    /// It would not.
+    /// It refused.
     Refused(ClientError),
-    /// It could not; and what is worth to be said of that.
+    /// It did not answer or did not finish; the text is worth telling the user.
     Going(Option<&'static str>),
 }
 
@@ -68,7 +68,7 @@ async fn by_supervisor(paths: &Paths, kill: bool) -> Result<(), Without> {
         match begin(paths, verb, &()).await {
             Ok(accepted) => {
                 let told = accepted.within_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-                // When the line breaks before the answer, the stack has ended.
+                // If the connection breaks before the answer, the stack has stopped.
                 match timeout(told.unwrap_or(UNTOLD) + GRACE, wait_for(paths, accepted.operation)).await {
                     Ok(Err(ClientError::Silent)) => return Err(Without::Going(Some("the supervisor does not answer"))),
                     Ok(_) => break,
@@ -78,7 +78,7 @@ async fn by_supervisor(paths: &Paths, kill: bool) -> Result<(), Without> {
             Err(ClientError::Refused(failure)) if failure.code == "ending" => break,
             Err(error @ ClientError::Refused(_)) => return Err(Without::Refused(error)),
             Err(ClientError::Silent) => return Err(Without::Going(Some("the supervisor does not answer"))),
-            // One that died is started again at once; only when that does not help, it is done without.
+            // The keeper restarts a dead supervisor at once; only if that does not help, continue without it.
             Err(_) if last_resort::keeper_lives(paths) && Instant::now() < patience => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

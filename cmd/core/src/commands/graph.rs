@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context, args: &GraphArgs) -> Exit {
     Exit::Ok
 }
 
-/// That of a stack that runs.
+/// The graph of the running stack, from its supervisor.
 async fn running(paths: &Paths) -> Result<Option<Graph>, ClientError> {
     let status = match ask_status(paths).await {
         Ok(status) => status,

@@ -13,9 +13,9 @@ use crate::exit::Exit;
 use crate::render::table::{Cell, lay_out_within};
 use crate::render::{self, DIM, GREEN, RED, YELLOW};
 
-/// Columns that a narrow terminal does without: TOOK, BY.
+/// Columns that a narrow terminal leaves out: TOOK, BY.
 const SPARE: [usize; 2] = [5, 3];
-/// How many services that were named stand beside their verb.
+/// How many services a row names beside the verb.
 const NAMED: usize = 2;
 
 pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> Exit {
@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> Exit {
     };
     let entries = match ask(&paths, args).await {
         Ok(history) => history.entries,
-        // What was done stays readable after the stack has ended; nobody is left to whom it may be under way.
+        // The history is readable after the stack has stopped; then no operation is still under way.
         Err(ClientError::NoSupervisor) => {
             history::select(history::read(&paths, None), &args.services, Some(args.entries))
         }
@@ -49,7 +49,7 @@ async fn ask(paths: &Paths, args: &HistoryArgs) -> Result<History, ClientError> 
     client::get(paths, &path).await
 }
 
-/// A service that is there, or that was.
+/// Whether the service exists or existed.
 fn is_known(paths: &Paths, entries: &[HistoryEntry], name: &str) -> bool {
     paths.knows_service(name) || entries.iter().any(|entry| entry.changes.contains_key(name))
 }
@@ -80,7 +80,7 @@ fn row(entry: &HistoryEntry, now: &jiff::Zoned) -> Vec<Cell> {
     ]
 }
 
-/// A time where its reader is: of today without the day.
+/// A time in the local time zone, without the date if it is today.
 fn short_time(time: &str, now: &jiff::Zoned) -> String {
     let Ok(time) = time.parse::<jiff::Timestamp>() else { return time.to_owned() };
     let time = time.to_zoned(now.time_zone().clone());
@@ -88,7 +88,7 @@ fn short_time(time: &str, now: &jiff::Zoned) -> String {
     time.strftime(format).to_string()
 }
 
-/// As it was typed, more or less.
+/// The operation, roughly as it was typed.
 fn what(entry: &HistoryEntry) -> String {
     if let Some(replicas) = entry.replicas {
         return format!("{} {}={replicas}", entry.verb, entry.services.join(" "));
@@ -119,7 +119,7 @@ fn took(entry: &HistoryEntry) -> String {
     }
 }
 
-/// What went wrong, then what was changed.
+/// The error, then the changes.
 fn story(entry: &HistoryEntry) -> String {
     let mut parts = Vec::new();
     match &entry.outcome {
@@ -131,7 +131,7 @@ fn story(entry: &HistoryEntry) -> String {
         HistoryOutcome::CutShort => parts.push("its supervisor died before it was known".into()),
         HistoryOutcome::UnderWay | HistoryOutcome::Done => {}
     }
-    // Services for which all is the same stand together.
+    // Services with the same change and reasons share one entry.
     let mut alike: Vec<(String, Vec<&str>)> = Vec::new();
     for (name, planned) in &entry.changes {
         let change = change(planned);

@@ -15,7 +15,7 @@ pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    // Builds are named by their inputs; there is nothing to lock.
+    // The name of a build is a hash of its inputs, so a lock would add nothing.
     let fetched: Vec<(&String, &Wanted)> =
         stack.wanted.iter().filter(|(_, wanted)| !wanted.source.is_built()).collect();
     let known: Vec<&str> = fetched.iter().map(|(_, wanted)| wanted.binary.as_str()).collect();

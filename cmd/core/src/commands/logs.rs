@@ -16,7 +16,7 @@ use crate::render::words::parse_span;
 use crate::render::{self, DIM, styled};
 use core_host::harmless::harmless_line;
 
-/// Colours of slots, in the order they are met.
+/// Colours of slots, in the order in which they first appear.
 const COLOURS: [anstyle::AnsiColor; 6] = [
     anstyle::AnsiColor::Cyan,
     anstyle::AnsiColor::Magenta,
@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
     };
     match printed {
         Ok(()) => Exit::Ok,
-        // What was said stays readable after the stack has ended, and when nobody answers.
+        // Logs are readable after the stack has stopped, and when the supervisor does not answer.
         Err(error @ (ClientError::NoSupervisor | ClientError::Silent | ClientError::Broken(_))) if !args.follow => {
             if !matches!(error, ClientError::NoSupervisor) {
                 render::note(&format!("{error}; this is what the files say"));
@@ -71,13 +71,13 @@ fn check_services(paths: &Paths, selection: &Selection) -> Result<(), Exit> {
     }
 }
 
-/// How long a supervisor may be away before it counts as gone.
+/// How long the supervisor may be away before the stack counts as stopped.
 const AWAY: Duration = Duration::from_secs(5);
-/// How long nobody may be there to start another.
+/// How long the keeper, which would start another supervisor, may be absent.
 const NO_KEEPER: Duration = Duration::from_millis(300);
 
-/// Prints lines as they come, until the stack has ended or nobody reads. Another supervisor in the place of one that
-/// died goes on where that left off. `is_over` is asked whether the stack is known to have ended.
+/// Prints lines as they come, until the stack has stopped or the output is closed. If the supervisor is replaced, the
+/// next one continues after the last printed line. `is_over` returns whether the stack is known to have stopped.
 pub(crate) async fn follow(
     paths: &Paths,
     mut selection: Selection,
@@ -101,7 +101,7 @@ pub(crate) async fn follow(
     }
 }
 
-/// Waits for another supervisor. False when none will come.
+/// Waits for another supervisor. Returns false if none will come.
 async fn comes_back(paths: &Paths, is_over: &mut dyn FnMut() -> bool) -> bool {
     let began = Instant::now();
     while began.elapsed() < AWAY && !is_over() {
@@ -116,7 +116,7 @@ async fn comes_back(paths: &Paths, is_over: &mut dyn FnMut() -> bool) -> bool {
     false
 }
 
-/// Prints lines as they come, until the answer ends or nobody reads.
+/// Prints lines as they come, until the answer ends or the output is closed.
 pub(crate) async fn stream(
     paths: &Paths,
     selection: &Selection,
@@ -143,7 +143,7 @@ fn selection(args: &LogsArgs) -> Result<Selection, String> {
         number => Some(number.parse().map_err(|_| format!("`{number}` is neither a number of lines nor `all`"))?),
     };
     let since_ns = args.since.as_deref().map(parse_since).transpose()?;
-    // Since when is asked for all lines since then.
+    // `--since` alone means all lines since then: the default of `--lines` does not limit it.
     let last = if since_ns.is_some() && args.lines == "200" { None } else { last };
     Ok(Selection { services: args.services.clone(), last, since_ns })
 }
@@ -158,17 +158,17 @@ fn parse_since(text: &str) -> Result<u64, String> {
     nanoseconds.ok_or_else(|| format!("`{text}` is neither a span (10m, 2h) nor a time (2026-01-31T12:00:00Z)"))
 }
 
-/// Prints entries, each with its slot.
+/// Prints log entries, each with its slot.
 pub(crate) struct Printer {
     timestamps: bool,
     json: bool,
     slots: Vec<String>,
     widest: usize,
-    /// The time of the last lines, and how many had it.
+    /// The time of the last printed line, and how many printed lines had this time.
     last: Option<(String, usize)>,
-    /// Lines of that time that were printed before.
+    /// How many lines of that time to skip, because they were printed before.
     skip: usize,
-    /// Nobody reads any more.
+    /// The output is closed.
     is_closed: bool,
 }
 
@@ -177,7 +177,7 @@ impl Printer {
         Self { timestamps, json, slots: Vec::new(), widest: 0, last: None, skip: 0, is_closed: false }
     }
 
-    /// Nobody reads any more.
+    /// Whether the output is closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed
     }
@@ -186,7 +186,7 @@ impl Printer {
         self.last.is_some()
     }
 
-    /// What is left of a selection after what was printed.
+    /// The part of a selection that has not been printed yet.
     fn after(&mut self, selection: Selection) -> Selection {
         let Some((time, count)) = &self.last else { return selection };
         let since = time.parse::<jiff::Timestamp>().ok();
@@ -195,7 +195,7 @@ impl Printer {
         Selection { last: None, since_ns, ..selection }
     }
 
-    /// False when nobody reads any more.
+    /// Prints an entry. Returns false once the output is closed.
     pub(crate) fn print(&mut self, entry: &Entry) -> bool {
         let is_of_last = self.last.as_ref().is_some_and(|(time, _)| *time == entry.time);
         if is_of_last && self.skip > 0 {
@@ -207,7 +207,7 @@ impl Printer {
             last => *last = Some((entry.time.clone(), 1)),
         }
         if let Err(error) = self.write(entry) {
-            // A pipe or a terminal that is gone takes nothing for good; a disk that is full perhaps the next line.
+            // A closed pipe or terminal never accepts a line again; a full disk may accept the next one.
             let is_gone = error.raw_os_error() == Some(nix::libc::EIO);
             self.is_closed = is_gone || error.kind() == io::ErrorKind::BrokenPipe;
         }

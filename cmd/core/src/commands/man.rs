@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ManArgs) -> Exit {
 fn print() -> io::Result<()> {
     let mut page = Vec::new();
     Man::new(Cli::command()).render(&mut page)?;
-    // That nobody reads it any more is no fault.
+    // A reader that closes the pipe is not an error.
     let _ = io::stdout().write_all(&page);
     Ok(())
 }
@@ -39,7 +39,7 @@ fn write(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A page for a command, and one for each below it.
+/// The number of pages: one for the command and one for each command below it.
 fn pages(command: &Command) -> usize {
     1 + command.get_subcommands().filter(|command| !command.is_hide_set()).map(pages).sum::<usize>()
 }

@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod graph;
 pub(crate) mod history;
+pub(crate) mod init;
 pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod man;
@@ -33,18 +34,18 @@ use serde::Serialize;
 use crate::exit::Exit;
 use crate::render;
 
-/// Asks for the state.
+/// Gets the state of the stack, with the resource usage of its instances.
 pub(crate) async fn ask_status(paths: &Paths) -> Result<Status, ClientError> {
     client::get(paths, "/v1/status").await
 }
 
-/// That a stack runs from where its folder stood before. `None` where it stands where it stood, or nothing runs.
+/// A message if the stack still runs as the path that its folder was moved from; otherwise `None`.
 pub(crate) fn moved(paths: &Paths) -> Option<String> {
     let from = paths.moved_from.as_ref().filter(|_| last_resort::keeper_lives(paths))?;
     Some(format!("the stack runs as {}, from where its folder was moved here", from.display()))
 }
 
-/// Refuses to go on with a stack whose folder was moved under it.
+/// Refuses to change a stack whose folder was moved while it runs.
 pub(crate) fn refuse_moved(paths: &Paths) -> Result<(), Exit> {
     let Some(moved) = moved(paths) else { return Ok(()) };
     render::error(&format!("{moved}: it cannot be changed"));
@@ -52,23 +53,23 @@ pub(crate) fn refuse_moved(paths: &Paths) -> Result<(), Exit> {
     Err(Exit::Failed)
 }
 
-/// Asks for something that takes time.
+/// Starts an operation: `verb` is the last part of its path.
 pub(crate) async fn begin(paths: &Paths, verb: &str, body: &impl Serialize) -> Result<Accepted, ClientError> {
     client::order(paths, verb, body).await
 }
 
-/// The same without what instances use, which takes a look at every process of the host.
+/// Like `ask_status`, without resource usage, which costs a pass over all processes of the host.
 pub(crate) async fn ask_progress(paths: &Paths) -> Result<Status, ClientError> {
     client::get(paths, "/v1/status?usage=false").await
 }
 
-/// Asks how an operation stands, and waits for a change for so many seconds.
+/// Gets the state of an operation, waiting up to `wait` seconds for a change.
 pub(crate) async fn ask_operation(paths: &Paths, operation: u64, wait: f64) -> Result<OperationStatus, ClientError> {
     let path = format!("/v1/operations/{operation}?wait={wait}");
     client::wait(paths, &path).await
 }
 
-/// Waits until an operation has ended. What is to be said is said.
+/// Waits until an operation has ended, and prints its announcements.
 pub(crate) async fn wait_for(paths: &Paths, operation: u64) -> Result<OperationStatus, ClientError> {
     loop {
         let status = ask_operation(paths, operation, 30.0).await?;
@@ -79,7 +80,7 @@ pub(crate) async fn wait_for(paths: &Paths, operation: u64) -> Result<OperationS
     }
 }
 
-/// What an operation that failed says, with the last lines of the culprit.
+/// Prints the error of a failed operation, and the last log lines of the invocation that caused it.
 pub(crate) fn tell_failure(message: &str, last_lines: &[String]) {
     render::error(message);
     for line in last_lines {
@@ -87,7 +88,7 @@ pub(crate) fn tell_failure(message: &str, last_lines: &[String]) {
     }
 }
 
-/// A service that was named and is not there.
+/// Reports that a service that was named does not exist.
 pub(crate) fn tell_unknown<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Exit {
     render::error(&format!("there is no service `{unknown}`"));
     if let Some(guess) = core_manifest::name::nearest(unknown, known) {
@@ -96,13 +97,13 @@ pub(crate) fn tell_unknown<'a>(unknown: &str, known: impl Iterator<Item = &'a st
     Exit::Usage
 }
 
-/// That nobody could ask this command to end.
+/// Reports that signals cannot be received, so that nobody could interrupt this command.
 pub(crate) fn tell_no_signals(error: &std::io::Error) -> Exit {
     render::error(&format!("signals cannot be waited for: {error}"));
     Exit::Failed
 }
 
-/// What went wrong with the line to the supervisor.
+/// Reports an error of a request to the supervisor.
 pub(crate) fn tell(error: &ClientError) -> Exit {
     match error {
         ClientError::NoSupervisor => {

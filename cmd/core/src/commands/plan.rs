@@ -20,7 +20,7 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Exit {
     let answer: Result<PlanAnswer, ClientError> = client::wait(&paths, "/v1/plan").await;
     let plan = match answer {
         Ok(PlanAnswer { plan: Some(plan), .. }) => plan,
-        // Told by our own reading, with the lines it is about.
+        // Read the manifests here, because our own diagnostics show the lines.
         Ok(PlanAnswer { problems, .. }) => match context.load(&paths) {
             Err(exit) => return exit,
             Ok(_) => {
@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Exit {
                 return Exit::Usage;
             }
         },
-        // Nothing runs: everything would be started.
+        // The stack is stopped, so everything would be started.
         Err(ClientError::NoSupervisor) => match context.load(&paths) {
             Ok(stack) => plan(Generation(0), &Topology::default(), &stack.topology),
             Err(exit) => return exit,

@@ -1,4 +1,4 @@
-//! `core probe`: one question of a probe, asked once. For what has no such probe of its own, and for people.
+//! `core probe`: runs one check of a probe once. For programs without a probe of their own, and for people.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

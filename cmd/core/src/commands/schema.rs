@@ -1,4 +1,4 @@
-//! `core schema` (hidden): what is generated from the types.
+//! `core schema` (hidden): prints what is generated from the types.
 
 use core_manifest::StackManifest;
 use core_manifest::schema::Shape;

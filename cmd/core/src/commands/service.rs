@@ -57,7 +57,7 @@ pub(crate) async fn run(context: &Context, words: &[OsString]) -> Exit {
     }
 }
 
-/// Neither a command nor a service: says what was probably meant.
+/// Reports a word that is neither a command nor a service, and what was probably meant.
 fn unknown(context: &Context, first: &str, verb: &str) -> Exit {
     use clap::CommandFactory;
     let services = context.paths().map(|paths| paths.service_names()).unwrap_or_default();
@@ -79,17 +79,17 @@ fn unknown(context: &Context, first: &str, verb: &str) -> Exit {
     Exit::Usage
 }
 
-/// The spec as JSON, without what is secret.
+/// Prints the spec as JSON, without secrets.
 fn print_spec(stack: &Stack, spec: &ServiceSpec) -> Exit {
     let mut value = serde_json::to_value(spec).unwrap_or_default();
-    // Digests, by which an edit is noticed.
+    // Digests by which the engine notices an edit of a value.
     value.as_object_mut().map(|fields| fields.remove("values"));
     stack.hidden.cover_all(&mut value);
     render::line(&serde_json::to_string_pretty(&value).unwrap_or_default());
     Exit::Ok
 }
 
-/// Where each value that was written comes from.
+/// Prints where each value of the spec comes from.
 fn explain_spec(stack: &Stack, spec: &ServiceSpec) -> Exit {
     for (path, value, place) in core_stack::origins(stack, &spec.name) {
         render::line(&format!("{path} = {value}  {}", render::styled(render::DIM, &place)));
@@ -97,7 +97,7 @@ fn explain_spec(stack: &Stack, spec: &ServiceSpec) -> Exit {
     Exit::Ok
 }
 
-/// The values of the first replica: of the instance that runs, else such as it could have.
+/// The values of the first replica: those of a running instance, or else of generation 0; unknown ports are 0.
 async fn filled(paths: &Paths, spec: &ServiceSpec) -> (InstanceFill, BTreeMap<Identifier, u16>) {
     let running = ask_status(paths).await.ok();
     let running = running.and_then(|status| {
@@ -119,7 +119,7 @@ async fn filled(paths: &Paths, spec: &ServiceSpec) -> (InstanceFill, BTreeMap<Id
     (fill_of(paths, &id, &ports), ports)
 }
 
-/// The command line as a shell would take it.
+/// The command line, quoted for a shell.
 fn command_line(spec: &ServiceSpec, fill: &InstanceFill) -> String {
     let mut words = vec![spec.command.fill(fill)];
     if spec.shell {
@@ -129,7 +129,7 @@ fn command_line(spec: &ServiceSpec, fill: &InstanceFill) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs the service here, in the foreground, with its environment and its folder, and without the rest of the stack.
+/// Runs the service in the foreground, with its environment and working directory, without the rest of the stack.
 async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
     let progress = Progress::default();
     for binary in spec.binaries.values() {
@@ -157,7 +157,7 @@ async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
         .filter(|(_, port)| port.number.is_none())
         .filter_map(|(name, _)| Some((name.clone(), free_port()?)))
         .collect();
-    // Beside the instances of the stack, under a name no service can have.
+    // Beside the run folders of the instances, under a name that no service can have.
     let run = format!("run-{}-{}", spec.name, std::process::id());
     let folder = opened.run.join(&run);
     let fill = fill_of(&opened, &InstanceId::new(spec.name.clone(), 0, Generation(0)), &ports);
@@ -190,7 +190,7 @@ async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
             return Exit::Failed;
         }
     }
-    // What whoever typed this has open is no business of the service's.
+    // The service must not inherit the files that the user's shell has open.
     let _ = core_shim::sys::close_on_exec_from(3);
     let error = if spec.identity.user.is_some() {
         match apart::run(process).await {

@@ -1,4 +1,4 @@
-//! Waiting for an operation in sight of whoever waits: what it waits for is shown.
+//! Waits for an operation, and shows its progress meanwhile.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use super::{ask_operation, ask_progress};
 use crate::render::note;
 use crate::render::progress::Progress;
 
-/// How long progress stands as it is shown, at least.
+/// The shortest time between two updates of the progress.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How one waits.
+/// How to wait.
 pub(crate) struct Sight {
-    /// What takes longer than this is shown.
+    /// Progress is shown once the operation takes longer than this.
     pub(crate) quiet: Duration,
-    /// How long the end is waited for; downloads and builds are not counted.
+    /// How long to wait, not counting downloads and builds.
     pub(crate) most: Duration,
-    /// For how long it may be that the supervisor does not answer: hundreds of programs that start at once leave it little
-    /// of the processor.
+    /// How long the supervisor may fail to answer: while it starts hundreds of programs at once, it gets little CPU
+    /// time.
     pub(crate) silence: Duration,
 }
 
-/// Waits until an operation has ended. `None` when time is over.
+/// Waits until an operation has ended. Returns `None` if the time is up.
 pub(crate) async fn wait(paths: &Paths, operation: u64, sight: &Sight) -> Result<Option<OperationStatus>, ClientError> {
     let (began, mut most) = (Instant::now(), sight.most);
     let (mut progress, mut pause) = (None, PAUSE);
@@ -38,12 +38,12 @@ pub(crate) async fn wait(paths: &Paths, operation: u64, sight: &Sight) -> Result
             let asking = Instant::now();
             if let Ok(status) = ask_progress(paths).await {
                 progress.get_or_insert_with(Progress::new).show(&status);
-                // What is fetched or built takes as long as it takes.
+                // Downloads and builds do not count.
                 if !status.jobs.is_empty() {
                     most = most.saturating_add(turn.elapsed());
                 }
             }
-            // To show a thousand services is work for the supervisor, which has better things to do now.
+            // Reporting a thousand services costs the supervisor time that it needs to start them.
             pause = PAUSE.max(20 * asking.elapsed());
         }
         match asked {

@@ -12,7 +12,7 @@ use crate::render::table::{Cell, lay_out_within};
 use crate::render::words::{bytes, progress, span, wrap};
 use crate::render::{self, BOLD, DIM, GREEN, RED, YELLOW, phase_style, styled};
 
-/// Columns that a narrow terminal does without: CPU, MEMORY, PORTS, RESTARTS.
+/// Columns that a narrow terminal leaves out: CPU, MEMORY, PORTS, RESTARTS.
 const SPARE: [usize; 4] = [5, 6, 7, 4];
 
 pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
@@ -40,7 +40,7 @@ fn print(status: &Status) {
     render::lines(&lines(status));
 }
 
-/// The state for people.
+/// The state of the stack, as lines for people.
 pub(crate) fn lines(status: &Status) -> Vec<String> {
     let (word, style) = match status.state {
         StackState::Starting => ("starting", YELLOW),
@@ -67,7 +67,7 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
     lines
 }
 
-/// That the stack runs by another program than this one, in words: another version, or one whose file is gone.
+/// A message if the supervisor is another program than this one: another version, or one whose file was removed.
 pub(crate) fn other_program(status: &Status) -> Option<String> {
     let version = status.version.as_ref();
     let program = status.program.as_ref();
@@ -85,7 +85,7 @@ fn row(instance: &InstanceStatus) -> Vec<Cell> {
     let ports: Vec<String> = instance.ports.values().map(u16::to_string).collect();
     let restarts = if instance.restarts == 0 { String::new() } else { instance.restarts.to_string() };
     let waiting = instance.waiting_on.first().map(|waiting| match waiting.code.as_str() {
-        // The rest of what a build said is in its log, which this line names, and in `core why`.
+        // The rest of the message is in the build's log, which this line names, and in `core why`.
         "binary_failed" => waiting.message.lines().next().unwrap_or_default().to_owned(),
         _ => waiting.message.clone(),
     });
@@ -104,7 +104,7 @@ fn row(instance: &InstanceStatus) -> Vec<Cell> {
     ]
 }
 
-/// How long ago a time was.
+/// The time that has passed since `time`.
 pub(crate) fn since(time: Option<&str>) -> String {
     let Some(time) = time.and_then(|time| time.parse::<jiff::Timestamp>().ok()) else { return String::new() };
     let ago = jiff::Timestamp::now().duration_since(time);

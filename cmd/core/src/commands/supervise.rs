@@ -1,4 +1,4 @@
-//! `core supervise` (hidden): what the keeper starts.
+//! `core supervise` (hidden): the supervisor, which the keeper starts.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::render;
 
-/// How long the last lines of the log may take.
+/// How long writing the last lines of the log may take.
 const LAST_LINES: Duration = Duration::from_millis(300);
 
 pub(crate) async fn run(context: &Context, args: SuperviseArgs) -> Exit {

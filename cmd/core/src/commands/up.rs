@@ -24,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::reaper::Reaper;
 use crate::render::{self, BOLD, DIM, GREEN, styled};
 
-/// How long a supervisor takes to open its socket, mostly.
+/// How long a supervisor usually takes to open its socket.
 const SOON: Duration = Duration::from_millis(20);
 /// How long a supervisor may take to answer.
 const START_PATIENCE: Duration = Duration::from_secs(20);
@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
             return leave(&paths, keeper.is_some(), &mut interrupt).await;
         }
     }
-    // In the foreground: what it says, until somebody has heard enough.
+    // In the foreground: print the logs until the user interrupts.
     let mut printer = Printer::new(false, false);
     let selection = Selection { services: args.services.clone(), last: Some(10), since_ns: None };
     let reaper = Reaper::new(keeper.as_ref().map(Child::id));
@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
             if let Err(error) = result {
                 return tell(&error);
             }
-            // Whoever watched is gone, with the terminal or at the other end of a pipe.
+            // The terminal was closed, or the other end of the pipe.
             if printer.is_closed() {
                 return leave(&paths, keeper.is_some(), &mut interrupt).await;
             }
@@ -72,14 +72,14 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
         () = reaper.go_on() => {}
         _ = interrupt.next() => return leave(&paths, keeper.is_some(), &mut interrupt).await,
     }
-    // The stack has ended without us; how, its keeper says to whoever began it.
+    // The stack has stopped by itself; its keeper exits with the code of the stack.
     match reaper.reap().map(u8::try_from) {
         Some(Ok(0)) | None => Exit::Ok,
         Some(code) => Exit::Code(code.unwrap_or(1)),
     }
 }
 
-/// Sees to it that a supervisor answers. Returns the folders of the stack, and the keeper when it was started here.
+/// Makes sure that a supervisor answers. Returns the folders of the stack, and the keeper if it was started here.
 async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths, Option<Child>), Exit> {
     refuse_moved(&paths)?;
     let running = match ask_status(&paths).await {
@@ -94,7 +94,7 @@ async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths,
         }
         return Ok((paths, None));
     }
-    // What is wrong is said here, with the lines it is about, and nothing is started.
+    // Errors are reported here, with the lines they are about, before anything is started.
     let stack = context.load_to_run(&paths)?;
     if let Some(unknown) = args.services.iter().find(|name| !stack.topology.services.contains_key(name.as_str())) {
         return Err(tell_unknown(unknown, stack.topology.services.keys().map(ServiceName::as_str)));
@@ -111,7 +111,7 @@ async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths,
     let mut launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
     if let Some(other) = other {
         render::note(&format!("{other}; it is replaced, and the services go on"));
-        // What was said when the stack was begun still holds.
+        // The `--no-watch` that the stack was started with still holds.
         let no_watch = launch.no_watch || launch::of_keeper(&opened).no_watch;
         launch = Launch { profile: running.map(|status| status.profile), no_watch, ..launch };
         core_host::keeper::end(&opened.run);
@@ -127,7 +127,7 @@ async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths,
     let began = Instant::now();
     let until = began + START_PATIENCE;
     loop {
-        // It opens its socket within a few milliseconds, and a timer has a grain of one.
+        // The socket appears within a few milliseconds, and the runtime's timers are no finer than one.
         while began.elapsed() < SOON && !opened.socket().exists() {
             std::thread::sleep(SOON / 100);
         }
@@ -142,14 +142,14 @@ async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths,
     }
 }
 
-/// Asks for the services, and shows how far they are until all are ready.
+/// Asks for the services, and shows progress until all are ready.
 async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
     let request = UpRequest { services: args.services.clone(), timeout_seconds: Some(args.timeout) };
     let operation = match begin(paths, "up", &request).await {
         Ok(accepted) => accepted.operation,
         Err(error) => return tell(&error),
     };
-    // When time is over, the supervisor says: it knows what was not to be counted.
+    // The supervisor enforces the timeout: it knows the downloads and builds that do not count.
     let silence = Duration::try_from_secs_f64(args.timeout).unwrap_or(Duration::MAX);
     let sight = Sight { quiet: Duration::ZERO, most: Duration::MAX, silence };
     let outcome = match sight::wait(paths, operation, &sight).await {
@@ -175,7 +175,7 @@ async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
     }
 }
 
-/// Somebody has had enough. A stack that we started ends with us; one that was there before runs on.
+/// The user has interrupted. A stack that this command started is stopped; one that ran before keeps running.
 async fn leave(paths: &Paths, ours: bool, interrupt: &mut Interrupt) -> Exit {
     if !ours {
         render::note("the stack keeps running; `core down` stops it");

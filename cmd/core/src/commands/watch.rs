@@ -16,11 +16,11 @@ use crate::interrupt::Interrupt;
 use crate::render::frame::Frame;
 use crate::render::{DIM, YELLOW, styled};
 
-/// How long the supervisor holds its answer back while nothing changes, in seconds.
+/// How long the supervisor delays its answer while nothing changes, in seconds.
 const HELD_BACK: f64 = 1.0;
-/// Between two questions, so that a burst of changes does not become one of pictures.
+/// The pause between two requests, so that a burst of changes does not become a burst of redraws.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a supervisor that died may take to be back before it is said.
+/// How long a dead supervisor may take to be replaced before that is shown.
 const ABSENCE: Duration = Duration::from_millis(1500);
 
 pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Exit {
     let mut frame = Frame::new();
     tokio::select! {
         exit = watch(&paths, args.json, &mut frame) => exit,
-        // It was asked to end, and that is how it ends.
+        // An interrupt is the normal end of this command.
         _ = interrupt.next() => Exit::Ok,
     }
 }
@@ -71,7 +71,7 @@ async fn watch(paths: &Paths, is_json: bool, frame: &mut Frame) -> Exit {
             Err(error) if last_resort::keeper_lives(paths) => {
                 let is_new = absent_since.is_none() && !matches!(error, ClientError::Silent);
                 let since = *absent_since.get_or_insert_with(Instant::now);
-                // One that died is back in a moment; that is not worth a word. For one that is silent it has been long.
+                // A dead supervisor is replaced at once: no message. A silent one has already been silent for long.
                 let is_late = matches!(error, ClientError::Silent) || since.elapsed() >= ABSENCE;
                 let is_due = is_late && frame.is_redrawn() && !is_json;
                 if is_new || !is_due {
@@ -83,14 +83,14 @@ async fn watch(paths: &Paths, is_json: bool, frame: &mut Frame) -> Exit {
             }
             Err(_) => return tell(&ClientError::NoSupervisor),
         };
-        // Nobody looks any more.
+        // The output is closed.
         if drawn.is_err() {
             return Exit::Ok;
         }
         let path = format!("/v1/status?wait={HELD_BACK}");
         let held: Result<Status, ClientError> = client::wait(paths, &path).await;
         tokio::time::sleep(PAUSE).await;
-        // What followed upon the change at once is in the picture, too.
+        // Ask again, to also show what directly followed the change.
         asked = if held.is_ok() { ask_status(paths).await } else { held };
     }
 }
@@ -99,7 +99,7 @@ fn tell_json(status: &Status) -> io::Result<()> {
     writeln!(io::stdout(), "{}", serde_json::to_string(status).unwrap_or_default())
 }
 
-/// What counts as a change: all but what is measured anew each time.
+/// The status without the values that differ at every measurement, to find out whether something changed.
 fn essence(status: &Status) -> String {
     let mut status = status.clone();
     for instance in &mut status.instances {

@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context, args: &WhyArgs) -> Exit {
     Exit::Ok
 }
 
-/// One instance: its phase, what it waits for, and, where it is the root, all that is known of it.
+/// One instance: its phase, what it waits for, and, if it is the root cause, everything that is known about it.
 fn lines(step: &WhyStep, width: usize) -> Vec<String> {
     let instance = &step.instance;
     let phase = styled(phase_style(instance), instance.phase.word());
@@ -56,7 +56,7 @@ fn lines(step: &WhyStep, width: usize) -> Vec<String> {
     if let Some(code) = instance.exit_code.filter(|_| instance.phase != PhaseName::Ended) {
         say(&format!("it last ended with {code}; restarts: {}", instance.restarts));
     }
-    // As it was said: blanks may mean something in it.
+    // Verbatim, because whitespace may matter.
     all.extend(step.last_lines.iter().map(|line| format!("  {} {line}", styled(DIM, "|"))));
     all
 }

@@ -1,4 +1,4 @@
-//! Complaints about manifests, each with the lines it is about.
+//! Diagnostics of manifests, each with the lines it is about.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use miette::{
 
 use super::{BOLD, RED, note, styled};
 
-/// One complaint, as the renderer wants it.
+/// One diagnostic, in the form that the renderer wants.
 #[derive(Debug)]
 struct Report<'a> {
     diagnostic: &'a Diagnostic,
@@ -28,7 +28,7 @@ impl<'a> Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A file without a text has no lines to show; it still has a name.
+        // A file without text has no lines to show, but it has a name.
         match &self.diagnostic.at {
             Some(span) if self.source.is_none() => write!(f, "{}: {}", span.file.path, self.diagnostic.message),
             _ => f.write_str(&self.diagnostic.message),
@@ -72,14 +72,14 @@ impl Report<'_> {
     }
 }
 
-/// A span as the renderer wants it: one line of it, so that a whole object is not underlined.
+/// A span in the renderer's form: its first line only, so that it does not underline a whole object.
 fn range(span: &Span) -> SourceSpan {
     let text = span.file.text.get(span.start..span.end).unwrap_or_default();
     let length = text.find('\n').unwrap_or(text.len());
     (span.start, length).into()
 }
 
-/// Prints all complaints on standard error, and how many there are.
+/// Prints all diagnostics to standard error, and their number.
 pub(crate) fn print(all: &[Diagnostic]) {
     for diagnostic in all {
         note(&text(diagnostic));
@@ -87,7 +87,7 @@ pub(crate) fn print(all: &[Diagnostic]) {
     note(&styled(BOLD, &super::words::count(all.len(), "error")));
 }
 
-/// One complaint, whole.
+/// One diagnostic as text.
 pub(crate) fn text(diagnostic: &Diagnostic) -> String {
     let is_pretty = super::is_watched();
     let has_colour = is_pretty && anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
@@ -103,7 +103,7 @@ pub(crate) fn text(diagnostic: &Diagnostic) -> String {
     }
 }
 
-/// A complaint that came from the supervisor.
+/// A problem that the supervisor reported.
 pub(crate) fn problem(problem: &Problem) -> String {
     let lines = super::words::wrap(&problem.to_string(), super::width().saturating_sub(2));
     format!("{} {}", styled(RED, "!"), lines.join("\n  "))

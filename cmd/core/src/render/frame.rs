@@ -1,4 +1,4 @@
-//! Lines that are drawn over themselves, again and again, where a terminal is; elsewhere one block after the other.
+//! Lines that are redrawn in place on a terminal; otherwise printed one block after the other.
 
 use std::io::{self, Write as _};
 
@@ -6,9 +6,9 @@ use console::Term;
 
 use core_host::harmless::harmless;
 
-/// What stands on the terminal now.
+/// What the terminal shows now.
 pub(crate) struct Frame {
-    /// `None` on a pipe.
+    /// `None` if the output is not a terminal.
     terminal: Option<Term>,
     size: (u16, u16),
     height: usize,
@@ -23,23 +23,23 @@ impl Frame {
         Self { terminal, size: (0, 0), height: 0, is_first: true }
     }
 
-    /// Whether what is drawn takes the place of what stood there.
+    /// Whether the next lines replace those drawn before.
     pub(crate) fn is_redrawn(&self) -> bool {
         self.terminal.is_some()
     }
 
-    /// Draws; an error means that nobody looks any more.
+    /// Draws the lines; an error means that the output is closed.
     pub(crate) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         let text = match &self.terminal {
-            // An empty line says that it is whole.
+            // An empty line marks the end of a block.
             None => format!("{}\n\n", shown(lines).join("\n")),
             Some(term) => {
                 let size = term.size_checked().unwrap_or((24, 80));
                 let begin = if self.is_first {
-                    // The cursor would jump about at the end of every frame.
+                    // Otherwise the cursor would jump at the end of every frame.
                     "\x1b[?25l".to_owned()
                 } else if size != self.size {
-                    // Lines were broken anew; nobody knows where they stand now.
+                    // The terminal has rewrapped the lines, so their positions are unknown.
                     "\x1b[2J\x1b[H".to_owned()
                 } else {
                     up(self.height)
@@ -68,13 +68,13 @@ impl Drop for Frame {
     }
 }
 
-/// To the beginning of what was drawn.
+/// Moves the cursor to the start of what was drawn.
 fn up(height: usize) -> String {
     if height == 0 { "\r".to_owned() } else { format!("\r\x1b[{height}A") }
 }
 
-/// Lines for a terminal with so much room, and how many there are. The terminal cuts what is too wide: a line that it
-/// broke in two would be two to go up.
+/// Lines cut to the height of the terminal, and their number. The terminal cuts those that are too wide: if it wrapped
+/// one, moving up would miss by a line.
 fn frame(lines: &[String], room: usize) -> (String, usize) {
     let mut shown = lines.to_vec();
     if shown.len() > room {
@@ -86,7 +86,7 @@ fn frame(lines: &[String], room: usize) -> (String, usize) {
     (format!("\x1b[?7l{body}\x1b[?7h\x1b[J"), shown.len())
 }
 
-/// With colours where they are wanted. Only the lines: what moves the cursor must stay.
+/// The lines, with colours if they are wanted. Only for lines: sequences that move the cursor must stay.
 fn shown(lines: &[String]) -> Vec<String> {
     let is_plain = anstream::AutoStream::choice(&io::stdout()) == anstream::ColorChoice::Never;
     let plain = |line: &String| anstream::adapter::strip_str(line).to_string();

@@ -1,5 +1,5 @@
-//! The services and what they depend on, as a tree, as Mermaid and as DOT. Pure: from what
-//! the supervisor or the manifests say, and the phases where it runs, to lines.
+//! The services and their dependencies, as a tree, as Mermaid and as DOT. Pure: it turns the graph from the supervisor
+//! or the manifests, and the phases of a running stack, into lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,22 +9,22 @@ use core_host::api::{self, GraphService, InstanceStatus, Status};
 
 use super::{BOLD, DIM, GREEN, RED, YELLOW, phase_style, styled};
 
-/// The services of a stack and what leads from one to another.
+/// The services of a stack, with their dependencies and routes.
 pub(crate) struct Graph {
     nodes: BTreeMap<String, Node>,
-    /// The edge, where there is one.
+    /// The edge, if the stack has one.
     edge: Option<String>,
 }
 
 /// One service.
 struct Node {
     service: GraphService,
-    /// How it stands, where it runs.
+    /// Its phase, if the stack runs.
     phase: Option<(String, Style)>,
 }
 
 impl Graph {
-    /// With the phases, where it runs.
+    /// Builds the graph, with phases if the stack runs.
     pub(crate) fn of(graph: api::Graph, status: Option<&Status>) -> Self {
         let edge = graph.services.iter().find(|one| one.is_edge).map(|one| one.service.clone());
         let node = |service: GraphService| {
@@ -35,7 +35,7 @@ impl Graph {
         Self { nodes, edge }
     }
 
-    /// A tree, for people: first what nothing depends on.
+    /// A tree for people; the services that nothing depends on are its roots.
     pub(crate) fn text(&self) -> Vec<String> {
         let needed: BTreeSet<&str> =
             self.nodes.values().flat_map(|node| &node.service.depends_on).map(|on| on.service.as_str()).collect();
@@ -51,7 +51,7 @@ impl Graph {
         lines
     }
 
-    /// A service and what is below it. `first` stands before its own line, `rest` before the others.
+    /// A service and the branches below it. `first` is the prefix of its own line, `rest` of the others.
     fn branch<'a>(
         &'a self,
         name: &'a str,
@@ -92,15 +92,15 @@ impl Graph {
         }
     }
 
-    /// What the edge sends to whom; of another service, nothing.
+    /// The routes of the edge, as service and route; empty for any other service.
     fn routes_from(&self, name: &str) -> Vec<(&str, &str)> {
         let of = self.nodes.iter().filter(|_| self.edge.as_deref() == Some(name));
         of.flat_map(|(to, node)| node.service.routes.iter().map(|route| (to.as_str(), route.as_str()))).collect()
     }
 
-    /// For Markdown that draws Mermaid.
+    /// Mermaid text, for Markdown.
     pub(crate) fn mermaid(&self) -> Vec<String> {
-        // A name may be a word of the language (`end`), so it only stands in labels.
+        // A name may be a keyword of Mermaid (`end`), so it only appears in labels.
         let id = |name: &str| format!("s_{}", name.replace('-', "_"));
         let label = |text: &str| text.replace('"', "#quot;");
         let mut lines = vec!["flowchart LR".to_owned()];
@@ -116,7 +116,7 @@ impl Graph {
         lines
     }
 
-    /// For Graphviz.
+    /// DOT text, for Graphviz.
     pub(crate) fn dot(&self) -> Vec<String> {
         let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         let mut lines = vec!["digraph stack {".to_owned(), "    rankdir=LR;".into(), "    node [shape=box];".into()];
@@ -149,7 +149,7 @@ impl Graph {
     }
 }
 
-/// What leads from one service to another.
+/// An arrow from one service to another.
 struct Arrow<'a> {
     from: &'a str,
     to: &'a str,
@@ -158,30 +158,30 @@ struct Arrow<'a> {
 }
 
 impl Node {
-    /// How it stands, or why it will not be started.
+    /// Its phase, or why it will not be started.
     fn state(&self) -> Option<(String, Style)> {
         self.phase.clone().or_else(|| self.service.disabled.then(|| ("disabled".to_owned(), DIM)))
     }
 
-    /// How many of it there are to be, where it is not one.
+    /// The number of its replicas, unless it is 1.
     fn copies(&self) -> Option<String> {
         (self.service.replicas != 1).then(|| format!("x {}", self.service.replicas))
     }
 
-    /// Its name and how it stands, without colours.
+    /// Its name and state, without colours.
     fn label(&self, name: &str) -> Vec<String> {
         let name = std::iter::once(name.to_owned()).chain(self.copies()).collect::<Vec<_>>().join(" ");
         std::iter::once(name).chain(self.state().map(|(word, _)| word)).collect()
     }
 }
 
-/// How a service stands: the phase of its instances, and how many are in it where they differ.
+/// The phase of a service's instances, with the number in each phase if they differ.
 fn phase(instances: &[InstanceStatus], service: &str) -> Option<(String, Style)> {
     let mut counts: BTreeMap<PhaseName, (usize, Style)> = BTreeMap::new();
     for instance in instances.iter().filter(|instance| instance.service == service) {
         counts.entry(instance.phase).or_insert((0, phase_style(instance))).0 += 1;
     }
-    // The colour is that of what is furthest from well.
+    // The colour of the worst phase.
     let worst = [RED, YELLOW, DIM, GREEN].into_iter().find(|style| counts.values().any(|(_, one)| one == style))?;
     let words: Vec<String> = match counts.iter().next() {
         Some((phase, (1, _))) if counts.len() == 1 => vec![phase.word().to_owned()],

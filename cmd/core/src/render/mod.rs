@@ -1,4 +1,4 @@
-//! How things look. Colour and width are those of the terminal; into a pipe goes plain text.
+//! Styles and lines of output. Colour and width depend on the terminal; a pipe gets plain text.
 
 pub(crate) mod diagnostics;
 pub(crate) mod frame;
@@ -15,15 +15,15 @@ use core_host::api::InstanceStatus;
 
 use core_host::harmless::harmless;
 
-/// What went wrong.
+/// Errors.
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
-/// What went well.
+/// Success.
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
-/// What is on its way.
+/// Something in progress.
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
-/// What matters less.
+/// Less important text.
 pub(crate) const DIM: Style = Style::new().dimmed();
-/// What matters more.
+/// More important text.
 pub(crate) const BOLD: Style = Style::new().bold();
 
 /// Text in a style.
@@ -31,7 +31,7 @@ pub(crate) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Colour of an instance's phase.
+/// The colour of an instance's phase.
 pub(crate) fn phase_style(instance: &InstanceStatus) -> Style {
     match instance.phase {
         PhaseName::Ready => GREEN,
@@ -42,45 +42,45 @@ pub(crate) fn phase_style(instance: &InstanceStatus) -> Style {
     }
 }
 
-/// A line for people, on standard output. That nobody reads it any more (`| head`) is no fault.
+/// Prints a line to standard output. A reader that closes the pipe (`| head`) is not an error.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(anstream::stdout(), "{}", harmless(text));
 }
 
-/// Lines for people, on standard output.
+/// Prints lines to standard output.
 pub(crate) fn lines(all: &[String]) {
     for text in all {
         line(text);
     }
 }
 
-/// A line for people, on standard error. That its terminal has gone away is no fault either.
+/// Prints a line to standard error. A terminal that was closed is not an error either.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{}", harmless(text));
 }
 
-/// What is wrong.
+/// Prints what is wrong.
 pub(crate) fn error(text: &str) {
     note(&format!("{} {text}", styled(RED, "error:")));
 }
 
-/// What to do about it.
+/// Prints what to do about it.
 pub(crate) fn help(text: &str) {
     note(&format!(" {} {text}", styled(DIM, "help:")));
 }
 
-/// How wide lines may be.
+/// The width of lines, in columns.
 pub(crate) fn width() -> usize {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     columns.or_else(terminal_width).unwrap_or(100)
 }
 
-/// The width of the terminal that standard output is.
+/// The width of the terminal on standard output.
 pub(crate) fn terminal_width() -> Option<usize> {
     console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns))
 }
 
-/// Whether a person watches standard error.
+/// Whether standard error is a terminal.
 pub(crate) fn is_watched() -> bool {
     console::Term::stderr().features().is_attended()
 }

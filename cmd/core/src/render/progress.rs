@@ -1,5 +1,5 @@
-//! What `core up` shows while the stack comes up: a line for each service and each download. Into a pipe, a line for
-//! each change.
+//! What `core up` shows while the stack starts: a line for each service and each download. A pipe gets a line for each
+//! change.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::words::progress;
 use super::{DIM, GREEN, YELLOW, note, styled};
 use core_host::harmless::harmless;
 
-/// Shows how far a stack is.
+/// Shows the progress of a starting stack.
 pub(crate) struct Progress {
     bars: Option<MultiProgress>,
     lines: BTreeMap<String, ProgressBar>,
@@ -25,7 +25,7 @@ impl Progress {
         Self { bars, lines: BTreeMap::new(), said: BTreeMap::new() }
     }
 
-    /// Shows what is so now.
+    /// Shows the present state.
     pub(crate) fn show(&mut self, status: &Status) {
         for job in &status.jobs {
             self.job(job);
@@ -76,7 +76,7 @@ impl Progress {
         let why = if instance.phase == PhaseName::Ready { None } else { why };
         let word = instance.phase.word();
         let text = why.as_ref().map_or_else(|| word.to_owned(), |why| format!("{word} {}", styled(DIM, why)));
-        // Into a pipe goes every phase, not every word a probe said.
+        // A pipe gets every phase, but not every message of a probe.
         let change = if matches!(instance.phase, PhaseName::Waiting | PhaseName::Probing) {
             word.to_owned()
         } else {
@@ -116,7 +116,7 @@ impl Progress {
         bar.set_message(styled(style, &harmless(text)));
     }
 
-    /// A line above all others.
+    /// Prints a line above all others.
     pub(crate) fn announce(&self, text: &str) {
         match &self.bars {
             Some(bars) => {
@@ -126,7 +126,7 @@ impl Progress {
         }
     }
 
-    /// Leaves what is shown as it is.
+    /// Leaves the lines on the terminal as they are.
     pub(crate) fn end(self) {
         for bar in self.lines.values() {
             bar.abandon();

@@ -1,4 +1,4 @@
-//! Tables: columns as wide as what stands in them, the last one broken where the terminal ends.
+//! Tables: columns as wide as their contents, the last one wrapped to the width of the terminal.
 
 use anstyle::Style;
 
@@ -20,34 +20,34 @@ impl Cell {
         Self { text: harmless(&text.into()), ..Self::default() }
     }
 
-    /// In a style.
+    /// Sets the style.
     pub(crate) fn style(mut self, style: Style) -> Self {
         self.style = style;
         self
     }
 
-    /// A number: to the right.
+    /// Aligns a number to the right.
     pub(crate) fn right(mut self) -> Self {
         self.right = true;
         self
     }
 }
 
-/// Less room than this is none for texts: they stand beneath their rows then.
+/// With less room than this, texts go below their rows.
 const LEAST_ROOM: usize = 30;
-/// How far in they stand there.
+/// Their indentation there.
 const INDENT: usize = 4;
-/// Lines that a text in a table may take.
+/// The most lines of a text in a table.
 const MOST_LINES: usize = 3;
 
-/// Puts rows under each other. The last column is of texts, which are broken between words; the others stand as they
-/// are. Columns in which nothing stands are left out.
+/// Lays out rows as lines. The last column holds texts, which are wrapped between words; the others are not wrapped.
+/// Empty columns are left out.
 pub(crate) fn lay_out(head: &[&str], rows: &[Vec<Cell>], width: usize) -> Vec<String> {
     lay_out_within(head, rows, width, &[]).concat()
 }
 
-/// The same; where the terminal is too narrow, these columns are left out, the first of them first. The lines of the
-/// head, then those of each row.
+/// Like `lay_out`, but leaves out the columns `spare`, in their order, while the terminal is too narrow. Returns the
+/// lines of the head, then those of each row.
 pub(crate) fn lay_out_within(head: &[&str], rows: &[Vec<Cell>], width: usize, spare: &[usize]) -> Vec<Vec<String>> {
     let text = head.len().saturating_sub(1);
     let cells = |at: usize| rows.iter().filter_map(move |row| row.get(at));
@@ -63,7 +63,7 @@ pub(crate) fn lay_out_within(head: &[&str], rows: &[Vec<Cell>], width: usize, sp
     }
     let before = taken(&used);
     let room = width.saturating_sub(before);
-    // All of them beside their rows, or all beneath: the eye looks for them in one place.
+    // Either all texts are beside their rows or all below, so that the eye finds them in one place.
     let fits = |cell: &Cell| cell.text.chars().count() <= room && !cell.text.contains('\n');
     let is_beside = room >= LEAST_ROOM || cells(text).all(fits);
     let head_row: Vec<Cell> = head
@@ -95,7 +95,7 @@ pub(crate) fn lay_out_within(head: &[&str], rows: &[Vec<Cell>], width: usize, sp
         .collect()
 }
 
-/// A line, and the blanks that come before what comes next; so it ends with none.
+/// A line, and the spaces before the next cell; so a line does not end in spaces.
 #[derive(Default)]
 struct Line {
     done: String,
@@ -116,7 +116,7 @@ impl Line {
     }
 }
 
-/// A text in a few lines; one that is longer ends in `…`.
+/// A text in at most `MOST_LINES` lines; a longer one ends in `…`.
 fn few(text: &str, width: usize) -> Vec<String> {
     let mut lines = wrap(text, width);
     if lines.len() > MOST_LINES {

@@ -1,13 +1,13 @@
-//! Numbers and spans in words.
+//! Numbers and durations in words.
 
 use std::time::Duration;
 
-/// `1 fault`, `2 faults`.
+/// A number and its noun: `1 error`, `2 errors`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// A span in its two largest units: `3m 12s`.
+/// A duration in its two largest units: `3m 12s`.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -37,7 +37,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// Text in lines of at most so many characters, broken between words; a word that is longer, within.
+/// Text in lines of at most `width` characters, broken between words; a longer word is broken too.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines: Vec<String> = Vec::new();
@@ -56,7 +56,7 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// How far something is: `2.0 MiB of 7.0 MiB`; nothing before it has begun.
+/// The progress of a download: `2.0 MiB of 7.0 MiB`; empty before it has started.
 pub(crate) fn progress(done: u64, total: Option<u64>) -> String {
     match (done, total) {
         (0, _) => String::new(),
@@ -65,7 +65,7 @@ pub(crate) fn progress(done: u64, total: Option<u64>) -> String {
     }
 }
 
-/// A span as people type it: `10m`, `2h`, `90s`, `1d`.
+/// A duration as people type it: `10m`, `2h`, `90s`, `1d`.
 pub(crate) fn parse_span(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.len().checked_sub(1)?);
     let seconds = match unit {

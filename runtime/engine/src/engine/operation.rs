@@ -54,19 +54,19 @@ pub(super) struct Telling {
     pub(super) changed: BTreeSet<ServiceName>,
 }
 
-/// How an operation stands.
+/// The state of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum OperationState {
-    /// It has not come true yet.
+    /// The goal has not been reached yet.
     Running,
-    /// It has come true.
+    /// The goal was reached.
     Done,
-    /// It cannot come true, or did not in time.
+    /// The goal cannot be reached, or was not reached in time.
     Failed {
-        /// Why.
+        /// Why, as text for people.
         message: String,
-        /// The invocation whose log says more.
+        /// The invocation whose log says more, if there is one.
         #[schemars(with = "Option<String>")]
         culprit: Option<InvocationId>,
     },

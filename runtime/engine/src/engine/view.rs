@@ -29,19 +29,19 @@ pub struct View {
     pub preparing: Vec<String>,
 }
 
-/// The stack as a whole.
+/// The state of the stack as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StackState {
-    /// Not everything has been ready yet.
+    /// Some service that should run has not been ready yet.
     Starting,
-    /// Every enabled service is ready.
+    /// Every service that should run is ready.
     Running,
-    /// Something that should run does not.
+    /// A service that should run does not, or there were never valid manifests.
     Degraded,
-    /// It is being ended.
+    /// The stack is being stopped.
     Stopping,
-    /// Nothing runs.
+    /// The stack has stopped.
     Stopped,
 }
 

@@ -1,4 +1,4 @@
-//! Connections to the control socket: so many and no more, each for one request, and none for who says nothing.
+//! Connections to the control socket: a limited number, one request each, and no time for clients that send nothing.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,41 +23,41 @@ use tokio::time::Instant;
 
 use crate::descriptors;
 
-/// Connections at a time.
+/// The most connections at a time.
 const MOST: usize = 128;
 /// The longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 64 << 10;
-/// How long a client may take to say what it wants.
+/// How long a client may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a client that has just come may take when others wait for its place.
+/// How long a new client may take to send its request while others wait for its place.
 const PATIENCE_OF_A_CROWD: Duration = Duration::from_millis(100);
-/// How often a place is looked for.
+/// How often to look for a free place.
 const LOOK: Duration = Duration::from_millis(20);
-/// Until the next try when the system has no descriptor for whoever comes.
+/// The pause before the next try if no descriptor is available for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Who is at the other end.
+/// The UID of the client, if the kernel reports it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) Option<u32>);
 
-/// A connection, and whether it has said what it wants.
+/// A connection, and whether it has sent its request.
 struct Connection {
     since: Instant,
     task: AbortHandle,
     has_asked: Arc<AtomicBool>,
 }
 
-/// Answers requests until nobody needs it any more.
+/// Accepts connections and answers their requests; it never returns.
 pub(super) async fn serve(listener: UnixListener, app: Router) {
     let mut open: VecDeque<Connection> = VecDeque::new();
     let ended = Rc::new(Notify::new());
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
-            // Whoever asks is told what is wrong, as far as there is something in reserve.
+            // Accept with a spare descriptor, so that the client is told what is wrong.
             Err(error) if descriptors::is_exhausted(&error) && descriptors::spare_one() => continue,
             Err(error) => {
-                // Who comes waits in the line meanwhile; only a table of descriptors that is full lasts.
+                // The client waits in the kernel's queue meanwhile; only a full table of descriptors lasts.
                 if error.kind() != io::ErrorKind::ConnectionAborted {
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -71,7 +71,7 @@ pub(super) async fn serve(listener: UnixListener, app: Router) {
     }
 }
 
-/// Who has said nothing for the longest time goes first. Where all have asked, or have just come, one waits.
+/// Makes room by dropping the oldest connection that has sent nothing; if all have, or are new, it waits.
 async fn make_room(open: &mut VecDeque<Connection>, ended: &Notify) {
     loop {
         open.retain(|one| !one.task.is_finished());
@@ -101,7 +101,7 @@ async fn answer(stream: UnixStream, app: Router, has_asked: Arc<AtomicBool>, end
         request.extensions_mut().insert(ConnectInfo(peer));
         app.call(request.map(Body::new))
     });
-    // A line that breaks is its client's matter.
+    // A broken connection only concerns its client.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)

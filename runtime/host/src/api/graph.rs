@@ -1,4 +1,4 @@
-//! The services of a stack and what leads from one to another.
+//! The services of a stack, with their dependencies and routes.
 
 use core_engine::Topology;
 use core_manifest::ServiceSpec;
@@ -6,41 +6,41 @@ use core_manifest::spec::Route;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `GET /v1/graph`: what the stack runs by; an edit that was not applied is not yet in it.
+/// `GET /v1/graph`: the topology that the stack runs; an edit that was not applied is not yet in it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Graph {
-    /// All services, by name. None while no manifests were ever good.
+    /// All services, by name. Empty until the manifests have been valid once.
     pub services: Vec<GraphService>,
 }
 
-/// One service.
+/// One service of the graph.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GraphService {
-    /// `web`
+    /// The name of the service: `web`.
     pub service: String,
-    /// How many replicas there are to be.
+    /// How many replicas it should have.
     pub replicas: u32,
-    /// Whether it is not to be started.
+    /// Whether it is disabled, so that it is not started.
     pub disabled: bool,
-    /// Whether it is the edge, which all routes lead from.
+    /// Whether it is the edge, which all routes start from.
     pub is_edge: bool,
-    /// What it depends on.
+    /// The services that it depends on.
     pub depends_on: Vec<GraphDependency>,
-    /// What the edge sends to it, as people write it: `example.com/api`. None without an edge.
+    /// The routes from the edge to it, as people write them: `example.com/api`. Empty without an edge.
     pub routes: Vec<String>,
 }
 
-/// Something a service depends on.
+/// A dependency of a service.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GraphDependency {
-    /// The other service.
+    /// The service that is depended on.
     pub service: String,
-    /// Until when it waits: `process_healthy`.
+    /// The condition to wait for: `process_healthy`.
     pub condition: String,
 }
 
 impl Graph {
-    /// Of a topology.
+    /// The graph of a topology.
     pub fn of(topology: &Topology) -> Self {
         let edge = topology.edge().map(|spec| &spec.name);
         let service = |spec: &ServiceSpec| GraphService {
@@ -62,7 +62,7 @@ impl Graph {
     }
 }
 
-/// What a route takes.
+/// The hosts and paths of a route, as people write them.
 fn routes(route: &Route) -> Vec<String> {
     let or = |all: &[String], one: &str| if all.is_empty() { vec![one.to_owned()] } else { all.to_vec() };
     let (hosts, paths) = (or(&route.hosts, ""), or(&route.paths, "/"));

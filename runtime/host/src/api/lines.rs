@@ -1,4 +1,4 @@
-//! Lines of output as an answer: those that are there, and those that come.
+//! Log lines as the answer to a request: the present ones, and new ones as they come.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -15,24 +15,24 @@ use tokio::sync::mpsc;
 use super::state::{Server, listed};
 use crate::logs::{self, Follower, Selection};
 
-/// How often new lines are looked for while somebody follows.
+/// How often to look for new lines while a client follows.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Deserialize)]
 pub(super) struct LogsQuery {
-    /// Services, with commas between them.
+    /// Service names, separated by commas.
     #[serde(default)]
     services: String,
-    /// The last lines; absent for all.
+    /// How many of the last lines; all if absent.
     n: Option<usize>,
-    /// Nanoseconds since 1970.
+    /// Only lines since this time, in nanoseconds since 1970.
     since_ns: Option<u64>,
-    /// Keep printing new lines.
+    /// 1 to keep sending new lines.
     #[serde(default)]
     follow: u8,
 }
 
-/// JSON lines, one [`logs::Entry`] each.
+/// `GET /v1/logs`: JSON lines, one [`logs::Entry`] each.
 pub(super) async fn lines(State(server): State<Server>, Query(query): Query<LogsQuery>) -> Response {
     let selection = Selection { services: listed(&query.services), last: query.n, since_ns: query.since_ns };
     let (sender, receiver) = mpsc::channel::<Bytes>(16);
@@ -64,7 +64,7 @@ fn write_line(chunk: &mut Vec<u8>, entry: &logs::Entry) {
     }
 }
 
-/// Chunks of lines as the body of an answer.
+/// Chunks of lines as the body of a response.
 struct LineStream(mpsc::Receiver<Bytes>);
 
 impl hyper::body::Body for LineStream {

@@ -1,5 +1,5 @@
-//! Control: HTTP/1.1 with JSON on a unix socket that only we may open. The types are what is promised; a snapshot of
-//! their schema pins them.
+//! Control: HTTP/1.1 with JSON on a unix socket that only the stack's user may open. The types are the promised API; a
+//! snapshot of their schema pins them.
 
 mod accept;
 mod graph;
@@ -26,42 +26,42 @@ pub use types::{
 
 /// What a request asks of the loop that owns the state.
 pub enum Ask {
-    /// Nothing: whether anybody answers.
+    /// Whether the loop answers.
     Alive(oneshot::Sender<()>),
-    /// The state; with what instances use, or without.
+    /// The state of the stack; the flag adds the resource usage of instances.
     Status(bool, oneshot::Sender<Box<Answer>>),
-    /// What keeps a service from being ready; or that there is no such service.
+    /// Why a service is not ready; an error if the service does not exist.
     Why(ServiceName, oneshot::Sender<Result<Vec<Followed>, String>>),
-    /// The services and what leads from one to another.
+    /// The services, with their dependencies and routes.
     Graph(oneshot::Sender<Graph>),
-    /// Carry out a command, for somebody; or why what it changed is not on disk.
+    /// Carry out a command for this cause; an error if the change is not on disk.
     Command(Command, Cause, Acknowledge),
-    /// How an operation stands.
+    /// The state of an operation, and announcements for the client; `None` if it is unknown.
     Operation(u64, oneshot::Sender<Option<(OperationState, Vec<String>)>>),
-    /// Read the manifests now, and say what would be done.
+    /// Read the manifests and return what applying them would do.
     Plan(oneshot::Sender<Result<Plan, Vec<Problem>>>),
-    /// Read the manifests now, and do it, for somebody.
+    /// Read the manifests and apply them for this cause; returns the operation.
     Apply(Cause, oneshot::Sender<Result<u64, Refusal>>),
 }
 
-/// A step on the way to the root, and whose last lines say more, where any do.
+/// A step on the way to the root cause, and the invocation whose last log lines say more, if any.
 pub type Followed = (WhyStep, Option<InvocationId>);
 
-/// Whoever waits until what was asked for is on disk.
+/// Reports that a command's change is on disk, or why it is not.
 pub type Acknowledge = oneshot::Sender<Result<Accepted, String>>;
 
-/// Why manifests are not applied, or may be forgotten again.
+/// Why manifests are not applied, or are applied without being saved.
 pub enum Refusal {
-    /// They are broken.
+    /// The manifests are invalid.
     Broken(Vec<Problem>),
-    /// They are, but that is not on disk; and why.
+    /// They are applied, but that is not on disk, for this reason.
     Unsaved(String),
 }
 
-/// The state, with what only the host knows.
+/// The state of the stack, with what only the host knows.
 pub struct Answer {
     /// The engine's view.
     pub view: View,
-    /// The rest.
+    /// The answer for clients.
     pub status: Status,
 }

@@ -1,4 +1,4 @@
-//! The control socket.
+//! The routes of the control socket, and their answers.
 
 use std::fs;
 use std::io;
@@ -35,31 +35,30 @@ use crate::history::History;
 use crate::journal::{Journal, ROOM_HELP};
 use crate::{logs, machine};
 
-/// The longest that a question about an operation is held open.
+/// The longest time that a request may wait for a change.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How many lines of what keeps others are shown.
+/// How many of an invocation's last log lines an answer has.
 const LINES: usize = 10;
-/// How long a disk may take to say whether it has room.
+/// How long a disk may take to answer.
 const DISK_PATIENCE: Duration = Duration::from_secs(10);
-/// How long the body of a request may be, and how long it may take to come.
+/// The largest body of a request, in bytes, and how long it may take to arrive.
 const LONGEST_BODY: usize = 64 << 10;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
-/// How long the last entries of the history are waited for.
+/// How long to wait until the last entries of the history are written.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 type Answered<T> = Result<T, (StatusCode, Json<Failure>)>;
-/// Something that takes time was begun.
+/// The answer to a request that started an operation.
 type Begun = Answered<(StatusCode, Json<Accepted>)>;
 
 impl Server {
-    /// Opens the control socket. What stood in its place is of a supervisor that is gone: the keeper starts one at a
-    /// time.
+    /// Opens the control socket. An old socket at its path belongs to a dead supervisor: the keeper runs one at a time.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The error of the system call.
     pub fn open(&self) -> io::Result<UnixListener> {
         let path = self.paths.socket();
-        // Beside and renamed: whoever connects meanwhile meets the old one or the new one.
+        // Created beside and renamed, so that a client always finds either the old socket or the new one.
         let beside = path.with_extension("new");
         let _ = fs::remove_file(&beside);
         let listener = UnixListener::bind(&beside)?;
@@ -68,12 +67,12 @@ impl Server {
         Ok(listener)
     }
 
-    /// The last lines of an invocation, without secrets.
+    /// The last log lines of an invocation, without secrets.
     fn last_lines(&self, invocation: &InvocationId) -> Vec<String> {
         logs::last(&self.paths, invocation, LINES).iter().map(|line| self.hidden.cover(line)).collect()
     }
 
-    /// Answers requests until nobody needs it any more.
+    /// Answers requests; it never returns.
     pub async fn serve(self, listener: UnixListener) {
         let app = Router::new()
             .route("/v1/alive", get(alive))
@@ -106,7 +105,7 @@ impl Server {
     }
 
     async fn command(&self, peer: Peer, command: Command) -> Begun {
-        // The end of the stack goes on whatever the disk says.
+        // Stopping the stack must work even if the disk does not.
         if !matches!(command, Command::Down | Command::Kill) {
             self.room().await?;
         }
@@ -116,7 +115,7 @@ impl Server {
         }
     }
 
-    /// What could not be written down is refused before anything is changed; who asks waits for that, and nobody else.
+    /// Refuses a change that could not be saved, before anything is changed. Only this client waits for the disk.
     async fn room(&self) -> Answered<()> {
         let paths = self.paths.clone();
         let tried = tokio::task::spawn_blocking(move || Journal::room_for_command(&paths));
@@ -137,13 +136,13 @@ fn failure(status: StatusCode, code: &str, message: &str) -> (StatusCode, Json<F
     (status, Json(Failure { code: code.to_owned(), message: message.to_owned(), problems: Vec::new() }))
 }
 
-/// What was begun and may be forgotten.
+/// The answer if a command is carried out, but its change is not on disk and may be lost.
 fn not_saved(unsaved: &str) -> (StatusCode, Json<Failure>) {
     let message = format!("it is being done, but {unsaved}; a supervisor that took over now would not know of it");
     failure(StatusCode::INSUFFICIENT_STORAGE, "unsaved", &message)
 }
 
-/// The socket is ours alone; who speaks on it is asked besides.
+/// The socket's mode lets only our user in; the UID of the client is checked as well.
 async fn only_us(
     State(server): State<Server>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -163,7 +162,7 @@ async fn only_us(
     failure(StatusCode::FORBIDDEN, "forbidden", "this stack belongs to another user").into_response()
 }
 
-/// A request with all of its body. None of ours is long, and nobody takes long to say it.
+/// Reads the whole body of a request, which is limited in length and time.
 async fn whole(request: axum::extract::Request) -> Answered<axum::extract::Request> {
     let (head, body) = request.into_parts();
     match tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, LONGEST_BODY)).await {
@@ -184,7 +183,7 @@ async fn status(State(mut server): State<Server>, Query(looked): Query<Looked>) 
         server.steps.borrow_and_update();
         let _ = tokio::time::timeout(patience, server.steps.changed()).await;
     }
-    // Beside the loop: a disk may hang.
+    // In another thread: a disk may hang.
     let paths = looked.host.then(|| server.paths.clone());
     let host = paths.map(|paths| tokio::task::spawn_blocking(move || machine::look(&[&paths.root])));
     let mut status = server.ask(|sender| Ask::Status(looked.usage, sender)).await?.status;
@@ -252,7 +251,7 @@ async fn apply(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer
         Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation, within_seconds: None }))),
         Err(Refusal::Unsaved(unsaved)) => Err(not_saved(&unsaved)),
         Err(Refusal::Broken(problems)) => {
-            // Nothing is wrong with them; `status` names the disk until they are applied.
+            // The manifests are valid; `status` names the disk until they are applied.
             if let Some(room) = problems.iter().find(|problem| problem.code == "no-room") {
                 let message = format!("{}; {ROOM_HELP}", room.message);
                 return Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message));
@@ -274,21 +273,21 @@ async fn kill(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>
 
 #[derive(Deserialize)]
 struct Wait {
-    /// Seconds to hold the answer back while nothing changes.
+    /// Seconds to wait for a change before answering.
     #[serde(default)]
     wait: f64,
 }
 
-/// What is asked of the status.
+/// The query of `GET /v1/status`.
 #[derive(Deserialize)]
 struct Looked {
-    /// Seconds to hold the answer back while nothing changes.
+    /// Seconds to wait for a change before answering.
     #[serde(default, rename = "wait")]
     seconds: f64,
-    /// What instances use is wanted.
+    /// Whether to add the resource usage of instances.
     #[serde(default = "yes")]
     usage: bool,
-    /// Figures of the host are wanted.
+    /// Whether to add figures of the host.
     #[serde(default)]
     host: bool,
 }
@@ -329,16 +328,16 @@ async fn operation(
 
 #[derive(Deserialize)]
 struct HistoryQuery {
-    /// Services, with commas between them.
+    /// Service names, separated by commas.
     #[serde(default)]
     services: String,
-    /// The last entries; absent for all.
+    /// How many of the last entries; all if absent.
     n: Option<usize>,
 }
 
 async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>) -> Answered<Json<History>> {
     let services = listed(&query.services);
-    // What has been answered is in it; a disk that takes its time is not waited for.
+    // Everything that was answered must be in it; but do not wait long for a slow disk.
     let _ = tokio::time::timeout(FLUSH_PATIENCE, server.history.flush()).await;
     let read =
         move || history::select(history::read(&server.paths, Some(server.history.supervisor())), &services, query.n);
@@ -347,7 +346,7 @@ async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Answered<T> {
-    // Where every key may be left out, the whole body may.
+    // If every key is optional, so is the body.
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| {
         failure(StatusCode::BAD_REQUEST, "bad-request", &format!("the request cannot be read: {error}"))
@@ -373,7 +372,7 @@ fn names(services: &[String]) -> Answered<Vec<ServiceName>> {
         .collect()
 }
 
-/// The schema of everything that goes over the socket.
+/// The JSON schema of everything that goes over the socket.
 pub fn schema() -> serde_json::Value {
     #[derive(schemars::JsonSchema)]
     #[expect(dead_code, reason = "only its schema is wanted")]

@@ -1,4 +1,4 @@
-//! What requests are answered with.
+//! What the answers to requests are made from.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -10,24 +10,24 @@ use super::Ask;
 use crate::history;
 use crate::paths::Paths;
 
-/// What requests are answered with.
+/// What the answers to requests are made from.
 #[derive(Clone)]
 pub struct Server {
-    /// The loop that owns the state.
+    /// Requests to the loop that owns the state.
     pub asks: mpsc::Sender<Ask>,
     /// Changes with every step of the engine.
     pub steps: watch::Receiver<u64>,
     /// The folders of the stack.
     pub paths: Paths,
-    /// Requests that are being answered.
+    /// The number of requests that are being answered.
     pub open: Arc<AtomicUsize>,
-    /// Writes what was done.
+    /// The writer of the history.
     pub history: history::Writer,
-    /// What is not shown.
+    /// Secrets, which are never shown.
     pub hidden: Hidden,
 }
 
-/// Names with commas between them.
+/// Splits names that are separated by commas.
 pub(super) fn listed(names: &str) -> Vec<String> {
     names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }

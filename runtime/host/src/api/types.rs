@@ -1,4 +1,4 @@
-//! What goes over the control socket. Fields only ever get added.
+//! The types of the control socket. Fields are only added, never changed or removed.
 
 use std::collections::BTreeMap;
 
@@ -15,214 +15,214 @@ use crate::machine::Machine;
 /// `GET /v1/status`: the state of the stack.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
-    /// The root of the stack.
+    /// The root folder of the stack.
     pub stack: String,
     /// The profile it runs with.
     pub profile: String,
     /// The newest generation.
     pub generation: Generation,
-    /// The stack as a whole.
+    /// The state of the stack as a whole.
     pub state: StackState,
-    /// Where its edge can be reached, where there is one.
+    /// The URL of its edge, if it has one.
     pub url: Option<String>,
-    /// What is wrong.
+    /// Errors in the manifests, and other problems.
     pub problems: Vec<Problem>,
     /// All instances.
     pub instances: Vec<InstanceStatus>,
-    /// Downloads and builds that are under way.
+    /// Downloads and builds in progress.
     pub jobs: Vec<JobStatus>,
-    /// Version of the supervisor; absent of one that does not say.
+    /// Version of the supervisor; absent if it does not report one.
     #[serde(default)]
     pub version: Option<String>,
-    /// The program that the supervisor is.
+    /// The program file of the supervisor.
     #[serde(default)]
     pub program: Option<Program>,
-    /// Figures of the host; only where they are asked for: `?host=true`.
+    /// Figures of the host; only with `?host=true`.
     #[serde(default)]
     pub host: Option<Machine>,
 }
 
-/// The program that a supervisor is.
+/// The program file of a supervisor.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Program {
-    /// Where it was started from.
+    /// The path that it was started from.
     pub path: String,
-    /// Its file is gone, or another one is in its place.
+    /// Whether the file was removed or replaced since.
     pub deleted: bool,
 }
 
-/// One instance.
+/// The state of one instance.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceStatus {
-    /// `web-0@7`
+    /// Name of the instance: `web-0@7`.
     pub id: String,
-    /// `web-0`
+    /// Name of its slot: `web-0`.
     pub slot: String,
-    /// `web`
+    /// Name of its service: `web`.
     pub service: String,
-    /// The replica, from 0.
+    /// Number of the replica, from 0.
     pub replica: u32,
-    /// The generation it was born in.
+    /// The generation that created it.
     pub generation: Generation,
-    /// Its present or last invocation: `web-0@7.3`.
+    /// Its current or last invocation: `web-0@7.3`.
     pub invocation: String,
     /// Its phase.
     pub phase: PhaseName,
-    /// Why it is in it, where there is something to say. Of `ended`: `exit`, `stopped`, `disabled` or `skipped`.
+    /// Why it is in this phase, if there is a reason. In `ended`: `exit`, `stopped`, `disabled` or `skipped`.
     pub reason: Option<String>,
-    /// The same for people.
+    /// The reason as text for people.
     pub detail: Option<String>,
-    /// Its first process.
+    /// PID of its first process.
     pub pid: Option<u32>,
-    /// Whether it is ready. A one-shot that ended well is.
+    /// Whether it is ready. A one-shot that exited with success is.
     pub ready: bool,
-    /// Automatic restarts.
+    /// Number of automatic restarts so far.
     pub restarts: u32,
-    /// How it last ended: its code, or 128 + n after signal n.
+    /// Its last exit code, or 128 + n after signal n.
     pub exit_code: Option<i32>,
     /// Its ports by name.
     pub ports: BTreeMap<String, u16>,
-    /// Since when it is in its phase: RFC 3339, UTC.
+    /// When it entered its phase: RFC 3339, UTC.
     pub since: Option<String>,
-    /// Share of one processor that its processes used in the last second or so, in percent.
+    /// CPU time since an earlier reading at least 1 s ago, or since its start, in percent of one CPU.
     pub cpu_percent: Option<f64>,
-    /// Processor time of its processes that live, since their start, in seconds.
+    /// CPU time of its living processes since their start, in seconds.
     #[serde(default)]
     pub cpu_seconds: Option<f64>,
     /// Resident memory of its processes, in bytes.
     pub memory_bytes: Option<u64>,
     /// What it waits for.
     pub waiting_on: Vec<WaitingStatus>,
-    /// How it is in its own words (`STATUS=` of `sd_notify`).
+    /// Its status in its own words (`STATUS=` of `sd_notify`).
     #[serde(default)]
     pub status: Option<String>,
 }
 
-/// Something an instance waits for.
+/// Something that an instance waits for.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WaitingStatus {
-    /// The service it is about.
+    /// The service that it waits for, if any.
     pub service: Option<String>,
-    /// The condition, where it is a dependency.
+    /// The condition, if it is a dependency.
     pub condition: Option<String>,
-    /// Stable word.
+    /// A stable word for programs.
     pub code: String,
-    /// In words.
+    /// The reason to wait, as text for people.
     pub message: String,
 }
 
-/// `GET /v1/why/{service}`: what keeps a service from being ready, followed to its root.
+/// `GET /v1/why/{service}`: why a service is not ready, followed to the root cause.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Why {
     /// The service that was asked for.
     pub service: String,
-    /// Its instances, and below each what it waits for, depth first.
+    /// Its instances, each followed by what it waits for, depth first.
     pub steps: Vec<WhyStep>,
 }
 
-/// One instance on the way to the root.
+/// One instance on the way to the root cause.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WhyStep {
-    /// How many have led to it: 0 for an instance of the service itself.
+    /// The number of steps before it: 0 for an instance of the service itself.
     pub depth: usize,
-    /// The instance.
+    /// The state of the instance.
     pub instance: InstanceStatus,
-    /// The last bad answer of its readiness probe, while it is not ready.
+    /// The last failure of its readiness probe, while it is not ready.
     pub last_probe: Option<String>,
-    /// The last lines of its output, where nothing but itself keeps it.
+    /// The last lines of its output, if it waits for nothing else.
     pub last_lines: Vec<String>,
 }
 
-/// A download or build that is under way.
+/// A download or build in progress.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct JobStatus {
-    /// Folder of `.dep/` that it makes.
+    /// The folder in `.dep/` that it makes.
     pub folder: String,
-    /// What is being done.
+    /// What it is doing now.
     pub what: String,
-    /// Bytes so far, for a download.
+    /// Bytes downloaded so far.
     pub done: u64,
-    /// Bytes in all, where that is known.
+    /// Total bytes, if known.
     pub total: Option<u64>,
 }
 
-/// `POST /v1/up`
+/// The body of `POST /v1/up`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpRequest {
-    /// Services; none is all.
+    /// The services; empty means all.
     #[serde(default)]
     pub services: Vec<String>,
-    /// Seconds it may take; downloads and builds are not counted.
+    /// Time limit in seconds, not counting downloads and builds.
     #[serde(default)]
     pub timeout_seconds: Option<f64>,
 }
 
-/// `POST /v1/start`, `stop` and `restart`
+/// The body of `POST /v1/start`, `stop` and `restart`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServicesRequest {
-    /// Services.
+    /// The names of the services.
     pub services: Vec<String>,
 }
 
-/// `POST /v1/scale`
+/// The body of `POST /v1/scale`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleRequest {
-    /// The service.
+    /// The name of the service.
     pub service: String,
-    /// How many replicas.
+    /// Number of replicas.
     pub replicas: u32,
 }
 
-/// What a request that takes time is answered with: status 202.
+/// The answer to a request that starts an operation, with status 202.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// Number of the operation, for `GET /v1/operations/{id}`.
     pub operation: u64,
-    /// Of `down` and `kill`: how long that may take at the most, in seconds, as the services are declared.
+    /// Of `down` and `kill`: the longest time that the stop may take by the manifests, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within_seconds: Option<f64>,
 }
 
-/// `GET /v1/alive`: that the supervisor answers.
+/// `GET /v1/alive`: the supervisor answers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Alive {
-    /// Its process.
+    /// PID of the supervisor.
     pub pid: u32,
 }
 
-/// `GET /v1/operations/{id}`
+/// `GET /v1/operations/{id}`: the state of an operation.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OperationStatus {
     /// Number of the operation.
     pub operation: u64,
-    /// How it stands.
+    /// The state of the operation.
     pub status: OperationState,
-    /// What is to be said, once: secrets that were made.
+    /// Messages to show once, about secrets that were generated.
     pub announcements: Vec<String>,
-    /// The last lines of the culprit's output, when it failed.
+    /// The last log lines of the invocation that made it fail.
     pub last_lines: Vec<String>,
 }
 
-/// `GET /v1/plan`
+/// `GET /v1/plan`: what applying the manifests would do.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PlanAnswer {
-    /// What would be done; absent when the manifests are broken.
+    /// The plan; absent if the manifests are invalid.
     pub plan: Option<Plan>,
-    /// What is wrong with the manifests.
+    /// Errors in the manifests.
     pub problems: Vec<Problem>,
 }
 
-/// What a request that cannot be carried out is answered with.
+/// The answer to a request that was refused or failed.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
-    /// Stable word.
+    /// A stable word for programs.
     pub code: String,
-    /// What is wrong.
+    /// What is wrong, as text for people.
     pub message: String,
-    /// More of it.
+    /// Errors in the manifests, if they are the reason.
     #[serde(default)]
     pub problems: Vec<Problem>,
 }

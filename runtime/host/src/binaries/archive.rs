@@ -1,4 +1,4 @@
-//! Archives: unpacked whole, nothing outside of the target, nothing executed.
+//! Unpacks archives completely; writes nothing outside of the target folder and executes nothing.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// The most that an archive may become, in bytes.
+/// The most bytes that an archive may unpack to.
 const MOST_BYTES: u64 = 4 << 30;
-/// The most files and folders of an archive.
+/// The most files and folders in an archive.
 const MOST_ENTRIES: usize = 250_000;
 
-/// What kind of file was fetched.
+/// The kind of a downloaded file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     TarGz,
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     Plain,
 }
 
-/// By the end of its name.
+/// The kind of a file, by the ending of its name.
 pub(super) fn kind_of(name: &str) -> Kind {
     let name = name.split(['?', '#']).next().unwrap_or_default().to_lowercase();
     if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
@@ -45,7 +45,7 @@ pub(super) fn unpack(archive: &Path, kind: Kind, folder: &Path) -> Result<(), St
     }
 }
 
-/// Ends with an error where an archive has more than it may.
+/// A reader that fails when an archive holds more than its limit.
 struct Bounded<R> {
     inner: R,
     left: u64,
@@ -70,7 +70,7 @@ fn check_entries(count: usize) -> Result<(), String> {
 fn unpack_tar(file: impl Read, most: u64, folder: &Path) -> Result<(), String> {
     let mut tar = tar::Archive::new(Bounded { inner: flate2::read::GzDecoder::new(file), left: most });
     let unpack = |mut entry: tar::Entry<'_, _>| {
-        // The library passes over what points outside, and says so.
+        // The library skips entries that point outside, and returns false.
         match entry.unpack_in(folder) {
             Ok(true) => Ok(()),
             Ok(false) => Err(format!("`{}` points outside of it", String::from_utf8_lossy(&entry.path_bytes()))),
@@ -83,7 +83,7 @@ fn unpack_tar(file: impl Read, most: u64, folder: &Path) -> Result<(), String> {
         let entry = entry.map_err(|error| chain(&error))?;
         if entry.header().entry_type().is_dir() { folders.push(entry) } else { unpack(entry)? }
     }
-    // Last, and from within: the mode of a folder may forbid to write to it.
+    // Folders get their modes last, inner ones first: a mode may forbid writing to the folder.
     folders.sort_by(|a, b| b.path_bytes().cmp(&a.path_bytes()));
     folders.into_iter().try_for_each(unpack)
 }
@@ -108,11 +108,11 @@ fn unpack_zip(file: File, most: u64, folder: &Path) -> Result<(), String> {
             fs::create_dir_all(parent).map_err(|error| error.to_string())?;
         }
         let mut out = File::create(&target).map_err(|error| error.to_string())?;
-        // What it says of its size is not believed.
+        // The size in the entry's header is not trusted.
         let mut contents = Bounded { inner: &mut entry, left };
         io::copy(&mut contents, &mut out).map_err(|error| error.to_string())?;
         left = contents.left;
-        // Nothing else of what it says of modes counts.
+        // Of the entry's mode, only the executable bit is used.
         if entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0) {
             let permissions = fs::Permissions::from_mode(0o755);
             fs::set_permissions(&target, permissions).map_err(|error| error.to_string())?;

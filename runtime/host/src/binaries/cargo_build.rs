@@ -1,4 +1,4 @@
-//! A program of a crate, built by cargo.
+//! Builds a program of a crate with cargo.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ pub(super) async fn build(landing: &Landing<'_>) -> Result<(), String> {
     };
     let Some((cargo, _)) = &wanted.tool else { return Err("there is no `cargo` in PATH".into()) };
     let profile = profile.as_deref().unwrap_or("release");
-    // Of the last build cargo takes what it depends on; the copy is always new to it. So nothing that is built goes by
-    // the times of the sources, which tell little when they were unpacked or copied here.
+    // cargo reuses only dependencies from the last build, since the copy of the sources is always new to it. So no
+    // build relies on the modification times of sources, which mean little after unpacking or copying.
     let cache = paths.dep().join(".cache").join(format!("cargo-{}", wanted.binary));
     fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
     let lock = cache.join("lock");
@@ -36,7 +36,7 @@ pub(super) async fn build(landing: &Landing<'_>) -> Result<(), String> {
     run::share(&mut command);
     command.args(["build", "--color=never"]).arg(format!("--bin={bin}")).arg(format!("--profile={profile}"));
     command.args(package.iter().map(|package| format!("--package={package}")));
-    // A lock file that is there counts; without one, cargo writes its own into the copy.
+    // An existing lock file is binding; without one, cargo writes one into the copy.
     if work.upwards(&at, "Cargo.lock").is_some() {
         command.arg("--locked");
     }
@@ -51,7 +51,7 @@ pub(super) async fn build(landing: &Landing<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Where cargo may put a program: below the name of the platform, when its settings name one.
+/// Where cargo may put a program: in a folder named after the target platform, if its settings name one.
 fn places(target: &Path, profile: &str, bin: &str) -> Vec<PathBuf> {
     let profile = match profile {
         "dev" | "test" => "debug",

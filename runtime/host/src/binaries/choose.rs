@@ -1,4 +1,4 @@
-//! Which source gives each binary, and where it will stand: decided without fetching anything.
+//! Chooses the source of each binary and its path, without fetching anything.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use core_manifest::{Diagnostic, Identifier, ServiceName};
 use core_stack::{Draft, Drafts, Located, Sources, Wanted};
 use semver::Version;
 
-use super::inputs::hash_of_inputs;
+use super::inputs::{hash_of_inputs, lexically, of_app};
 use super::names::{is_package, is_python_package, is_version};
 use super::next_build::npm_cli;
 use super::parts::Parts;
@@ -17,21 +17,21 @@ use super::program::{Asking, Programs};
 use crate::paths::Paths;
 use crate::which::find_program;
 
-/// Decides, and remembers what it has asked programs for.
+/// Chooses sources, and caches the versions that programs reported.
 #[derive(Debug, Default)]
 pub struct Locator {
     programs: Programs,
-    /// Binaries that no source gave when they were last looked for, and why.
+    /// Binaries that no source provided at the last attempt, and why.
     refused: BTreeMap<String, String>,
 }
 
-/// This platform, as lock files and `platform` name it.
+/// The name of this platform in lock files and in `platform`: `linux-x86_64`.
 pub fn platform() -> String {
     format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
 }
 
 impl Locator {
-    /// Binaries that no source gave when they were last looked for, and why.
+    /// Binaries that no source provided at the last attempt, and why.
     pub fn all_refused(&self) -> &BTreeMap<String, String> {
         &self.refused
     }
@@ -50,7 +50,7 @@ impl Locator {
         let mut located = Located::default();
         let mut defined: BTreeMap<String, (&ServiceName, &Binary)> = BTreeMap::new();
         for (service, draft) in &drafts.services {
-            // What is made with a program of the same service comes after that.
+            // What is made with a program of the same service is chosen after that program.
             let (builds, programs): (Vec<_>, Vec<_>) = draft
                 .head
                 .binaries
@@ -97,7 +97,7 @@ impl Locator {
                         tried.and_then(|found| expect_program(paths, &found.0, found.1.as_ref()).map(|()| found));
                     tried.map_err(|reason| reasons.push(format!("{}: {reason}", source.word()))).ok()
                 });
-                // What is named stands somewhere even when it is not there, so that nothing else is complained of.
+                // A binary that is not available still gets a path, so that it causes no further errors.
                 let placeholder = || BinaryRef {
                     folder: None,
                     path: binary.name.clone(),
@@ -106,7 +106,7 @@ impl Locator {
                 };
                 let chosen = chosen.unwrap_or_else(|| {
                     let why = reasons.join("; ");
-                    // What is not available since another one cannot is complained of once, there.
+                    // If it is only unavailable because its `node` is, the error of `node` is enough.
                     if !reasons.iter().all(|reason| reason.ends_with(NO_NODE)) {
                         out.push(
                             Diagnostic::new(
@@ -138,7 +138,7 @@ impl Locator {
         located
     }
 
-    /// What a source gives, or why it does not.
+    /// The binary that a source provides, or why it does not.
     fn source(
         &mut self,
         paths: &Paths,
@@ -171,7 +171,7 @@ impl Locator {
                 source: source.word().to_owned(),
             }
         };
-        // What has landed needs nothing to make it with.
+        // A binary that has landed does not need its tools.
         let tool = |name: &str, reference: &BinaryRef| {
             let landed = reference.folder.as_ref().is_some_and(|folder| paths.dep().join(folder).is_dir());
             match find_program(name, sources.env.get("PATH").map(String::as_str)) {
@@ -229,7 +229,7 @@ impl Locator {
                 }
                 let program = file.clone().unwrap_or_else(|| format!("node_modules/.bin/{}", binary.name));
                 let reference = in_dep(version, Some(&program));
-                // The npm of a node that has not landed yet is looked for when it has.
+                // If node has not landed yet, its npm is looked for later.
                 let node =
                     node(siblings).filter(|node| node.folder.is_some() || npm_cli(Path::new(&node.path)).is_some());
                 let tool = match node {
@@ -266,13 +266,14 @@ impl Locator {
                     let missing = "it is built with the binary `node` of the same service, which has none; add one";
                     return Err(if is_named { NO_NODE } else { missing }.into());
                 };
-                let app = paths.root.join(path);
+                let app = lexically(&paths.root.join(path));
                 if !app.join("package.json").is_file() {
                     return Err(format!("{path} is not an app: it has no package.json"));
                 }
                 let major = node.version.split('.').next().unwrap_or_default();
-                let hash = hash_of_inputs(&app, core_next::is_input, &["next-build 1", major, core_next::ADAPTER])
-                    .map_err(|error| paths.shown(Path::new(&error.to_string())))?;
+                let hash =
+                    hash_of_inputs(&app, of_app(&paths.root, &app), &["next-build 1", major, core_next::ADAPTER])
+                        .map_err(|error| paths.shown(Path::new(&error.to_string())))?;
                 let tool = Some((PathBuf::from(&node.path), node.folder.clone()));
                 Ok((in_dep(&hash, None), Some(wanted(&hash, None, tool))))
             }
@@ -280,16 +281,16 @@ impl Locator {
     }
 }
 
-/// Why an app cannot be built whose node was looked for in vain.
+/// Why an app cannot be built if its node is not available.
 const NO_NODE: &str = "its `node` is not available";
 
-/// The service's own node, where it has one.
+/// The service's own node, if it has one.
 fn node(siblings: &BTreeMap<Identifier, BinaryRef>) -> Option<&BinaryRef> {
     let node = Identifier::new("node").ok().and_then(|name| siblings.get(&name));
     node.filter(|node| !node.source.is_empty())
 }
 
-/// A folder that is there may be of another source with the same version, which gave the program another path.
+/// Checks that a folder that exists holds the program: it may be from another source with the same version.
 fn expect_program(paths: &Paths, reference: &BinaryRef, wanted: Option<&Wanted>) -> Result<(), String> {
     let Some(folder) = reference.folder.as_ref().map(|name| paths.dep().join(name)).filter(|path| path.is_dir()) else {
         return Ok(());

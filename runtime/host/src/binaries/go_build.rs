@@ -1,4 +1,4 @@
-//! A Go program: of a package of the stack, or of a module that go fetches.
+//! Builds a Go program: a package of the stack, or of a module that go downloads.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) async fn build(landing: &Landing<'_>, path: &str) -> Result<(), Strin
     take(landing.scratch, &landing.wanted.binary)
 }
 
-/// Fetches a module with what it depends on, and builds a program of it. Go verifies all of it by its checksum
+/// Downloads a module with its dependencies, and builds a program of it. Go verifies all of it with its checksum
 /// database, unless the environment says otherwise.
 pub(super) async fn fetch(landing: &Landing<'_>) -> Result<Fetched, String> {
     let Landing { wanted, scratch, .. } = landing;
@@ -33,17 +33,17 @@ pub(super) async fn fetch(landing: &Landing<'_>) -> Result<Fetched, String> {
         return Err("it is no module".into());
     };
     landing.say("downloading and building");
-    // What was fetched goes again: it is built once, and what is fetched anew is to be verified anew.
+    // The downloaded modules are deleted: they are built once, and the next download must be verified again.
     let modules = scratch.with_extension("modules");
     landing.owner.take(&modules)?;
     let package = package.as_ref().map_or(module.clone(), |package| format!("{module}/{package}"));
     let mut command = install(landing)?;
     command.arg("--").arg(format!("{package}@{version}")).current_dir(scratch);
-    // Without C, a program is the same whatever else the machine has.
+    // Without C, the program does not depend on what else the machine has installed.
     command.env("GOMODCACHE", &modules).env("CGO_ENABLED", "0");
     Log::begin(landing.paths, landing.folder).await?.run("building", &mut command).await?;
     take(scratch, &wanted.binary)?;
-    // Thousands of files: not in the loop.
+    // Thousands of files: not in the loop's thread.
     let _ = tokio::task::spawn_blocking(move || fs::remove_dir_all(modules)).await;
     made_of(go(wanted)?, &scratch.join(&wanted.binary)).await
 }
@@ -52,7 +52,7 @@ fn go(wanted: &Wanted) -> Result<&Path, String> {
     wanted.tool.as_ref().map(|(go, _)| go.as_path()).ok_or_else(|| "there is no `go` in PATH".into())
 }
 
-/// `go install` into the folder that lands, with what go keeps in ours.
+/// `go install` into the folder that lands, with go's caches in `.dep/.cache`.
 fn install(landing: &Landing<'_>) -> Result<Command, String> {
     let cache = landing.paths.dep().join(".cache/go");
     for folder in [&cache, landing.scratch] {
@@ -61,19 +61,19 @@ fn install(landing: &Landing<'_>) -> Result<Command, String> {
     let mut command = run::command(go(landing.wanted)?);
     run::share(&mut command);
     landing.owner.run(&mut command);
-    // `-modcacherw`: otherwise nobody but root could delete `.dep/`. `-buildvcs`: the key knows no commit.
+    // `-modcacherw`: otherwise only root could delete `.dep/`. `-buildvcs`: the hash does not include a commit.
     command.args(["install", "-trimpath", "-buildvcs=false", "-modcacherw"]);
     command.env("GOBIN", landing.scratch).env("GOPATH", &cache).env("GOMODCACHE", cache.join("pkg/mod"));
-    // One that is the operator's is at least as good: it goes by contents.
+    // The operator's own cache is just as good: it is keyed by contents.
     if std::env::var_os("GOCACHE").is_none() {
         command.env("GOCACHE", cache.join("build"));
     }
-    // A workspace of the stack's root would be found from the copy below it.
+    // Otherwise go would find a workspace in the root of the stack, above the copy.
     command.env("GOWORK", "off").env("TMPDIR", landing.temporary()?);
     Ok(command)
 }
 
-/// Gives what was installed the binary's name.
+/// Gives the installed program the name of the binary.
 fn take(scratch: &Path, binary: &str) -> Result<(), String> {
     let mut made: Vec<PathBuf> =
         fs::read_dir(scratch).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path()).collect();
@@ -83,8 +83,8 @@ fn take(scratch: &Path, binary: &str) -> Result<(), String> {
     }
 }
 
-/// The module that a program was made of, as the program itself says: with the hash of its contents that `go.sum` and
-/// the checksum database know, which is the same whoever gave the module.
+/// The module that a program was made from, as recorded in the program, with the hash of its contents. It is the hash
+/// in `go.sum` and the checksum database, whatever server the module came from.
 async fn made_of(go: &Path, program: &Path) -> Result<Fetched, String> {
     let output = run::command(go).args(["version", "-m"]).arg(program).output().await;
     let output = output.map_err(|error| format!("{}: {error}", go.display()))?;
@@ -100,7 +100,7 @@ async fn made_of(go: &Path, program: &Path) -> Result<Fetched, String> {
     module.ok_or_else(|| "go does not say the hash of its module".into())
 }
 
-/// What a text in base 64 stands for.
+/// Decodes base 64.
 fn bytes_of(text: &str) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(text).ok()
 }

@@ -1,20 +1,21 @@
-//! A hash over the inputs of a build: same inputs, same folder, nothing built again.
+//! A hash over the inputs of a build: the same inputs give the same folder, and nothing is built again.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
+use core_stack::drivers;
 use sha2::{Digest, Sha256};
 
-/// What no build takes in, wherever it stands: what core keeps, what services keep, secrets, and what is made.
+/// Names that are never inputs, in any folder: data of core and services, secrets, and build products.
 pub(crate) const NEVER_INPUTS: [&str; 8] =
     [".core-stack", ".data", ".secrets", ".dep", ".releases", "node_modules", ".next", ".git"];
 
-/// The hash of all files below `folder` that count, with their paths and whether they may be executed; and of `extra`.
+/// The hash of all files below `folder` that `counts` accepts, with their paths and executable bits; and of `extra`.
 ///
 /// # Errors
-/// What the file system says, with the path it says it of.
+/// The error of the file system, with the path.
 pub(super) fn hash_of_inputs(folder: &Path, counts: impl Fn(&str) -> bool, extra: &[&str]) -> io::Result<String> {
     let mut files = Vec::new();
     collect(folder, Path::new(""), &counts, &mut files)?;
@@ -40,6 +41,24 @@ pub(super) fn hash_of_inputs(folder: &Path, counts: impl Fn(&str) -> bool, extra
     Ok(core_stack::hex(&hash.finalize()[..6]))
 }
 
+/// A path without `.` in it, as the file system names what is there.
+pub(super) fn lexically(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != std::path::Component::CurDir).collect()
+}
+
+/// What counts of an app's folder: what its driver says, without the stack's own folders if the app's folder is the stack's
+/// root. So an edit of a manifest does not build the app again.
+pub(super) fn of_app(root: &Path, app: &Path) -> impl Fn(&str) -> bool + use<> {
+    let (manifests, services, app) = (root.join("manifests"), root.join("services"), app.to_owned());
+    let has_manifests = ["dep.lock.json", "local.json", "production.json", "schema"];
+    let is_of_stack = has_manifests.iter().any(|name| manifests.join(name).exists());
+    move |path| {
+        let absolute = app.join(path);
+        let is_service = absolute.parent() == Some(&services) && absolute.join("service.json").is_file();
+        drivers::is_app_input(path) && !is_service && !(is_of_stack && absolute == manifests)
+    }
+}
+
 fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
@@ -50,7 +69,7 @@ fn collect(root: &Path, below: &Path, counts: &impl Fn(&str) -> bool, files: &mu
         let entry = entry?;
         let relative = below.join(entry.file_name());
         let kind = entry.file_type()?;
-        // Whoever listens there is at home: nothing of a build.
+        // A socket or pipe belongs to a running program, not to a build.
         let is_never = NEVER_INPUTS.iter().any(|never| entry.file_name() == *never);
         if is_never || !counts(&relative.to_string_lossy()) || kind.is_socket() {
             continue;
@@ -68,10 +87,10 @@ fn collect(root: &Path, below: &Path, counts: &impl Fn(&str) -> bool, files: &mu
     Ok(())
 }
 
-/// Copies what counts of `from` into the new folder `to`.
+/// Copies what `counts` accepts from `from` into the new folder `to`.
 ///
 /// # Errors
-/// What the file system says, with the path it says it of.
+/// The error of the file system, with the path.
 pub(super) fn copy_inputs(from: &Path, to: &Path, counts: impl Fn(&str) -> bool) -> io::Result<()> {
     let mut files = Vec::new();
     collect(from, Path::new(""), &counts, &mut files)?;

@@ -1,4 +1,4 @@
-//! `manifests/dep.lock.json`: what was fetched, so that the next machine gets the same.
+//! `manifests/dep.lock.json`: what was downloaded, so that the next machine gets the same.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,35 +11,35 @@ use serde::{Deserialize, Serialize};
 use super::choose::platform;
 use crate::files;
 
-/// The lock file.
+/// The contents of the lock file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockFile {
     /// Version of the format.
     pub version: u32,
-    /// By binary, then by platform (`linux-x86_64`).
+    /// The entries, by binary, then by platform (`linux-x86_64`).
     pub binaries: BTreeMap<String, BTreeMap<String, Entry>>,
 }
 
-/// What was fetched for one platform.
+/// What was downloaded for one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Kind of source.
+    /// Kind of the source: `url`, `pypi`, …
     pub source: String,
-    /// Version.
+    /// Version of the binary.
     pub version: String,
-    /// Name of the fetched file.
+    /// Name of the downloaded file.
     pub file: String,
-    /// Its SHA-256.
+    /// SHA-256 of that file, in hexadecimal digits.
     pub sha256: String,
 }
 
 impl LockFile {
-    /// Reads the file; an absent one is empty.
+    /// Reads the file; if it does not exist, the result is empty.
     ///
     /// # Errors
-    /// When it is broken.
+    /// The file cannot be read or is invalid.
     pub fn read(path: &Path) -> Result<Self, String> {
         match files::read_text(path) {
             Ok(text) => {
@@ -56,21 +56,21 @@ impl LockFile {
         }
     }
 
-    /// What is locked of a binary on this platform.
+    /// The entry of a binary on this platform.
     pub fn entry(&self, binary: &str) -> Option<&Entry> {
         self.binaries.get(binary)?.get(&platform())
     }
 
-    /// What was fetched must be what is locked; a platform without an entry gets one.
+    /// Checks a download against its entry; adds an entry if this platform has none.
     ///
     /// # Errors
-    /// When it is something else.
+    /// The download differs from its entry, or the file cannot be read or written.
     pub fn verify_or_add(path: &Path, binary: &str, entry: &Entry) -> Result<(), String> {
         let _turn = take_turn(path).map_err(|error| format!("manifests/dep.lock.json cannot be locked: {error}"))?;
         let mut lock = Self::read(path)?;
         let platforms = lock.binaries.entry(binary.to_owned()).or_default();
         match platforms.get(&platform()) {
-            // Another version is another choice of the manifest's, which is the operator's to lock.
+            // Another version is a new choice of the manifest, which the operator has to lock.
             Some(locked) if locked.version == entry.version && locked.source == entry.source => {
                 if locked.sha256 == entry.sha256 {
                     return Ok(());
@@ -86,7 +86,7 @@ impl LockFile {
                     entry.version, locked.version
                 ));
             }
-            // From another source: it is not what was locked, and it is not a contradiction of it.
+            // Another source: not the file that is locked, but not a contradiction either.
             Some(_) => return Ok(()),
             None => {}
         }
@@ -94,10 +94,10 @@ impl LockFile {
         lock.write(path)
     }
 
-    /// Forgets what is locked of a binary on this platform, and returns it.
+    /// Removes the entry of a binary on this platform, and returns it.
     ///
     /// # Errors
-    /// When the file is broken, or cannot be written.
+    /// The file is invalid, or cannot be written.
     pub fn forget(path: &Path, binary: &str) -> Result<Option<Entry>, String> {
         let _turn = take_turn(path).map_err(|error| format!("manifests/dep.lock.json cannot be locked: {error}"))?;
         let mut lock = Self::read(path)?;
@@ -109,7 +109,7 @@ impl LockFile {
         Ok(entry)
     }
 
-    /// Beside and renamed: nobody meets half a file.
+    /// Writes a second file and renames it, so that no reader sees half a file.
     fn write(&self, path: &Path) -> Result<(), String> {
         let mut text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
         text.push('\n');
@@ -119,8 +119,8 @@ impl LockFile {
     }
 }
 
-/// Downloads end at the same time, of `core SERVICE run` too; their entries are written one after the other. What is
-/// locked is the folder: the file is another one after each.
+/// Downloads may end at the same time, also those of `core SERVICE run`; they add their entries one after the other.
+/// The lock is on the folder, because each write replaces the file.
 fn take_turn(path: &Path) -> io::Result<Flock<File>> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;

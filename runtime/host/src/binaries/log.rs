@@ -1,4 +1,4 @@
-//! The log of a build: what its programs said, kept until the next build of the same folder.
+//! The log of a build: the output of its programs, kept until the next build of the same folder.
 
 use std::path::Path;
 
@@ -11,12 +11,12 @@ use crate::paths::Paths;
 
 pub(super) struct Log {
     file: File,
-    /// Its path, for people.
+    /// Its path, as shown to people.
     shown: String,
 }
 
 impl Log {
-    /// Begins the log of a folder of `.dep/` anew.
+    /// Starts an empty log for a folder of `.dep/`.
     pub(super) async fn begin(paths: &Paths, folder: &str) -> Result<Self, String> {
         let logs = paths.logs().join("builds");
         std::fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
@@ -30,10 +30,10 @@ impl Log {
         let _ = self.file.write_all(format!("{line}\n").as_bytes()).await;
     }
 
-    /// Runs one step of a build. When it fails, its last words are the reason.
+    /// Runs one step of a build. If it fails, the end of its output is the error.
     pub(super) async fn run(&mut self, title: &str, command: &mut Command) -> Result<(), String> {
         let spoken = run::run(command, Some(&mut self.file)).await;
-        // Whoever is told of a failure may look at once.
+        // The log must be complete when the failure is reported.
         let _ = self.file.flush().await;
         match spoken {
             Ok(Spoken { success: true, .. }) => Ok(()),

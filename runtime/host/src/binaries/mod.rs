@@ -1,5 +1,5 @@
-//! Binaries: chosen among their sources, and put into `.dep/`: fetched or built, verified, and landed by rename, so that a
-//! folder there is whole or absent.
+//! Binaries: a source is chosen, then the binary is downloaded or built, verified, and renamed into `.dep/` ("landed"),
+//! so that each folder there is either complete or absent.
 
 mod archive;
 mod cargo_build;
@@ -9,6 +9,7 @@ mod inputs;
 mod lock;
 mod log;
 mod modes;
+mod modules;
 mod names;
 mod next_build;
 mod npm;
@@ -43,43 +44,43 @@ use owner::Owner;
 pub(crate) use program::{Asking, ask, find_in_working_dirs, first_version};
 pub use progress::{Job, Progress};
 
-/// What stands in each landed folder of a fetched binary: its entry in the lock file.
+/// The file in each landed folder of a downloaded binary that holds its entry in the lock file.
 const RECEIPT: &str = ".core.json";
 
-/// What a fetch brought: an unpacked folder that has not landed yet.
+/// A download, unpacked into a folder that has not landed yet.
 struct Fetched {
-    /// Name of the file that was fetched.
+    /// Name of the downloaded file.
     file: String,
-    /// Its hash.
+    /// Its SHA-256, in hexadecimal digits.
     sha256: String,
 }
 
-/// A folder of `.dep/` on its way.
+/// A folder of `.dep/` that is being made.
 struct Landing<'a> {
     paths: &'a Paths,
-    /// Its name.
+    /// The folder's name.
     folder: &'a str,
-    /// How it is made.
+    /// What it holds, and how to make it.
     wanted: &'a Wanted,
-    /// Where it is made. What stands beside goes with it, whatever becomes of it.
+    /// Where it is made. Folders beside it are deleted with it, whether it lands or not.
     scratch: &'a Path,
-    /// Who builds it.
+    /// The user who builds.
     owner: Owner,
     progress: &'a Progress,
 }
 
 impl Landing<'_> {
-    /// Says what is being done.
+    /// Reports what is being done.
     fn say(&self, what: &str) {
         self.progress.say(self.folder, what);
     }
 
-    /// A new folder beside, for what is downloaded and does not land.
+    /// A new folder beside it, for downloads that do not land.
     fn downloads(&self) -> Result<PathBuf, String> {
         self.beside("download")
     }
 
-    /// A folder beside, for what programs leave lying about when they are killed.
+    /// A folder beside it, for temporary files that killed programs leave behind.
     fn temporary(&self) -> Result<PathBuf, String> {
         let folder = self.beside("tmp")?;
         self.owner.take(&folder).map(|()| folder)
@@ -92,8 +93,8 @@ impl Landing<'_> {
     }
 }
 
-/// The folders of `.dep/` that are there and that nobody else could change. Each is looked through once: `sound` holds
-/// those that were.
+/// The folders of `.dep/` that exist and that only trusted users could change. Each is examined once: `sound` holds
+/// those that passed.
 pub fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<String> {
     let Ok(entries) = fs::read_dir(paths.dep()) else { return BTreeSet::new() };
     let trust = Trust::of(&paths.root);
@@ -108,10 +109,10 @@ pub fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<String> 
     sound.clone()
 }
 
-/// Sees to it that `folder` is there. One at a time per folder, over all processes of the machine.
+/// Makes sure that `folder` exists. Works on a folder once at a time, across all processes of the machine.
 ///
 /// # Errors
-/// Why it is not available, for people.
+/// Why it is not available, as text for people.
 pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
     let dep = paths.dep();
     fs::create_dir_all(&dep).map_err(|error| format!("{}: {error}", dep.display()))?;
@@ -122,7 +123,7 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
     }
     let _guard = turn(paths, folder).await?;
     let target = paths.dep().join(folder);
-    // What others may write to may be anybody's by now: it is made anew.
+    // A folder that others can write to may hold anything by now, so it is made again.
     if target.is_dir() && !is_open(&target, &trust) {
         check_landed(paths, &target, wanted)?;
         return Ok(link(paths, folder, wanted)?);
@@ -130,14 +131,15 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
     land(paths, folder, wanted, progress).await
 }
 
-/// Waits until nobody else makes this folder.
+/// Waits until no other process makes this folder.
 async fn turn(paths: &Paths, folder: &str) -> Result<impl Sized, String> {
     let path = paths.dep().join(format!(".{folder}.lock"));
     let guard = tokio::task::spawn_blocking(move || lock_folder(&path)).await.map_err(|error| error.to_string())?;
     guard.map_err(|error| format!("its lock cannot be taken: {error}"))
 }
 
-/// Makes a folder beside and puts it in its place. What is there runs on until then, and is never away.
+/// Makes a new folder beside the target and swaps them. The old one stays usable until then, and where the kernel can
+/// exchange two names it is never missing.
 async fn land(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
     let target = paths.dep().join(folder);
     let scratch = Scratch::new(paths.dep().join(format!(".new-{folder}")))?;
@@ -150,7 +152,7 @@ async fn land(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress)
     Ok(link(paths, folder, wanted)?)
 }
 
-/// One takes the place of the other, which goes with the folder that it came from.
+/// Swaps a new folder with the old one, which is then deleted with the scratch folder.
 fn put_in_place(made: &Path, target: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     if !target.exists() {
@@ -158,15 +160,15 @@ fn put_in_place(made: &Path, target: &Path) -> io::Result<()> {
     }
     match renameat_with(CWD, made, CWD, target, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),
-        // A file system without it: what runs from the folder finds its files under the same names in a moment.
+        // A file system without exchange: the path is missing for a moment between two renames.
         Err(_) => fs::rename(target, made.with_extension("before")).and_then(|()| fs::rename(made, target)),
     }
 }
 
-/// Sees to it that what `wanted` is made with is there: a folder of `all`.
+/// Makes sure that the tool that `wanted` is made with exists: a folder of `all`.
 ///
 /// # Errors
-/// Why it is not available, for people.
+/// Why it is not available, as text for people.
 pub async fn prepare_tool(
     paths: &Paths,
     all: &BTreeMap<String, Wanted>,
@@ -182,11 +184,11 @@ pub async fn prepare_tool(
     }
 }
 
-/// Fetches a binary anew and locks what comes, whatever was locked before. When it is not available, all stays as it was.
-/// Returns what is locked now; `None` for a source that is not locked.
+/// Downloads a binary again and locks the result, whatever was locked before. If it is not available, nothing changes.
+/// Returns the new entry; `None` for a source that is not locked.
 ///
 /// # Errors
-/// Why it is not available, for people.
+/// Why it is not available, as text for people.
 pub async fn relock(
     paths: &Paths,
     folder: &str,
@@ -205,11 +207,11 @@ pub async fn relock(
     Ok(LockFile::read(&lock)?.entry(&wanted.binary).cloned())
 }
 
-/// A folder for what is half-made. It goes with all that is in it, also when nobody waits for that any more.
+/// A folder for work in progress. It is deleted when dropped, also if the work is cancelled.
 struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes the folder. What a supervisor that was killed has left in it goes.
+    /// Makes the folder, and deletes what a killed supervisor left in it.
     fn new(path: PathBuf) -> Result<Self, String> {
         let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -246,22 +248,22 @@ async fn make(landing: &Landing<'_>) -> Result<(), Unavailable> {
         file: fetched.file,
         sha256: fetched.sha256,
     };
-    // What was fetched before, by whomever, is what is trusted; another file of the same name is not.
+    // Only the file that was locked first is trusted, whichever machine locked it; not another file of the same name.
     verify(paths, wanted, &entry)?;
     let text = serde_json::to_string(&entry).map_err(|error| error.to_string())?;
     let receipt = scratch.join(RECEIPT);
-    // An archive may have brought one, which may be a link to somebody's file.
+    // An archive may contain one, and it may be a link to a file elsewhere.
     let _ = fs::remove_file(&receipt);
     Ok(fs::write(receipt, text).map_err(|error| error.to_string())?)
 }
 
-/// What does not match the lock file is not replaced by what another source has: somebody has to look.
+/// A download that differs from the lock file is not replaced by another source: a person has to look at it.
 fn verify(paths: &Paths, wanted: &Wanted, entry: &Entry) -> Result<(), Unavailable> {
     let verified = LockFile::verify_or_add(&paths.dep_lock(), &wanted.binary, entry);
     verified.map_err(|why| Unavailable { why, is_final: true })
 }
 
-/// A folder that landed before must be what the lock file speaks of.
+/// A folder that landed before must match the lock file.
 fn check_landed(paths: &Paths, target: &Path, wanted: &Wanted) -> Result<(), Unavailable> {
     if wanted.source.is_built() {
         return Ok(());
@@ -273,7 +275,7 @@ fn check_landed(paths: &Paths, target: &Path, wanted: &Wanted) -> Result<(), Una
     verify(paths, wanted, &entry)
 }
 
-/// `.dep/<name>` points to the one that was chosen, for people.
+/// Points the link `.dep/<name>` to the chosen folder, for people.
 fn link(paths: &Paths, folder: &str, wanted: &Wanted) -> Result<(), String> {
     let link = paths.dep().join(&wanted.binary);
     if fs::read_link(&link).ok().as_deref() == Some(Path::new(folder)) {
@@ -286,7 +288,7 @@ fn link(paths: &Paths, folder: &str, wanted: &Wanted) -> Result<(), String> {
         .map_err(|error| format!("{} cannot be linked: {error}", link.display()))
 }
 
-/// Makes a program executable: a file of what was fetched, and not one that a link of it leads to.
+/// Makes a downloaded program executable; a link that leads outside the download is refused.
 fn make_executable(scratch: &Path, program: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let path = fs::canonicalize(scratch.join(program))?;

@@ -1,4 +1,4 @@
-//! Modes of what lands: nobody but its owner may change it, whatever an archive, a build or the umask says of others.
+//! Modes of landed folders: only the owner may change them, whatever an archive, a build or the umask says.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -7,36 +7,36 @@ use std::path::Path;
 
 use crate::trust::Trust;
 
-/// Of folders, and of files that may be executed.
+/// Mode of folders and executable files.
 const EXECUTABLE: u32 = 0o755;
-/// Of other files.
+/// Mode of other files.
 const PLAIN: u32 = 0o644;
 /// All bits of a mode.
 const ALL: u32 = 0o7777;
-/// Bits of those who may execute.
+/// The executable bits.
 const MAY_EXECUTE: u32 = 0o111;
-/// Others may write, even where nobody may rename what is another's: no package has such a folder.
+/// Others may write, even with the sticky bit: no package has a folder like that.
 const WORLD: u32 = 0o002;
 
-/// What is in a folder that lands.
+/// Where the contents of a landed folder come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// Published: anybody may read it.
+    /// Published: every user may read it.
     Fetched,
-    /// Made of the stack's own sources: who may read those decides who may read it.
+    /// Built from the stack's own sources, so it keeps their read permissions.
     Built,
 }
 
-/// Gives a folder and all below it such modes. Links are left alone, and not followed.
+/// Sets the modes of a folder and everything in it. Links are neither changed nor followed.
 ///
 /// # Errors
-/// What the file system says.
+/// The error of the file system.
 pub(super) fn settle(path: &Path, origin: Origin) -> io::Result<()> {
     let meta = fs::symlink_metadata(path)?;
     if meta.is_symlink() {
         return Ok(());
     }
-    // Some unpack as whoever packed it.
+    // As root, some unpackers restore the owner recorded in the archive.
     let me = nix::unistd::geteuid();
     if me.is_root() && meta.uid() != me.as_raw() {
         lchown(path, Some(me.as_raw()), None)?;
@@ -57,15 +57,15 @@ pub(super) fn settle(path: &Path, origin: Origin) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether somebody who is not trusted with it could change a folder or anything in it: what it holds may be anybody's.
-/// A link counts by whose it is, and by where it leads when that is not in the folder.
+/// Whether an untrusted user could change a folder or anything in it, so that its contents cannot be trusted. For a
+/// link, its owner counts, and its target too if that is not in the folder.
 pub(crate) fn is_open(folder: &Path, trust: &Trust) -> bool {
     let Ok(top) = fs::canonicalize(folder) else { return false };
     let is_led_astray = folder.is_symlink() && (!is_link_of(folder, trust) || trust.check_program(folder).is_err());
     is_led_astray || is_open_below(&top, &top, trust)
 }
 
-/// Whether a link is of somebody who is trusted.
+/// Whether a link belongs to a trusted user.
 fn is_link_of(link: &Path, trust: &Trust) -> bool {
     fs::symlink_metadata(link).is_ok_and(|meta| trust.knows(meta.uid()))
 }
@@ -111,7 +111,7 @@ mod tests {
         assert!(is_open(&root, &trust), "by what a link leads to");
         fs::set_permissions(&outside, Permissions::from_mode(0o644)).unwrap();
         assert!(!is_open(&root, &trust), "nobody could change that");
-        // The folder itself may be a link, too.
+        // The folder itself may also be a link.
         let other = folder.path().join("other");
         symlink(&root, &other).unwrap();
         assert!(!is_open(&other, &trust), "nobody could change where it leads");

@@ -1,7 +1,6 @@
-//! Names and versions of packages, as their registries have them. Each becomes a word of a command line or a part of a
-//! path.
+//! Names and versions of packages in their registries. Each becomes a word of a command line or a part of a path.
 
-/// Whether this is the name of a package for pip, and none of its options (PEP 508, "Names").
+/// Whether this is the name of a package, and not an option of pip (PEP 508, "Names").
 pub(super) fn is_python_package(name: &str) -> bool {
     let is_end = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric());
     is_end(name.chars().next())
@@ -15,7 +14,7 @@ pub(super) fn is_version(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+!-".contains(c))
 }
 
-/// Whether this is the name of a package for npm, and not an option, a folder or an address.
+/// Whether this is the name of an npm package, and not an option, a folder or a URL.
 pub(super) fn is_package(name: &str) -> bool {
     let is_part = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')

@@ -1,4 +1,4 @@
-//! The build of a Next.js app, carried out. What is run is decided in `core-next`.
+//! Carries out the build of a Next.js app. `core-next` decides what is run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use core_next::{ADAPTER, ADAPTER_FILE, Build, Scripts, Step};
 use core_stack::hidden::is_secret_name;
 
-use super::inputs::copy_inputs;
+use super::inputs::{copy_inputs, lexically, of_app};
 use super::log::Log;
+use super::modules::Modules;
 use super::{Landing, Scratch, run};
 
-/// npm's own program file, to be run with `node`: beside it in its installation, where there is one.
+/// The program file of the npm that is installed beside `node`, to be run with `node`; `None` if there is none.
 pub fn npm_cli(node: &Path) -> Option<PathBuf> {
     let real = fs::canonicalize(node).ok()?;
     let bin = real.parent()?;
@@ -35,33 +36,57 @@ pub(super) async fn build(landing: &Landing<'_>, app: &str) -> Result<(), String
     landing.say("copying sources");
     let work = Scratch::new(paths.dep().join(format!(".build-{}", landing.folder)))?;
     let work = work.0.as_path();
-    copy_inputs(&paths.root.join(app), work, core_next::is_input).map_err(io("its sources cannot be copied"))?;
+    let app = lexically(&paths.root.join(app));
+    copy_inputs(&app, work, of_app(&paths.root, &app)).map_err(io("its sources cannot be copied"))?;
     let cache = paths.dep().join(".cache");
     fs::create_dir_all(&cache).map_err(io(".dep/.cache"))?;
     let next_cache = cache.join(format!("next-{}", wanted.binary));
     let adapter = landing.beside("adapter")?.join(ADAPTER_FILE);
     fs::write(&adapter, ADAPTER).map_err(io("the adapter"))?;
     let shown = |path: &Path| path.display().to_string();
-    let plan = Build::new(&wanted.version, &shown(&npm), &shown(&adapter), &shown(&cache.join("npm")));
+    // Next compares this path with its working directory, in which there are no links and no `..`.
+    let root = fs::canonicalize(work).map_err(io("the copy of its sources"))?;
+    let plan = Build::new(&wanted.version, &shown(&npm), &shown(&adapter), &shown(&cache.join("npm")), &shown(&root));
+    let modules = Modules::of(work, &shown(node), cache.join(format!("modules-{}", wanted.binary)));
     restore_cache(&next_cache, work);
+    let has_modules = modules.restore(work);
     landing.owner.take(work)?;
     landing.owner.take(&cache.join("npm"))?;
-    let result = run_steps(landing, &plan, node, work).await;
+    let mut is_installed = has_modules;
+    let result = run_steps(landing, &plan, node, work, &mut is_installed).await;
     keep_cache(work, &next_cache);
+    if is_installed && let Err(error) = modules.keep(work) {
+        tracing::warn!("the packages of {} are not kept: {error}", landing.folder);
+    }
     result.and_then(|()| assemble(&plan, work, scratch))
 }
 
-async fn run_steps(landing: &Landing<'_>, plan: &Build, node: &Path, work: &Path) -> Result<(), String> {
+/// Installs and builds. `is_installed` says whether the packages are there, before and after.
+async fn run_steps(
+    landing: &Landing<'_>,
+    plan: &Build,
+    node: &Path,
+    work: &Path,
+    is_installed: &mut bool,
+) -> Result<(), String> {
     let mut log = Log::begin(landing.paths, landing.folder).await?;
-    run_step(landing, plan, &plan.install, node, work, &mut log).await?;
     let read = |name: &str| fs::read_to_string(work.join(name)).unwrap_or_default();
-    let scripts = Scripts::of(&read("node_modules/.package-lock.json"));
-    if !scripts.skipped.is_empty() {
-        log.say(&format!("install scripts of these packages are not run: {}", scripts.skipped.join(", "))).await;
+    let mut steps = Vec::new();
+    if !*is_installed {
+        run_step(landing, plan, &plan.install, node, work, &mut log).await?;
+        let scripts = Scripts::of(&read("node_modules/.package-lock.json"));
+        if !scripts.skipped.is_empty() {
+            log.say(&format!("install scripts of these packages are not run: {}", scripts.skipped.join(", "))).await;
+        }
+        steps.extend(core_next::install_scripts(&plan.npm_cli, &scripts));
     }
-    let has_postinstall = core_next::has_postinstall(&read("package.json"));
-    for step in core_next::after_install(&plan.npm_cli, &scripts, has_postinstall) {
-        run_step(landing, plan, &step, node, work, &mut log).await?;
+    for step in &steps {
+        run_step(landing, plan, step, node, work, &mut log).await?;
+    }
+    *is_installed = true;
+    // The app's own may write beside the packages, so it is run for each copy.
+    if core_next::has_postinstall(&read("package.json")) {
+        run_step(landing, plan, &core_next::postinstall(&plan.npm_cli), node, work, &mut log).await?;
     }
     run_step(landing, plan, &plan.build, node, work, &mut log).await
 }
@@ -76,13 +101,13 @@ async fn run_step(
 ) -> Result<(), String> {
     landing.say(step.title);
     let mut command = run::command(node);
-    run::share(&mut command);
     command.args(&step.args).current_dir(work);
     run::put_first(&mut command, node);
     landing.owner.run(&mut command);
     for name in plan.without {
         command.env_remove(name);
     }
+    run::share(&mut command);
     if step.without_secrets {
         run::without(&mut command, is_secret_name);
     }
@@ -90,12 +115,12 @@ async fn run_step(
     log.run(step.title, &mut command).await
 }
 
-/// Puts together what runs: the standalone server with its static files.
+/// Assembles what will run: the standalone server with its static files.
 fn assemble(plan: &Build, work: &Path, scratch: &Path) -> Result<(), String> {
     for (from, to) in &plan.assemble {
         let source = work.join(from);
         if !source.exists() {
-            // `public` may be absent; the server itself may not, and is asked for below.
+            // `public` may be absent; that the server exists is checked below.
             continue;
         }
         let target = scratch.join(to);
@@ -124,7 +149,7 @@ fn move_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Next.js builds faster with what it kept of the last build.
+/// Next.js builds faster with the cache of the last build.
 fn restore_cache(kept: &Path, work: &Path) {
     let target = work.join(".next/cache");
     if let Some(parent) = target.parent() {

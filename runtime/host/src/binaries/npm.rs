@@ -1,4 +1,4 @@
-//! A package of the npm registry: fetched and installed by npm with what it depends on; nothing of it is executed.
+//! An npm package: npm downloads and installs it with its dependencies, and no package scripts are executed.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) async fn fetch(
         .ok_or_else(|| format!("npm downloaded nothing for {requirement}"))?;
     let sha256 = archive::sha256(&tarball).map_err(|error| error.to_string())?;
     landing.say("installing");
-    // The very file that was hashed. `--prefix`: what stands above the folder is no project of its own.
+    // Installs the very file that was hashed. `--prefix`: a project above the folder must not be used.
     let mut command = npm(landing, &downloads)?;
     command.args(["install", "--no-save", "--no-package-lock", "--omit=dev", "--no-audit", "--no-fund"]);
     command.arg("--prefix").arg(landing.scratch).arg(&tarball);
@@ -38,7 +38,7 @@ pub(super) async fn fetch(
     Ok(Fetched { file: name, sha256 })
 }
 
-/// npm: of the service's node, where it was chosen and has one; else that of the machine.
+/// npm of the service's node, if that was chosen and has one; otherwise that of the machine.
 fn npm(landing: &Landing<'_>, downloads: &Path) -> Result<Command, String> {
     let chosen = landing.wanted.tool.as_ref().map(|(program, _)| program.as_path());
     let mut command = if let Some((node, cli)) = chosen.and_then(|node| Some((node, npm_cli(node)?))) {
@@ -64,7 +64,7 @@ async fn run_npm(command: &mut Command, failure: &str) -> Result<(), String> {
     }
 }
 
-/// A package may have programs of other names.
+/// Checks that the package has the program: its programs may have other names.
 fn expect_program(scratch: &Path, binary: &str) -> Result<(), String> {
     let bin = scratch.join("node_modules/.bin");
     if bin.join(binary).exists() {

@@ -1,4 +1,4 @@
-//! Who builds: root gives that to the owner of the stack's folder, whose sources and packages it runs.
+//! The user who builds: root builds as the owner of the stack's folder, because a build runs its sources and packages.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,17 +17,17 @@ use tokio::process::Command;
 use super::run;
 use crate::identity;
 
-/// What nobody else may write to while it is built.
+/// Keeps other users from writing to what is being built.
 const UMASK: u32 = 0o022;
 
-/// Who builds, where that is not whoever runs `core`.
+/// The user who builds, if it is not the user who runs `core`.
 pub(super) struct Owner(Option<Account>);
 
 struct Account {
-    /// User and group.
+    /// UID and GID.
     ids: (u32, u32),
     identity: wire::Identity,
-    /// What a login would set.
+    /// The environment variables that a login would set.
     variables: Vec<(String, Vec<u8>)>,
 }
 
@@ -35,7 +35,7 @@ impl Owner {
     /// The owner of the stack at `root`.
     ///
     /// # Errors
-    /// That the folder is not there.
+    /// The folder does not exist.
     pub(super) fn of(root: &Path) -> Result<Self, String> {
         let meta = fs::metadata(root).map_err(|error| format!("{}: {error}", root.display()))?;
         if !geteuid().is_root() || meta.uid() == 0 {
@@ -46,7 +46,7 @@ impl Owner {
             Some(user) => identity::personal(&user).into(),
             None => vec![("HOME".to_owned(), b"/nonexistent".to_vec())],
         };
-        // He need not be in the host's directory of users.
+        // The UID may be missing in the host's user database.
         let nameless =
             || wire::Identity { user: Some((meta.uid(), meta.gid(), Vec::new())), ..wire::Identity::default() };
         let identity = identity::numbers(&spec).unwrap_or_else(|_| nameless());
@@ -54,11 +54,11 @@ impl Owner {
         Ok(Self(Some(Account { ids, identity, variables })))
     }
 
-    /// Gives him a folder, with what is in it, unless it is his; one that is not there is made. Where we build, nothing is
-    /// given to anybody.
+    /// Makes a folder if it is missing, and gives it to the user with all its contents, unless it is theirs already.
+    /// Does nothing if the user who runs `core` builds.
     ///
     /// # Errors
-    /// What the file system says, with the folder.
+    /// The error of the file system, with the folder.
     pub(super) fn take(&self, folder: &Path) -> Result<(), String> {
         let Some(Account { ids, .. }) = &self.0 else { return Ok(()) };
         let take = || {
@@ -68,19 +68,19 @@ impl Owner {
         take().map_err(|error: io::Error| format!("{}: {error}", folder.display()))
     }
 
-    /// Has a command run as him.
+    /// Makes a command run as the user.
     pub(super) fn run(&self, command: &mut Command) {
         let Some(Account { identity, variables, .. }) = &self.0 else { return };
         run::without(command, identity::is_personal);
         command.envs(variables.iter().map(|(name, value)| (name, OsString::from_vec(value.clone()))));
         identity::assume(command.as_std_mut(), identity.clone());
-        // The kernel forgets it with the change of user.
-        // SAFETY: it is one system call, which is allowed after a fork.
+        // The kernel clears this setting when the user changes.
+        // SAFETY: prctl(2) is one system call, which is allowed after a fork.
         unsafe { command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) };
     }
 }
 
-/// Gives a folder and all that is in it. What links lead to is left alone.
+/// Gives a folder and all its contents to a user. Targets of links are left alone.
 fn give(path: &Path, to: (u32, u32)) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() {
         for entry in fs::read_dir(path)? {

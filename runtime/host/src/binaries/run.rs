@@ -1,4 +1,4 @@
-//! Programs that fetch and build: in a process group of their own that does not outlive us, their last words kept.
+//! Runs programs that download and build: each in its own process group, which is killed when core exits.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,27 +16,27 @@ use tokio::process::Command;
 
 use crate::machine::{self, Share};
 
-/// How long a program that fetches or builds may take.
+/// How long a program that downloads or builds may run.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Lines kept of what a program said.
+/// How many of a program's last lines are kept.
 const KEPT: usize = 15;
-/// The longest line that tells what went wrong, in characters.
+/// The longest error line that is shown, in characters.
 const LONGEST_FAILURE: usize = 160;
 
-/// What a program said.
+/// How a program exited, with the end of its output.
 pub(super) struct Spoken {
-    /// It exited with 0.
+    /// Whether it exited with 0.
     pub(super) success: bool,
     /// Its last lines.
     pub(super) last: String,
-    /// The first line that tells of an error.
+    /// The first line that reports an error.
     error: Option<String>,
-    /// The signal that has killed it.
+    /// The signal that killed it.
     pub(super) killed_by: Option<i32>,
 }
 
 impl Spoken {
-    /// What went wrong, in a line: the first error that it told, or else its last words.
+    /// What went wrong, in one line: the first error that it reported, or its last line.
     pub(super) fn failure(&self) -> String {
         let last = || self.last.lines().next_back().unwrap_or_default().to_owned();
         let line = self.error.clone().unwrap_or_else(last);
@@ -46,10 +46,10 @@ impl Spoken {
         words
     }
 
-    /// That it was killed, in words that follow on its name.
+    /// That it was killed, as text to append to its name.
     pub(super) fn killed(&self) -> String {
         match self.killed_by {
-            // It has no last words about that.
+            // A killed program could not report this itself.
             Some(libc::SIGKILL) => " (killed by signal 9, as the kernel does where memory is short)".into(),
             Some(signal) => format!(" (killed by signal {signal})"),
             None => String::new(),
@@ -57,18 +57,18 @@ impl Spoken {
     }
 }
 
-/// A command in a process group of its own, that is killed when we die.
+/// A command in its own process group, which the kernel kills when this process dies.
 pub(super) fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
-    // SAFETY: it is one system call, which is allowed after a fork.
+    // SAFETY: prctl(2) is one system call, which is allowed after a fork.
     unsafe { command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) };
     crate::descriptors::as_before(command.as_std_mut());
     without(&mut command, variables::is_own);
     command
 }
 
-/// Has a build take no more than its share of this host, unless the user has said how much.
+/// Limits a build to its share of this host, unless the user has set the limits.
 pub(super) fn share(command: &mut Command) {
     let Ok(Share { jobs, heap_mib }) = machine::look(&[]).map(|machine| machine.share_of_build()) else { return };
     let all = [
@@ -78,13 +78,14 @@ pub(super) fn share(command: &mut Command) {
         ("NODE_OPTIONS", format!("--max-old-space-size={heap_mib}")),
     ];
     for (name, value) in all {
-        if std::env::var_os(name).is_none() {
+        // Options of node are for running servers, and never reach a build.
+        if name == "NODE_OPTIONS" || std::env::var_os(name).is_none() {
             command.env(name, value);
         }
     }
 }
 
-/// Leaves variables of such names out of what the command inherits.
+/// Removes variables from the environment that the command inherits, by name.
 pub(super) fn without(command: &mut Command, is_meant: impl Fn(&str) -> bool) {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(&is_meant) {
@@ -93,7 +94,7 @@ pub(super) fn without(command: &mut Command, is_meant: impl Fn(&str) -> bool) {
     }
 }
 
-/// Sees to it that what the command runs by its name, npm its node for one, is this very program.
+/// Puts the folder of `program` first in PATH, so that the command finds it by name, as npm does with its node.
 pub(super) fn put_first(command: &mut Command, program: &Path) {
     let path = std::env::var("PATH").unwrap_or_default();
     if let Some(bin) = program.parent() {
@@ -101,19 +102,19 @@ pub(super) fn put_first(command: &mut Command, program: &Path) {
     }
 }
 
-/// Kills the whole group when it goes out of sight.
+/// Kills the whole group when dropped.
 struct Group(Option<u32>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(pid) = self.0.and_then(|pid| i32::try_from(pid).ok()) {
-            // The first process has not been waited for yet, so the number is still its own.
+            // The first process was not waited for yet, so its PID was not reused.
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }
 
-/// Runs a command to its end, which must come within an hour. What it says goes to `log` too.
+/// Runs a command to its end, for at most an hour. Its output is also written to `log`.
 pub(super) async fn run(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io::Result<Spoken> {
     let late = || io::Error::other(format!("it did not end within {} min, and was killed", LONGEST.as_secs() / 60));
     tokio::time::timeout(LONGEST, run_on(command, log)).await.unwrap_or_else(|_| Err(late()))
@@ -154,8 +155,8 @@ async fn run_on(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io:
     Ok(Spoken { success: status.success(), last, error, killed_by: status.signal() })
 }
 
-/// Whether a line says what is wrong, as compilers and package managers write it: `error[E0308]: mismatched types`,
-/// `Type error: …`, `npm error 404 Not Found`. A code by itself says little (`npm error code E404`).
+/// Whether a line reports an error in the style of compilers and package managers: `error[E0308]: mismatched types`,
+/// `Type error: …`, `npm error 404 Not Found`. A bare code is not enough (`npm error code E404`).
 fn tells_of_an_error(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     let after = line.split_once("error").map(|(_, after)| after);

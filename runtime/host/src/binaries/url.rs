@@ -1,4 +1,4 @@
-//! A file from a server.
+//! Downloads a file from a URL.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use super::archive::{self, Kind};
 use super::{Fetched, Landing};
 
-/// The longest file, in bytes.
+/// The largest file, in bytes.
 const LONGEST: u64 = 2 << 30;
-/// A server that says nothing for this long is given up.
+/// How long a server may send nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn fetch(landing: &Landing<'_>, url: &str, sha256: &str) -> Result<Fetched, String> {
@@ -22,7 +22,7 @@ pub(super) async fn fetch(landing: &Landing<'_>, url: &str, sha256: &str) -> Res
     let (url, wanted) = (url.to_owned(), sha256.to_lowercase());
     let (scratch, binary) = (landing.scratch.to_owned(), landing.wanted.binary.clone());
     let (progress, folder) = (landing.progress.clone(), landing.folder.to_owned());
-    // Beside the folder that lands, so that the archive itself does not land.
+    // Beside the folder that lands, so that the archive does not land too.
     let file = landing.downloads()?.join("file");
     tokio::task::spawn_blocking(move || {
         let found = download(&url, &file, PATIENCE, LONGEST, &|done, total| progress.at(&folder, done, total))?;
@@ -46,7 +46,7 @@ fn place(file: &Path, kind: Kind, binary: &str, scratch: &Path) -> Result<(), St
     }
 }
 
-/// Downloads into `file`, and returns the SHA-256 of what came.
+/// Downloads to `file`, and returns the SHA-256 of what was received.
 fn download(
     url: &str,
     file: &Path,
@@ -59,7 +59,7 @@ fn download(
         .tls_config(tls)
         .timeout_connect(Some(patience))
         .timeout_recv_response(Some(patience))
-        // Not of the whole body: a large one may take its time, as long as something comes.
+        // The limit is per read, not for the whole body: a large file may take long as long as data arrives.
         .timeout_per_read(Some(patience))
         .build()
         .into();
@@ -81,7 +81,7 @@ fn download(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(format!("{url} broke off after {done} bytes: {error}")),
         };
-        // A server need not say how much it sends.
+        // A server need not send the size in advance.
         if done + count as u64 > longest {
             return Err(too_long());
         }
@@ -118,7 +118,7 @@ mod tests {
         let message = result.unwrap_err();
         assert!(message.contains("broke off after 4 bytes"), "{message}");
         assert!(began.elapsed() < PATIENCE);
-        // Its end of the connection was open all the time.
+        // The server kept the connection open all the time.
         drop(server.join());
     }
 

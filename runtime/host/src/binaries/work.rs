@@ -1,5 +1,5 @@
-//! The folder in which a program is built: a copy of what it is made of, so that a build writes nothing among the
-//! sources, and finds nothing that does not count for its name.
+//! The folder in which a program is built: a copy of its parts, so that a build writes nothing to the sources, and
+//! finds nothing that its name, a hash of the parts, does not cover.
 
 use std::path::{Path, PathBuf};
 
@@ -14,20 +14,20 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Makes the copy in the new folder `at`.
+    /// Copies the parts into the new folder `at`.
     pub(super) fn copy(paths: &Paths, wanted: &Wanted, at: PathBuf) -> Result<Self, String> {
         let parts = Parts::of(&paths.root, &wanted.source)?.ok_or("it is built of nothing")?;
         let scratch = Scratch::new(at)?;
         let failed = |error: std::io::Error| format!("its sources cannot be copied: {error}");
         parts.copy(&paths.root, &scratch.0).map_err(failed)?;
-        // What lands under a name must be what the name was made of.
+        // The copy must match the hash that the build is named by.
         if parts.key(&scratch.0).map_err(failed)? != wanted.version {
             return Err("its sources were changed meanwhile; `core apply` builds what they are now".into());
         }
         Ok(Self { scratch })
     }
 
-    /// The copy.
+    /// The root of the copy.
     pub(super) fn root(&self) -> &Path {
         &self.scratch.0
     }

@@ -1,4 +1,4 @@
-//! Cgroups of version 2: whether we may make one, be born into it, and end all of it at once.
+//! Cgroups of version 2: whether core may make one, start a process in it, and kill all of it at once.
 
 use std::fs;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const WITHOUT: &str = "the processes of a service are found by descent and by th
 const SLOWER: &str = "a service enters its cgroup a moment after its birth instead of with it";
 const ONE_BY_ONE: &str = "a tree is killed process by process, round after round, until nothing is left";
 
-/// How long a killed child may take to be gone.
+/// How long a killed child may take to exit.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn all() -> Vec<Finding> {
@@ -35,7 +35,7 @@ pub(super) fn all() -> Vec<Finding> {
     all
 }
 
-/// A cgroup for the tests that follow, made where the keeper would make those of the services.
+/// A cgroup for the following tests, where the keeper would make those of the services.
 fn test_group(all: &mut Vec<Finding>) -> Option<Cgroup> {
     let name = "cgroup";
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
@@ -62,7 +62,7 @@ fn test_group(all: &mut Vec<Finding>) -> Option<Cgroup> {
     }
 }
 
-/// A child that says by its code whether it was born into the cgroup.
+/// Starts a child that reports by its exit code whether it was started in the cgroup.
 fn birth(group: &Cgroup) -> Finding {
     let name = "clone-into-cgroup";
     let code = child(Some(group.fd()), i32::from).and_then(|(pid, _)| waitpid(pid, None));
@@ -73,18 +73,18 @@ fn birth(group: &Cgroup) -> Finding {
     }
 }
 
-/// A child that waits in the cgroup, which is then killed as a whole.
+/// Starts a child that waits in the cgroup, and kills the cgroup.
 fn end(group: &Cgroup) -> Finding {
     let name = "cgroup-kill";
     let asleep = |_| {
-        // SAFETY: one system call, which ends with a signal only.
+        // SAFETY: pause(2) is one system call, which only a signal ends.
         unsafe { nix::libc::pause() }
     };
     let (pid, handle) = match child(Some(group.fd()), asleep) {
         Ok(born) => born,
         Err(error) => return Finding::weaker(name, format!("could not be tried: {error}"), ONE_BY_ONE),
     };
-    // Where it was not born into it.
+    // In case it was not started in the cgroup.
     let _ = fs::write(group.procs(), pid.to_string());
     let is_killed = group.kill() && ended(handle.as_ref());
     if !is_killed {
@@ -98,7 +98,7 @@ fn end(group: &Cgroup) -> Finding {
     }
 }
 
-/// Whether a process ends in time.
+/// Whether a process exits in time.
 fn ended(handle: Option<&Handle>) -> bool {
     handle.is_some_and(|handle| crate::ended::any_within(&[handle], PATIENCE))
 }

@@ -1,4 +1,4 @@
-//! The folders of a stack: what file systems they are on, and how much room there is.
+//! The folders of a stack: their file systems and free space.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,12 +13,12 @@ use super::Finding;
 use crate::paths::Paths;
 use crate::run_folder::{check, is_tmpfs};
 
-/// Below this, logs and downloads are at risk.
+/// With less free space, logs and downloads may fail. In bytes.
 const LITTLE: u64 = 1 << 30;
-/// Below this, not even the state can be counted on.
+/// With less free space, even the state may not be saved. In bytes.
 const NOTHING: u64 = 16 << 20;
 
-/// The run folder: on a tmpfs, and ours.
+/// Whether the run folder is on a tmpfs and belongs to the user.
 pub(super) fn run(paths: &Paths) -> Finding {
     let name = "run-folder";
     let shown = paths.run.display().to_string();
@@ -38,7 +38,7 @@ pub(super) fn run(paths: &Paths) -> Finding {
     Finding::weaker(name, format!("{shown}, no tmpfs of ours was found"), without).required()
 }
 
-/// Whether output can be moved from a pipe into a log without a copy.
+/// Whether output can be moved from a pipe to a log without copying.
 pub(super) fn splice(paths: &Paths) -> Finding {
     let name = "splice";
     let folder = nearest(&paths.logs());
@@ -55,7 +55,7 @@ pub(super) fn splice(paths: &Paths) -> Finding {
 fn try_splice(folder: &Path) -> io::Result<()> {
     let path = folder.join(format!(".core-doctor-{}", std::process::id()));
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-    // Its name is not needed, and is gone whatever happens.
+    // The name is not needed, and this way the file is always cleaned up.
     fs::remove_file(&path)?;
     let (read, write) = io::pipe()?;
     (&write).write_all(b"core")?;
@@ -65,7 +65,7 @@ fn try_splice(folder: &Path) -> io::Result<()> {
     if moved == 4 { Ok(()) } else { Err(io::Error::other("a part was moved only")) }
 }
 
-/// Room on the disk of a folder, and whether it may be written.
+/// Free space on the disk of a folder, and whether the folder is writable.
 pub(super) fn space(name: &str, folder: &Path, paths: &Paths) -> Finding {
     let (shown, there) = (paths.shown(folder), nearest(folder));
     if let Err(error) = access(&there, AccessFlags::W_OK) {
@@ -90,7 +90,7 @@ pub(super) fn space(name: &str, folder: &Path, paths: &Paths) -> Finding {
     .required()
 }
 
-/// The folder itself, or the nearest one above it that is there.
+/// The folder, or the nearest existing one above it.
 fn nearest(folder: &Path) -> PathBuf {
     folder.ancestors().find(|one| one.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }

@@ -1,4 +1,4 @@
-//! What the kernel can: handles on processes, their exit codes, and who is at the other end of a socket.
+//! Features of the kernel: process handles, their exit codes, and the peer of a socket.
 
 use std::os::unix::net::UnixStream;
 
@@ -11,7 +11,7 @@ use nix::unistd::{Pid, geteuid};
 
 use super::Finding;
 
-/// The exit code by which our child is known again.
+/// The exit code by which the child is recognized.
 const CODE: i32 = 7;
 
 pub(super) fn release() -> Finding {
@@ -66,7 +66,7 @@ pub(super) fn exit_codes() -> Finding {
     }
 }
 
-/// What a handle on a process of ours says when that has ended and was reaped.
+/// The exit code that a handle reports after our child has exited and was reaped.
 fn code_of_a_child() -> nix::Result<Option<i32>> {
     let (pid, handle) = child(None, |_| CODE)?;
     waitpid(pid, None)?;
@@ -85,10 +85,10 @@ pub(super) fn sock_diag() -> Finding {
     }
 }
 
-/// Forks a child, into a cgroup where one is given. It does nothing but `work`, and ends with what that returns;
-/// `work` is told whether the kernel put it into the cgroup at birth, and makes nothing but system calls.
+/// Forks a child, into a cgroup if one is given. It runs only `work` and exits with its result; `work` gets whether the
+/// kernel put the child into the cgroup at its start, and may make only system calls.
 pub(super) fn child(cgroup: Option<i32>, work: fn(bool) -> i32) -> nix::Result<(Pid, Option<Handle>)> {
-    // SAFETY: the child takes no lock and no memory: it makes a few system calls and leaves by `_exit`.
+    // SAFETY: the child takes no lock and no memory: it makes a few system calls and exits with `_exit`.
     match unsafe { sys::fork_into(cgroup) }? {
         Forked::Child { entered } => sys::exit_now(work(entered)),
         Forked::Parent(pid) => Ok((Pid::from_raw(i32::try_from(pid).unwrap_or(0)), Handle::of(pid))),

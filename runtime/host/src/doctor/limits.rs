@@ -10,13 +10,13 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use super::Finding;
 use crate::machine;
 
-/// Each service costs the supervisor a handful of open files, and shims and services inherit the limit.
+/// With a lower limit, warn: each service costs the supervisor a few open files, and services inherit the limit.
 const FEW_FILES: u64 = 1024;
-/// A watch is one folder.
+/// With a lower limit, warn: each watch is one folder.
 const FEW_WATCHES: u64 = 8192;
-/// What a build of a small app takes, in bytes.
+/// The memory that a build of a small app takes, in bytes.
 const LITTLE_MEMORY: u64 = 512 << 20;
-/// What Linux begins with on small machines.
+/// The default of Linux on small machines.
 const FEW_PIDS: u64 = 32_768;
 
 pub(super) fn open_files() -> Finding {
@@ -42,7 +42,7 @@ pub(super) fn inotify() -> Finding {
     }
 }
 
-/// As edits are watched.
+/// Tries to watch a folder as for edits.
 fn try_watch() -> Result<(), String> {
     let said = |call: &'static str| move |error: rustix::io::Errno| format!("{call}: {error}");
     let events = inotify::init(CreateFlags::CLOEXEC).map_err(said("inotify_init1"))?;
@@ -50,7 +50,7 @@ fn try_watch() -> Result<(), String> {
     Ok(())
 }
 
-/// Processors, memory and how busy they are.
+/// CPUs, memory and load of the host.
 pub(super) fn machine() -> Finding {
     let name = "host";
     let machine = match machine::look(&[]) {
@@ -83,7 +83,7 @@ pub(super) fn pids() -> Finding {
     }
 }
 
-/// Ports that the kernel gives to connections that go out, against those that core gives to services.
+/// The kernel's range of ports for outgoing connections, compared with the range that core gives to services.
 pub(super) fn ports(range: &PortRange) -> Finding {
     let name = "ports";
     let ours = range.all();
@@ -114,7 +114,7 @@ fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
     Some(first.parse().ok()?..=last.trim().parse().ok()?)
 }
 
-/// `8080,9000-9010`
+/// Parses a list of ports: `8080,9000-9010`.
 fn parse_list(text: &str) -> Vec<RangeInclusive<u16>> {
     let one = |word: &str| {
         let (first, last) = word.split_once('-').unwrap_or((word, word));

@@ -1,5 +1,5 @@
-//! What this host offers. Each probe is one small function: it tries something, cleans up after itself, and returns
-//! what it found. What it means for the exit code, and how it looks, is decided by whoever asked.
+//! `core doctor`: what this host offers. Each probe is one small function that tries something, cleans up after itself,
+//! and returns a finding. The caller decides about the exit code and the layout.
 
 mod cgroup;
 mod folders;
@@ -13,30 +13,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::paths::Paths;
 
-/// How far the host has what was looked for.
+/// Whether the host has what core uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It is there.
+    /// It is available.
     Ok,
-    /// It is there in part, or something less good takes its place.
+    /// It is partly available, or something weaker replaces it.
     Weaker,
-    /// It is not there.
+    /// It is missing.
     Missing,
 }
 
-/// What one probe found.
+/// The result of one probe.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
-    /// Stable word.
+    /// A stable word for programs.
     pub name: String,
-    /// How far it is there.
+    /// Whether it is available.
     pub state: State,
-    /// What was found, in words.
+    /// What was found, as text for people.
     pub found: String,
-    /// What is weaker for it; absent when all is well.
+    /// What does not work or is weaker without it; absent if all is well.
     pub without: Option<String>,
-    /// core cannot run when it is missing.
+    /// Whether core cannot run if it is missing.
     pub required: bool,
 }
 
@@ -53,7 +53,7 @@ impl Finding {
         Self { state: State::Missing, ..Self::weaker(name, found, without) }
     }
 
-    /// Without it nothing goes.
+    /// Marks it as required to run core.
     fn required(self) -> Self {
         Self { required: true, ..self }
     }
@@ -64,11 +64,11 @@ impl Finding {
     }
 }
 
-/// Looks at everything. `range` is that of the stack's auto ports.
+/// Runs all probes. `range` is that of the stack's auto ports.
 pub fn examine(paths: &Paths, range: &PortRange) -> Vec<Finding> {
     let mut all =
         vec![kernel::release(), programs::shim(), kernel::peer_credentials(), kernel::pidfd(), kernel::exit_codes()];
-    // Before the programs: what is forked here should find one thread.
+    // Before the programs: these tests fork, which should happen while there is one thread.
     all.extend(cgroup::all());
     all.extend([
         folders::run(paths),

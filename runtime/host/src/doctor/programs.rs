@@ -1,4 +1,4 @@
-//! Programs that core uses: its own second one, and those that fetch and build.
+//! Programs that core uses: its own `core-shim`, and those that download and build.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -7,7 +7,7 @@ use super::Finding;
 use crate::binaries::{ask, first_version};
 use crate::which::find_program;
 
-/// The program of keeper and shims, beside `core`.
+/// The program of keeper and shims, in the folder of `core`.
 pub(super) fn shim() -> Finding {
     let name = "core-shim";
     match std::env::current_exe() {
@@ -24,7 +24,7 @@ pub(super) fn shim() -> Finding {
     .required()
 }
 
-/// Python with pip, Node.js with npm, Cargo, Go; asked side by side, since some of them take their time.
+/// Python with pip, Node.js, npm, Cargo and Go; asked in parallel, because some take long.
 pub(super) fn tools() -> Vec<Finding> {
     let probes: [fn() -> Finding; 5] = [python, node, npm, cargo, go];
     let asked: Vec<_> = probes.into_iter().map(thread::spawn).collect();
@@ -51,7 +51,7 @@ fn node() -> Finding {
     tool("node", "node", &["--version"], without)
 }
 
-/// What the builds use: the npm that came with node. One that merely stands in PATH is not taken.
+/// The npm that builds use, which came with node. An npm that is only in PATH is not used.
 fn npm() -> Finding {
     let without = "a node of this machine cannot build an app; one of the kind `pypi` brings its own npm";
     let Some(node) = on_path("node") else {
@@ -85,7 +85,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
     find_program(name, std::env::var("PATH").ok().as_deref())
 }
 
-/// The version that a program says.
+/// The version that a program reports.
 fn version(program: &Path, args: &[&str]) -> String {
     let version = ask(program, args).ok().filter(|said| said.is_well).and_then(|said| first_version(&said.text));
     version.map_or_else(|| "it does not say its version".to_owned(), |version| version.to_string())

@@ -1,4 +1,4 @@
-//! What goes over the control socket, and stands in `.core-stack/history.jsonl`, of what was done.
+//! The types of the history, for the control socket and for `.core-stack/history.jsonl`.
 
 use std::collections::BTreeMap;
 
@@ -7,83 +7,83 @@ use core_engine::plan::Planned;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `GET /v1/history`: generations and what operators did, the newest last.
+/// `GET /v1/history`: generations and commands of operators, the newest last.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct History {
-    /// One each.
+    /// The entries.
     pub entries: Vec<HistoryEntry>,
 }
 
-/// A generation, or something that an operator did; or both.
+/// A new generation, a command of an operator, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryEntry {
-    /// Its name: that of its supervisor, `.`, and the number of the operation.
+    /// Its name: the name of its supervisor, `.`, and the number of the operation.
     pub id: String,
-    /// When it began: RFC 3339, UTC.
+    /// When it started: RFC 3339, UTC.
     pub time: String,
-    /// When it was over: RFC 3339, UTC.
+    /// When it ended: RFC 3339, UTC.
     #[serde(default)]
     pub ended: Option<String>,
-    /// `up`, `down`, `start`, `stop`, `restart`, `scale`, `apply` or `kill`. A reading that nobody asked for is `apply`.
+    /// `up`, `down`, `start`, `stop`, `restart`, `scale`, `apply` (also if no user asked for it) or `kill`.
     pub verb: String,
-    /// The services that were named.
+    /// The services that the command named.
     pub services: Vec<String>,
-    /// How many replicas were asked for.
+    /// The number of replicas that was asked for.
     #[serde(default)]
     pub replicas: Option<u32>,
-    /// Who, or what, has caused it.
+    /// Who or what caused it.
     pub by: HistoryCause,
-    /// The generation before.
+    /// The generation before it.
     pub from: Generation,
-    /// The generation that it made, where it made one.
+    /// The generation that it made, if it made one.
     #[serde(default)]
     pub generation: Option<Generation>,
-    /// The services that were changed, and why.
+    /// The services that it changed, and why.
     pub changes: BTreeMap<String, Planned>,
-    /// How it ended.
+    /// Its result.
     pub outcome: HistoryOutcome,
 }
 
-/// Who, or what, has caused something.
+/// Who or what caused something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryCause {
-    /// `user`: somebody at the control socket; `start`: the stack was started; `supervisor`: one came back to what was
-    /// running; `source`: another source was taken for a binary; `edit`: manifests were edited, and are followed; `signal`.
+    /// `user`: a user at the control socket; `start`: the stack was started; `supervisor`: a new supervisor took over;
+    /// `source`: a binary needed another source; `edit`: a manifest was saved; `signal`: a signal.
     pub kind: String,
-    /// The number of the user.
+    /// The UID of the user.
     #[serde(default)]
     pub uid: Option<u32>,
-    /// The name of the user, where there is one.
+    /// The name of the user, if the host knows it.
     #[serde(default)]
     pub user: Option<String>,
 }
 
-/// How something ended.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum HistoryOutcome {
-    /// Not yet.
+    /// It has not ended.
     UnderWay,
-    /// It came true.
+    /// It reached its goal.
     Done,
-    /// It did not.
+    /// It failed.
     Failed {
-        /// Why.
+        /// Why, as text for people.
         message: String,
         /// The invocation whose log says more: `web-0@7.3`.
         culprit: Option<String>,
     },
-    /// A newer generation changed the same services before it came true.
+    /// A newer generation changed the same services before it reached its goal.
     Replaced {
-        /// The newer one.
+        /// The newer generation.
         by: Generation,
     },
-    /// Its supervisor died before it was known.
+    /// Its supervisor died before the result was known.
     CutShort,
 }
 
 impl HistoryEntry {
-    /// Whether it is about a service: it changed it, named it, or failed by it; or it was about the whole stack.
+    /// Whether it is about a service: it changed it, named it or failed because of it, or is about the whole stack.
     pub fn concerns(&self, service: &str) -> bool {
         let is_whole = self.services.is_empty() && self.changes.is_empty();
         let culprit = match &self.outcome {

@@ -1,6 +1,6 @@
-//! `history.jsonl`: the last generations and what operators did, for people. A line is added when something begins and
-//! another when it is over, each by one write. Nothing is read back from it by core itself, so it is never synced, and
-//! what cannot be written is said and forgotten.
+//! `history.jsonl`: the last generations and commands of operators, for people. One line is added when an operation
+//! starts and one when it ends, each with a single write. core does not rely on it, so it is never synced, and a line
+//! that cannot be written is logged and dropped.
 
 mod entry;
 mod writer;
@@ -24,10 +24,10 @@ pub use writer::Writer;
 
 /// How many entries are kept.
 const LIMIT: usize = 1000;
-/// Characters of a reason; the rest stands in the logs.
+/// The longest reason, in characters; the rest is in the logs.
 const LONGEST: usize = 500;
 
-/// One line of the file.
+/// One line of the file, as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 enum Line {
@@ -43,20 +43,20 @@ impl Line {
     }
 }
 
-/// The end of the file to which a supervisor writes.
+/// The history file, as a supervisor appends to it.
 struct Journal {
     path: PathBuf,
-    /// What the entries of this supervisor begin with.
+    /// The prefix of this supervisor's entry names.
     supervisor: String,
-    /// How many there are.
+    /// The number of entries in the file.
     entries: usize,
-    /// What is covered wherever it stands.
+    /// Secrets, which are covered in messages.
     hidden: Hidden,
     users: BTreeMap<u32, Option<String>>,
 }
 
 impl Journal {
-    /// Of a stack, for a new supervisor. What is too much is cut off.
+    /// Opens the history of a stack for a new supervisor, and cuts it if it is too long.
     fn new(paths: &Paths, supervisor: String, hidden: Hidden) -> Self {
         let mut history = Self { path: paths.history(), supervisor, entries: 0, hidden, users: BTreeMap::new() };
         history.entries = entries(&history.path, None).len();
@@ -66,7 +66,7 @@ impl Journal {
         history
     }
 
-    /// Writes down what the engine says of an operation.
+    /// Writes what the engine reports about an operation.
     fn write(&mut self, record: &Record) {
         let time = format!("{:.3}", jiff::Timestamp::now());
         let line = match record {
@@ -126,7 +126,7 @@ impl Journal {
         match outcome {
             Outcome::Done => HistoryOutcome::Done,
             Outcome::Failed { message, culprit } => {
-                // What a probe was answered may hold anything.
+                // A probe's answer may contain anything, even a secret.
                 let message = self.hidden.cover(message);
                 let message = message.chars().take(LONGEST).collect();
                 HistoryOutcome::Failed { message, culprit: culprit.as_ref().map(ToString::to_string) }
@@ -135,30 +135,30 @@ impl Journal {
         }
     }
 
-    /// Leaves the last entries, and nothing that is none.
+    /// Keeps only the last entries, and drops lines that are not entries.
     fn cut(&mut self) {
         match cut(&self.path, LIMIT) {
             Ok(left) => self.entries = left,
             Err(error) => {
                 tracing::warn!("history.jsonl cannot be cut: {error}");
-                // Tried again when as much has come as would have been left.
+                // Cutting is tried again after another `LIMIT` entries.
                 self.entries = LIMIT;
             }
         }
     }
 }
 
-/// A name that no supervisor of this stack has had.
+/// A name that no supervisor of this stack has had before.
 fn supervisor() -> String {
     format!("{:x}-{}", sys::wall_ns(), std::process::id())
 }
 
-/// What was done, the oldest first. Only what the supervisor of this name began may still be under way.
+/// Reads the entries, the oldest first. Only entries of the supervisor `living` may still be under way.
 pub fn read(paths: &Paths, living: Option<&str>) -> Vec<HistoryEntry> {
     select(entries(&paths.history(), living), &[], Some(LIMIT))
 }
 
-/// The last entries about any of these services; of all, where none is named.
+/// The last entries that concern any of these services, or all entries if none is named.
 pub fn select(mut entries: Vec<HistoryEntry>, services: &[String], last: Option<usize>) -> Vec<HistoryEntry> {
     entries.retain(|entry| services.is_empty() || services.iter().any(|service| entry.concerns(service)));
     let spare = entries.len().saturating_sub(last.unwrap_or(usize::MAX));
@@ -188,14 +188,14 @@ fn entries(path: &Path, living: Option<&str>) -> Vec<HistoryEntry> {
     all
 }
 
-/// Lines that can be read, each with its bytes. What is torn, or not ours, is passed over.
+/// The lines that can be parsed, each with its bytes. Incomplete and unknown lines are skipped.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = (Line, &[u8])> {
     bytes.split(|byte| *byte == b'\n').filter_map(|line| Some((serde_json::from_slice(line).ok()?, line)))
 }
 
 fn append(path: &Path, line: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
-    // A line that was torn ends here: the next one is not to be lost with it.
+    // End an incomplete last line first, so that the new line is not lost with it.
     let mut last = [b'\n'];
     if file.seek(SeekFrom::End(0))? > 0 {
         file.seek(SeekFrom::End(-1))?;
@@ -223,7 +223,7 @@ fn cut(path: &Path, limit: usize) -> io::Result<usize> {
     Ok(kept.len())
 }
 
-/// A command as it is typed.
+/// The words of a command as it is typed: verb, services, replicas.
 fn words(command: &Command) -> (&'static str, Vec<String>, Option<u32>) {
     let names = |services: &[core_manifest::ServiceName]| services.iter().map(ToString::to_string).collect();
     match command {
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(all.len(), LIMIT);
         assert_eq!((all[0].from, all[0].outcome.clone()), (Generation(LIMIT as u64 + 2), HistoryOutcome::Done));
         assert_eq!(all[LIMIT - 1].outcome, HistoryOutcome::UnderWay);
-        // The next supervisor cuts when it begins.
+        // The next supervisor cuts the file when it starts.
         for operation in 6000..6010 {
             begun(&mut history, operation);
         }

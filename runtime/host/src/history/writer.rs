@@ -1,5 +1,5 @@
-//! The history, written beside the loop: a file of many years may have to be read and cut, and the name of a user may
-//! have to come from another host.
+//! Writes the history in a thread: reading and cutting a large file takes time, and the name of a user may come from
+//! another host.
 
 use std::sync::mpsc;
 use std::thread;
@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 use super::Journal;
 use crate::paths::Paths;
 
-/// What the thread is told, in this order.
+/// A task for the thread, carried out in order.
 enum Task {
     Write(Record),
     Flush(oneshot::Sender<()>),
 }
 
-/// The way to the thread that writes.
+/// The sender of tasks to the thread.
 #[derive(Clone)]
 pub struct Writer {
     tasks: mpsc::Sender<Task>,
@@ -25,8 +25,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Of a stack, for a new supervisor. Where the system has no thread, there is no history: nothing that runs needs
-    /// it.
+    /// Starts the thread for a new supervisor. If the system has no thread left, no history is written: nothing that
+    /// runs needs it.
     pub(crate) fn new(paths: &Paths, hidden: Hidden) -> Self {
         let (tasks, told) = mpsc::channel();
         let (supervisor, paths) = (super::supervisor(), paths.clone());
@@ -46,17 +46,17 @@ impl Writer {
         Self { tasks, supervisor }
     }
 
-    /// Whose entries may still be under way.
+    /// The supervisor whose entries may still be under way.
     pub(crate) fn supervisor(&self) -> &str {
         &self.supervisor
     }
 
-    /// Has something written down.
+    /// Queues a record to be written.
     pub(crate) fn write(&self, record: Record) {
         let _ = self.tasks.send(Task::Write(record));
     }
 
-    /// Waits until all that was told is written.
+    /// Waits until everything that was queued is written.
     pub(crate) async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
         if self.tasks.send(Task::Flush(done)).is_ok() {

@@ -1,4 +1,4 @@
-//! Apps below the root of a stack, for a manifest that does not name its own.
+//! Finds apps below the root of a stack, for a manifest that does not name its own.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +8,11 @@ use core_stack::drivers;
 use crate::binaries::NEVER_INPUTS;
 use crate::files;
 
-/// How far below the root an app is looked for: `apps/web`, `services/web/app`.
+/// How many folders below the root to look for an app: `apps/web`, `services/web/app`.
 const DEPTH: usize = 3;
 
 /// The folders that hold an app, relative to the root (`.` for the root itself), in order.
-pub(super) fn find(root: &Path) -> Vec<String> {
+pub(crate) fn find(root: &Path) -> Vec<String> {
     let mut all = Vec::new();
     look(root, "", 0, &mut all);
     all.sort();

@@ -4,8 +4,8 @@
 //! files --read--> texts --(core-stack)--> drafts --secrets, binaries--> --(core-stack)--> topology
 //! ```
 //!
-//! What reads or runs something is here and in `binaries`; what is made of it, in the crate `core-stack`. All errors of
-//! all files are reported in one go.
+//! Whatever reads files or runs programs is here and in `binaries`; the crate `core-stack` interprets the results. All
+//! errors of all files are reported at once.
 
 mod apps;
 mod read;
@@ -22,26 +22,27 @@ use core_stack::{Drafts, Sources, Stack, finish};
 use crate::binaries::{Asking, Locator, find_in_working_dirs};
 use crate::paths::Paths;
 use crate::trust::Trust;
+pub(crate) use apps::find as find_apps;
 pub use read::profiles;
 
-/// What a reading may do and go by.
+/// What a reading may do, and what it takes into account.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The profile; `local` by default.
     pub profile: Option<String>,
-    /// Ports that were given by name before, and are kept.
+    /// Auto ports that others refer to by name, as given before; they are kept.
     pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
-    /// Ports that somebody listens on now; none of them is newly given.
+    /// Ports that some process listens on now; they are not newly given.
     pub busy: BTreeSet<u16>,
-    /// Make secrets that are missing. Without, a check stays a check.
+    /// Whether to generate missing secrets. A mere check must not.
     pub make_secrets: bool,
-    /// Run programs that a manifest names by a path, for their version. Whoever only looks runs none.
+    /// Whether to run programs that a manifest names by a path, for their version. A mere check must not.
     pub runs_programs: bool,
-    /// Sources that could not give their binary, by binary and number of the source; and why.
+    /// Sources that could not provide their binary, by binary and number of the source, and why.
     pub failed_sources: FailedSources,
 }
 
-/// A stack, or everything that is wrong with it.
+/// A stack, or all its errors.
 pub type Outcome = Result<Stack, Vec<Diagnostic>>;
 
 fn values_of(drafts: &Drafts, sources: &Sources) -> BTreeMap<Origin, String> {
@@ -53,12 +54,12 @@ fn values_of(drafts: &Drafts, sources: &Sources) -> BTreeMap<Origin, String> {
 /// Reads the stack.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All errors of the manifests.
 pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Outcome {
     read(paths, options, locator).0
 }
 
-/// The same, and what variables and secrets are, which is known whatever else is wrong.
+/// Like `load`, and returns the values of variables and secrets, which are known whatever else is wrong.
 pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (Outcome, BTreeMap<Origin, String>) {
     let profile = options.profile.clone().unwrap_or_else(|| "local".to_owned());
     let mut out = Vec::new();

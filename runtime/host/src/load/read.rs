@@ -1,4 +1,4 @@
-//! The files of a stack, read.
+//! Reads the files of a stack.
 
 use std::fs;
 use std::io;
@@ -12,13 +12,13 @@ use crate::files;
 use crate::paths::Paths;
 use crate::trust::{Open, Trust};
 
-/// The path of this program. After an upgrade that is the path of another one, which is meant then.
+/// The path of this program. After an upgrade it is that of the new program, which is what is wanted.
 fn own_path() -> String {
     let path = std::env::current_exe().map_or_else(|_| "core".into(), |path| path.display().to_string());
     path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
 }
 
-/// Reads the files of the stack. What cannot be read is complained of.
+/// Reads the files of the stack. Errors are added to `out`.
 pub(super) fn sources(paths: &Paths, profile: &str, trust: &Trust, out: &mut Vec<Diagnostic>) -> Sources {
     let env =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -66,7 +66,7 @@ fn read_manifests(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut
     let mut seen = false;
     for entry in entries.flatten() {
         let path = entry.path().join("service.json");
-        // Anything else in services/ is no business of ours.
+        // Other files in `services/` are ignored.
         if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             seen |= misspelt(paths, &entry.path(), out);
             continue;
@@ -112,7 +112,7 @@ fn read_secrets(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut V
         }
         match files::read(&entry.path()).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)) {
             Ok(text) => {
-                // One line end, whichever an editor has put there.
+                // Remove one line end, which editors add.
                 let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
                 let text = text.to_owned();
                 sources.secrets.insert(name, text);
@@ -125,7 +125,7 @@ fn read_secrets(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut V
     }
 }
 
-/// Complains of a folder that has no manifest, but a file that was meant to be one.
+/// Reports a folder that has no manifest, but a file that looks like a misspelt one.
 fn misspelt(paths: &Paths, folder: &Path, out: &mut Vec<Diagnostic>) -> bool {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
     let names: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
@@ -140,7 +140,7 @@ fn misspelt(paths: &Paths, folder: &Path, out: &mut Vec<Diagnostic>) -> bool {
     true
 }
 
-/// The profiles there are.
+/// The names of the profiles in a folder.
 pub fn profiles(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> = entries
@@ -152,9 +152,9 @@ pub fn profiles(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Complains of what somebody could change who is not trusted with it.
+/// Reports a file that an untrusted user could change.
 fn check(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) {
-    // Behind a link, whoever may write to a folder on the way may put another file there.
+    // Behind a link, a user who may write to a folder on the way could replace the file.
     if path.is_symlink()
         && let Err(why) = trust.check_program(path)
     {
@@ -167,8 +167,8 @@ fn check(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) {
     out.push(Diagnostic::new("open-file", format!("{shown} {what}")).help(format!("{remedy} {shown}")));
 }
 
-/// Who may write to a folder above the root could put another root in its place. Whose those folders are says less: that
-/// of a container may be nobody's.
+/// Reports folders above the root that others may write to: they could replace the root. The owners of these folders
+/// say less: in a container, they may be unknown.
 fn check_above(root: &Path, trust: &Trust, out: &mut Vec<Diagnostic>) {
     for folder in root.ancestors().skip(1) {
         if let Some(what) = fs::metadata(folder).ok().and_then(|meta| trust.is_writable_by_others(&meta)) {
@@ -215,7 +215,7 @@ fn read(paths: &Paths, trust: &Trust, path: &Path, out: &mut Vec<Diagnostic>) ->
     }
 }
 
-/// What the operating system says, without its number.
+/// The text of an error of the operating system, without its number.
 pub(super) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()

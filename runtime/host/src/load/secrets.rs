@@ -1,4 +1,4 @@
-//! Secrets that core makes when nobody has set them.
+//! Generates secrets that core needs and that were not set.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,12 +10,12 @@ use core_stack::{Drafts, Sources, drivers};
 
 use crate::paths::Paths;
 
-/// Characters of a made secret: none that needs quoting anywhere.
+/// Characters of a generated secret: none needs quoting anywhere.
 const ALPHABET: &[u8] = b"abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-/// Its length: 24 of 57 characters are 140 bits.
+/// Length of a generated secret: 24 of 57 characters are 140 bits.
 const LENGTH: usize = 24;
 
-/// Sees to it that the secrets drivers ask for are there. Returns what is to be said of those that were made.
+/// Makes sure that the secrets that drivers need exist. Returns announcements about generated ones.
 pub(super) fn ensure(
     paths: &Paths,
     drafts: &Drafts,
@@ -31,7 +31,7 @@ pub(super) fn ensure(
         if own.is_some() {
             continue;
         }
-        // A secret that the operator set passes by way of the environment, and outranks the file.
+        // A secret that the operator set in the environment takes precedence over the file.
         if let Some(set) = env.get(request.variable).filter(|value| !value.is_empty()) {
             sources.secrets.insert(request.file.to_owned(), set.clone());
             continue;
@@ -72,7 +72,7 @@ fn random_text() -> io::Result<String> {
     while text.len() < LENGTH {
         let mut bytes = [0_u8; 64];
         let count = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-        // Bytes beyond the last whole multiple of the alphabet would favour its beginning.
+        // Bytes above the last whole multiple of the alphabet's length would favour its first characters.
         let limit = u8::try_from(256 / ALPHABET.len() * ALPHABET.len() - 1).unwrap_or(u8::MAX);
         let fair = bytes[..count].iter().filter(|byte| **byte <= limit);
         text.extend(fair.map(|byte| char::from(ALPHABET[*byte as usize % ALPHABET.len()])).take(LENGTH - text.len()));

@@ -1,4 +1,4 @@
-//! Lines as they come.
+//! New log lines as they come.
 
 use core_engine::InvocationId;
 use core_shim::place::Place;
@@ -9,7 +9,7 @@ use super::store::streams_of_instances;
 use super::{Entry, Selection, merge};
 use crate::paths::Paths;
 
-/// Goes on where a reading ended.
+/// Continues where a first reading ended.
 pub struct Follower {
     paths: Paths,
     services: Vec<String>,
@@ -17,13 +17,13 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Reads what is selected and there now, and can go on from there.
+    /// Passes the selected present lines to `tell`, and returns a follower that continues from there.
     pub fn begin(paths: &Paths, selection: &Selection, tell: &mut dyn FnMut(Entry)) -> Self {
         let readers = merge::read(paths, selection, tell);
         Self { paths: paths.clone(), services: selection.services.clone(), readers }
     }
 
-    /// What has come since the last call, in the order of times.
+    /// The lines since the last call, ordered by time.
     pub fn more(&mut self) -> Vec<Entry> {
         for stream in streams_of_instances(&self.paths, &self.services) {
             match self.readers.iter_mut().find(|reader| reader.is_of(&stream)) {
@@ -33,7 +33,7 @@ impl Follower {
         }
         let mut all = Vec::new();
         for reader in &mut self.readers {
-            // A line that has not ended is told when it has, or when nobody is there any more who could end it.
+            // An incomplete line is returned once its end comes, or once its invocation has ended.
             while let Some(entry) = reader.next(false) {
                 all.push(entry);
             }
@@ -46,7 +46,7 @@ impl Follower {
     }
 }
 
-/// Whether an invocation has ended, and all that it said is in its log: its record is written after that.
+/// Whether an invocation has ended and its log is complete: its exit record is written after its log.
 fn has_ended(paths: &Paths, invocation: &InvocationId) -> bool {
     let place = Place::new(&paths.run, &invocation.instance.to_string());
     match Ended::read(&place.exit()) {

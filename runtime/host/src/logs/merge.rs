@@ -1,4 +1,4 @@
-//! The lines of several streams in the order of their times.
+//! Merges the lines of several streams in the order of their times.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,11 +12,10 @@ use super::store::{SlotStream, streams_of_instances};
 use super::{Entry, Selection};
 use crate::paths::Paths;
 
-/// Searched backwards at once.
+/// How many bytes a backward search reads at once.
 const CHUNK: u64 = 64 << 10;
 
-/// The selected lines that are there now, each given to `tell`, in the order of their times; and the readers, to go on
-/// from where they are.
+/// Passes the selected present lines to `tell`, ordered by time. Returns the readers, which can continue from there.
 pub(super) fn read(paths: &Paths, selection: &Selection, tell: &mut dyn FnMut(Entry)) -> Vec<StreamReader> {
     let mut readers: Vec<StreamReader> = streams_of_instances(paths, &selection.services)
         .into_iter()
@@ -29,7 +28,7 @@ pub(super) fn read(paths: &Paths, selection: &Selection, tell: &mut dyn FnMut(En
     for (number, reader) in readers.iter_mut().enumerate() {
         push(&mut heap, number, reader);
     }
-    // Of all streams together only the last lines are wanted; each stream alone may give as many.
+    // Only the last lines of all streams together are wanted, but all of them may be from one stream.
     let mut kept: VecDeque<Entry> = VecDeque::new();
     while let Some(Reverse((_, number, Waiting(entry)))) = heap.pop() {
         if selection.since_ns.is_none_or(|since| entry.wall_ns >= since) {
@@ -52,7 +51,7 @@ pub(super) fn read(paths: &Paths, selection: &Selection, tell: &mut dyn FnMut(En
 
 type Heap = BinaryHeap<Reverse<(u64, usize, Waiting)>>;
 
-/// An entry in the heap; only its time and its stream count there.
+/// An entry in the heap, ordered only by its time and stream.
 struct Waiting(Entry);
 
 impl PartialEq for Waiting {
@@ -78,7 +77,7 @@ fn push(heap: &mut Heap, number: usize, reader: &mut StreamReader) {
     }
 }
 
-/// Where the last `count` lines of a stream begin: segment and offset. Rather a line too many than one too few.
+/// Where the last `count` lines of a stream start: segment and offset. It may be one line too many, but never too few.
 fn beginning_of_last(stream: &SlotStream, count: usize) -> (usize, u64) {
     let mut ends_to_pass = count;
     let mut is_last_byte = true;
@@ -110,8 +109,8 @@ fn beginning_of_last(stream: &SlotStream, count: usize) -> (usize, u64) {
     (0, 0)
 }
 
-/// The last lines of an instance, for messages about a failure: those of its newest invocation that said anything, up
-/// to this one. (What failed may have been started again by now, and has not spoken yet.)
+/// The last lines of an instance, for messages about a failure: those of the newest invocation that wrote anything, up
+/// to this one. (An instance that failed may have been restarted and not written anything yet.)
 pub fn last(paths: &Paths, invocation: &InvocationId, count: usize) -> Vec<String> {
     let selection = Selection {
         services: vec![invocation.instance.service().to_string()],

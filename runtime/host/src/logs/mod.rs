@@ -1,5 +1,5 @@
-//! Logs: what the shims wrote, read. One byte stream per invocation and stream; segments are cut at any byte and joined
-//! here; a line's time is that of the last index record at or before its first byte.
+//! Reads the logs that the shims wrote: one byte stream per invocation and stream. Segments may be cut at any byte and
+//! are joined here; the time of a line is that of the last index record at or before its first byte.
 
 mod follow;
 mod merge;
@@ -25,36 +25,36 @@ pub(crate) use sweeper::Sweeper;
 /// One line of output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
-    /// When its first byte was seen: RFC 3339, UTC.
+    /// When its first byte was read: RFC 3339, UTC.
     pub time: String,
-    /// The service.
+    /// Name of the service.
     pub service: String,
-    /// The slot: `web-0`.
+    /// Name of the slot: `web-0`.
     pub slot: String,
-    /// The invocation: `web-0@7.3`.
+    /// Name of the invocation: `web-0@7.3`.
     pub invocation: String,
     /// `out` or `err`.
     pub stream: String,
-    /// The line without its end. Bytes that are not UTF-8 are replaced.
+    /// The line without its line end. Bytes that are not UTF-8 are replaced.
     pub line: String,
-    /// The same time in nanoseconds since 1970, for sorting.
+    /// `time` in nanoseconds since 1970, for sorting.
     #[serde(skip)]
     #[schemars(skip)]
     pub wall_ns: u64,
 }
 
-/// Which lines.
+/// Which lines to read.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Services; none is all.
+    /// Services; empty means all.
     pub services: Vec<String>,
-    /// At most this many, the last ones; `None` is all.
+    /// At most this many of the last lines; `None` means all.
     pub last: Option<usize>,
-    /// Not before this, in nanoseconds since 1970.
+    /// Only lines at or after this time, in nanoseconds since 1970.
     pub since_ns: Option<u64>,
 }
 
-/// The path of a segment, or of its index (`idx`).
+/// The path of a segment, or of its index (`ending` is `idx`).
 pub fn segment_path(paths: &Paths, invocation: &InvocationId, stream: Stream, segment: u32, ending: &str) -> PathBuf {
     let instance = &invocation.instance;
     let name = format!("{}.{}.{}.{segment}.{ending}", instance.generation, invocation.number, stream.word());

@@ -1,4 +1,4 @@
-//! The lines of one stream, in order, each with its time.
+//! Reads the lines of one stream in order, each with its time.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -10,26 +10,26 @@ use core_shim::pump::INDEX_RECORD;
 use super::Entry;
 use super::store::{Segment, SlotStream};
 
-/// Read at once, at most.
+/// The most bytes to read at once.
 const CHUNK: usize = 64 << 10;
-/// A line longer than this is told in pieces.
+/// A longer line is returned in pieces. In bytes.
 const LONGEST: usize = 1 << 20;
 
-/// Reads one stream on and on: what is there now, and later what has come since.
+/// Reads one stream incrementally: first the present lines, later the new ones.
 pub(super) struct StreamReader {
     stream: SlotStream,
-    /// Position: which segment, and how far in it.
+    /// The position: index of the segment, and offset in it.
     at: usize,
     offset: u64,
     file: Option<File>,
     index: Index,
-    /// The beginning of a line, with the time of its first byte.
+    /// The start of an incomplete line; beside it, the time of its first byte.
     open: Vec<u8>,
     open_ns: u64,
     ready: VecDeque<Entry>,
 }
 
-/// Times of one segment.
+/// The index records of one segment: offset and time.
 #[derive(Default)]
 struct Index {
     records: Vec<(u64, u64)>,
@@ -37,7 +37,7 @@ struct Index {
 }
 
 impl Index {
-    /// Reads what was added since.
+    /// Reads the records that were added since the last call.
     fn refresh(&mut self, segment: &Segment) {
         let Ok(bytes) = fs::read(segment.index()) else { return };
         let whole = bytes.len() / INDEX_RECORD * INDEX_RECORD;
@@ -56,7 +56,7 @@ impl Index {
 }
 
 impl StreamReader {
-    /// From the beginning of segment `at`, `offset` bytes in.
+    /// A reader that starts in segment `at`, at `offset` bytes.
     pub(super) fn new(stream: SlotStream, at: usize, offset: u64) -> Self {
         Self {
             stream,
@@ -70,11 +70,11 @@ impl StreamReader {
         }
     }
 
-    /// The segments that are there now.
+    /// Replaces the list of segments by the present one.
     pub(super) fn update(&mut self, stream: &SlotStream) {
         let present = self.stream.segments.get(self.at).cloned();
         self.stream.segments.clone_from(&stream.segments);
-        // What was read may have been deleted meanwhile: the position is found by name.
+        // The current segment may have been deleted meanwhile, so it is looked up again.
         if let Some(present) = present {
             self.at = self.stream.segments.partition_point(|segment| *segment < present);
             if self.stream.segments.get(self.at) != Some(&present) {
@@ -90,13 +90,13 @@ impl StreamReader {
             && generation(&self.stream) == generation(stream)
     }
 
-    /// The invocation of which a line has begun and not ended.
+    /// The invocation of the incomplete line, if there is one.
     pub(super) fn open_of(&self) -> Option<InvocationId> {
         let segment = self.stream.segments.get(self.at).filter(|_| !self.open.is_empty())?;
         Some(segment.invocation_id(&self.stream.slot))
     }
 
-    /// The next line; `None` when all that is there was read. With `to_the_end`, a last line without its end counts.
+    /// The next line; `None` if everything was read. With `to_the_end`, an incomplete last line counts too.
     pub(super) fn next(&mut self, to_the_end: bool) -> Option<Entry> {
         loop {
             if let Some(entry) = self.ready.pop_front() {
@@ -109,7 +109,7 @@ impl StreamReader {
         }
     }
 
-    /// Reads on. False when there is nothing more now.
+    /// Reads the next chunk. Returns false if there is nothing more now.
     fn read_chunk(&mut self) -> bool {
         let Some(segment) = self.stream.segments.get(self.at).cloned() else { return false };
         if self.file.is_none() {
@@ -129,7 +129,7 @@ impl StreamReader {
 
     fn next_segment(&mut self, segment: &Segment) -> bool {
         let Some(next) = self.stream.segments.get(self.at + 1) else { return false };
-        // A line goes on in the next segment of the same invocation, and ends with its invocation.
+        // A line continues in the next segment of the same invocation, and ends with its invocation.
         let same = next.generation == segment.generation && next.invocation == segment.invocation;
         if !same && !self.open.is_empty() {
             let entry = self.take_open();
@@ -184,7 +184,7 @@ impl StreamReader {
     }
 }
 
-/// Where the last whole character of a text ends.
+/// The length of a text up to the end of its last complete UTF-8 character.
 fn end_of_characters(bytes: &[u8]) -> usize {
     let begins = |byte: &u8| byte & 0b1100_0000 != 0b1000_0000;
     match bytes.iter().rev().take(4).position(begins) {

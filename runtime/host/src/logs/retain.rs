@@ -1,4 +1,4 @@
-//! Which segments are kept. The shims only write; what is too much or too old goes from here.
+//! Deletes segments that are too many or too old. The shims only write them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,18 +12,18 @@ use core_manifest::spec::LogLimits;
 use super::store::streams;
 use crate::paths::Paths;
 
-/// What `stat` counts a file's room in, in bytes.
+/// The unit in which `stat` counts the space of a file, in bytes.
 const BLOCK: u64 = 512;
 
-/// Limits by service; a service that is gone keeps its logs by the default ones.
+/// Log limits by service; the logs of a removed service get the default limits.
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
-    /// Limits by service.
+    /// The limits of each service.
     pub limits: BTreeMap<ServiceName, LogLimits>,
 }
 
 impl Retention {
-    /// Deletes what is too much or too old of these services; none is all. The newest segment of a stream always stays.
+    /// Deletes surplus and old segments of these services; empty means all. A stream keeps its newest segment.
     pub fn sweep(&self, paths: &Paths, services: &[String]) {
         let default = LogLimits { segment_bytes: 16 << 20, keep_segments: 8, keep_days: 0 };
         for stream in streams(paths, services) {
@@ -31,7 +31,7 @@ impl Retention {
             let older = stream.segments.len().saturating_sub(1);
             let too_many = match limits.keep_segments {
                 0 => 0,
-                // A start makes a segment of its own, however short: what counts is how much there is.
+                // Each start makes a new segment, however short, so the limit is on their total size.
                 keep => surplus(&stream.segments[..older], u64::from(keep) * limits.segment_bytes),
             };
             for (number, segment) in stream.segments[..older].iter().enumerate() {
@@ -49,11 +49,11 @@ impl Retention {
     }
 }
 
-/// How many of the oldest segments must go so that the rest is no more than `most` bytes.
+/// How many of the oldest segments to delete so that the rest takes at most `most` bytes on disk.
 fn surplus(segments: &[super::store::Segment], most: u64) -> usize {
     let mut kept = 0;
     for (number, segment) in segments.iter().enumerate().rev() {
-        // What the disk counts: a start that says a word takes two files of a block each.
+        // Count disk blocks: even a start that writes one word takes two files of a block each.
         let taken = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.blocks() * BLOCK);
         kept += taken(&segment.path) + taken(&segment.index());
         if kept > most {

@@ -1,4 +1,4 @@
-//! Which segments there are.
+//! Finds the segments of logs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,37 +9,37 @@ use core_shim::place::Stream;
 
 use crate::paths::Paths;
 
-/// A stream of output of a slot, over all its invocations.
+/// One output stream of a slot, over all its invocations.
 #[derive(Clone, Debug)]
 pub struct SlotStream {
-    /// The slot.
+    /// The slot that wrote it.
     pub slot: SlotId,
-    /// Which stream.
+    /// Standard output or standard error.
     pub stream: Stream,
-    /// Its segments, from the oldest.
+    /// Its segments, the oldest first.
     pub segments: Vec<Segment>,
 }
 
-/// One segment.
+/// A segment of a log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Segment {
-    /// Generation of its instance.
+    /// Generation of the instance.
     pub generation: u64,
-    /// Number of its invocation.
+    /// Number of the invocation.
     pub invocation: u32,
-    /// Its own number.
+    /// Number of the segment within the stream of its invocation.
     pub number: u32,
-    /// Where it is.
+    /// Path of its file.
     pub path: PathBuf,
 }
 
 impl Segment {
-    /// Where its index is.
+    /// The path of its index.
     pub fn index(&self) -> PathBuf {
         self.path.with_extension("idx")
     }
 
-    /// Of which invocation it is.
+    /// The invocation that wrote it, of a slot.
     pub fn invocation_id(&self, slot: &SlotId) -> InvocationId {
         let instance = InstanceId { slot: slot.clone(), generation: Generation(self.generation) };
         InvocationId { instance, number: self.invocation }
@@ -56,7 +56,7 @@ impl Segment {
     }
 }
 
-/// The same, each generation for itself: while one takes the place of another, both speak.
+/// The streams of each generation separately: during a swap, two generations write at the same time.
 pub(super) fn streams_of_instances(paths: &Paths, services: &[String]) -> Vec<SlotStream> {
     let all = streams(paths, services).into_iter().flat_map(|SlotStream { slot, stream, segments }| {
         let one = move |segments: &[Segment]| SlotStream { slot: slot.clone(), stream, segments: segments.to_vec() };
@@ -65,7 +65,7 @@ pub(super) fn streams_of_instances(paths: &Paths, services: &[String]) -> Vec<Sl
     all.collect()
 }
 
-/// All streams of these services; none is all.
+/// All streams of these services; empty means all.
 pub fn streams(paths: &Paths, services: &[String]) -> Vec<SlotStream> {
     let mut all = Vec::new();
     for service in folders(&paths.logs()) {

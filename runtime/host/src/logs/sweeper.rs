@@ -1,5 +1,5 @@
-//! Keeps logs within their limits while they are written. The kernel says where a segment was created; only there is
-//! looked. So a stack that logs little costs nothing, and a crash loop or a flood is cut back within seconds.
+//! Keeps logs within their limits while they are written. The kernel reports where segments are created, and only there
+//! it checks. So a stack that logs little costs nothing, and a crash loop or a flood is cut back within seconds.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -17,21 +17,21 @@ use super::Retention;
 use super::store::Segment;
 use crate::paths::Paths;
 
-/// How long segments gather before one looks at them. A flood writes some 100 MB in that time.
+/// How long to collect reports before a check. A flood writes some 100 MB in this time.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often one looks where the kernel cannot tell.
+/// How often to check if the kernel cannot report new segments.
 const RESCAN: Duration = Duration::from_secs(10);
-/// After a look, one waits for so many times as long as it took.
+/// After a check, the pause is this many times as long as the check.
 const SHARE: u32 = 3;
-/// How often one looks at all logs: for what has become too old.
+/// How often to check all logs, for segments that have become too old.
 const ALL: Duration = Duration::from_secs(60);
 
-/// The way to the thread that keeps logs short. It ends with this value.
+/// The sender of limits to the thread that keeps logs short. The thread ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Sweeper(Sender<Retention>);
 
 impl Sweeper {
-    /// Starts the thread. Where the system has none, logs grow.
+    /// Starts the thread. If the system has no thread left, logs grow without limit.
     pub(crate) fn start(paths: &Paths) -> Self {
         let (sender, limits) = mpsc::channel();
         let paths = paths.clone();
@@ -42,7 +42,7 @@ impl Sweeper {
         Self(sender)
     }
 
-    /// From now on these are the limits.
+    /// Replaces the limits.
     pub(crate) fn keep(&self, retention: Retention) {
         let _ = self.0.send(retention);
     }
@@ -50,7 +50,7 @@ impl Sweeper {
 
 fn run(paths: &Paths, limits: &Receiver<Retention>) {
     let mut growth = Growth::of(paths.logs());
-    // Before the manifests were read, nobody knows what is too much.
+    // The limits are known once the manifests were read.
     let Ok(mut retention) = limits.recv() else { return };
     let mut all_at = Instant::now() + PAUSE;
     loop {
@@ -76,7 +76,7 @@ fn run(paths: &Paths, limits: &Receiver<Retention>) {
             Some(services) if services.is_empty() => continue,
             Some(services) => retention.sweep(paths, &services.into_iter().collect::<Vec<_>>()),
             None => {
-                // What could not be watched may be watched now.
+                // Watches that failed before may succeed now.
                 growth = Growth::of(paths.logs());
                 retention.sweep(paths, &[]);
                 all_at = Instant::now() + ALL;
@@ -86,11 +86,11 @@ fn run(paths: &Paths, limits: &Receiver<Retention>) {
     }
 }
 
-/// Folders in which segments are created, watched.
+/// Watches the folders in which segments are created.
 struct Growth {
     fd: OwnedFd,
     logs: PathBuf,
-    /// Folders by watch; what is below `logs` is the service, then the slot.
+    /// Folders by watch; the levels below `logs` are services, then slots.
     folders: HashMap<i32, PathBuf>,
 }
 
@@ -103,7 +103,7 @@ impl Growth {
         (!growth.folders.is_empty()).then_some(growth)
     }
 
-    /// Watches a folder, and the folders in it down to those of the slots.
+    /// Watches a folder and its subfolders down to the level of slots.
     fn watch(&mut self, folder: &Path) {
         let flags = WatchFlags::CREATE | WatchFlags::ONLYDIR;
         let Ok(watch) = inotify::add_watch(&self.fd, folder, flags) else { return };
@@ -117,7 +117,7 @@ impl Growth {
         }
     }
 
-    /// The services in whose logs something was created; `None` when events were lost.
+    /// The services for which something was created; `None` if events were lost.
     fn take(&mut self) -> Option<BTreeSet<String>> {
         let mut buffer = [const { MaybeUninit::uninit() }; 4 << 10];
         let (mut services, mut created, mut is_whole) = (BTreeSet::new(), Vec::new(), true);
@@ -145,13 +145,13 @@ impl Growth {
     }
 }
 
-/// Whether a file is a segment that is not the first of its instance: there is something that may be too much. A stack
-/// that comes up has none of those.
+/// Whether a file is a segment, but not the first of its instance, so that there may be surplus. A starting stack
+/// creates only first segments.
 fn has_older(path: &Path) -> bool {
     Segment::parse(path).is_some_and(|(_, segment)| segment.invocation > 1 || segment.number > 0)
 }
 
-/// Waits for an event, for so long at the most. Returns whether there is one.
+/// Waits for an event, for at most `patience` or without limit. Returns whether there is one.
 fn has_more(events: &OwnedFd, patience: Option<Duration>) -> bool {
     let until = patience.map(|patience| Instant::now() + patience);
     loop {

@@ -1,4 +1,4 @@
-//! The server, asked: its API over a client's connection, its monitoring port over HTTP.
+//! Requests to a NATS server: its API over a client connection, its monitoring port over HTTP.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use core_nats::streams::{Answer, Request, judge};
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same for the first try; each further one gets twice as long. A request that came before there was a leader is
+/// The same for the first try; each further try gets twice as long. A request sent before the cluster has a leader is
 /// never answered.
 const FIRST_PATIENCE: Duration = Duration::from_millis(250);
-/// The longest page that is read, in bytes.
+/// The longest page of the monitoring port, in bytes.
 const MOST: u64 = 1 << 30;
-/// Between two tries.
+/// The pause between two tries.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
-/// Connects, as the system account's user where there is a password.
+/// Connects, as the user of the system account if a password is given.
 pub(super) async fn connect(address: &str, system: Option<String>) -> Result<Client, String> {
     let options = match system {
         Some(password) => ConnectOptions::with_user_and_password(core_nats::SYSTEM_USER.into(), password),
         None => ConnectOptions::new(),
     };
-    // Only the server that was named: what is said of it must not be said of another one.
+    // Only to the server that was named: facts about it must not come from another one.
     let options = options.ignore_discovered_servers().connection_timeout(PATIENCE).request_timeout(Some(PATIENCE));
     options.connect(format!("nats://{address}")).await.map_err(|error| format!("{address}: {error}"))
 }
 
-/// Asks until the answer is not "later". A server that does not answer is asked again, too.
+/// Repeats a request until the answer is not "later". A server that does not answer is asked again too.
 pub(super) async fn ask(client: &Client, request: &Request) -> Result<serde_json::Value, (u64, String)> {
     let mut patience = FIRST_PATIENCE;
     loop {
@@ -44,7 +44,7 @@ pub(super) async fn ask(client: &Client, request: &Request) -> Result<serde_json
     }
 }
 
-/// A page of the monitoring port.
+/// Reads a page of the monitoring port.
 pub(super) async fn page(address: &str, path: &str) -> Result<serde_json::Value, String> {
     let url = format!("http://{address}{path}");
     let get = move || {

@@ -1,8 +1,8 @@
-//! A server that was alone is one of a cluster now: its streams are made the cluster's.
+//! Adds the streams of a server that was standalone to the cluster that it has joined.
 //!
-//! Until that is done they are orphans to the cluster, which would delete them half a minute later; and at once when a
-//! client creates one of them anew on another server. So this hurries, and first gives every file of theirs a second name,
-//! which is taken away when all of them are the cluster's.
+//! Until then they are orphans to the cluster, which deletes them after half a minute, or at once if a client creates
+//! one of them on another server. So this hurries, and first gives each of their files a second name, which is removed
+//! when all streams belong to the cluster.
 
 use std::fs;
 use std::io;
@@ -13,30 +13,30 @@ use core_nats::streams::{self, NO_STREAM, Stored};
 
 use super::api;
 
-/// A server that joins.
+/// A server that joins a cluster.
 #[derive(Clone, Debug)]
 pub struct Joining {
-    /// Where its clients connect.
+    /// Address of its client port.
     pub client: String,
-    /// Its monitoring port.
+    /// Address of its monitoring port.
     pub monitor: String,
-    /// Folder of its streams.
+    /// The folder of its streams.
     pub store: PathBuf,
 }
 
-/// Takes up those of its streams that the cluster does not know. Returns their names.
+/// Adds those of its streams that the cluster does not know. Returns their names.
 ///
 /// # Errors
-/// Says what could not be taken up, and where its files are.
+/// Which streams could not be added, and where their files are.
 pub async fn join(server: &Joining) -> Result<Vec<String>, String> {
-    // It listens for clients once it has read what it stored.
+    // The server listens for clients once it has read its stored streams.
     let client = loop {
         match api::connect(&server.client, None).await {
             Ok(client) => break client,
             Err(_) => tokio::time::sleep(api::PAUSE).await,
         }
     };
-    // One that is left of an attempt before this one holds what this one may no longer find.
+    // A copy from an earlier attempt may hold files that the server has deleted since.
     let copy = server.store.join("before-cluster");
     let told = |error: io::Error| format!("{}: {error}", server.store.display());
     if !copy.exists() {
@@ -51,7 +51,7 @@ pub async fn join(server: &Joining) -> Result<Vec<String>, String> {
             Err(message) => failed.push(format!("{}: {message}", stream.name)),
         }
     }
-    // What has files and is not stored any more was deleted while somebody else created it.
+    // A stream with files that the server no longer stores was deleted because a client created it elsewhere.
     let is_there = |name: &String| all.iter().any(|stream| stream.name == *name);
     for name in names_in(&copy).map_err(told)?.into_iter().filter(|name| !is_there(name)) {
         failed.push(format!("{name}: a client has created it anew on another server"));
@@ -64,11 +64,11 @@ pub async fn join(server: &Joining) -> Result<Vec<String>, String> {
     Ok(taken)
 }
 
-/// Returns whether there was something to do.
+/// Adds one stream to the cluster. Returns whether that was necessary.
 async fn take_up(client: &Client, stream: &Stored) -> Result<bool, String> {
     let plain = |(_, message): (u64, String)| message;
     match api::ask(client, &stream.info()).await {
-        // It is the cluster's: since long, or a client created it here, where it is.
+        // It belongs to the cluster: it did before, or a client has just created it on this server.
         Ok(_) => return Ok(false),
         Err((NO_STREAM, _)) => {}
         Err((_, message)) => return Err(message),
@@ -78,14 +78,14 @@ async fn take_up(client: &Client, stream: &Stored) -> Result<bool, String> {
         api::ask(client, &consumer).await.map_err(plain)?;
     }
     let now = api::ask(client, &stream.release()).await.map_err(plain)?;
-    // It may be limited by age, or consumed meanwhile; but not gone.
+    // Messages may have expired or been consumed meanwhile, but not all of them.
     if now["state"]["messages"] == 0 && stream.messages > 0 {
         return Err(format!("it had {} messages and has none", stream.messages));
     }
     Ok(true)
 }
 
-/// The names of the folders in one.
+/// The names of the folders in a folder.
 fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -93,12 +93,12 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-/// Gives the files below a folder second names below another one.
+/// Makes hard links to all files below a folder, below another one.
 fn link_all(from: &Path, to: &Path) -> io::Result<()> {
     if !from.exists() {
         return Ok(());
     }
-    // Under another name until it is whole.
+    // Under a temporary name until it is complete.
     let whole = to;
     let to = &whole.with_extension("new");
     remove(to)?;

@@ -1,4 +1,4 @@
-//! A server is asked to end. When it is removed for good, it hands over its streams and lets its clients go first.
+//! Stops a NATS server. If it is removed for good, it first hands over its streams and lets its clients go.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,44 +13,44 @@ use serde_json::Value;
 use super::api;
 use crate::ended;
 
-/// A server that is asked to end.
+/// A server to stop.
 #[derive(Clone, Debug)]
 pub struct Leaving {
-    /// File with the number of its process.
+    /// The file with its PID.
     pub pid_file: PathBuf,
-    /// Folder of its streams.
+    /// The folder of its streams.
     pub store: PathBuf,
-    /// Its part in a cluster, where it has one.
+    /// Its place in a cluster, if it is in one.
     pub cluster: Option<Place>,
 }
 
 /// A server's place in a cluster.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// What the names of all begin with.
+    /// The common prefix of all servers' names.
     pub hub: String,
-    /// Its number, from 1.
+    /// Number of the server, from 1.
     pub number: u32,
-    /// Where clients of the first one connect.
+    /// Address of the first server's client port.
     pub client: String,
-    /// Its own monitoring port.
+    /// Address of its own monitoring port.
     pub monitor: String,
     /// Password of the system account.
     pub password: String,
 }
 
-/// The server ends no later than this after the last client was let go.
+/// How long the server may take to stop, including its lame duck mode, in which it lets its clients go.
 const LAME_DUCK: Duration = Duration::from_secs(60);
 
-/// Why a shutdown command was run.
+/// Whether the server is stopped because its service was removed, and not just to be restarted.
 fn is_removed() -> bool {
     std::env::var(crate::STOP_REASON).is_ok_and(|reason| reason == "removed")
 }
 
-/// Asks it to end, and waits until it has.
+/// Asks the server to stop, and waits until it has.
 ///
 /// # Errors
-/// Says what it did not do. The server may run on then.
+/// What failed. The server may still run then.
 pub async fn leave(server: &Leaving) -> Result<(), String> {
     let text =
         std::fs::read_to_string(&server.pid_file).map_err(|error| format!("{}: {error}", server.pid_file.display()))?;
@@ -62,7 +62,7 @@ pub async fn leave(server: &Leaving) -> Result<(), String> {
             hand_over(place).await;
             forgets = true;
         } else if place.number == 1 {
-            // All others have left: whatever it is next, it is not one of this cluster.
+            // All other servers have left, so this server is not a member of this cluster any more.
             forgets = api::page(&place.monitor, "/jsz").await.is_ok_and(|page| streams::is_last(&page));
         }
     }
@@ -75,8 +75,8 @@ pub async fn leave(server: &Leaving) -> Result<(), String> {
     if forgets { super::forget_cluster(&server.store) } else { Ok(()) }
 }
 
-/// Moves all streams to the servers before this one, and takes it out of the cluster. It goes on until that is done: who
-/// loses patience is whoever asked for it.
+/// Moves all streams to the servers before this one, and removes it from the cluster. Repeats until that is done: the
+/// caller sets the time limit.
 async fn hand_over(place: &Place) {
     let mut said = String::new();
     let mut found: BTreeMap<String, Value> = BTreeMap::new();
@@ -93,7 +93,7 @@ async fn hand_over(place: &Place) {
     }
 }
 
-/// One round over all streams; none of them is waited for. Whether nothing was left to do, and the server is out.
+/// One round over all streams, without waiting. Returns whether nothing was left to do and the server is removed.
 async fn hand_over_once(place: &Place, found: &mut BTreeMap<String, Value>) -> Result<bool, String> {
     let plain = |(_, message): (u64, String)| message;
     let staying = Staying { hub: &place.hub, count: place.number - 1 };
@@ -120,7 +120,7 @@ async fn hand_over_once(place: &Place, found: &mut BTreeMap<String, Value>) -> R
     if !is_done {
         return Ok(false);
     }
-    // Nothing was on it in a whole round: what is created from here on is not placed on a server that is out.
+    // A whole round found nothing on this server; once it is removed, new streams are not placed on it.
     let system = api::connect(&place.client, Some(place.password.clone())).await?;
     match api::ask(&system, &streams::remove(&format!("{}-{}", place.hub, place.number))).await {
         Ok(_) | Err((NO_MEMBER, _)) => Ok(true),

@@ -1,6 +1,6 @@
-//! What core does for NATS servers: they join a cluster with the streams they have, and leave it without them.
+//! What core does for NATS servers: they join a cluster with their streams, and leave it without them.
 //!
-//! Which requests these are, and what answers mean, `core_nats::streams` decides.
+//! `core_nats::streams` decides which requests to send, and what the answers mean.
 
 mod api;
 mod join;
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 pub use join::{Joining, join};
 pub use leave::{Leaving, Place, leave};
 
-/// Folder with what a server knows of its cluster: the log of its metadata, those of streams with several copies.
+/// The folder in which a server stores the cluster's metadata log and the logs of replicated streams.
 fn cluster_folder(store: &Path) -> PathBuf {
     store.join("jetstream/$SYS/_js_")
 }
 
-/// Forgets the cluster. A server that comes back with an old log could outvote those that stayed.
+/// Deletes the stored cluster state. A server that came back with an old log could outvote those that stayed.
 fn forget_cluster(store: &Path) -> Result<(), String> {
     let folder = cluster_folder(store);
     match std::fs::remove_dir_all(&folder) {

@@ -1,4 +1,4 @@
-//! Who listens, and who is connected.
+//! Which sockets listen, and which are connected.
 
 mod proc;
 mod sock_diag;
@@ -11,27 +11,27 @@ use core_shim::sys::Stat;
 
 use crate::descriptors;
 
-/// What a TCP socket does, as far as it matters here.
+/// The state of a TCP socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Listening,
     Established,
 }
 
-/// The listening TCP sockets of this host: port to socket inodes.
+/// The listening TCP sockets of this host, as inodes by port.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listening(BTreeMap<u16, Vec<u64>>);
 
 impl Listening {
-    /// As it is now. What cannot be read is not there.
+    /// Reads the present sockets; empty if they cannot be read.
     pub(crate) fn read() -> Self {
         descriptors::with_reserve(Self::try_read).unwrap_or_default()
     }
 
-    /// As it is now.
+    /// Reads the present sockets.
     ///
     /// # Errors
-    /// What keeps it from being read.
+    /// Why they cannot be read.
     pub(crate) fn try_read() -> io::Result<Self> {
         let mut all: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
         for (port, inode) in sockets(State::Listening)? {
@@ -40,33 +40,33 @@ impl Listening {
         Ok(Self(all))
     }
 
-    /// All ports somebody listens on.
+    /// All ports that a process listens on.
     pub(crate) fn ports(&self) -> BTreeSet<u16> {
         self.0.keys().copied().collect()
     }
 
-    /// The sockets that listen on a port.
+    /// Inodes of the sockets that listen on a port.
     pub(crate) fn sockets(&self, port: u16) -> &[u64] {
         self.0.get(&port).map_or(&[], Vec::as_slice)
     }
 }
 
-/// How many connections to these ports are open.
+/// The number of established connections to these ports.
 ///
 /// # Errors
-/// What keeps them from being counted.
+/// Why they cannot be counted.
 pub(crate) fn established(ports: &[u16]) -> io::Result<u32> {
     let count = sockets(State::Established)?.iter().filter(|(port, _)| ports.contains(port)).count();
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// Local port and inode of each TCP socket in a state. The kernel is asked; where it may not be (a sandbox without
-/// netlink), the files that say the same are read, which takes fifty times as long.
+/// Local port and inode of each TCP socket in a state. Asks the kernel; without netlink (in a sandbox), reads
+/// `/proc/net` instead, which takes fifty times as long.
 fn sockets(state: State) -> io::Result<Vec<(u16, u64)>> {
     sock_diag::sockets(state).or_else(|_| proc::sockets(state))
 }
 
-/// Whether the kernel can be asked, as `sockets` does it.
+/// Checks whether the kernel can be asked as in `sockets`.
 pub(crate) fn can_ask() -> io::Result<()> {
     sock_diag::sockets(State::Listening).map(drop)
 }
@@ -82,7 +82,7 @@ pub(crate) fn holds(processes: impl IntoIterator<Item = u32>, sockets: &[u64]) -
     })
 }
 
-/// Who listens on a port, in words: process and command, as far as we may see it.
+/// The process that listens, as PID and command, as far as we may see it.
 pub(crate) fn owner_in_words(sockets: &[u64]) -> String {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -94,7 +94,7 @@ pub(crate) fn owner_in_words(sockets: &[u64]) -> String {
     "a process of another user".into()
 }
 
-/// A process in words: number and command line.
+/// A process as text for people: PID and command line.
 pub(crate) fn describe(pid: u32) -> String {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words: Vec<String> = line

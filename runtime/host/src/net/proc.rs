@@ -1,14 +1,14 @@
-//! Sockets as the files of `/proc/net` show them.
+//! Reads sockets from the files in `/proc/net`.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 
 use super::State;
 
-/// Local port and inode of each TCP socket in a state. A file that is not there, or not for us, has none.
+/// Local port and inode of each TCP socket in a state. A file that does not exist or may not be read counts as empty.
 ///
 /// # Errors
-/// What else keeps them from being read.
+/// Any other error of reading them.
 pub(super) fn sockets(state: State) -> io::Result<Vec<(u16, u64)>> {
     let wanted = match state {
         State::Listening => "0A",

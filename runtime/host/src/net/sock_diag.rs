@@ -1,5 +1,5 @@
-//! Sockets as the kernel tells them: `sock_diag(7)`. It looks only where sockets of the state that is asked for are
-//! kept, while a read of `/proc/net/tcp` walks the table of all connections that the machine could have.
+//! Reads sockets from the kernel with `sock_diag(7)`. That visits only sockets in the requested state, while a read of
+//! `/proc/net/tcp` walks the whole hash table of connections.
 
 use std::io;
 
@@ -15,7 +15,7 @@ use super::State;
 /// Local port and inode of each TCP socket in a state.
 ///
 /// # Errors
-/// Netlink cannot be spoken here, or what came cannot be read.
+/// Netlink is not available here, or the answer cannot be parsed.
 pub(super) fn sockets(state: State) -> io::Result<Vec<(u16, u64)>> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
@@ -40,9 +40,9 @@ pub(super) fn sockets(state: State) -> io::Result<Vec<(u16, u64)>> {
     Ok(all)
 }
 
-/// Takes in messages until the one that says that this was all.
+/// Reads messages until the one that marks the end.
 fn receive(socket: &Socket, all: &mut Vec<(u16, u64)>) -> io::Result<()> {
-    // The kernel never puts more into one datagram than its reader has shown to take, from 8 KiB on.
+    // The kernel fills a datagram only up to the buffer size that its reader has shown, from 8 KiB on.
     let mut buffer = Vec::with_capacity(32 << 10);
     loop {
         buffer.clear();
@@ -59,7 +59,7 @@ fn receive(socket: &Socket, all: &mut Vec<(u16, u64)>) -> io::Result<()> {
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
                 _ => {}
             }
-            // Messages begin at multiples of four.
+            // Messages are aligned to four bytes.
             rest = length
                 .checked_next_multiple_of(4)
                 .filter(|next| *next > 0)

@@ -1,7 +1,7 @@
 //! The log of the supervisor and of the command line: levels, fields, text or JSON.
 //!
-//! `CORE_LOG` and `-v` say what is logged. Secrets are covered, and an entry has a limit: other people may have chosen its
-//! words. Where entries go: `writer`.
+//! `CORE_LOG` and `-v` set what is logged. Secrets are covered, and the length of an entry is limited, since other
+//! programs may have chosen its text. `writer` writes the entries.
 
 mod writer;
 
@@ -28,10 +28,10 @@ pub(crate) use writer::{LONGEST, unwritten};
 /// The longest entry, in bytes.
 const LONGEST_ENTRY: usize = 16 << 10;
 
-/// What is not shown.
+/// Secrets, which are never shown.
 static HIDDEN: OnceLock<Hidden> = OnceLock::new();
 
-/// What is logged, and how.
+/// Which entries are logged, and in which format.
 #[derive(Clone, Debug)]
 pub struct Settings {
     targets: Targets,
@@ -39,11 +39,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// By `CORE_LOG` (`debug`, `info,core_host::supervise=trace`, `debug,json`), by how often `-v` was given, which
-    /// outranks the level there, else by `default`.
+    /// Settings from `CORE_LOG` (`debug`, `info,core_host::supervise=trace`, `debug,json`) and the number of `-v`,
+    /// which takes precedence over the level in `CORE_LOG`. Without both, the level is `default`.
     ///
     /// # Errors
-    /// The word that is not a level, a target with a level, or `json`.
+    /// A word in `spec` is not a level, a target with a level, or `json`.
     pub fn new(spec: Option<&str>, verbosity: u8, default: Level) -> Result<Self, String> {
         let by_option = match verbosity {
             0 => None,
@@ -73,7 +73,7 @@ impl Settings {
         let layer =
             tracing_subscriber::fmt::layer().with_writer(Log).with_ansi(false).with_target(false).with_timer(Utc);
         let registry = tracing_subscriber::registry();
-        // A second start changes nothing.
+        // A second start has no effect.
         let _ = if self.is_json {
             registry.with(layer.json().flatten_event(true).with_filter(self.targets)).try_init()
         } else {
@@ -82,13 +82,13 @@ impl Settings {
     }
 }
 
-/// From now on a thread writes the log, which is at `place` and is kept short; what is hidden is covered in it.
+/// Hands the log to a thread, which keeps the file at `place` short; secrets are covered from now on.
 pub(crate) fn hand_over(place: PathBuf, hidden: Hidden) {
     let _ = HIDDEN.set(hidden);
     writer::start(place);
 }
 
-/// RFC 3339 with milliseconds.
+/// Formats times as RFC 3339 with milliseconds.
 struct Utc;
 
 impl FormatTime for Utc {
@@ -97,10 +97,10 @@ impl FormatTime for Utc {
     }
 }
 
-/// Where the formatter writes.
+/// The destination of the formatter.
 struct Log;
 
-/// One entry, written at once.
+/// Writes one entry with a single call.
 struct Entry;
 
 impl MakeWriter<'_> for Log {
@@ -125,7 +125,7 @@ impl Write for Entry {
     }
 }
 
-/// A text of a length that anybody can read.
+/// A text cut to `LONGEST_ENTRY` bytes.
 fn clipped(text: &str) -> &str {
     let mut end = text.len().min(LONGEST_ENTRY);
     while !text.is_char_boundary(end) {
@@ -134,7 +134,7 @@ fn clipped(text: &str) -> &str {
     &text[..end]
 }
 
-/// An error of the system without its number, which says nothing to people.
+/// An error of the system without its number, which means nothing to people.
 pub(crate) fn in_words(error: &io::Error) -> String {
     let error = error.to_string();
     error.split(" (os error").next().unwrap_or_default().to_owned()

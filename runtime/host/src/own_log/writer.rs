@@ -1,7 +1,7 @@
-//! The thread that writes the supervisor's log: standard error, which its keeper connects to `core.log`.
+//! The thread that writes the supervisor's log to standard error, which its keeper connects to `core.log`.
 //!
-//! A disk that hangs delays nobody who logs. What does not fit between the two, or what a full disk does not take, is
-//! counted, and logged when something can be written again.
+//! A disk that hangs delays no caller. Entries that do not fit into the queue, or that a full disk does not take, are
+//! counted; the number is logged once writing works again.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,30 +16,30 @@ use core_shim::guard;
 
 use super::in_words;
 
-/// The longest log, in bytes; what is longer becomes the one before.
+/// The longest log, in bytes; a longer one is moved to `core.log.before`.
 pub(crate) const LONGEST: u64 = 4 << 20;
-/// How much is written until its length is looked at.
+/// How many bytes to write before the length is checked again.
 const STRIDE: u64 = LONGEST / 4;
 /// How many entries may wait for the disk.
 const WAITING: usize = 4096;
 
-/// The way to the thread.
+/// The queue of the thread.
 static WRITER: OnceLock<SyncSender<Task>> = OnceLock::new();
-/// Entries that did not fit on that way.
+/// Entries that did not fit into the queue.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
-/// What the log does not take at present, and why.
+/// Why the log cannot be written now; `None` if it can.
 static UNWRITTEN: Mutex<Option<String>> = Mutex::new(None);
 
-/// Something for the thread.
+/// A task for the thread.
 enum Task {
     Line(String),
-    /// What was lost is to be logged, if that is possible now.
+    /// Log how many entries were lost, if that is possible now.
     Retry,
-    /// Somebody waits until all before it is written.
+    /// Report when all earlier tasks are done.
     Flush(Sender<()>),
 }
 
-/// Starts the thread. Where the system has none, lines are written where they are logged.
+/// Starts the thread. If the system has no thread left, the caller writes each line.
 pub(super) fn start(place: PathBuf) {
     let _ = look(&place);
     let (sender, tasks) = sync_channel(WAITING);
@@ -49,7 +49,7 @@ pub(super) fn start(place: PathBuf) {
     }
 }
 
-/// Takes a line. Nobody waits.
+/// Queues a line, without waiting.
 pub(super) fn put(line: String) {
     let Some(writer) = WRITER.get() else {
         let _ = log().write_all(line.as_bytes());
@@ -60,7 +60,7 @@ pub(super) fn put(line: String) {
     }
 }
 
-/// Waits until everything is written that was logged so far, for so long at the most.
+/// Waits until everything logged so far is written, for at most `patience`.
 pub fn flush(patience: Duration) {
     let (sender, done) = channel();
     if WRITER.get().is_some_and(|writer| writer.try_send(Task::Flush(sender)).is_ok()) {
@@ -68,7 +68,7 @@ pub fn flush(patience: Duration) {
     }
 }
 
-/// What the log does not take at present, and why. The thread tries again.
+/// Why the log cannot be written now; `None` if it can. Makes the thread try again.
 pub(crate) fn unwritten() -> Option<String> {
     if let Some(writer) = WRITER.get() {
         let _ = writer.try_send(Task::Retry);
@@ -96,7 +96,7 @@ fn write_all(tasks: &Receiver<Task>, place: &Path) {
     }
 }
 
-/// Starts a log anew that is too long, under what others have open, too: all of them append.
+/// Moves the contents of a log that is too long. The file is truncated in place: all that have it open append to it.
 fn shorten(log: &File, place: &Path) -> io::Result<()> {
     if guard::stands_at(log, place) && log.metadata()?.len() > LONGEST {
         fs::copy(place, place.with_extension("log.before"))?;
@@ -105,7 +105,7 @@ fn shorten(log: &File, place: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks whether our log, which is standard error, is too long.
+/// Shortens our log, which is standard error, if it is too long.
 fn look(place: &Path) -> io::Result<()> {
     shorten(&io::stderr().as_fd().try_clone_to_owned()?.into(), place)
 }
@@ -115,7 +115,7 @@ fn log() -> impl Write {
     io::stderr()
 }
 
-/// What tests log is nobody's to read.
+/// Tests log to nowhere.
 #[cfg(test)]
 fn log() -> impl Write {
     io::sink()
@@ -125,7 +125,7 @@ fn log() -> impl Write {
 struct Lost {
     lines: u64,
     error: Option<String>,
-    /// The last line was written in part.
+    /// Whether the last line was written only in part.
     is_torn: bool,
 }
 
@@ -134,7 +134,7 @@ impl Lost {
         Self { lines: 0, error: None, is_torn: false }
     }
 
-    /// Some did not even come to be written.
+    /// Counts lines that did not fit into the queue.
     fn drop_some(&mut self, lines: u64) {
         if lines > 0 {
             self.lines += lines;
@@ -156,7 +156,7 @@ impl Lost {
         self.lines += u64::from(self.error.is_some());
     }
 
-    /// Logs how much was lost, as soon as something can be written again.
+    /// Logs how many lines were lost, once writing works again.
     fn catch_up(&mut self, log: &mut impl Write) {
         let Some(error) = &self.error else { return };
         let mark = if self.is_torn { "\n" } else { "" };
@@ -189,7 +189,7 @@ impl Lost {
 mod tests {
     use super::*;
 
-    /// A disk with so much room.
+    /// A disk with this much room.
     struct Disk {
         room: usize,
         text: String,
@@ -240,7 +240,7 @@ mod tests {
         other.write_all(b"next\n").unwrap();
         assert_eq!(fs::read_to_string(&place).unwrap(), "next\n");
         assert_eq!(fs::metadata(folder.path().join("core.log.before")).unwrap().len(), LONGEST + 6);
-        // A terminal, or a file that was put in its place, is not ours to cut.
+        // A terminal, or a file that has replaced the log, is left alone.
         fs::remove_file(&place).unwrap();
         fs::write(&place, vec![b'x'; usize::try_from(LONGEST + 1).unwrap()]).unwrap();
         shorten(&log, &place).unwrap();

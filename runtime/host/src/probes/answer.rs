@@ -1,4 +1,4 @@
-//! Why an answer is not good: the service's fault, or ours.
+//! Why a probe failed: because of the service, or because core lacks something.
 
 use std::fmt;
 use std::fs::File;
@@ -7,12 +7,12 @@ use std::io;
 use core_engine::event::Answer;
 use nix::libc;
 
-/// Why an answer is not good.
+/// Why a probe failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotGood {
-    /// What was wrong with it.
+    /// What was wrong with the answer.
     Bad(String),
-    /// The question could not be put: what we lack.
+    /// The probe could not be sent: what core lacks.
     Unasked(String),
 }
 
@@ -32,14 +32,14 @@ impl From<String> for NotGood {
 }
 
 impl NotGood {
-    /// Of an error of the operating system; `in_words` tells it when it is the service's fault.
+    /// From an error of the operating system; `in_words` makes the message if the service is the reason.
     pub(super) fn of(error: &io::Error, in_words: impl FnOnce(&str) -> String) -> Self {
         let plain = plain(error);
         if is_lack(error) { Self::Unasked(plain) } else { Self::Bad(in_words(&plain)) }
     }
 }
 
-/// As the engine is told.
+/// The answer in the form that the engine wants.
 pub(super) fn told(result: Result<(), NotGood>) -> Answer {
     match result {
         Ok(()) => Answer::Good,
@@ -48,7 +48,7 @@ pub(super) fn told(result: Result<(), NotGood>) -> Answer {
     }
 }
 
-/// Whether an error says that we lack something: descriptors, memory, processes, ports to connect from.
+/// Whether an error means that core lacks something: descriptors, memory, processes, local ports.
 pub(super) fn is_lack(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -56,7 +56,7 @@ pub(super) fn is_lack(error: &io::Error) -> bool {
     )
 }
 
-/// What we lack now, where what was looked at would show nothing for it.
+/// Checks that core has a descriptor to spare; otherwise a lookup without a result proves nothing.
 pub(super) fn lack_now() -> Result<(), NotGood> {
     match File::open("/proc/self/stat") {
         Err(error) if is_lack(&error) => Err(NotGood::Unasked(plain(&error))),
@@ -64,7 +64,7 @@ pub(super) fn lack_now() -> Result<(), NotGood> {
     }
 }
 
-/// What the operating system says, without its number.
+/// The text of an error of the operating system, without its number.
 pub(super) fn plain(error: &io::Error) -> String {
     error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
 }

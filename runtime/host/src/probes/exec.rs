@@ -1,4 +1,4 @@
-//! A shell line that exits with 0, with the environment of the service.
+//! Runs a shell line with the environment of the service; exit code 0 is success.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -16,39 +16,39 @@ use tokio::process::Command;
 use super::NotGood;
 use crate::{descriptors, identity};
 
-/// More of what it says than this is not kept: the end of it tells most.
+/// How many bytes of the end of its output are kept, which tells most.
 const MOST: usize = 400;
-/// How long what it said last may take to come.
+/// How long to wait for the rest of its output after it has exited.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 
-/// Ends the whole process group, however the question ends.
+/// Kills the whole process group when dropped.
 struct Group(Option<i32>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
-            // Not reaped yet, so the number is still its own.
+            // It is not reaped yet, so the PID was not reused.
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }
 
-/// A shell line, and everything that it runs with.
+/// A shell line with everything that it needs to run.
 pub(crate) struct Line {
-    /// The line.
+    /// The text of the line.
     pub(crate) text: String,
-    /// Where.
+    /// The working directory.
     pub(crate) folder: String,
-    /// Its environment, `NAME=value` each.
+    /// Its environment, each as `NAME=value`.
     pub(crate) env: Vec<Vec<u8>>,
-    /// Who it runs as.
+    /// The user that it runs as.
     pub(crate) identity: wire::Identity,
 }
 
 /// Runs a shell line, for at most `patience`.
 ///
 /// # Errors
-/// How it ended, when that was not with 0; or that it could not be started for want of something of ours.
+/// How it ended, if not with exit code 0; or what core lacks to start it.
 pub(crate) async fn run(line: Line, patience: Duration) -> Result<(), NotGood> {
     let Line { text, folder, env, identity } = line;
     let mut command = Command::new("/bin/sh");
@@ -68,7 +68,7 @@ pub(crate) async fn run(line: Line, patience: Duration) -> Result<(), NotGood> {
     let listen = async {
         let Some(mut stderr) = stderr else { return };
         let mut buffer = [0; 4096];
-        // To its end: who writes more than is kept must not wait for us, and must not be hung up on.
+        // Read to the end: a command that writes more than is kept must neither block nor get SIGPIPE.
         while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
             let mut said = said.borrow_mut();
             said.extend_from_slice(&buffer[..count]);
@@ -79,7 +79,7 @@ pub(crate) async fn run(line: Line, patience: Duration) -> Result<(), NotGood> {
     let late = tokio::time::sleep(patience);
     tokio::pin!(listen, late);
     let mut is_heard = false;
-    // A grandchild may hold its output open; the end of the command is what counts.
+    // A grandchild may keep the output open; only the exit of the command counts.
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
@@ -87,7 +87,7 @@ pub(crate) async fn run(line: Line, patience: Duration) -> Result<(), NotGood> {
             () = &mut late => return Err(format!("no end within {} s", patience.as_secs_f64()).into()),
         }
     };
-    // Reaped: from now on the number may be anybody's.
+    // It was reaped, so the PID may be reused.
     group.0 = None;
     let status = status.map_err(cannot_run)?;
     if !is_heard {
@@ -103,7 +103,7 @@ pub(crate) async fn run(line: Line, patience: Duration) -> Result<(), NotGood> {
     Err(NotGood::Bad(if last.is_empty() { format!("the command {how}") } else { format!("the command {how}: {last}") }))
 }
 
-/// Why the command could not be run: that is ours where a limit of processes (`pids.max`) or of files is reached.
+/// Why the command could not be run: core lacks something if a limit of processes (`pids.max`) or files is reached.
 fn cannot_run(error: io::Error) -> NotGood {
     if error.raw_os_error() == Some(nix::libc::EAGAIN) {
         return NotGood::Unasked("no more processes may be started".into());

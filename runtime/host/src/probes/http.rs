@@ -1,4 +1,4 @@
-//! An HTTP GET request on a fresh connection: no pool, no redirects.
+//! An HTTP GET request on a new connection, without a pool or redirects.
 
 use core_manifest::spec::HttpAnswer;
 use http_body_util::{BodyExt, Empty};
@@ -11,10 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::NotGood;
 use crate::fill::InstanceFill;
 
-/// More of a body than this is not looked at.
+/// How many bytes of a body are read.
 const MOST: usize = 1 << 20;
 
-/// Asks; returns the headers of the answer when it is the one that is wanted.
+/// Sends the request; returns the headers of the answer if the answer is as expected.
 pub(super) async fn get(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     host: &str,
@@ -32,7 +32,7 @@ pub(super) async fn get(
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| failed(&error))?;
         Ok::<_, String>((name, HeaderValue::from_str(&value.fill(fill))))
     });
-    // One of each: what is given takes the place of ours.
+    // One of each: headers from the manifest replace ours.
     for header in own.into_iter().map(Ok).chain(given) {
         let (name, value) = header?;
         request.headers_mut().insert(name, value.map_err(|error| failed(&error))?);
@@ -40,7 +40,7 @@ pub(super) async fn get(
     let asking = async {
         let response = sender.send_request(request).await.map_err(|error| words(&error))?;
         let (head, mut body) = response.into_parts();
-        // Read to its end, whatever it says: who is hung up on complains.
+        // Read the body even if it is not needed: a server logs an error if the client hangs up.
         let mut seen = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| words(&error))?;
@@ -62,7 +62,7 @@ pub(super) async fn get(
             _ => Ok(head.headers),
         }
     };
-    // The connection is driven here, so that nothing of it is left when the answer is known or time is over.
+    // The connection runs in this task, so that it is closed when the answer is known or the time is up.
     tokio::pin!(asking);
     tokio::pin!(connection);
     tokio::select! {

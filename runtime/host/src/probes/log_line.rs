@@ -1,4 +1,4 @@
-//! A line of output: the segments of the invocation are read on from where the last look ended.
+//! Waits for a line of output: each probe reads the log of the invocation from where the last one ended.
 
 use std::fs::File;
 use std::io;
@@ -14,9 +14,9 @@ use crate::colour;
 use crate::logs::segment_path;
 use crate::paths::Paths;
 
-/// Read at once, at most.
+/// The most bytes to read at once.
 const CHUNK: usize = 64 << 10;
-/// A line longer than this is looked through in pieces.
+/// A longer line is searched in pieces. In bytes.
 const LONGEST: usize = 1 << 20;
 
 /// How far the output of an invocation was read.
@@ -29,12 +29,12 @@ pub struct Tail {
 struct Position {
     segment: u32,
     offset: u64,
-    /// The beginning of a line that has not ended.
+    /// The start of an incomplete line.
     open: Vec<u8>,
 }
 
 impl Tail {
-    /// Looks at what was written since the last look.
+    /// Searches the output since the last call for `text`.
     pub(super) fn look_for(&mut self, text: &str, paths: &Paths, invocation: &InvocationId) -> Result<(), NotGood> {
         for (stream, position) in Stream::BOTH.into_iter().zip(&mut self.streams) {
             let path = |segment| segment_path(paths, invocation, stream, segment, "log");
@@ -49,7 +49,7 @@ impl Tail {
 
 impl Position {
     /// # Errors
-    /// What we lack to look.
+    /// Why the log cannot be read.
     fn look_for(&mut self, wanted: &[u8], path: impl Fn(u32) -> PathBuf) -> io::Result<bool> {
         loop {
             let file = match File::open(path(self.segment)) {
@@ -65,7 +65,7 @@ impl Position {
                     return Ok(true);
                 }
             }
-            // The next segment begins when this one is full.
+            // The next segment starts when this one is full.
             if !path(self.segment + 1).exists() {
                 return Ok(false);
             }
@@ -77,8 +77,8 @@ impl Position {
     fn lines_hold(&mut self, wanted: &[u8]) -> bool {
         let ended = self.open.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let holds = |bytes: &[u8]| wanted.is_empty() || bytes.windows(wanted.len()).any(|window| window == wanted);
-        // A line that has not ended may already hold it; what is there will not go away. What a person sees counts, with
-        // its colours or without.
+        // An incomplete line counts if it already contains the text, since output is never removed. Colours within the
+        // text do not matter.
         if holds(&self.open) || self.open.contains(&ESCAPE) && holds(&without_colours(&self.open)) {
             return true;
         }
@@ -89,7 +89,7 @@ impl Position {
         false
     }
 }
-/// How a sequence for a terminal begins.
+/// The first byte of an escape sequence.
 const ESCAPE: u8 = 0x1b;
 
 /// A text without the sequences that set colours.

@@ -1,4 +1,4 @@
-//! Probes: one question, one answer.
+//! Probes: each sends one request and reports one answer.
 
 mod answer;
 mod exec;
@@ -38,31 +38,31 @@ pub(crate) use exec::{Line as ShellLine, run as run_shell};
 pub use log_line::Tail;
 pub use notify::said;
 
-/// One probe that is to be asked.
+/// A probe to send.
 pub struct Question {
-    /// Whom.
+    /// The invocation that is probed.
     pub invocation: InvocationId,
-    /// Which probe.
+    /// Which of its probes.
     pub kind: ProbeKind,
-    /// Its spec.
+    /// The spec of its instance.
     pub spec: std::sync::Arc<ServiceSpec>,
-    /// Its auto ports.
+    /// The auto ports of its instance.
     pub ports: BTreeMap<Identifier, u16>,
-    /// The shim above it, where it is known.
+    /// PID of its shim, if known.
     pub shim: Option<u32>,
 }
 
-/// Remembers what need not be asked twice.
+/// Sends probes, and remembers what need not be checked twice.
 #[derive(Default)]
 pub struct Prober {
-    /// Invocations whose listeners were seen to be their own. Written by questions that are under way.
+    /// Invocations that were seen to own their listening sockets. Probes in progress add to it.
     owned: Rc<RefCell<HashMap<InstanceId, u32>>>,
-    /// How far each log was read for a line.
+    /// How far each log was searched for a line.
     tails: HashMap<InstanceId, (u32, Tail)>,
 }
 
 impl Prober {
-    /// Asks; the answer comes as an event.
+    /// Sends a probe; the answer is sent to `inbox` as an event.
     pub fn ask(&mut self, paths: &Paths, environment: &Environment, question: Question, inbox: UnboundedSender<Event>) {
         let Some(probe) = (match question.kind {
             ProbeKind::Readiness => question.spec.readiness.clone(),
@@ -86,7 +86,7 @@ impl Prober {
             let _ = inbox.send(Event::Probed { invocation: question.invocation, probe: question.kind, answer });
             return;
         }
-        // Who listens on its ports is asked until the listener was seen to be the instance's own.
+        // Until the invocation was seen to own its listening sockets, each probe checks that.
         let owned = self.owned.clone();
         let is_owned = owned.borrow().get(&instance) == Some(&number);
         let watched: Vec<u16> = if is_owned { Vec::new() } else { own_ports(&probe, &question) };
@@ -109,15 +109,15 @@ impl Prober {
         });
     }
 
-    /// A listener turned out to be somebody else's, or an instance is gone.
+    /// Forgets an instance that is started again or released.
     pub fn forget(&mut self, instance: &InstanceId) {
         self.owned.borrow_mut().remove(instance);
         self.tails.remove(instance);
     }
 }
 
-/// The ports of an instance that a probe of this kind may speak to, and on which nobody else may answer. What a daemon
-/// has begun elsewhere listens where it likes.
+/// The ports that a probe of this kind may use, and on which no other process may answer. A daemon is exempt: it may
+/// listen from outside of its process tree.
 fn own_ports(probe: &Probe, question: &Question) -> Vec<u16> {
     if !matches!(probe.check, Check::Http { .. } | Check::Tcp { .. }) {
         return Vec::new();
@@ -129,12 +129,12 @@ fn own_ports(probe: &Probe, question: &Question) -> Vec<u16> {
     own.filter_map(|(name, port)| port.number.or_else(|| question.ports.get(name).copied())).collect()
 }
 
-/// A good answer of somebody else is no good answer.
+/// An answer counts only if no other process gave it: checks that the instance's processes listen on these ports.
 fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), NotGood> {
     let Some(shim) = shim else { return Err(NotGood::Bad("its shim has not said who it is yet".into())) };
     let listening = Listening::try_read().map_err(|error| NotGood::of(&error, |why| format!("who listens: {why}")))?;
     let tree = descendants(shim);
-    // What a shim took over does not descend from it; it carries the mark of its record.
+    // Processes that a shim took over are not its descendants; they carry the mark in its record.
     let adopted = || {
         let record = Invocation::read(&place.invocation()).ok();
         let marked = record.map(|record| guard::marked(&record.mark)).unwrap_or_default();
@@ -144,7 +144,7 @@ fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), NotG
         let sockets = listening.sockets(*port);
         let is_ours = || net::holds(tree.iter().copied(), sockets) || net::holds(adopted(), sockets);
         if !sockets.is_empty() && !is_ours() {
-            // What a process has open cannot be read then, so that it looks like somebody else's.
+            // Without a free descriptor, the sockets of a process cannot be read, and it would look like another one's.
             lack_now()?;
             let owner = net::owner_in_words(sockets);
             return Err(NotGood::Bad(format!("port {port} answers, but it is {owner} that listens on it")));
@@ -153,15 +153,15 @@ fn strangers(ports: &[u16], shim: Option<u32>, place: &Place) -> Result<(), NotG
     Ok(())
 }
 
-/// Asks once, and waits for the answer for at most `patience`.
+/// Runs a check once, for at most `patience`.
 ///
 /// # Errors
-/// Why the answer is not good.
+/// Why it failed.
 pub async fn ask(check: &Check, working_dir: &Template, fill: &InstanceFill, patience: Duration) -> Result<(), String> {
     put(check, working_dir, fill, None, patience).await.map_err(|not_good| not_good.to_string())
 }
 
-/// The environment of a command, and who it runs as, where the host knows him.
+/// The environment of a command and the user that it runs as, or why that user is unknown.
 type RunsAs = (Vec<Vec<u8>>, Result<wire::Identity, String>);
 
 async fn put(
@@ -187,7 +187,7 @@ async fn put(
                 let (env, identity) = runs_as.unwrap_or_else(|| (Vec::new(), Ok(wire::Identity::default())));
                 exec::run(ShellLine { text: command.fill(fill), folder, env, identity: identity? }, patience).await
             }
-            // Asked where its file is read; nobody answers here.
+            // The log is only read in `Prober::ask`.
             Check::LogLine { .. } => Err(NotGood::Bad("a line of a log cannot be asked for".into())),
             Check::Notify => Err(NotGood::Bad("what a service notifies cannot be asked for".into())),
         }
@@ -196,10 +196,10 @@ async fn put(
     tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| late())
 }
 
-/// Asks over a unix socket; returns the headers of the answer when it is the one that is wanted.
+/// Sends a request over a unix socket; returns the headers of the answer if the answer is as expected.
 ///
 /// # Errors
-/// Why the answer is not good.
+/// Why it failed.
 pub async fn get_from(
     socket: &Path,
     path: &str,
@@ -208,7 +208,7 @@ pub async fn get_from(
 ) -> Result<HeaderMap, NotGood> {
     let in_words = |why: &str| format!("{}: {why}", socket.display());
     let failed = |error: io::Error| match error.kind() {
-        // Its queue is full.
+        // The socket's queue is full.
         io::ErrorKind::WouldBlock => NotGood::Bad(in_words("connection refused: too many are waiting")),
         _ => NotGood::of(&error, in_words),
     };
@@ -220,7 +220,7 @@ async fn connect(address: &str) -> Result<TcpStream, NotGood> {
     let stream = match TcpStream::connect(address).await {
         Ok(stream) => stream,
         Err(error) => {
-            // A name is looked up in files, and what went wrong there is told in other words.
+            // Looking up a name reads files, and an error there has no error number.
             if error.raw_os_error().is_none() {
                 lack_now()?;
             }

@@ -1,4 +1,4 @@
-//! Probes answered by what the service said of itself (`sd_notify`); its shim has written that down.
+//! Probes that are answered by the service itself (`sd_notify`); its shim has recorded its messages.
 
 use std::io;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use super::NotGood;
 use super::answer::{is_lack, plain};
 use crate::paths::Paths;
 
-/// What an invocation has said; `None` before it said anything.
+/// What an invocation has reported; `None` if nothing yet.
 pub fn said(paths: &Paths, invocation: &InvocationId) -> Option<Notified> {
     read(paths, invocation).ok().flatten()
 }
 
 /// # Errors
-/// What we lack to read it.
+/// What core lacks to read it.
 fn read(paths: &Paths, invocation: &InvocationId) -> io::Result<Option<Notified>> {
     let place = Place::new(&paths.run, &invocation.instance.to_string());
     match Notified::read(&place.notified()) {
@@ -28,7 +28,7 @@ fn read(paths: &Paths, invocation: &InvocationId) -> io::Result<Option<Notified>
     }
 }
 
-/// Whether it said what the probe wants to hear.
+/// Checks that it reported what the probe expects.
 pub(super) fn look(paths: &Paths, invocation: &InvocationId, kind: ProbeKind, period: Duration) -> Result<(), NotGood> {
     let said = read(paths, invocation).map_err(|error| NotGood::Unasked(plain(&error)))?.unwrap_or_default();
     let bad = |why: String| Err(NotGood::Bad(why));
@@ -38,7 +38,7 @@ pub(super) fn look(paths: &Paths, invocation: &InvocationId, kind: ProbeKind, pe
         ProbeKind::Readiness => bad("it has not said READY=1".into()),
         ProbeKind::Liveness => {
             let silent = Duration::from_nanos(sys::monotonic_ns().saturating_sub(said.beat_ns));
-            // Its time runs from the first word on: one whose readiness is asked for otherwise may take its time.
+            // The period counts from its first message: if another probe decides readiness, it may start slowly.
             if said.beat_ns == 0 || silent <= period {
                 Ok(())
             } else {

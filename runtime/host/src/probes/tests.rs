@@ -1,4 +1,4 @@
-//! Questions that cannot be put for want of a descriptor.
+//! Probes that cannot be sent for lack of a descriptor.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
 
-/// By this variable the test is known as a process of its own: a limit counts for all threads.
+/// Marks the test's own process: the limit applies to all threads of a process.
 const ALONE: &str = "CORE_TEST_WITHOUT_DESCRIPTORS";
 
 #[test]
@@ -52,7 +52,7 @@ fn without_descriptors_nothing_is_asked() {
     let (all, line) = (put_all(), Tail::default().look_for("ready", &paths, &invocation));
     let said = notify::look(&paths, &invocation, ProbeKind::Readiness, Duration::from_secs(1));
     let (listening, established) = (Listening::try_read().is_err(), net::established(&[1]).is_err());
-    // A test that fails wants to open files.
+    // A failing test needs to open files.
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     assert_eq!(all, vec![Err(unasked.clone()); checks.len()]);
     assert_eq!(line, Err(unasked.clone()));

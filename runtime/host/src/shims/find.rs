@@ -1,4 +1,4 @@
-//! What a supervisor finds when it begins: shims that live, and records of what ended.
+//! What a new supervisor finds: living shims, and records of what has ended.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use super::listen::Introduction;
 use super::{Note, Shims, exit_of, stray};
 use crate::paths::Paths;
 
-/// How long all shims together may take to say how they stand. Who takes longer is waited for beside everything else.
+/// How long all shims together may take to report their state. The loop waits for later ones while it runs.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Looks at every run folder of the stack, and takes in the lines to shims that live.
+/// Examines every run folder of the stack, and connects to living shims.
 pub async fn find(paths: &Paths, shims: &mut Shims) -> Vec<Found> {
     let names = crate::run_folder::instances(&paths.run);
-    // All at once: each answers by itself.
+    // All in parallel, since the shims answer independently.
     let asked: Vec<_> = names
         .iter()
         .map(|instance| {
@@ -34,7 +34,7 @@ pub async fn find(paths: &Paths, shims: &mut Shims) -> Vec<Found> {
         let answer = if is_there { tokio::time::timeout_at(until, answer).await.ok() } else { None };
         all.extend(match answer {
             Some(Ok(introduction)) => Some(introduced(&instance, introduction)),
-            // It is there, and says nothing; or it went while it was asked.
+            // The shim exists but does not answer; or it exited meanwhile.
             None | Some(Err(_)) => recorded(paths, shims, &instance, is_there),
         });
     }
@@ -57,12 +57,12 @@ fn found(instance: &InstanceId, invocation: u32, note: Note, life: Life) -> Foun
     }
 }
 
-/// What the records say of an instance whose shim does not. One that has a shim is looked after, whatever they say.
+/// The recorded state of an instance whose shim did not report. If it has a shim, the records do not decide.
 fn recorded(paths: &Paths, shims: &Shims, instance: &InstanceId, has_shim: bool) -> Option<Found> {
     let place = Place::new(&paths.run, &instance.to_string());
     let Ok(record) = Invocation::read(&place.invocation()) else {
-        // Nothing was ever begun in it, or its record is lost. Where something holds the lock, the instance counts as
-        // there: whoever takes over finds out what that is.
+        // Nothing was ever started in it, or its record is lost. If a process holds the lock, the instance counts as
+        // existing: the shim that takes over finds out what it is.
         if !has_shim && !guard::is_held(&place) && stray::take_away(place.folder()) {
             return None;
         }
@@ -76,7 +76,7 @@ fn recorded(paths: &Paths, shims: &Shims, instance: &InstanceId, has_shim: bool)
     let life = match ended {
         _ if has_shim => Life::Unattended,
         Some(ended) if !ended.leftovers => Life::Recorded { exit: exit_of(ended.status) },
-        // Only another shim can find out how it ended: its keeper may have seen it.
+        // Only another shim can find out how it ended: the keeper may have seen it.
         None if record.boot == core_shim::sys::boot_id() => Life::Unattended,
         Some(_) if !guard::survivors(&place, None).is_empty() => Life::Unattended,
         Some(ended) => Life::Recorded { exit: exit_of(ended.status) },

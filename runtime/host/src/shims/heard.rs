@@ -1,4 +1,4 @@
-//! What the keeper says of the shims that it was asked for.
+//! Reports of the keeper about the shims that it forked.
 
 use std::io;
 
@@ -17,7 +17,7 @@ impl Shims {
         }
     }
 
-    /// Takes in what the keeper says.
+    /// Handles a report of the keeper.
     pub fn heard(&mut self, report: KeeperReport) {
         match report {
             KeeperReport::ForkFailed { instance, errno } => {
@@ -36,7 +36,7 @@ impl Shims {
             }
             KeeperReport::ShimDied { instance, pid, .. } => {
                 let Ok(instance) = instance.parse::<InstanceId>() else { return };
-                // That of one whose place is taken is news to nobody.
+                // The death of a shim that was already replaced does not matter.
                 let known = self.lines.get(&instance).filter(|known| known.line.shim_pid() == Some(pid));
                 if let Some(line) = known.map(|known| known.line.number()) {
                     let _ = self.inbox.send(Event::Unreached { instance, line, why: Unreached::Dead });

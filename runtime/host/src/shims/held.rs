@@ -1,5 +1,5 @@
-//! Held sockets: opened for a service, kept open while it is replaced or crashed. A shim keeps a copy of those of its
-//! service, so that they outlive a supervisor.
+//! Held sockets: opened for a service, and kept open while it is replaced or restarted. Shims keep copies of their
+//! service's sockets, so that these outlive a supervisor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,15 +11,15 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_w
 
 use crate::descriptors;
 
-/// Connections that wait to be accepted while nobody accepts.
+/// How many connections may wait while no process accepts them.
 const BACKLOG: i32 = 4096;
 
-/// All held sockets, by service, port and what they are bound to.
+/// All held sockets, by service and port, with the address that each is bound to.
 #[derive(Debug, Default)]
 pub struct Held(BTreeMap<(String, String), (Option<SocketAddr>, OwnedFd)>);
 
 impl Held {
-    /// The held sockets of a service, in the order of their descriptors; opened where they are not open.
+    /// The held sockets of a service, in the order of their descriptors; missing ones are opened.
     ///
     /// # Errors
     /// The port that could not be opened, and why.
@@ -31,7 +31,7 @@ impl Held {
             let address: IpAddr = port.address.parse().map_err(|_| failed(io::ErrorKind::InvalidInput.into()))?;
             let address = SocketAddr::new(address, number);
             let key = (spec.name.to_string(), name.to_string());
-            // Another number or address is another socket.
+            // Another port number or address needs another socket.
             let is_other = self.0.get(&key).is_some_and(|(bound, _)| bound.is_some_and(|bound| bound != address));
             if is_other {
                 self.0.remove(&key);
@@ -48,13 +48,13 @@ impl Held {
         Ok(all)
     }
 
-    /// Copies of the sockets of a service that are open.
+    /// Copies of a service's open sockets.
     pub(super) fn of(&self, service: &ServiceName) -> Vec<(String, OwnedFd)> {
         let of_service = self.0.iter().filter(|((of, _), _)| of == service.as_str());
         of_service.filter_map(|((_, port), (_, socket))| Some((port.clone(), copy(socket).ok()?))).collect()
     }
 
-    /// Keeps what a shim held.
+    /// Keeps sockets that a shim held.
     pub(super) fn keep(&mut self, service: &ServiceName, sockets: Vec<(String, OwnedFd)>) {
         for (name, socket) in sockets {
             let bound = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
@@ -62,7 +62,7 @@ impl Held {
         }
     }
 
-    /// Closes all but these.
+    /// Closes all sockets but these.
     pub(super) fn retain(&mut self, ports: &BTreeSet<(ServiceName, Identifier)>) {
         let wanted: BTreeSet<(&str, &str)> =
             ports.iter().map(|(service, port)| (service.as_str(), port.as_str())).collect();
@@ -79,7 +79,7 @@ fn open_socket(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
-        // `::` means everybody, of either kind.
+        // `::` means all addresses, IPv4 and IPv6.
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
     bind(&socket, &address)?;

@@ -1,4 +1,4 @@
-//! The line to the keeper, which the supervisor finds on descriptor 3.
+//! The connection to the keeper, which the supervisor inherits as descriptor 3.
 
 use std::cell::Cell;
 use std::io;
@@ -18,37 +18,37 @@ use crate::paths::Paths;
 
 /// The longest message of a keeper, in bytes.
 const LONGEST_REPORT: usize = 16 << 10;
-/// How long a keeper may take to say what it has forked.
+/// How long a keeper may take to report what it has forked.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// The line to the keeper.
+/// The connection to the keeper.
 pub struct Keeper {
     fd: AsyncFd<OwnedFd>,
     run: PathBuf,
-    /// It says what it has forked; the first releases did not.
+    /// Whether it reports what it has forked; the first releases did not.
     answers: bool,
-    /// Since when it has been asked for shims and has said nothing.
+    /// Since when it owes a report about shims that it was asked for.
     asked_at: Cell<Option<Instant>>,
 }
 
 impl Keeper {
-    /// Takes the line we were started with.
+    /// Takes over the connection that this process was started with.
     ///
     /// # Errors
-    /// When there is none: we were not started by a keeper.
+    /// There is no connection: this process was not started by a keeper.
     pub fn inherit(paths: &Paths) -> io::Result<Self> {
         let is_socket = rustix::net::sockopt::socket_type(
-            // SAFETY: only looked at; when it is open it is the line, which nobody else has taken.
+            // SAFETY: it is only examined; if it is open, it is the connection, which only this code takes.
             unsafe { std::os::fd::BorrowedFd::borrow_raw(SUPERVISOR_FD) },
         );
         if !matches!(is_socket, Ok(rustix::net::SocketType::SEQPACKET)) {
             return Err(io::Error::other("`core supervise` is started by its keeper only; use `core up`"));
         }
-        // SAFETY: the keeper left it for us, and this is the only place that takes it.
+        // SAFETY: the keeper left it for this process, and only this code takes it.
         let fd = unsafe { OwnedFd::from_raw_fd(SUPERVISOR_FD) };
-        // Nothing that we start has any business with it.
+        // Child processes must not inherit it.
         let _ = nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
-        // SAFETY: the descriptor is owned by what is registered, and closed only with it.
+        // SAFETY: the registered value owns the descriptor, and closes it only when dropped.
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?;
         let run = paths.run.clone();
         Ok(Self {
@@ -59,7 +59,7 @@ impl Keeper {
         })
     }
 
-    /// Asks for shims; returns those that could not be asked for.
+    /// Asks for shims; returns those for which the request could not be sent.
     pub fn fork(&self, batch: Vec<(InstanceId, OwnedFd)>) -> Vec<(InstanceId, io::Error)> {
         let mut failed = Vec::new();
         if !batch.is_empty() && self.asked_at.get().is_none() {
@@ -77,32 +77,32 @@ impl Keeper {
         failed
     }
 
-    /// Whether it says what it has forked, as the first releases did not; nor did their shims know what ours do.
+    /// Whether it reports what it has forked. Without that, it is of the first releases, whose shims lack features too.
     pub fn answers(&self) -> bool {
         self.answers
     }
 
-    /// Says that we are there.
+    /// Reports that this supervisor is alive.
     pub fn here(&self) {
         let _ = self.send(&KeeperRequest::Here.encode(), &[]);
     }
 
-    /// Says that the run folder was made anew.
+    /// Reports that the run folder was created again.
     pub fn be_found(&self) {
         let _ = self.send(&KeeperRequest::BeFound.encode(), &[]);
     }
 
-    /// Says that users are answered.
+    /// Reports that the control socket answers.
     pub fn answering(&self) {
         let _ = self.send(&KeeperRequest::Answering.encode(), &[]);
     }
 
-    /// Says that the stack has ended: the keeper may go when we have gone.
+    /// Reports that the stack has ended with this exit code: the keeper may exit after the supervisor.
     pub fn farewell(&self, code: i32) {
         let _ = self.send(&KeeperRequest::Farewell { code }.encode(), &[]);
     }
 
-    /// The keeper reads as fast as it forks; for the moment that takes, we wait. One that stands still is noticed by that.
+    /// Sends a message. It waits for the keeper to read, which is as fast as it forks; a stopped keeper is a timeout.
     fn send(&self, packet: &[u8], fds: &[RawFd]) -> io::Result<()> {
         loop {
             match send(self.fd.get_ref().as_fd(), packet, fds) {
@@ -119,7 +119,7 @@ impl Keeper {
         }
     }
 
-    /// Waits for the next report; `None` when the keeper is gone.
+    /// Waits for the next report; `None` if the keeper is gone.
     pub async fn next(&self) -> Option<KeeperReport> {
         loop {
             let mut ready = self.fd.readable().await.ok()?;
@@ -139,8 +139,8 @@ impl Keeper {
         }
     }
 
-    /// Waits until the keeper has not done for too long what it was asked for. One that stands still is as good as dead,
-    /// and costs nothing to replace.
+    /// Returns when the keeper has owed a report for too long. A stopped keeper is as good as dead, and cheap to
+    /// replace.
     pub async fn is_silent(&self) {
         match self.asked_at.get().filter(|_| self.answers) {
             Some(at) => tokio::time::sleep_until(at + SILENCE).await,
@@ -148,12 +148,12 @@ impl Keeper {
         }
     }
 
-    /// Kills it; another one begins with another supervisor.
+    /// Kills the keeper; another one is started, with another supervisor.
     pub fn kill(&self) {
         self.asked_at.set(None);
         let pid = nix::unistd::getppid().as_raw().unsigned_abs();
         let handle = core_shim::handle::Handle::of(pid);
-        // Whoever is our parent now may be somebody else, when the keeper has died meanwhile.
+        // If the keeper has died meanwhile, our parent is another process.
         if let Some(handle) = handle.filter(|_| keeper::Keeper::read(&self.run).is_some_and(|keeper| keeper.pid == pid))
         {
             let _ = handle.send(nix::libc::SIGKILL);

@@ -1,5 +1,5 @@
-//! Handles on the first processes of instances whose shim is no child of our keeper's: when that shim dies, and then they,
-//! somebody else reaps them, and only a handle from before tells how they ended (Linux 6.15 and later).
+//! Handles on the first processes of instances whose shim is not a child of our keeper: if both die, another process
+//! reaps them, and only a handle opened before tells the exit status (Linux 6.15 and later).
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -8,19 +8,19 @@ use core_engine::InstanceId;
 use core_engine::event::Life;
 use core_shim::sys;
 
-/// The handles, by instance.
+/// The handles, with PIDs, by instance.
 #[derive(Debug, Default)]
 pub(super) struct Leaders(HashMap<InstanceId, (u32, OwnedFd)>);
 
 impl Leaders {
-    /// An instance was found, or taken over.
+    /// Opens a handle for an instance that was found or taken over.
     pub(super) fn found(&mut self, instance: &InstanceId, life: &Life) {
         if let Life::Running { pid } = life {
             self.hold(instance, *pid);
         }
     }
 
-    /// Another process is the first one now. Of those that our keeper would reap it is not held.
+    /// The first process is a new one. If our keeper would reap it, no handle is needed.
     pub(super) fn started(&mut self, instance: &InstanceId, pid: u32) {
         if self.0.contains_key(instance) {
             self.hold(instance, pid);
@@ -36,13 +36,13 @@ impl Leaders {
         }
     }
 
-    /// A copy of the handle on the first process of an instance.
+    /// A copy of the handle on the first process of an instance, with its PID.
     pub(super) fn of(&self, instance: &InstanceId) -> Option<(u32, OwnedFd)> {
         let (pid, handle) = self.0.get(instance)?;
         Some((*pid, handle.try_clone().ok()?))
     }
 
-    /// Nobody will ask after the instance again.
+    /// Closes the handle of an instance that was released.
     pub(super) fn forget(&mut self, instance: &InstanceId) {
         self.0.remove(instance);
     }

@@ -1,4 +1,4 @@
-//! One line to a shim: frames out, frames in, never waited for by anything but its own task.
+//! A connection to one shim: frames in and out. Only its own task ever waits for it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,41 +19,40 @@ use tokio::time::Instant;
 
 use crate::peer;
 
-/// By so much a moment may be missed before whoever was to answer by then gets the time once more: it was we who were
-/// late.
+/// If the supervisor itself is this late at a deadline, the shim gets the time once more.
 const LATE: Duration = Duration::from_millis(500);
 
-/// When an answer is due.
+/// The deadline for an answer.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     by: Instant,
     within: Duration,
 }
 
-/// What comes of waiting for a line.
+/// The result of waiting for a shim.
 pub(super) enum Heard {
-    /// A report.
+    /// The shim sent a report.
     Report(Report),
-    /// An answer that was due did not come.
+    /// An answer was not received in time.
     Silence,
-    /// The line has ended.
+    /// The connection has ended.
     End,
 }
 
-/// A line to a shim.
+/// A connection to a shim.
 pub(crate) struct Line {
     stream: UnixStream,
-    /// The number by which the engine knows it.
+    /// The engine's number for this connection.
     number: Cell<u32>,
     unsent: RefCell<VecDeque<(Vec<u8>, Vec<OwnedFd>)>>,
-    /// There is something unsent, or an answer is due.
+    /// Wakes the task: there is something unsent, or an answer is due.
     pending: Notify,
     incoming: RefCell<FrameBuffer>,
     due: Cell<Option<Due>>,
-    /// Nothing but its end is waited for.
+    /// Whether the only thing still expected is its end.
     is_ending: Cell<bool>,
     shim: Cell<Option<u32>>,
-    /// Whether whoever is at the other end has said how it stands.
+    /// Whether the shim has reported its state.
     is_known: Cell<bool>,
 }
 
@@ -73,13 +72,13 @@ impl Line {
         }))
     }
 
-    /// A line to a shim that is to be forked, and the end that goes to it.
+    /// A connection to a shim that will be forked, and the other end, for the shim.
     pub(super) fn pair(number: u32) -> io::Result<(Rc<Self>, OwnedFd)> {
         let (ours, theirs) = StdStream::pair()?;
         Ok((Self::new(ours, number)?, theirs.into()))
     }
 
-    /// A line to a shim that is found. It is not waited for: one whose queue of callers is full does not answer.
+    /// Connects to an existing shim, without waiting: a shim with a full queue is an error.
     pub(super) fn connect(path: &Path, number: u32) -> io::Result<Rc<Self>> {
         let (fd, shim) = call(path)?;
         let line = Self::new(StdStream::from(fd), number)?;
@@ -87,37 +86,37 @@ impl Line {
         Ok(line)
     }
 
-    /// The number by which the engine knows it.
+    /// The engine's number for this connection.
     pub(super) fn number(&self) -> u32 {
         self.number.get()
     }
 
-    /// From now on it is known by another number.
+    /// Gives it another number.
     pub(super) fn renumber(&self, number: u32) {
         self.number.set(number);
     }
 
-    /// The shim's process, once it is known.
+    /// The PID of the shim, once known.
     pub(super) fn shim_pid(&self) -> Option<u32> {
         self.shim.get()
     }
 
-    /// Its keeper says which process it is.
+    /// Sets the PID of the shim, as its keeper reported it.
     pub(super) fn set_shim(&self, pid: u32) {
         self.shim.set(Some(pid));
     }
 
-    /// Whether whoever is at the other end has said how it stands.
+    /// Whether the shim has reported its state.
     pub(super) fn is_known(&self) -> bool {
         self.is_known.get()
     }
 
-    /// It has.
+    /// Records that the shim has reported its state.
     pub(super) fn set_known(&self) {
         self.is_known.set(true);
     }
 
-    /// Something must come within this time, or whoever listens is told of silence.
+    /// Expects any message within this time; otherwise the result is `Silence`.
     pub(super) fn expect_within(&self, within: Duration) {
         let by = Instant::now() + within;
         if self.due.get().is_none_or(|due| by < due.by) {
@@ -126,25 +125,25 @@ impl Line {
         }
     }
 
-    /// It must end within this time, whatever else is said on it.
+    /// Expects the end of the connection within this time, whatever else the shim sends.
     pub(super) fn expect_end_within(&self, within: Duration) {
         self.is_ending.set(true);
         self.due.set(Some(Due { by: Instant::now() + within, within }));
         self.pending.notify_one();
     }
 
-    /// Asks whether the shim is there; it must say so within this time.
+    /// Asks whether the shim is alive, and expects an answer within this time.
     pub(super) fn ask(&self, within: Duration) {
         self.send(Request::Kill { number: ECHO }.encode(), Vec::new());
         self.expect_within(within);
     }
 
-    /// Ends it: whoever listens is told so.
+    /// Closes the connection; the listening task sees its end.
     pub(super) fn close(&self) {
         let _ = nix::sys::socket::shutdown(self.stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);
     }
 
-    /// Sends at once what can be sent at once; the rest by the line's own task.
+    /// Sends as much as possible at once; the connection's own task sends the rest.
     pub(super) fn send(&self, bytes: Vec<u8>, fds: Vec<OwnedFd>) {
         self.unsent.borrow_mut().push_back((bytes, fds));
         self.flush();
@@ -157,7 +156,7 @@ impl Line {
         let mut unsent = self.unsent.borrow_mut();
         while let Some((bytes, fds)) = unsent.front_mut() {
             let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-            // Directly first: a fresh socket is writable before the reactor has heard of it.
+            // Try before waiting: a new socket is writable before the reactor knows.
             match send(self.stream.as_fd(), bytes, &raw) {
                 Ok(count) => {
                     bytes.drain(..count);
@@ -168,13 +167,13 @@ impl Line {
                 }
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {
-                    // Clears the reactor's idea of readiness, so that waiting really waits.
+                    // Clears the reactor's readiness, so that the next wait really waits.
                     let _ = self
                         .stream
                         .try_io(Interest::WRITABLE, || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock)));
                     return;
                 }
-                // What could not be said is not said later: the line ends, and on the next one it is seen what is missing.
+                // A failed message is not repeated: the connection ends, and the next one shows what is missing.
                 Err(_) => {
                     unsent.clear();
                     self.close();
@@ -183,7 +182,7 @@ impl Line {
         }
     }
 
-    /// Waits for whatever comes next.
+    /// Waits for the next report, a missed deadline or the end.
     pub(super) async fn next(&self, fds: &mut VecDeque<OwnedFd>) -> Heard {
         loop {
             match self.take_report(fds) {
@@ -211,7 +210,7 @@ impl Line {
         }
     }
 
-    /// Whether an answer that was due has not come. What is there unread is an answer, too.
+    /// Whether an answer is overdue. Unread data counts as an answer.
     fn is_over_due(&self) -> bool {
         let Some(Due { by, within }) = self.due.get() else { return false };
         let is_unread = rustix::io::ioctl_fionread(self.stream.as_fd()).is_ok_and(|count| count > 0);
@@ -223,7 +222,7 @@ impl Line {
         true
     }
 
-    /// Reads what is there. False at the end of the line.
+    /// Reads what has arrived. Returns false at the end of the connection.
     fn read(&self) -> bool {
         let mut buffer = [0; 8 << 10];
         let read = self.stream.try_io(Interest::READABLE, || {
@@ -236,7 +235,7 @@ impl Line {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
             Err(_) => return false,
         }
-        // Whoever says something is there; one that is to go has not gone by that.
+        // Any message proves that the shim is alive; but a shim that was told to exit still has to.
         if !self.is_ending.get() {
             self.due.set(None);
         }
@@ -260,8 +259,8 @@ impl Line {
     }
 }
 
-/// Calls the shim that has opened this socket. Nobody waits: an error is what one whose queue of callers is full gives.
-/// Returns the process that opened it, too, before it has said a word.
+/// Connects to the shim that opened this socket, without waiting: a full queue is an error. Also returns the PID of the
+/// process that opened it, if the kernel reports it.
 pub(crate) fn call(path: &Path) -> io::Result<(OwnedFd, Option<u32>)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;

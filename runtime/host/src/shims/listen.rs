@@ -1,4 +1,4 @@
-//! What is heard on a line, as events; and how a shim that is found introduces itself.
+//! Turns messages on a connection into events; and the introduction of a shim that was found.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,33 +19,33 @@ use super::line::{Heard, Line};
 use super::stray;
 use super::{event_of, life_of};
 
-/// How long a shim that was let go may take to go.
+/// How long a released shim may take to exit.
 const GOING: Duration = Duration::from_secs(2);
 
-/// How an instance stands, as the shim says that was found over it.
+/// The state of an instance, as reported by its shim to a new supervisor.
 pub(super) struct Introduction {
     /// Number of the last invocation.
     pub(super) number: u32,
-    /// Words of the supervisor that began it.
+    /// Note of the supervisor that started it, see [`super::Note`].
     pub(super) note: String,
-    /// How it stands.
+    /// Whether it lives, and how it ended if not.
     pub(super) life: Life,
 }
 
-/// What becomes of a line when it ends.
+/// What to do when a connection ends.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Released {
-    /// Its end says that nobody is there any more.
+    /// Not released: the end means that the shim is gone.
     #[default]
     No,
-    /// The shim was told to go. Its end says that it has.
+    /// The shim was told to exit: the end means that it has.
     Told {
-        /// What it leaves behind and nobody needs.
+        /// The run folder to remove after that, if any.
         leaves: Option<PathBuf>,
     },
 }
 
-/// Listens on a line, for the engine.
+/// Listens on a connection, for the engine.
 pub(super) struct Listener {
     pub(super) instance: InstanceId,
     pub(super) line: Rc<Line>,
@@ -58,13 +58,13 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Reads reports and gives them to the engine, until the line ends.
+    /// Passes reports to the engine, until the connection ends.
     pub(super) async fn listen(self) {
         self.relay(Vec::new()).await;
     }
 
-    /// The same on a line to a shim that was found: it says how it stands, and is asked something, since whoever only
-    /// connects is nobody to it. `first` is told how it stands while somebody waits there; after that, the engine is.
+    /// The same for a shim that was found: it reports its state first, and is asked something, since it ignores clients
+    /// that send nothing. The state goes to `first` if its receiver still waits, otherwise to the engine.
     pub(super) async fn introduce(self, first: Option<oneshot::Sender<Introduction>>) {
         let (mut fds, mut early) = (VecDeque::new(), Vec::new());
         let mut said = None;
@@ -134,7 +134,7 @@ impl Listener {
         }
     }
 
-    /// Nobody asks after an instance whose shim was let go.
+    /// Sends an event, unless the shim was released: then the engine does not want any.
     fn tell(&self, event: Event) {
         if matches!(*self.released.borrow(), Released::No) {
             let _ = self.inbox.send(event);
@@ -164,7 +164,7 @@ impl Listener {
 }
 
 impl Released {
-    /// Tells a shim to go; one that does not is killed.
+    /// Tells a shim to exit; one that does not is killed.
     pub(super) fn tell(&mut self, line: &Line, leaves: Option<PathBuf>) {
         *self = Self::Told { leaves };
         line.send(Request::Release.encode(), Vec::new());

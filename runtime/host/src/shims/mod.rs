@@ -1,4 +1,4 @@
-//! The lines to keeper and shims: orders go out, reports come back as events.
+//! The connections to keeper and shims: requests go out, reports come back as events.
 
 mod find;
 mod heard;
@@ -43,36 +43,36 @@ pub(crate) use line::call;
 use listen::{Introduction, Listener, Released};
 pub use order::Note;
 
-/// How long what runs without a shim is killed before one says that it does not end.
+/// How long to kill processes without a shim before giving up for now.
 const KILLED: Duration = Duration::from_secs(1);
 
-/// A line, and what becomes of it when it ends.
+/// A connection, and what to do when it ends.
 #[derive(Clone)]
 struct Known {
     line: Rc<Line>,
     released: Rc<RefCell<Released>>,
 }
 
-/// Everything that has to do with processes of services.
+/// Everything about the processes of services.
 pub struct Shims {
     paths: Paths,
     keeper: Rc<Keeper>,
     lines: HashMap<InstanceId, Known>,
     inbox: UnboundedSender<Event>,
-    /// What services are given from outside.
+    /// What services get from outside.
     pub(crate) environment: Environment,
     held: Rc<RefCell<Held>>,
     leaders: Rc<RefCell<Leaders>>,
-    /// What is being killed without a shim.
+    /// Invocations that are being killed without a shim.
     killing: Rc<RefCell<HashSet<InvocationId>>>,
-    /// New shims to be forked with the next flush.
+    /// New shims for the next `flush`.
     batch: Vec<(InstanceId, OwnedFd)>,
-    /// Who listens, as of the present batch of starts.
+    /// Listening sockets, read once for the present batch of starts.
     listening: Option<Listening>,
 }
 
 impl Shims {
-    /// With nothing yet.
+    /// Without any connections yet.
     pub fn new(paths: Paths, keeper: Rc<Keeper>, environment: Environment, inbox: UnboundedSender<Event>) -> Self {
         Self {
             paths,
@@ -88,12 +88,12 @@ impl Shims {
         }
     }
 
-    /// The process of an instance's shim, where it is known.
+    /// The PID of an instance's shim, if known.
     pub fn shim_pid(&self, instance: &InstanceId) -> Option<u32> {
         self.lines.get(instance).and_then(|known| known.line.shim_pid())
     }
 
-    /// Takes in a line; what is heard on it is the engine's.
+    /// Adds a connection; its listener sends events to the engine.
     fn attach(&mut self, instance: &InstanceId, line: Rc<Line>) -> Listener {
         let known = Known { line: line.clone(), released: Rc::default() };
         let listener = Listener {
@@ -105,14 +105,14 @@ impl Shims {
             inbox: self.inbox.clone(),
             run: self.paths.run.clone(),
         };
-        // The one before leads to nobody any more who should be listened to.
+        // The previous connection must not be listened to any more.
         if let Some(before) = self.lines.insert(instance.clone(), known) {
             before.line.close();
         }
         listener
     }
 
-    /// Starts an invocation; reports what comes of it.
+    /// Starts an invocation; the result is reported as an event.
     pub fn start(&mut self, order: &StartOrder) {
         let invocation = order.invocation.clone();
         if let Err(failure) = self.try_start(order) {
@@ -164,7 +164,7 @@ impl Shims {
         Ok(line)
     }
 
-    /// Asks the keeper for the shims that were begun since the last flush, all at once.
+    /// Asks the keeper for all shims that were requested since the last flush.
     pub fn flush(&mut self) {
         self.listening = None;
         let batch = std::mem::take(&mut self.batch);
@@ -173,7 +173,7 @@ impl Shims {
         }
     }
 
-    /// Sends a signal.
+    /// Sends a signal to processes of an invocation.
     pub fn signal(&self, invocation: &InvocationId, signal: i32, scope: Scope) {
         let scope = match scope {
             Scope::Leader => wire::Scope::Leader,
@@ -184,13 +184,13 @@ impl Shims {
         self.request(&invocation.instance, &Request::Signal { number: invocation.number, signal, scope });
     }
 
-    /// Kills a tree: by its shim, and where no line leads to one, by what is known of it.
+    /// Kills a process tree: through its shim, or, without a connection to one, by its records.
     pub fn kill(&self, invocation: &InvocationId) {
         if self.lines.contains_key(&invocation.instance) {
             self.request(&invocation.instance, &Request::Kill { number: invocation.number });
             return;
         }
-        // The engine asks again and again; once at a time is enough.
+        // The engine repeats this request; one attempt at a time is enough.
         if !self.killing.borrow_mut().insert(invocation.clone()) {
             return;
         }
@@ -206,41 +206,41 @@ impl Shims {
         });
     }
 
-    /// Lets a shim go. `leaves` is what it leaves behind and nobody needs.
+    /// Lets a shim exit. `leaves` is a run folder to remove after that.
     pub fn release(&mut self, instance: &InstanceId, leaves: Option<PathBuf>) {
         self.leaders.borrow_mut().forget(instance);
         if let Some(known) = self.lines.remove(instance) {
             known.released.borrow_mut().tell(&known.line, leaves);
             return;
         }
-        // Whoever stands over it does not answer, and has nothing left to look after.
+        // No connection leads to its shim, if there is one, and nothing is left to look after.
         stray::kill_shim(&self.paths.run, instance, None);
         if let Some(leaves) = leaves {
             stray::take_away(&leaves);
         }
     }
 
-    /// Asks all shims whether they are there. By that they see that they are found, too.
+    /// Asks all shims whether they are alive. They also notice then whether their socket still exists.
     pub fn ask_all(&self, within: Duration) {
         self.lines.values().for_each(|known| known.line.ask(within));
     }
 
-    /// Whether each shim to which a line leads is found by its socket.
+    /// Whether the socket of every connected shim exists.
     pub fn are_found(&self) -> bool {
         let place = |instance: &InstanceId| Place::new(&self.paths.run, &instance.to_string());
         self.lines.keys().all(|instance| place(instance).socket().exists())
     }
 
-    /// Asks a shim whether it is there.
+    /// Asks a shim whether it is alive.
     pub fn ask(&self, instance: &InstanceId, within: Duration) {
         if let Some(known) = self.lines.get(instance) {
             known.line.ask(within);
         }
     }
 
-    /// Makes a new line to the shim that stands over an instance.
+    /// Makes a new connection to the shim of an instance.
     pub fn connect(&mut self, instance: &InstanceId, number: u32) {
-        // One that was found and has not said yet how it stands is still waited for.
+        // A shim that was found and has not reported its state yet is still waited for.
         if let Some(known) = self.lines.get(instance).filter(|known| !known.line.is_known()) {
             known.line.renumber(number);
             return;
@@ -259,7 +259,7 @@ impl Shims {
                 {
                     Unreached::Dead
                 }
-                // It has no socket any more, or a queue of callers that is full.
+                // Its socket was removed, or its queue is full.
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock => {
                     Unreached::Silent
                 }
@@ -269,7 +269,7 @@ impl Shims {
         });
     }
 
-    /// Connects to the shim of an instance; `first` is told how that stands, then the engine.
+    /// Connects to the shim of an instance; its state goes to `first`, or else to the engine.
     fn open(
         &mut self,
         instance: &InstanceId,
@@ -283,7 +283,7 @@ impl Shims {
         Ok(())
     }
 
-    /// Puts another shim over what one has left.
+    /// Starts another shim for what a dead or silent one has left.
     pub fn adopt(&mut self, invocation: &InvocationId, number: u32, spec: &Arc<ServiceSpec>, replaces: Replaces) {
         let instance = &invocation.instance;
         let before = self.lines.remove(instance);
@@ -296,10 +296,10 @@ impl Shims {
         }
         match self.new_shim(instance, number) {
             Ok(line) => {
-                // The one that died had copies of them; whoever comes after us asks this one.
+                // The dead shim had copies of them; a future supervisor will ask this one.
                 let (sockets, mut fds): (_, Vec<OwnedFd>) =
                     self.held.borrow().of(instance.service()).into_iter().unzip();
-                // Shims of the first releases would not know what to do with it.
+                // Shims of the first releases do not know this field.
                 let leader = self.leaders.borrow().of(instance).filter(|_| self.keeper.answers());
                 let pid = leader.as_ref().map_or(0, |(pid, _)| *pid);
                 fds.extend(leader.map(|(_, handle)| handle));
@@ -314,7 +314,7 @@ impl Shims {
         self.flush();
     }
 
-    /// Tells the shims of a service where to cut its log from now on.
+    /// Tells the shims of a service at which size to cut its log from now on.
     pub fn limit_log(&self, service: &ServiceName, segment_bytes: u64) {
         for instance in self.lines.keys().filter(|instance| instance.service() == service) {
             self.request(instance, &Request::LogLimit { segment_bytes });
@@ -333,7 +333,7 @@ impl Shims {
     }
 }
 
-/// A wait status as the engine knows it. A negative one was never seen.
+/// A wait status in the engine's form. A negative one means that the exit was not seen.
 pub fn exit_of(status: i32) -> Exit {
     use nix::libc::{WEXITSTATUS, WIFEXITED, WIFSIGNALED, WTERMSIG};
     if status >= 0 && WIFEXITED(status) {
@@ -345,18 +345,18 @@ pub fn exit_of(status: i32) -> Exit {
     }
 }
 
-/// How an instance stands, as the engine knows it.
+/// The state of an instance in the engine's form.
 fn life_of(life: wire::Life, number: u32) -> Life {
     match life {
         wire::Life::Idle if number == 0 => Life::Idle,
-        // Its last start failed: nothing lives, and nobody was told how it ended.
+        // Its last start failed: no process lives, and its exit was not seen.
         wire::Life::Idle => Life::Exited { exit: Exit::Unknown, leftovers: false },
         wire::Life::Running { pid } => Life::Running { pid },
         wire::Life::Exited { status, leftovers } => Life::Exited { exit: exit_of(status), leftovers },
     }
 }
 
-/// What a report means to the engine.
+/// The event for a report, if it has one.
 fn event_of(instance: &InstanceId, line: u32, report: Report) -> Option<Event> {
     let invocation = |number| InvocationId { instance: instance.clone(), number };
     match report {
@@ -368,7 +368,7 @@ fn event_of(instance: &InstanceId, line: u32, report: Report) -> Option<Event> {
         Report::Exited { number, status, leftovers } => {
             Some(Event::Exited { invocation: invocation(number), exit: exit_of(status), leftovers })
         }
-        // The third is the answer to whether it is there.
+        // The third one answers the question whether the shim is alive.
         Report::Hello { .. } | Report::Sockets { .. } | Report::Emptied { number: wire::ECHO } => None,
         Report::Emptied { number } => Some(Event::Emptied { invocation: invocation(number) }),
         Report::Dropped { bytes, errno } => {

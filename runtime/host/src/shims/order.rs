@@ -1,4 +1,4 @@
-//! From a start order of the engine to the words a shim understands.
+//! Turns a start order of the engine into a request to a shim.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::paths::Paths;
 use crate::{environment::Environment, identity};
 
-/// Whether this is what a host says that has nothing left to give just now.
+/// Whether this error means that the host has run out of something for now.
 pub(super) fn is_lack(errno: i32) -> bool {
     matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ENOBUFS)
 }
 
-/// Where the output of an invocation goes.
+/// Where the output of an invocation is written.
 pub(super) fn log_place(paths: &Paths, invocation: &InvocationId, spec: &ServiceSpec) -> LogPlace {
     let instance = &invocation.instance;
     LogPlace {
@@ -30,18 +30,18 @@ pub(super) fn log_place(paths: &Paths, invocation: &InvocationId, spec: &Service
     }
 }
 
-/// What a supervisor wants to be told again by a shim.
+/// What a supervisor stores with a shim, for the next supervisor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// Ports that were given.
+    /// The auto ports of the instance.
     pub ports: BTreeMap<Identifier, u16>,
-    /// Automatic restarts.
+    /// Number of automatic restarts.
     pub restarts: u32,
-    /// Failures in a row.
+    /// Number of failures in a row.
     pub failures: u32,
 }
 
-/// What a shim is told to start.
+/// The request that tells a shim what to start.
 pub(super) fn build(
     paths: &Paths,
     order: &StartOrder,
@@ -94,10 +94,10 @@ pub(super) fn build(
     })
 }
 
-/// What the kernel takes for a start (`execve(2)`, "Limits on size of arguments and environment").
+/// The longest text that the kernel accepts, in bytes (`execve(2)`, "Limits on size of arguments and environment").
 const LONGEST_TEXT: usize = 128 << 10;
 
-/// Whether the kernel will take the arguments and the environment of a start.
+/// Checks that the kernel will accept the arguments and the environment of a start.
 ///
 /// # Errors
 /// What is too long, with the sizes.
@@ -110,7 +110,7 @@ pub(super) fn check_sizes(start: &Start) -> Result<(), String> {
         let what = if is_variable { format!("the variable {name}") } else { "an argument".to_owned() };
         return Err(format!("{what} has {}, and the kernel takes {} in one", kib(text.len()), kib(LONGEST_TEXT)));
     }
-    // Each text with its end, and its place in a table.
+    // Each text with its NUL byte and its pointer.
     let size = |texts: &[Vec<u8>]| texts.iter().map(|text| text.len() + 1 + size_of::<usize>()).sum::<usize>();
     let (args, env) = (size(&start.args), size(&start.env));
     let most = nix::unistd::sysconf(nix::unistd::SysconfVar::ARG_MAX).ok().flatten();
@@ -130,14 +130,14 @@ fn bytes(path: PathBuf) -> Vec<u8> {
     path.into_os_string().into_vec()
 }
 
-/// A word that no other invocation ever has.
+/// A random word that no other invocation has.
 fn mark() -> std::io::Result<String> {
     let mut bytes = [0_u8; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(core_stack::hex(&bytes))
 }
 
-/// What else there is to say of a program that is not there.
+/// A further hint about a program that cannot be found.
 fn hint(program: &str) -> String {
     let mut head = [0; 256];
     let read = std::fs::File::open(program).and_then(|mut file| std::io::Read::read(&mut file, &mut head));
@@ -160,7 +160,7 @@ fn hint(program: &str) -> String {
     }
 }
 
-/// Why a shim could not start something, for people.
+/// Why a shim could not start something, as text for people.
 pub(super) fn failure_of(stage: &str, errno: i32, detail: &str) -> Failure {
     if stage == "guard" {
         return Failure::Guard(detail.to_owned());
@@ -178,7 +178,7 @@ pub(super) fn failure_of(stage: &str, errno: i32, detail: &str) -> Failure {
         ("exec", libc::ENOENT) => format!("{message}{}", hint(detail)),
         _ => message,
     };
-    // The one before may still stand there.
+    // The previous shim may still exist.
     if is_lack(errno) || stage == "shim" {
         return Failure::Lack(format!("{stage}: {message}"));
     }

@@ -1,4 +1,4 @@
-//! Ports of a start: nobody else may listen on them.
+//! Checks the ports of a start: no other process may listen on them.
 
 use core_engine::action::StartOrder;
 use core_engine::exit::Failure;
@@ -8,7 +8,7 @@ use super::Shims;
 use crate::net::{self, Listening};
 
 impl Shims {
-    /// A port that a stranger listens on is no port for a service.
+    /// Refuses a start if another process listens on one of its ports.
     pub(super) fn check_ports(&mut self, order: &StartOrder) -> Result<(), Failure> {
         let spec = &order.spec;
         let tcp = spec.ports.iter().filter(|(_, port)| !port.hold && port.protocol != Protocol::Udp);

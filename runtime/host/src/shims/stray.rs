@@ -1,4 +1,4 @@
-//! What is there of an instance besides the line to its shim: a shim that does not answer, and what runs without one.
+//! What remains of an instance without a connection: a shim that does not answer, and processes without a shim.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,15 @@ use crate::ended;
 use crate::keeper::Keeper;
 use crate::paths::Paths;
 
-/// How long a shim that dies may take to be dead.
+/// How long a dying shim may take to exit.
 const DYING: Duration = Duration::from_millis(500);
-/// How long until one looks again whether it is.
+/// The pause between two looks at a dying shim.
 const LOOK_AT_DYING: Duration = Duration::from_millis(2);
-/// How long until one looks again for what was forked meanwhile.
+/// The pause before looking again for newly forked processes.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The process of the shim that stands over an instance, held: by the lock that it has, else by the number that is known
-/// of it (the first releases had no lock), else by its name below our keeper.
+/// A handle on the shim of an instance, found by the lock that it holds; or by its known PID, since the first releases
+/// had no lock; or by its name among the children of our keeper.
 fn shim_of(run: &Path, instance: &InstanceId, known: Option<u32>) -> Option<Handle> {
     let name = instance.to_string();
     let place = Place::new(run, &name);
@@ -38,12 +38,12 @@ fn shim_of(run: &Path, instance: &InstanceId, known: Option<u32>) -> Option<Hand
         let handle = Handle::of(pid)?;
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let title = line.split(|byte| *byte == 0).next().unwrap_or_default();
-        // One that was only just forked has the name of its keeper yet.
+        // A shim that was just forked still has the name of its keeper.
         let is_it = title == format!("core-shim {name}").as_bytes() || title == core_shim::NAME.as_bytes();
         is_it.then_some(handle)
     };
     locked.or_else(|| known.and_then(by_number)).or_else(|| {
-        // Other stacks have instances of the same names, so only the children of our keeper are looked at.
+        // Other stacks have instances of the same names, so only children of our keeper are considered.
         let keeper = nix::unistd::getppid().as_raw().unsigned_abs();
         Keeper::read(run).filter(|ours| ours.pid == keeper)?;
         let titled = |pid: &u32| {
@@ -54,7 +54,7 @@ fn shim_of(run: &Path, instance: &InstanceId, known: Option<u32>) -> Option<Hand
     })
 }
 
-/// Whether a shim stands over an instance at whose socket nobody answers. One that is just dying gets the time to.
+/// Whether an instance has a living shim although its socket does not answer. A dying shim gets time to exit.
 pub(super) async fn shim_lives(run: &Path, instance: &InstanceId, known: Option<u32>) -> bool {
     let Some(handle) = shim_of(run, instance, known) else { return false };
     let until = tokio::time::Instant::now() + DYING;
@@ -64,7 +64,7 @@ pub(super) async fn shim_lives(run: &Path, instance: &InstanceId, known: Option<
     handle.lives()
 }
 
-/// Kills the shim that stands over an instance. What it looks after lives on.
+/// Kills the shim of an instance. Its processes keep running.
 pub(crate) fn kill_shim(run: &Path, instance: &InstanceId, known: Option<u32>) {
     if let Some(handle) = shim_of(run, instance, known) {
         tracing::warn!(%instance, "its shim does not answer and is killed");
@@ -72,15 +72,15 @@ pub(crate) fn kill_shim(run: &Path, instance: &InstanceId, known: Option<u32>) {
     }
 }
 
-/// The cgroup of an instance, where its keeper has made one.
+/// The cgroup of an instance, if its keeper made one.
 fn cgroup_of(paths: &Paths, instance: &str) -> Option<PathBuf> {
     let recorded = Keeper::read(&paths.run).and_then(|keeper| keeper.cgroup);
     let base = recorded.or_else(|| cgroup::base().map(|base| base.join(paths.cgroup())))?;
     Some(base.join(instance)).filter(|folder| folder.is_dir())
 }
 
-/// Kills whatever there is of an instance, without a shim, for as long as `patience`; of one invocation where its number
-/// is given: another one is not meant. Returns whether nothing is left.
+/// Kills all processes of an instance without its shim, for up to `patience`. With `number`, stops if the instance has
+/// another invocation by now. Returns whether nothing is left.
 pub(crate) fn kill(paths: &Paths, instance: &str, number: Option<u32>, patience: Duration) -> bool {
     let place = Place::new(&paths.run, instance);
     let cgroup = cgroup_of(paths, instance);
@@ -93,11 +93,11 @@ pub(crate) fn kill(paths: &Paths, instance: &str, number: Option<u32>, patience:
         if survivors.is_empty() && !guard::is_held(&place) {
             return true;
         }
-        // Not behind the back of a shim, which must know that it was.
+        // Not while a shim is alive, which must know that it was core that killed.
         if let Some(cgroup) = cgroup.as_ref().filter(|_| !guard::is_held_at(&place.shim_lock())) {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
         }
-        // Held first, then looked at once more: what is held is what is killed.
+        // Look again after opening the handles, so that no reused PID is killed.
         let handles: Vec<(u32, Handle)> =
             survivors.into_iter().filter_map(|pid| Some((pid, Handle::of(pid)?))).collect();
         let still = guard::survivors(&place, cgroup.as_deref());
@@ -110,17 +110,17 @@ pub(crate) fn kill(paths: &Paths, instance: &str, number: Option<u32>, patience:
         if Instant::now() > until {
             return false;
         }
-        // What has ended shows itself by its descriptor; what can be told by its lock alone, by the next look.
+        // The handles report exits; processes known only by the lock are seen at the next look.
         ended::any_within(&handles.iter().map(|(_, handle)| handle).collect::<Vec<_>>(), LOOK_AGAIN);
     }
 }
 
-/// Whether the record speaks of another invocation by now.
+/// Whether the record is about another invocation by now.
 fn is_another(place: &Place, number: u32) -> bool {
     Invocation::read(&place.invocation()).is_ok_and(|record| record.number != number)
 }
 
-/// Takes the run folder of an instance away, unless something that has its lock lives.
+/// Removes the run folder of an instance, unless a living process holds its lock. Returns whether it was removed.
 pub(crate) fn take_away(folder: &Path) -> bool {
     let (Some(run), Some(name)) = (folder.parent(), folder.file_name()) else { return false };
     let place = Place::new(run, &name.to_string_lossy());

@@ -1,4 +1,4 @@
-//! Answers to what is asked over the control socket.
+//! Answers requests of the control socket.
 
 use std::collections::HashMap;
 
@@ -46,7 +46,7 @@ impl Supervisor {
                 let said = std::mem::take(&mut self.announcements);
                 let answered = answer.send(state.map(|state| (state, said.clone())));
                 if answered.is_err() {
-                    // Nobody heard it: it is said to the next who asks.
+                    // The client is gone: the next one gets the announcements.
                     self.announcements = said;
                 }
             }
@@ -58,7 +58,7 @@ impl Supervisor {
         }
     }
 
-    /// What could not be written down, as problems.
+    /// State and logs that could not be written, as problems.
     fn unwritten(&self) -> Vec<Problem> {
         let unsaved = self.saving.unsaved().map(|why| {
             Diagnostic::new("unsaved", format!("{why}; a supervisor that took over now would know an older state"))
@@ -98,7 +98,7 @@ impl Supervisor {
         }
     }
 
-    /// What keeps a service; its lines are read from the disk by who asks.
+    /// Why a service is not ready; the server reads the log lines later, outside of the loop.
     fn why(&mut self, service: &ServiceName) -> Result<Vec<Followed>, String> {
         let steps = self.engine.why(service)?;
         let step = |step: EngineStep| {
@@ -112,7 +112,7 @@ impl Supervisor {
         Ok(steps.into_iter().map(step).collect())
     }
 
-    /// With what services and probes have said, but for secrets.
+    /// Covers secrets in the texts that services and probes produced.
     fn covered(&self, mut status: InstanceStatus) -> InstanceStatus {
         let own = [&mut status.reason, &mut status.detail, &mut status.status].into_iter().flatten();
         for text in own.chain(status.waiting_on.iter_mut().map(|waiting| &mut waiting.message)) {
@@ -121,7 +121,7 @@ impl Supervisor {
         status
     }
 
-    /// What a service says of itself.
+    /// The status that a service reports about itself.
     fn own_words(&self, instance: &InstanceView) -> Option<String> {
         let notifies = instance.pid.is_some() && self.engine.spec(&instance.id).is_some_and(|spec| spec.notifies());
         let said = if notifies { probes::said(&self.paths, &instance.invocation) } else { None };
@@ -143,7 +143,7 @@ impl Supervisor {
         if trees.is_empty() { HashMap::new() } else { self.counters.read(&trees) }
     }
 
-    /// Where a browser on this host finds the edge.
+    /// The URL at which a browser on this host reaches the edge.
     fn url(&self) -> Option<String> {
         let known = self.reading.known()?;
         let edge = known.topology.services.values().find(|spec| spec.kind.is_edge())?;
@@ -195,7 +195,7 @@ fn waiting_status(waiting: &WaitingView) -> WaitingStatus {
     }
 }
 
-/// A moment of the engine on the wall clock: RFC 3339, UTC.
+/// A time of the engine as wall clock time: RFC 3339, UTC.
 fn wall(time: Time) -> String {
     let ago = now() - time;
     let wall = i128::from(sys::wall_ns()) - i128::try_from(ago.as_nanos()).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Who waits for an answer of the engine, over the control socket.
+//! Clients of the control socket that wait for the engine.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::api::{Accepted, Acknowledge, Refusal};
 
-/// Those who wait.
+/// The clients that wait, by operation and by question.
 #[derive(Default)]
 pub(super) struct Askers {
     operations: HashMap<u64, Waiting>,
@@ -17,30 +17,30 @@ pub(super) struct Askers {
     questions: u64,
 }
 
-/// Somebody who has asked for an operation.
+/// A client that has asked for an operation.
 pub(super) enum Waiting {
-    /// It is a command.
+    /// It gave a command.
     Command(Acknowledge),
-    /// It ends the stack, which takes so many seconds at the most, and is held up by nothing.
+    /// It stops the stack, which takes at most this many seconds and does not wait for the disk.
     End(Acknowledge, f64),
-    /// The manifests are to be carried out.
+    /// It asked to apply the manifests.
     Apply(oneshot::Sender<Result<u64, Refusal>>),
 }
 
 impl Askers {
-    /// Somebody waits for an operation.
+    /// Adds a client that waits for an operation.
     pub(super) fn wait(&mut self, operation: u64, who: Waiting) {
         self.operations.insert(operation, who);
     }
 
-    /// Somebody waits for a plan. Returns the number of the question.
+    /// Adds a client that waits for a plan. Returns the number of the question.
     pub(super) fn wait_for_plan(&mut self, who: oneshot::Sender<Result<Plan, Vec<Problem>>>) -> u64 {
         self.questions += 1;
         self.plans.insert(self.questions, who);
         self.questions
     }
 
-    /// An operation has begun, and what it changed is on disk, or is not for this reason.
+    /// Answers that an operation has started, and is on disk or, for the given reason, is not.
     pub(super) fn accepted(&mut self, operation: u64, unsaved: Option<&str>) {
         let saved = unsaved.map_or(Ok(()), |why| Err(why.to_owned()));
         match self.operations.remove(&operation) {
@@ -57,14 +57,14 @@ impl Askers {
         }
     }
 
-    /// The manifests are broken.
+    /// Answers that the manifests are invalid.
     pub(super) fn refused(&mut self, operation: u64, problems: Vec<Problem>) {
         if let Some(Waiting::Apply(who)) = self.operations.remove(&operation) {
             let _ = who.send(Err(Refusal::Broken(problems)));
         }
     }
 
-    /// What the manifests would change.
+    /// Answers what the manifests would change.
     pub(super) fn planned(&mut self, question: u64, result: Result<Box<Plan>, Vec<Problem>>) {
         if let Some(who) = self.plans.remove(&question) {
             let _ = who.send(result.map(|plan| *plan));

@@ -1,4 +1,4 @@
-//! Actions begun: each is one effect, which reports.
+//! Carries out actions: each is one effect, which reports its result.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::{descriptors, edge, identity, net, priority};
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
-            // Carried out by the loop itself.
+            // The loop carries these out itself.
             Action::Save | Action::Record(_) | Action::Exit { .. } => {}
             Action::Read { purpose, failed_sources } => self.read(purpose, failed_sources),
             Action::Planned { question, result } => self.askers.planned(question, result),
@@ -47,7 +47,7 @@ impl Supervisor {
                 self.prober.ask(&self.paths, &self.shims.environment, question, self.inbox.clone());
             }
             Action::Count { instance, ports } => {
-                // What cannot be counted may be open; how long it may be is bounded besides.
+                // If connections cannot be counted, assume one; the drain has a time limit anyway.
                 let established = descriptors::with_reserve(|| net::established(&ports)).unwrap_or(1);
                 let _ = self.inbox.send(Event::Counted { instance, established });
             }
@@ -70,10 +70,10 @@ impl Supervisor {
         let _ = self.inbox.send(Event::Routed { service: table.service.clone(), version: table.version, result });
     }
 
-    /// Fetches or builds, and says how that ended.
+    /// Downloads or builds, and reports the result.
     fn prepare(&mut self, folder: &str) {
         let Some(job) = self.reading.job(folder) else {
-            // Wanted by what was written down, while the manifests of today are broken: what landed is there.
+            // Wanted by the saved state while the manifests are invalid: a folder that landed before is enough.
             let has_landed = self.paths.dep().join(folder).is_dir();
             let result = if has_landed { Ok(()) } else { Err(format!("nothing is known of .dep/{folder}").into()) };
             let _ = self.inbox.send(Event::Prepared { folder: folder.to_owned(), result });
@@ -83,14 +83,14 @@ impl Supervisor {
     }
 
     fn release(&mut self, instance: &InstanceId) {
-        // What the engine has forgotten nobody will ask after: its records go with its shim.
+        // If the engine has forgotten the instance, its records are removed with its shim.
         let leaves = self.engine.phase(instance).is_none().then(|| self.paths.run.join(instance.to_string()));
         self.shims.release(instance, leaves);
         self.prober.forget(instance);
     }
 
-    /// The shell line that asks a service to end, with its environment. What it says stands in the supervisor's log;
-    /// when it fails, the engine's deadline does the rest.
+    /// Runs the shell line that asks a service to stop, with its environment. An error is logged; then the engine's
+    /// deadline takes effect.
     fn shutdown_command(
         &self,
         invocation: &InvocationId,
@@ -120,7 +120,7 @@ impl Supervisor {
     }
 }
 
-/// Logs an event; those that a person looks for without asking for more.
+/// Logs an event, at levels that show by default what a person looks for first.
 pub(super) fn note(event: &Event) {
     tracing::trace!(?event);
     match event {

@@ -1,4 +1,4 @@
-//! A download or a build, in a thread of its own: unpacking and hashing take seconds, and the loop waits for nobody.
+//! A download or a build, in its own thread: unpacking and hashing take seconds, and the loop must not wait.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -11,30 +11,30 @@ use tokio::time::Instant;
 use crate::binaries::{self, Progress};
 use crate::paths::Paths;
 
-/// How long one that is called off may take to end.
+/// How long a cancelled job may take to end.
 const CALLED_OFF: Duration = Duration::from_secs(2);
 
-/// What is to be fetched or built.
+/// What to download or build.
 pub(super) struct Job {
     pub(super) folder: String,
     pub(super) wanted: Wanted,
-    /// What it is made with, and that tool's own folder.
+    /// The tool that it is made with, as its folder in `.dep/` and its source.
     pub(super) tool: Option<(String, Wanted)>,
 }
 
-/// Those that are under way.
+/// Jobs in progress.
 #[derive(Default)]
 pub(super) struct Jobs(Vec<UnderWay>);
 
 struct UnderWay {
-    /// Dropped, it calls the job off.
+    /// Dropping this cancels the job.
     call: oneshot::Sender<()>,
-    /// It ends with the job.
+    /// Closes when the job has ended.
     over: oneshot::Receiver<()>,
 }
 
 impl Jobs {
-    /// Begins one, which says how it has ended.
+    /// Starts a job, which reports its result to `inbox`.
     pub(super) fn begin(&mut self, job: Job, paths: &Paths, progress: &Progress, inbox: &mpsc::UnboundedSender<Event>) {
         self.0.retain(|job| !job.call.is_closed());
         let (paths, progress, to) = (paths.clone(), progress.clone(), inbox.clone());
@@ -58,7 +58,7 @@ impl Jobs {
         }
     }
 
-    /// Calls all of them off, and waits a moment until they have taken away what they had begun.
+    /// Cancels all jobs, and waits a moment until they have cleaned up.
     pub(super) async fn call_off(&mut self) {
         let until = Instant::now() + CALLED_OFF;
         let (calls, jobs): (Vec<_>, Vec<_>) = self.0.drain(..).map(|job| (job.call, job.over)).unzip();
@@ -70,7 +70,7 @@ impl Jobs {
 }
 
 impl Job {
-    /// Fetches or builds. `None` when it was called off.
+    /// Downloads or builds. Returns `None` if it was cancelled.
     fn carry_out(
         &self,
         paths: &Paths,
@@ -85,7 +85,7 @@ impl Job {
         work.block_on(&runtime, async {
             tokio::select! {
                 result = self.prepare(paths, progress) => Some(result),
-                // Dropped where it stands: its programs are killed, and its half-made folder goes.
+                // Dropping the future kills its programs and deletes its unfinished folder.
                 _ = called_off => None,
             }
         })

@@ -1,5 +1,5 @@
-//! A run folder that is taken away under those who live in it (a login that ends, a cleaner): noticed at once, and made
-//! anew. What has its descriptors open goes on meanwhile. At the end of the stack it goes.
+//! Notices at once if the run folder is removed while the stack runs (by a logout, by a cleaner), and creates it again.
+//! Processes with open descriptors keep working meanwhile. At the end of the stack, the folder is removed.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,15 +14,15 @@ use tokio::time::Instant;
 use super::Supervisor;
 use crate::{descriptors, edge, run_folder, shims};
 
-/// How long shims may take to say that they are there.
+/// How long shims may take to answer that they are alive.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// When one looks again after it was made anew, or could not be: whoever takes it away may not be done yet.
+/// When to look again after creating it, or failing to: the removal may still be in progress.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Tells when something goes from a run folder. Nothing wakes up for it before.
+/// Reports removals from a run folder. It causes no wakeups otherwise.
 pub(super) struct Lost {
     fd: AsyncFd<OwnedFd>,
-    /// When one looks again, closely.
+    /// When to check again, in detail.
     again_at: Option<Instant>,
 }
 
@@ -30,12 +30,12 @@ impl Lost {
     pub(super) fn of(run: &Path) -> io::Result<Self> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         inotify::add_watch(&fd, run, WatchFlags::DELETE | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF)?;
-        // SAFETY: the descriptor is owned by what is registered, and closed only with it.
+        // SAFETY: the registered value owns the descriptor, and closes it only when dropped.
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?;
         Ok(Self { fd, again_at: None })
     }
 
-    /// Waits until something has gone, or until it is time to look again.
+    /// Waits until something was removed, or until it is time to check again.
     async fn next(&self) {
         let gone = async {
             let Ok(mut ready) = self.fd.readable().await else { return std::future::pending().await };
@@ -51,7 +51,7 @@ impl Lost {
     }
 }
 
-/// Waits until something goes from the run folder, where one can know.
+/// Waits until something is removed from the run folder; forever if that cannot be watched.
 pub(super) async fn next(lost: Option<&Lost>) {
     match lost {
         Some(lost) => lost.next().await,
@@ -60,7 +60,7 @@ pub(super) async fn next(lost: Option<&Lost>) {
 }
 
 impl Supervisor {
-    /// Something went from the run folder: most often an instance, and at times the folder itself.
+    /// Handles a removal from the run folder: usually an instance's folder, sometimes the run folder itself.
     pub(super) fn look_for_run_folder(&mut self, lost: &mut Option<Lost>) {
         let is_close = lost.as_ref().and_then(|lost| lost.again_at).is_some_and(|at| at <= Instant::now());
         if self.has_run_folder(is_close) {
@@ -74,7 +74,7 @@ impl Supervisor {
             Ok(()) => tracing::warn!("the run folder was removed; it is created again"),
             Err(error) => tracing::error!("the run folder was removed, and cannot be created again: {error}"),
         }
-        // Another folder is watched from now on.
+        // The new folder is watched from now on.
         if let Some(anew) = restored.ok().and_then(|()| Lost::of(&self.paths.run).ok()) {
             *lost = Some(anew);
         }
@@ -83,10 +83,10 @@ impl Supervisor {
         }
     }
 
-    /// Whether what leads to us is there; looked at closely, to every shim, too.
+    /// Whether the paths by which clients find us exist; in a detailed check, also the sockets of all shims.
     fn has_run_folder(&self, is_close: bool) -> bool {
         let run = &self.paths.run;
-        // An older keeper does not know how to be found again.
+        // A keeper of the first releases cannot create its file again.
         let has_keeper = run.join("keeper").exists() || !self.keeper.answers();
         let is_there = self.paths.socket().exists() && self.paths.edge().is_dir() && has_keeper;
         is_there && (!is_close || self.shims.are_found())
@@ -96,7 +96,7 @@ impl Supervisor {
         run_folder::restore(&self.paths.run)?;
         run_folder::make_passable(&self.paths.edge())?;
         self.paths.write_down()?;
-        // The edge first: it reads them at every request.
+        // The edge first: it reads the pointers at every request.
         self.engine.route_tables().iter().try_for_each(|table| edge::write(&self.paths.edge(), table))?;
         if !self.paths.socket().exists() {
             let listener = self.server.open()?;
@@ -107,7 +107,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Nothing is left: what was ours goes too. Where something has to stay, whoever looks next must find it.
+    /// Removes the run folder's contents at the end of the stack. If something must stay, it must also be found again.
     pub(super) fn leave(&self) {
         let run = &self.paths.run;
         let mut is_empty = true;
@@ -118,7 +118,7 @@ impl Supervisor {
             return;
         }
         for entry in std::fs::read_dir(run).into_iter().flatten().flatten() {
-            // The keeper's own lock goes with the keeper.
+            // The keeper's lock file is removed by the keeper.
             if entry.file_name() == "keeper" {
                 continue;
             }

@@ -1,7 +1,7 @@
-//! The supervisor: the loop that feeds the engine and begins the effects.
+//! The supervisor: the loop that feeds the engine and starts the effects.
 //!
-//! It waits in one place. Whatever comes, it is one event; the engine makes actions of it; what must be written down
-//! is written down; then the effects begin, and report into the same inbox. Nothing here decides anything.
+//! It waits in one place. Each input becomes one event; the engine returns actions; the state is saved if necessary;
+//! then the effects start, and report to the same inbox. Nothing here makes decisions.
 
 mod answer;
 mod askers;
@@ -51,20 +51,20 @@ use lost::Lost;
 use reading::Reading;
 use saving::Saving;
 
-/// How long answers that are under way get when everything has ended.
+/// How long open requests may take to be answered after the stack has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
-/// A deadline that was missed by so much was missed because we stood still.
+/// A deadline missed by this much was missed because this process itself did not run.
 const LATE: Duration = Duration::from_millis(100);
-/// Turns of everything else before such a deadline counts.
+/// How many turns all other tasks get before a deadline missed like that takes effect.
 const TURNS: u32 = 4;
-/// The pause before a keeper that could not be started is tried again.
+/// The pause before a failed start of a keeper is repeated.
 const KEEPER_PAUSE: Duration = Duration::from_millis(500);
-/// How long the state that is being written gets when the keeper is gone.
+/// How long to wait for the state to be saved when the keeper is gone.
 const LAST_WRITING: Duration = Duration::from_secs(2);
-/// How often the pointers are looked through for what is not needed any more.
+/// How often to look for pointers of services that no longer exist.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// Everything the loop has.
+/// The state of the loop.
 pub(crate) struct Supervisor {
     paths: Paths,
     engine: Engine,
@@ -73,7 +73,7 @@ pub(crate) struct Supervisor {
     counters: Counters,
     saving: Saving,
     history: history::Writer,
-    /// What is not shown, wherever it comes from.
+    /// Secrets, which are never shown.
     hidden: Hidden,
     progress: Progress,
     jobs: Jobs,
@@ -81,17 +81,17 @@ pub(crate) struct Supervisor {
     logs: Sweeper,
     inbox: mpsc::UnboundedSender<Event>,
     keeper: Rc<Keeper>,
-    /// What answers on the control socket.
+    /// The server of the control socket.
     server: Server,
     askers: Askers,
-    /// What is to be said, once.
+    /// Messages to show once.
     announcements: Vec<String>,
     /// Exit code of the stack, once it has ended.
     ended: Option<i32>,
     steps: watch::Sender<u64>,
 }
 
-/// Something that came.
+/// An input of the loop.
 enum Input {
     Event(Event),
     Ask(Ask),
@@ -107,10 +107,10 @@ enum Input {
     Lost,
 }
 
-/// Runs the supervisor until the stack has ended. Returns the stack's exit code.
+/// Runs the supervisor until the stack has ended. Returns the exit code of the stack.
 ///
 /// # Errors
-/// What keeps it from running at all.
+/// Why it cannot run at all.
 pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     descriptors::raise();
     descriptors::hold();
@@ -159,25 +159,25 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         steps,
         paths,
     };
-    // Whoever asks now is answered as soon as it is known what lives: shims may take their time to say.
+    // Clients can connect now, and are answered once the shims have reported, which may take time.
     let listener = server.open()?;
     tokio::task::spawn_local(server.serve(listener));
-    // What lives is found before anything else is thought of.
+    // Before anything else, find out which processes live.
     let found = shims::find(&supervisor.paths, &mut supervisor.shims).await;
     let saved = remembered.map(|remembered| Box::new(remembered.saved));
     let restored = Event::Restored { saved, found };
     let actions = supervisor.engine.step(now(), &restored);
     supervisor.hidden.learn_of(&supervisor.engine.topology());
     supervisor.begin_all(&restored, actions);
-    // Otherwise edits wait for whoever asks for them, whatever the manifests say.
+    // With `--no-watch`, edits wait for `core apply`, whatever the manifests say.
     if !launch.no_watch {
         crate::watch::begin(supervisor.paths.root.clone(), edits_in);
     }
     supervisor.keeper.answering();
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
-    // Where the kernel cannot tell, nobody notices.
+    // If this cannot be watched, a removal is not noticed.
     let mut lost = Lost::of(&supervisor.paths.run).ok();
-    // Another keeper could not be started; when that is tried again.
+    // When to try again to start a keeper, after a failure.
     let mut no_keeper_until = None;
     while supervisor.ended.is_none() {
         let deadline = supervisor.engine.deadline();
@@ -200,7 +200,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         match input {
             Input::Event(event) => {
                 supervisor.give(&event);
-                // Whatever else has come by now belongs to the same moment: its effects begin together.
+                // Handle all events that have already arrived, so that their effects start together.
                 while let Ok(event) = events.try_recv() {
                     supervisor.give(&event);
                 }
@@ -222,10 +222,10 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
                 supervisor.keeper.kill();
             }
             Input::KeeperGone => {
-                // Without a keeper nothing new can be started. Another one begins with another supervisor, which finds
-                // every shim where it is.
+                // Without a keeper, no instance can be started. A new keeper starts a new supervisor, which finds every
+                // shim where it is.
                 tracing::warn!("the keeper is gone; another one takes over");
-                // What is wanted is written down first; but a disk that does not answer holds nobody up.
+                // Save the state first, but do not wait long for a disk that does not answer.
                 let patience = tokio::time::Instant::now() + LAST_WRITING;
                 while supervisor.saving.is_open()
                     && let Ok(Some(written)) = tokio::time::timeout_at(patience, writes.recv()).await
@@ -239,7 +239,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
                         supervisor.jobs.call_off().await;
                         return Ok(0);
                     }
-                    // Nobody else would try again.
+                    // No other process would try again.
                     Err(error) => {
                         tracing::error!("a keeper cannot be started: {error}; trying again");
                         no_keeper_until = Some(tokio::time::Instant::now() + KEEPER_PAUSE);
@@ -251,14 +251,14 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         descriptors::hold();
     }
     let code = supervisor.ended.unwrap_or(0);
-    // Whoever waits for an operation is told how it ended.
+    // Clients that wait for an operation get its result.
     let until = tokio::time::Instant::now() + LAST_ANSWERS;
     while open.load(Ordering::Relaxed) > 0 && tokio::time::Instant::now() < until {
         if let Ok(Some(ask)) = tokio::time::timeout(Duration::from_millis(5), asks.recv()).await {
             supervisor.answer(ask);
         }
     }
-    // The answers are on their way; their connections get a moment to carry them.
+    // The answers are queued; give their connections a chance to send them.
     tokio::task::yield_now().await;
     let _ = tokio::time::timeout(LAST_ANSWERS, supervisor.history.flush()).await;
     supervisor.jobs.call_off().await;
@@ -267,7 +267,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     Ok(code)
 }
 
-/// Waits until the engine wants to be asked again.
+/// Waits until the engine's deadline.
 async fn until(deadline: Option<Time>) {
     match deadline {
         Some(at) => {
@@ -275,7 +275,7 @@ async fn until(deadline: Option<Time>) {
             if !left.is_zero() {
                 tokio::time::sleep(left).await;
             }
-            // Whoever was late may have something unread that matters: it is read first.
+            // If this process was late, there may be unread input that matters: it is read first.
             for _ in 0..if now() > at + LATE { TURNS } else { 0 } {
                 tokio::task::yield_now().await;
             }
@@ -284,7 +284,7 @@ async fn until(deadline: Option<Time>) {
     }
 }
 
-/// Waits until a moment, where there is one.
+/// Waits until a moment; forever if there is none.
 async fn at(moment: Option<tokio::time::Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
@@ -292,7 +292,7 @@ async fn at(moment: Option<tokio::time::Instant>) {
     }
 }
 
-/// Waits for a signal that means: end the stack.
+/// Waits for a signal that asks to stop the stack.
 async fn next_signal(signals: &mut Signals) {
     use futures_core::Stream;
     let next = std::future::poll_fn(|context| std::pin::Pin::new(&mut *signals).poll_next(context));
@@ -301,7 +301,7 @@ async fn next_signal(signals: &mut Signals) {
     }
 }
 
-/// What the keeper says; that it is gone, at once or when it is time to do something about it.
+/// The next report of the keeper; or that it is gone, at once or when a failed start of another one is to be repeated.
 async fn from_keeper(keeper: &Keeper, no_keeper_until: Option<tokio::time::Instant>) -> Input {
     if let Some(until) = no_keeper_until {
         tokio::time::sleep_until(until).await;
@@ -316,7 +316,7 @@ fn now() -> Time {
 }
 
 impl Supervisor {
-    /// One event: a step, and what it came to.
+    /// Passes an event to the engine and starts the resulting actions.
     fn give(&mut self, event: &Event) {
         let before = self.engine.generation();
         let actions = self.engine.step(now(), event);
@@ -327,11 +327,11 @@ impl Supervisor {
         self.begin_all(event, actions);
     }
 
-    /// Begins what an event came to.
+    /// Starts the actions of an event.
     fn begin_all(&mut self, event: &Event, actions: Vec<Action>) {
         self.begin_actions(actions);
         hands::note(event);
-        // Whoever waits for something looks again. (Not at every turn of the loop: looking is one, too.)
+        // Wakes requests that wait for a change. (Not at every turn of the loop: their questions are turns too.)
         self.steps.send_modify(|steps| *steps += 1);
     }
 
@@ -340,7 +340,7 @@ impl Supervisor {
         self.operate(command, Cause::Signal, None);
     }
 
-    /// Gives a command to the engine, for somebody who waits for it or nobody.
+    /// Gives a command to the engine, for a client that waits or for none.
     fn operate(&mut self, command: Command, by: Cause, who: Option<Waiting>) {
         let operation = self.engine.next_operation();
         if let Some(who) = who {
@@ -349,7 +349,7 @@ impl Supervisor {
         self.give(&Event::Command { operation, command, by });
     }
 
-    /// Takes away pointers of services that are gone; when manifests have been read, and now and then.
+    /// Removes pointers of services that no longer exist; called after each reading and periodically.
     fn sweep(&self) {
         let known: BTreeSet<&str> = self.engine.instances().map(|(id, ..)| id.service().as_str()).collect();
         edge::forget(&self.paths.edge(), |service| known.contains(service));
@@ -358,7 +358,7 @@ impl Supervisor {
     fn begin(&mut self, action: Action) {
         tracing::trace!(?action);
         match action {
-            // Its place in the queue is what it comes to.
+            // Its position in the queue was its effect.
             Action::Save => {}
             Action::Record(record) => self.history.write(record),
             Action::Exit { code } => self.ended = Some(code),

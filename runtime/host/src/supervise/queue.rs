@@ -1,39 +1,39 @@
-//! What waits for the disk. What follows from a change begins when the change is written down, and what concerns the
-//! same service after it; everything else goes on at once. Several changes are one writing.
+//! Actions that wait for the disk. What follows from a change starts once the change is saved, and later actions for
+//! the same service after it; all other actions start at once. Several changes are saved with one write.
 
 use std::collections::VecDeque;
 
 use core_engine::Action;
 use core_manifest::ServiceName;
 
-/// Number of a writing; each that is asked for has the next one.
+/// Number of a write; each request to save gets the next number.
 pub(super) type Writing = u64;
 
-/// What waits, in order, each for the writing of this number.
+/// The actions that wait, in order, each with the number of the write that it waits for.
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: VecDeque<(Writing, Action)>,
-    /// The last that was asked for.
+    /// The last write that was requested.
     asked: Writing,
-    /// The last that was begun.
+    /// The last write that was started.
     begun: Writing,
-    /// The last that is over, well or not.
+    /// The last write that ended, successfully or not.
     over: Writing,
 }
 
-/// What an action is about: actions about the same keep their order.
+/// What an action is about: actions about the same subject keep their order.
 #[derive(PartialEq, Eq)]
 enum Subject<'a> {
     Service(&'a ServiceName),
     History,
-    /// Somebody who is to be told when all that was changed so far is on disk.
+    /// A client that is told when all changes so far are on disk.
     Asker,
     Aside,
     Everything,
 }
 
 impl Queue {
-    /// Takes in the actions of one step. Returns those that need not wait.
+    /// Adds the actions of one step. Returns those that need not wait.
     pub(super) fn take(&mut self, step: Vec<Action>) -> Vec<Action> {
         let mut at_once = Vec::new();
         let mut is_saving = false;
@@ -57,12 +57,12 @@ impl Queue {
         at_once
     }
 
-    /// The same as what is on disk is to be written once more: the last time it could not be.
+    /// Requests another write of the same state, because the last one failed.
     pub(super) fn ask_again(&mut self) {
         self.asked += 1;
     }
 
-    /// The writing that is to begin now; none while one is under way, or where all is written.
+    /// The write to start now; `None` while one is in progress, or if everything was written.
     pub(super) fn begin(&mut self) -> Option<Writing> {
         if self.begun != self.over || self.asked == self.over {
             return None;
@@ -71,23 +71,23 @@ impl Queue {
         Some(self.begun)
     }
 
-    /// Whether anything that was asked for is not over.
+    /// Whether a requested write has not ended yet.
     pub(super) fn is_open(&self) -> bool {
         self.asked != self.over
     }
 
-    /// A writing is over. Returns what waited for it, in order.
+    /// Ends a write. Returns the actions that waited for it, in order.
     pub(super) fn end(&mut self, writing: Writing) -> Vec<Action> {
         self.over = self.over.max(writing);
         self.release(writing)
     }
 
-    /// Nobody waits any longer. What is being written is still under way.
+    /// Returns all actions, so that none waits any longer. A write in progress continues.
     pub(super) fn give_up(&mut self) -> Vec<Action> {
         self.release(self.asked)
     }
 
-    /// Whether anybody waits.
+    /// Whether any action waits.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -99,7 +99,7 @@ impl Queue {
         released.into_iter().map(|(_, action)| action).collect()
     }
 
-    /// The writing after which an action of this subject is in order; none where nothing of it waits.
+    /// The write after which an action about this subject keeps its order; `None` if no other one waits.
     fn after(&self, subject: &Subject<'_>) -> Option<Writing> {
         let is_before = |waiting: &Action| *subject == Subject::Everything || self::subject(waiting) == *subject;
         self.waiting.iter().filter(|(_, action)| is_before(action)).map(|(after, _)| *after).max()
@@ -111,8 +111,7 @@ fn subject(action: &Action) -> Subject<'_> {
         Action::Save | Action::Exit { .. } => Subject::Everything,
         Action::Record(_) => Subject::History,
         Action::Accepted { .. } => Subject::Asker,
-        // What is asked for, or refused, or may be done twice, follows from nothing that is written down; nor does who
-        // looks after an instance.
+        // Reading, refusing, repeatable effects and connections to shims do not depend on anything that was saved.
         Action::Read { .. }
         | Action::Planned { .. }
         | Action::Refused { .. }

@@ -1,4 +1,4 @@
-//! The manifests: read beside the loop, in a thread that may block, one reading at a time.
+//! Reads the manifests in a thread that may block, one reading at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -21,33 +21,33 @@ use crate::load::{self, Options};
 use crate::net::{Listening, owner_in_words};
 use crate::watch::Fingerprint;
 
-/// What a reading brought.
+/// The result of a reading.
 pub(super) struct Outcome {
     purpose: Purpose,
     result: Result<Box<Stack>, Vec<Diagnostic>>,
-    /// What variables and secrets are, whatever is wrong.
+    /// The values of variables and secrets, even if there are errors.
     values: BTreeMap<Origin, String>,
     locator: Locator,
-    /// What was read.
+    /// What the files contained.
     fingerprint: Fingerprint,
-    /// Who listened then.
+    /// Which sockets listened at that time.
     listening: Listening,
 }
 
-/// What is known of the manifests.
+/// What the supervisor knows about the manifests.
 pub(super) struct Reading {
     profile: Option<String>,
     select: Vec<String>,
     known: Option<Known>,
     topology_file: compose::Writer,
-    /// Away while the manifests are read.
+    /// A default value while a reading uses it.
     locator: Locator,
-    /// Folders of `.dep/` that were looked through: nobody else could change them.
+    /// Folders of `.dep/` that were checked: only trusted users could change them.
     sound: BTreeSet<String>,
     outcomes: mpsc::UnboundedSender<Outcome>,
 }
 
-/// What is kept of the manifests that are carried out. The rest of what was read is many times as large.
+/// What is kept of the applied manifests. The rest of a reading is many times as large.
 pub(super) struct Known {
     pub(super) topology: Topology,
     wanted: BTreeMap<String, Wanted>,
@@ -76,7 +76,7 @@ impl Reading {
         self.profile.clone().unwrap_or_else(|| "local".into())
     }
 
-    /// How another supervisor of this stack is to be started.
+    /// How to start another supervisor of this stack.
     pub(super) fn launch(&self, ours: &Launch) -> Launch {
         Launch { profile: Some(self.profile()), ..ours.clone() }
     }
@@ -95,7 +95,7 @@ impl Reading {
 }
 
 impl Supervisor {
-    /// Reads the manifests.
+    /// Starts a reading of the manifests.
     pub(super) fn read(&mut self, purpose: Purpose, failed_sources: FailedSources) {
         if let Purpose::Apply { by: Cause::Edit, .. } = purpose {
             tracing::info!("the manifests were edited");
@@ -110,7 +110,7 @@ impl Supervisor {
             ports,
             busy: BTreeSet::new(),
             make_secrets: is_carried_out,
-            // Its own stack: they run already.
+            // The stack that runs these programs anyway.
             runs_programs: true,
             failed_sources,
         };
@@ -120,9 +120,9 @@ impl Supervisor {
         tokio::task::spawn_blocking(move || {
             let listening = Listening::read();
             let mut options = Options { busy: listening.ports(), ..options };
-            // A port that nobody of ours has is not kept when somebody else has it by now.
+            // A port that no instance of the stack uses is given up if another process listens on it by now.
             options.ports.retain(|_, port| ours.contains(port) || !options.busy.contains(port));
-            // Before they are read: an edit meanwhile makes a difference to this.
+            // Before the files are read, so that an edit during the reading is noticed.
             let fingerprint = Fingerprint::of(&paths.root);
             let began = Instant::now();
             let (result, values) = load::read(&paths, &options, &mut locator);
@@ -135,12 +135,12 @@ impl Supervisor {
         });
     }
 
-    /// The manifests were read.
+    /// Handles the result of a reading.
     pub(super) fn take_reading(&mut self, outcome: Outcome) {
         let Outcome { purpose, result, values, locator, fingerprint, listening } = outcome;
         let refused = locator.all_refused().clone();
         self.reading.locator = locator;
-        // What was saved goes on with them, also while manifests are broken.
+        // The saved state uses these values too, even if the manifests are invalid.
         self.shims.environment.remember(values);
         let fingerprint = fingerprint.number();
         match result {
@@ -161,7 +161,7 @@ impl Supervisor {
         }
     }
 
-    /// Who listens on fixed ports of a topology that nobody of ours has.
+    /// Other processes that listen on fixed ports of the topology.
     fn strangers(&self, topology: &Topology, listening: &Listening) -> BTreeMap<u16, String> {
         let numbers = topology.services.values().flat_map(|spec| spec.ports.values()).filter_map(|port| port.number);
         let is_strange = |port: &u16| !listening.sockets(*port).is_empty() && !self.engine.has_port(*port);

@@ -1,4 +1,4 @@
-//! What is wanted, written down beside the loop: a disk may take its time, and only who needs it waits for it.
+//! Saves the state outside of the loop: a disk may be slow, and only what depends on it waits.
 
 use std::io;
 use std::time::Duration;
@@ -13,43 +13,43 @@ use crate::descriptors;
 use crate::journal::Journal;
 use crate::own_log;
 
-/// How long a disk may take before nobody waits for it any longer.
+/// How long to wait for a disk before going on without it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The same for a stack that is being ended, which nothing holds up.
+/// The same for a stack that is being stopped, which must not be delayed.
 const PATIENCE_AT_THE_END: Duration = Duration::from_secs(1);
-/// Until what could not be written is tried once more.
+/// The pause before a failed write is repeated.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
-/// A state to be written.
+/// A state to write.
 struct Task {
     writing: Writing,
     profile: String,
     saved: Saved,
 }
 
-/// How a writing went.
+/// The result of a write.
 pub(super) struct Written {
     writing: Writing,
     result: io::Result<()>,
 }
 
-/// What is to be written, and what waits for it.
+/// The write in progress, and what waits for it.
 pub(super) struct Saving {
     queue: Queue,
     pen: Pen,
-    /// When what is being written was begun.
+    /// When the last write was started.
     began: Instant,
-    /// It takes longer than anybody waits.
+    /// Whether it takes longer than the time limit.
     is_stuck: bool,
     retry_at: Option<Instant>,
-    /// Why the state is not on disk.
+    /// Why the state is not on disk; `None` if it is.
     unsaved: Option<String>,
 }
 
-/// Who writes.
+/// How the state is written.
 enum Pen {
     Thread(std::sync::mpsc::Sender<Task>),
-    /// The system has no thread for it: slower, and as durable.
+    /// In the loop, if the system has no thread left: slower, but just as durable.
     Loop(Journal, mpsc::UnboundedSender<Written>),
 }
 
@@ -70,7 +70,7 @@ impl Saving {
         Self { queue: Queue::default(), pen, began: Instant::now(), is_stuck: false, retry_at: None, unsaved: None }
     }
 
-    /// Why the state is not on disk, while it is not.
+    /// Why the state is not on disk; `None` if it is.
     pub(super) fn unsaved(&self) -> Option<&str> {
         self.unsaved.as_deref()
     }
@@ -101,7 +101,7 @@ impl Saving {
 }
 
 impl Supervisor {
-    /// Begins the actions of a step: what need not wait for the disk at once.
+    /// Starts the actions of a step that need not wait for the disk; the others wait for a write.
     pub(super) fn begin_actions(&mut self, actions: Vec<Action>) {
         for action in self.saving.queue.take(actions) {
             self.begin(action);
@@ -109,7 +109,7 @@ impl Supervisor {
         self.save();
     }
 
-    /// Has the newest state written down, where that is due and nothing is being written.
+    /// Starts to write the newest state, if that is due and no write is in progress.
     fn save(&mut self) {
         if let Some(writing) = self.saving.queue.begin() {
             self.saving.retry_at = None;
@@ -117,7 +117,7 @@ impl Supervisor {
         }
     }
 
-    /// A writing is over: what waited for it goes on. What could not be written is said, and tried again by itself.
+    /// Handles the end of a write: waiting actions start. A failure is logged, and the write is repeated later.
     pub(super) fn written(&mut self, written: Written) {
         self.saving.is_stuck = false;
         let failure =
@@ -131,7 +131,7 @@ impl Supervisor {
         self.save();
     }
 
-    /// A disk was late, or is to be tried once more.
+    /// Handles a disk that is late, or repeats a failed write.
     pub(super) fn look_at_the_disk(&mut self) {
         let now = Instant::now();
         if self.saving.retry_at.is_some_and(|at| at <= now) {

@@ -1,11 +1,11 @@
-//! What a crate is made of: its folder, those of the crates that it depends on by path, and what its workspace says.
+//! The parts of a crate: its folder, those of its path dependencies, and the settings of its workspace.
 
 use std::path::Path;
 
 use super::{Parts, resolve};
 use crate::files;
 
-/// Files beside a manifest, or above it, that cargo and rustup go by.
+/// Files beside a manifest or above it that configure cargo and rustup.
 const SETTINGS: &[&str] = &[".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
 
 pub(super) fn parts(root: &Path, path: &Path) -> Result<Parts, String> {
@@ -25,7 +25,7 @@ pub(super) fn parts(root: &Path, path: &Path) -> Result<Parts, String> {
         for file in ["Cargo.toml", "Cargo.lock"] {
             parts.add(root, workspace.join(file));
         }
-        // Cargo reads the manifests of all members and looks for their programs, whichever it is to build.
+        // cargo reads the manifests of all members and looks for their programs, whichever member it builds.
         parts.scenery = Some(workspace.to_owned());
         if workspace != path {
             manifests.push(workspace.to_owned());
@@ -34,7 +34,7 @@ pub(super) fn parts(root: &Path, path: &Path) -> Result<Parts, String> {
     parts.add(root, path.to_owned());
     while let Some(folder) = manifests.pop() {
         for value in paths_in(&read(root, &folder)) {
-            // Other things that have a path are programs and tests, which are in the folder itself.
+            // Other values of `path` are programs and tests, which are in the folder itself.
             if !root.join(&folder).join(value).join("Cargo.toml").is_file() {
                 continue;
             }
@@ -54,12 +54,12 @@ fn read(root: &Path, folder: &Path) -> String {
     files::read_text(&root.join(folder).join("Cargo.toml")).unwrap_or_default()
 }
 
-/// The values of all keys `path` of a manifest. What is too much does no harm, so it need not be understood.
+/// The values of all keys `path` in a manifest. Extra ones do no harm, so the text is not parsed properly.
 fn paths_in(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("path").filter_map(|(at, word)| value_in(&text[at + word.len()..]))
 }
 
-/// What stands in quotes behind an equals sign.
+/// The quoted value after an equals sign.
 fn value_in(text: &str) -> Option<&str> {
     let text = text.trim_start().strip_prefix('=')?.trim_start();
     let quote = text.chars().next().filter(|quote| ['"', '\''].contains(quote))?;

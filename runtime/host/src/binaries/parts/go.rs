@@ -1,5 +1,5 @@
-//! What a Go package is made of: its folder, those of the packages of its module that it imports, and what `go.mod`
-//! replaces by folders.
+//! The parts of a Go package: its folder, those of the packages of its module that it imports, and the folders that
+//! `go.mod` uses as replacements.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -51,13 +51,13 @@ fn module_in(text: &str) -> Option<&str> {
     Some(name.split("//").next()?.trim().trim_matches('"')).filter(|name| !name.is_empty())
 }
 
-/// The folders that stand in for modules.
+/// The folders that replace modules.
 fn replacements_in(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.lines().filter_map(|line| line.split_once("=>")?.1.split_whitespace().next());
     targets.filter(|target| target.starts_with("./") || target.starts_with("../"))
 }
 
-/// The packages of the module that the files of a folder name, as paths in it. What is too much does no harm.
+/// The packages of the module that the files of a folder mention, as paths in it. Extra ones do no harm.
 fn imports_in(folder: &Path, module: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut imports = Vec::new();

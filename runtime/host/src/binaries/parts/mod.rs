@@ -1,5 +1,5 @@
-//! The parts of the stack's root that a build is made of: no more, so that an edit elsewhere does not build it again;
-//! and no less, which the build itself proves, because it is made in a copy that holds nothing else.
+//! The parts of the stack's root that a build uses: no more, so that an edit elsewhere does not rebuild it; and no
+//! less, which each build proves, because it runs in a copy that holds nothing else.
 
 mod cargo;
 mod go;
@@ -13,22 +13,22 @@ use core_manifest::manifest::Source;
 
 use super::inputs::{copy_inputs, hash_of_inputs};
 
-/// The parts of a build. Paths are relative to the root.
+/// The parts of a build, as paths relative to the root.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
-    /// Folders, with all that is in them, and files.
+    /// Folders, with everything in them, and files.
     paths: BTreeSet<PathBuf>,
-    /// What else is to be there for the build, without being part of it: see `cargo`.
+    /// A workspace that the copy needs (manifests and sources) although the key does not cover it: see `cargo`.
     scenery: Option<PathBuf>,
-    /// What the key has besides the files: what is built of them, and how.
+    /// What the key covers in addition to the files: what is built, and how.
     recipe: Vec<String>,
 }
 
 impl Parts {
-    /// What a source is built of; `None` for one that is not built of parts.
+    /// The parts that a source is built from; `None` if it is not built from parts.
     ///
     /// # Errors
-    /// Why it cannot be built, for people.
+    /// Why it cannot be built, as text for people.
     pub(crate) fn of(root: &Path, source: &Source) -> Result<Option<Self>, String> {
         match source {
             Source::CargoBuild { path, package, bin, profile } => {
@@ -46,13 +46,13 @@ impl Parts {
         }
     }
 
-    /// The hash that names the build: of the files of `root`, which is the stack's or a copy.
+    /// The hash that names the build, over the files in `root`, which is the stack's root or a copy.
     pub(crate) fn key(&self, root: &Path) -> io::Result<String> {
         let recipe: Vec<&str> = self.recipe.iter().map(String::as_str).collect();
         hash_of_inputs(root, |path| self.is_part(root, Path::new(path)), &recipe)
     }
 
-    /// Copies them into the new folder `to`, where they stand as they do below the root.
+    /// Copies the parts into the new folder `to`, with the same relative paths.
     pub(crate) fn copy(&self, root: &Path, to: &Path) -> io::Result<()> {
         copy_inputs(root, to, |path| {
             let path = Path::new(path);
@@ -66,7 +66,7 @@ impl Parts {
         }
     }
 
-    /// A part, or a folder on the way to one.
+    /// Whether a path is a part, in a part, or a folder on the way to one.
     fn is_part(&self, root: &Path, path: &Path) -> bool {
         !is_target(root, path) && self.paths.iter().any(|part| path.starts_with(part) || part.starts_with(path))
     }
@@ -80,18 +80,18 @@ impl Parts {
     }
 }
 
-/// Cargo's own folder stands beside a manifest; elsewhere `target` is a name like any other.
+/// Whether this is cargo's build folder, which is beside a manifest; elsewhere `target` is an ordinary name.
 fn is_target(root: &Path, path: &Path) -> bool {
     let is_called_so = path.file_name() == Some(OsStr::new("target"));
     is_called_so && path.parent().is_some_and(|parent| root.join(parent).join("Cargo.toml").exists())
 }
 
-/// A path of a manifest, which is below the root.
+/// A path from a manifest, which must be below the root.
 pub(crate) fn below(path: &str) -> Result<PathBuf, String> {
     resolve(Path::new(""), path).ok_or_else(|| format!("`{path}` is not below the stack's root"))
 }
 
-/// `path` as seen from the folder `from`, as long as it stays below the root.
+/// `path` relative to the folder `from`; `None` if it leaves the root.
 fn resolve(from: &Path, path: &str) -> Option<PathBuf> {
     let mut resolved = from.to_owned();
     for part in Path::new(path).components() {
@@ -105,7 +105,7 @@ fn resolve(from: &Path, path: &str) -> Option<PathBuf> {
     Some(resolved)
 }
 
-/// Writes a file of a tree that a test looks at.
+/// Writes a file for a test.
 #[cfg(test)]
 fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
