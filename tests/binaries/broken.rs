@@ -85,11 +85,13 @@ fn the_next_try_begins_anew() {
     server.put("/tool.tar.gz", Answer::Cut(packed.clone()));
     expect_nothing_lands(&stack, &["broke off"]);
     server.put("/tool.tar.gz", Answer::Whole(packed));
-    // By itself it is not tried again and again; by whoever asks, at once.
-    assert_eq!(server.asked_at_all(), 1);
+    // By itself it is not tried again and again; by whoever asks, at once. `core up` asks too, if the supervisor that
+    // it started has failed by then.
+    let asked = server.asked_at_all();
+    assert!((1..=2).contains(&asked), "{asked}");
     stack.ok(&["apply"]);
     expect_runs(&stack, "one", "tool-1.0/tool");
-    assert_eq!(server.asked_at_all(), 2);
+    assert_eq!(server.asked_at_all(), asked + 1);
     assert_eq!(shelf(&stack.root), ["tool", "tool-1.0"]);
 }
 

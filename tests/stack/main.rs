@@ -20,6 +20,7 @@ mod disk;
 mod edge;
 mod first;
 mod found;
+mod hidden;
 mod history;
 mod kill;
 mod lifecycle;
@@ -51,6 +52,7 @@ fn main() {
         order::TESTS,
         ports::TESTS,
         rotation::TESTS,
+        hidden::TESTS,
         truth::TESTS,
         watch::TESTS,
         kill::TESTS,

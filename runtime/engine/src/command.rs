@@ -1,5 +1,7 @@
 //! Commands, and who or what causes them.
 
+use std::fmt;
+
 use core_manifest::ServiceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,24 @@ pub enum Command {
     Down,
     /// Kill the stack without asking the services to stop.
     Kill,
+}
+
+impl fmt::Display for Command {
+    /// As it is typed after `core`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (verb, services) = match self {
+            Self::Up { services, .. } => ("up", services.as_slice()),
+            Self::Start { services } => ("start", services.as_slice()),
+            Self::Stop { services } => ("stop", services.as_slice()),
+            Self::Restart { services } => ("restart", services.as_slice()),
+            Self::Scale { service, replicas } => return write!(f, "scale {service}={replicas}"),
+            Self::Apply => ("apply", [].as_slice()),
+            Self::Down => ("down", [].as_slice()),
+            Self::Kill => ("kill", [].as_slice()),
+        };
+        f.write_str(verb)?;
+        services.iter().try_for_each(|service| write!(f, " {service}"))
+    }
 }
 
 /// Who or what caused a generation or an operation.

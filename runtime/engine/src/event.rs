@@ -1,6 +1,7 @@
 //! The events that the engine takes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use core_manifest::{Identifier, Problem, ServiceName};
 
@@ -330,4 +331,16 @@ pub enum Life {
     },
     /// It runs without a shim.
     Unattended,
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Idle => f.write_str("not started yet"),
+            Self::Running { pid } => write!(f, "running as process {pid}"),
+            Self::Exited { exit, leftovers: false } | Self::Recorded { exit } => exit.fmt(f),
+            Self::Exited { exit, .. } => write!(f, "{exit}; other processes of it are still running"),
+            Self::Unattended => f.write_str("running without a shim"),
+        }
+    }
 }

@@ -263,7 +263,7 @@ impl Shims {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock => {
                     Unreached::Silent
                 }
-                _ => Unreached::Failed(format!("no line to its shim: {error}")),
+                _ => Unreached::Failed(format!("no connection to its shim: {error}")),
             };
             let _ = inbox.send(Event::Unreached { instance, line: number, why });
         });

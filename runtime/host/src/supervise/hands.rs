@@ -126,24 +126,28 @@ pub(super) fn note(event: &Event) {
     match event {
         Event::StartFailed { invocation, failure } => warn!(instance = %invocation, "start failed: it {failure}"),
         Event::Exited { invocation, exit, leftovers: false } => info!(instance = %invocation, "{exit}"),
-        Event::Exited { invocation, exit, .. } => info!(instance = %invocation, "{exit}; other processes of it live"),
-        Event::LineBroken { instance, .. } => warn!(%instance, "the line to its shim broke"),
+        Event::Exited { invocation, exit, .. } => {
+            info!(instance = %invocation, "{exit}; other processes of it are still running");
+        }
+        Event::LineBroken { instance, .. } => warn!(%instance, "the connection to its shim broke"),
         Event::ShimStopped { instance } => warn!(%instance, "its shim is stopped"),
         Event::Unreached { instance, why, .. } => match why {
             Unreached::Dead => warn!(%instance, "its shim is dead"),
             Unreached::Silent => warn!(%instance, "its shim does not answer"),
             Unreached::Failed(why) => warn!(%instance, "its shim: {why}"),
         },
-        Event::Adopted { instance, life, .. } => info!(%instance, "was taken over: {life:?}"),
+        Event::Adopted { instance, life, .. } => info!(%instance, "was taken over: {life}"),
         Event::Prepared { folder, result: Err(error) } => warn!(".dep/{folder}: {}", error.why),
         Event::Routed { service, result: Err(error), .. } => warn!(%service, "pointers cannot be written: {error}"),
         Event::Verified { service, reach: Reach::Astray(error), .. } => {
             warn!(%service, "the edge does not reach the new version: {error}");
         }
-        Event::Command { operation, command, .. } => info!(operation, "{command:?}"),
+        Event::Command { operation, command, .. } => info!(operation, "command: {command}"),
         Event::Restored { found, .. } => {
             let found: Vec<String> = found.iter().map(|one| one.instance.to_string()).collect();
-            info!(supervisor = std::process::id(), version = crate::VERSION, "started; found: {}", found.join(" "));
+            let (supervisor, version) = (std::process::id(), crate::VERSION);
+            let found = if found.is_empty() { "nothing".into() } else { found.join(" ") };
+            info!(supervisor, version, "started; takes over {found}");
         }
         _ => {}
     }
