@@ -12,14 +12,18 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::demo::{Demo, UP};
 use common::http::get as http_get;
-use common::{Said, checkout, http, until};
+use common::readme::commands;
+use common::{CORE, Said, Stack, checkout, free_port, http, until};
 use serde_json::{Value, json};
+
+/// What makes an app as a newcomer has it.
+const CREATE: &str = "create-next-app@16.4.3";
 
 impl Demo {
     /// What the page says, once it answers with 200.
@@ -132,4 +136,69 @@ fn the_demo_runs() {
     assert!(!up.err.contains(password.trim()), "the password is shown once only");
     assert!(demo.home().contains("Something else altogether"));
     stack.ok(&["down"]);
+}
+
+/// The README's commands in what `create-next-app` makes, at the top of its own repository.
+#[test]
+fn an_app_that_was_not_written_for_core_runs() {
+    let folder = tempfile::Builder::new().prefix("core-app-").tempdir().expect("a folder");
+    let root = fs::canonicalize(folder.path()).expect("the folder");
+    // It goes out of sight last, and ends what is left.
+    let stack = Stack::at(root.join("my-app"), None);
+    fs::remove_dir_all(&stack.root).expect("an empty beginning");
+    let run = |line: &str, folder: &Path| {
+        println!("$ {line}");
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", line]).current_dir(folder).env("CI", "1");
+        let path = format!("{}:{}", bin(&root).display(), std::env::var("PATH").unwrap_or_default());
+        command.env("PATH", path).env_remove("CORE_ROOT").env_remove("CORE_PROFILE").env_remove("NODE_ENV");
+        let said = Said::of(command.output().expect("bash"));
+        println!("{}{}", said.out, said.err);
+        assert_eq!(said.code, 0, "{line}");
+        said
+    };
+    run(&format!("npx --yes {CREATE} my-app --yes --empty --use-npm --disable-git"), &root);
+    run("git init -q && git add -A && git -c user.name=a -c user.email=a@b commit -qm begun", &stack.root);
+    let script = commands("Your Next.js app");
+    let (first, rest) = script.split_once('\n').expect("two commands");
+    assert!(first.starts_with("core init") && rest.starts_with("core up"), "{script}");
+    run(first, &stack.root);
+    let port = free_port();
+    stack.edit("caddy", |manifest| manifest["ports"] = json!({"http": {"port": port}}));
+    run(rest, &stack.root);
+    let page = || http_get(&format!("http://127.0.0.1:{port}/")).expect("the edge answers");
+    assert_eq!(page().0, 200);
+    let changed = run("git status --porcelain --untracked-files=no", &stack.root);
+    assert_eq!(changed.out.trim(), "M .gitignore", "no other file of the app was touched");
+
+    // A manifest is no part of the app; a page is.
+    let releases = || fs::read_dir(stack.root.join(".dep")).expect(".dep").flatten().filter(is_release).count();
+    assert_eq!(releases(), 1);
+    let pid = stack.pid("web");
+    stack.edit("web", |manifest| manifest["process"] = json!({"env": {"WORD": "x"}}));
+    run("core apply", &stack.root);
+    stack.next_pid("web", pid);
+    assert_eq!(releases(), 1, "a manifest was built");
+    stack.write("app/page.tsx", "export default function Page() { return <p>another text</p>; }\n");
+    run("core apply", &stack.root);
+    assert!(page().1.contains("another text"), "{}", page().1);
+    assert_eq!(releases(), 2);
+    let run_folder = stack.run_folder();
+    stack.ok(&["down"]);
+    stack.expect_nothing_left(run_folder.as_deref());
+}
+
+fn is_release(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    name.to_string_lossy().starts_with("app-") && entry.path().is_dir()
+}
+
+/// A folder for PATH with `core` in it.
+fn bin(root: &Path) -> PathBuf {
+    let bin = root.join("bin");
+    if !bin.exists() {
+        fs::create_dir(&bin).expect("a folder");
+        std::os::unix::fs::symlink(CORE, bin.join("core")).expect("a link");
+    }
+    bin
 }

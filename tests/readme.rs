@@ -14,15 +14,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use common::readme::commands;
 use common::{CORE, Said, Stack, checkout, free_port, put_program};
-
-/// The shell blocks of a section of the README, in order.
-fn commands(section: &str) -> String {
-    let readme = fs::read_to_string(checkout().join("README.md")).expect("the README");
-    let section = readme.split("\n## ").find(|text| text.starts_with(section)).expect("the section");
-    let blocks = section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
-    blocks.collect::<Vec<_>>().join("\n")
-}
 
 #[test]
 fn a_service_of_your_own_works() {
