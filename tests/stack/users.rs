@@ -45,7 +45,7 @@ fn shared(stack: &Stack, name: &str) -> PathBuf {
 fn another_user_who_is_run_here_has_no_terminal_of_ours() {
     let stack = readable();
     let line =
-        "cut -d' ' -f 6,7 /proc/$$$$/stat; trap 'echo asked to end; exit 7' INT; while true; do sleep 0.02; done";
+        "trap 'echo asked to end; exit 7' INT; cut -d' ' -f 6,7 /proc/$$$$/stat; while true; do sleep 0.02; done";
     stack.shell("one", line, json!({}));
     stack.edit("one", |manifest| manifest["process"]["user"] = json!(NOBODY.0));
     let mut run = stack.command(&["one", "run"]).stdout(std::process::Stdio::piped()).spawn().expect("core runs");

@@ -5,7 +5,7 @@ use crate::Scripts;
 /// File name of the build adapter.
 pub const ADAPTER_FILE: &str = "adapter.mjs";
 /// The build adapter: configures Next.js for a standalone server with the release's ID, without touching the user's
-/// configuration. (Next.js 16 and later; `NEXT_ADAPTER_PATH`.)
+/// configuration (`NEXT_ADAPTER_PATH`).
 pub const ADAPTER: &str = include_str!("adapter.mjs");
 
 /// One command of a build.
@@ -28,7 +28,8 @@ pub struct Build {
     pub build: Step,
     /// Path of npm's program file.
     pub npm_cli: String,
-    /// Environment variables on top of the inherited ones.
+    /// Environment variables on top of the inherited ones; those that depend on the version of Next.js come on top of
+    /// these for the last step ([`crate::next_version::variables`]).
     pub env: Vec<(String, String)>,
     /// Variables that must not be inherited.
     pub without: &'static [&'static str],
@@ -37,9 +38,9 @@ pub struct Build {
 }
 
 impl Build {
-    /// The build of a release. `npm_cli` is npm's program file, which is run with the stack's node; `adapter` is the
-    /// path of the adapter; `cache` is a folder that is kept between builds; `root` is the folder that is built.
-    pub fn new(release: &str, npm_cli: &str, adapter: &str, cache: &str, root: &str) -> Self {
+    /// The build of a release. `npm_cli` is npm's program file, which is run with the stack's node; `cache` is a folder
+    /// that is kept between builds.
+    pub fn new(npm_cli: &str, cache: &str) -> Self {
         // `--include=dev`: the compiler is a development dependency, whatever NODE_ENV says.
         let ci = ["ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
         let next = vec!["node_modules/next/dist/bin/next".into(), "build".into()];
@@ -49,9 +50,6 @@ impl Build {
             build: Step { title: "building", args: next, without_secrets: false },
             npm_cli: npm_cli.to_owned(),
             env: vec![
-                ("NEXT_ADAPTER_PATH".into(), adapter.into()),
-                ("CORE_RELEASE_ID".into(), release.into()),
-                ("CORE_BUILD_ROOT".into(), root.into()),
                 ("NEXT_TELEMETRY_DISABLED".into(), "1".into()),
                 ("NODE_ENV".into(), "production".into()),
                 ("npm_config_cache".into(), cache.into()),

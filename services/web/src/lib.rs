@@ -1,6 +1,7 @@
 //! Next.js: how an app is built as a standalone server, and the environment that the server needs.
 
 mod build;
+pub mod next_version;
 mod scripts;
 
 use core_engine::driver::{Expansion, Surroundings};

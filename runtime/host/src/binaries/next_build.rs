@@ -46,34 +46,38 @@ pub(super) async fn build(landing: &Landing<'_>, app: &str) -> Result<(), String
     let shown = |path: &Path| path.display().to_string();
     // Next compares this path with its working directory, in which there are no links and no `..`.
     let root = fs::canonicalize(work).map_err(io("the copy of its sources"))?;
-    let plan = Build::new(&wanted.version, &shown(&npm), &shown(&adapter), &shown(&cache.join("npm")), &shown(&root));
+    let plan = Build::new(&shown(&npm), &shown(&cache.join("npm")));
     let modules = Modules::of(work, &shown(node), cache.join(format!("modules-{}", wanted.binary)));
     restore_cache(&next_cache, work);
     let has_modules = modules.restore(work);
     landing.owner.take(work)?;
     landing.owner.take(&cache.join("npm"))?;
     let mut is_installed = has_modules;
-    let result = run_steps(landing, &plan, node, work, &mut is_installed).await;
+    let asked =
+        |version: &str| core_next::next_version::variables(version, &shown(&adapter), &wanted.version, &shown(&root));
+    let result = run_steps(landing, &plan, node, work, asked, &mut is_installed).await;
     keep_cache(work, &next_cache);
     if is_installed && let Err(error) = modules.keep(work) {
         tracing::warn!("the packages of {} are not kept: {error}", landing.folder);
     }
-    result.and_then(|()| assemble(&plan, work, scratch))
+    result.and_then(|()| assemble(&plan, &root, scratch))
 }
 
-/// Installs and builds. `is_installed` says whether the packages are there, before and after.
+/// Installs and builds. `asked` are the variables of the last step for a version of Next.js; `is_installed` says whether
+/// the packages are there, before and after.
 async fn run_steps(
     landing: &Landing<'_>,
     plan: &Build,
     node: &Path,
     work: &Path,
+    asked: impl Fn(&str) -> Vec<(String, String)>,
     is_installed: &mut bool,
 ) -> Result<(), String> {
     let mut log = Log::begin(landing.paths, landing.folder).await?;
     let read = |name: &str| fs::read_to_string(work.join(name)).unwrap_or_default();
     let mut steps = Vec::new();
     if !*is_installed {
-        run_step(landing, plan, &plan.install, node, work, &mut log).await?;
+        run_step(landing, plan, &plan.install, node, work, &[], &mut log).await?;
         let scripts = Scripts::of(&read("node_modules/.package-lock.json"));
         if !scripts.skipped.is_empty() {
             log.say(&format!("install scripts of these packages are not run: {}", scripts.skipped.join(", "))).await;
@@ -81,14 +85,17 @@ async fn run_steps(
         steps.extend(core_next::install_scripts(&plan.npm_cli, &scripts));
     }
     for step in &steps {
-        run_step(landing, plan, step, node, work, &mut log).await?;
+        run_step(landing, plan, step, node, work, &[], &mut log).await?;
     }
     *is_installed = true;
     // The app's own may write beside the packages, so it is run for each copy.
     if core_next::has_postinstall(&read("package.json")) {
-        run_step(landing, plan, &core_next::postinstall(&plan.npm_cli), node, work, &mut log).await?;
+        run_step(landing, plan, &core_next::postinstall(&plan.npm_cli), node, work, &[], &mut log).await?;
     }
-    run_step(landing, plan, &plan.build, node, work, &mut log).await
+    let next: serde_json::Value =
+        serde_json::from_str(&read("node_modules/next/package.json")).unwrap_or(serde_json::Value::Null);
+    let asked = asked(next["version"].as_str().unwrap_or_default());
+    run_step(landing, plan, &plan.build, node, work, &asked, &mut log).await
 }
 
 async fn run_step(
@@ -97,6 +104,7 @@ async fn run_step(
     step: &Step,
     node: &Path,
     work: &Path,
+    more: &[(String, String)],
     log: &mut Log,
 ) -> Result<(), String> {
     landing.say(step.title);
@@ -111,14 +119,15 @@ async fn run_step(
     if step.without_secrets {
         run::without(&mut command, is_secret_name);
     }
-    command.envs(plan.env.iter().map(|(name, value)| (name, value)));
+    command.envs(plan.env.iter().chain(more).map(|(name, value)| (name, value)));
     log.run(step.title, &mut command).await
 }
 
 /// Assembles what will run: the standalone server with its static files.
 fn assemble(plan: &Build, work: &Path, scratch: &Path) -> Result<(), String> {
+    let standalone = standalone(work);
     for (from, to) in &plan.assemble {
-        let source = work.join(from);
+        let source = if *to == "." { standalone.clone() } else { work.join(from) };
         if !source.exists() {
             // `public` may be absent; that the server exists is checked below.
             continue;
@@ -131,6 +140,14 @@ fn assemble(plan: &Build, work: &Path, scratch: &Path) -> Result<(), String> {
         return Ok(());
     }
     Err("the build made no server.js at the top: is the app's folder its whole project (outputFileTracingRoot)?".into())
+}
+
+/// The folder with the standalone server. Before Next.js 15, a lock file above the copy makes that folder the root of the
+/// trace, and the server lies deeper, by as many folders as the copy does.
+fn standalone(work: &Path) -> PathBuf {
+    let top = work.join(".next/standalone");
+    let deeper = work.ancestors().skip(1).filter_map(|above| work.strip_prefix(above).ok().map(|way| top.join(way)));
+    std::iter::once(top.clone()).chain(deeper).find(|folder| folder.join("server.js").is_file()).unwrap_or(top)
 }
 
 fn move_contents(from: &Path, to: &Path) -> std::io::Result<()> {
