@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     for (next, react) in VERSIONS.into_iter().filter(|(next, _)| only.is_empty() || only.contains(next)) {
         match run(next, react) {
             Ok([first, edit]) => {
-                println!("| {next} | {first:.1} s | {edit:.1} s | page, file of public/, edited page |")
+                println!("| {next} | {first:.1} s | {edit:.1} s | page, file of public/, edited page |");
             }
             Err(why) => {
                 has_failed = true;
