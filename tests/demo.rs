@@ -25,6 +25,14 @@ use serde_json::{Value, json};
 /// What makes an app as a newcomer has it.
 const CREATE: &str = "create-next-app@16.4.3";
 
+/// An answer that is made for each request.
+const ROUTE: &str = r"import { connection } from 'next/server';
+export async function GET() {
+  await connection();
+  return new Response(`the word: ${process.env.LOCAL_WORD}`);
+}
+";
+
 impl Demo {
     /// What the page says, once it answers with 200.
     fn home(&self) -> String {
@@ -159,6 +167,9 @@ fn an_app_that_was_not_written_for_core_runs() {
     };
     run(&format!("npx --yes {CREATE} my-app --yes --empty --use-npm --disable-git"), &root);
     run("git init -q && git add -A && git -c user.name=a -c user.email=a@b commit -qm begun", &stack.root);
+    // Files that Next reads when it builds and when it runs, the second before the first.
+    stack.write(".env", "LOCAL_WORD=shared\n");
+    stack.write(".env.local", "LOCAL_WORD=read-at-run-time\n");
     let script = commands("Your Next.js app");
     let (first, rest) = script.split_once('\n').expect("two commands");
     assert!(first.starts_with("core init") && rest.starts_with("core up"), "{script}");
@@ -166,8 +177,8 @@ fn an_app_that_was_not_written_for_core_runs() {
     let port = free_port();
     stack.edit("caddy", |manifest| manifest["ports"] = json!({"http": {"port": port}}));
     run(rest, &stack.root);
-    let page = || http_get(&format!("http://127.0.0.1:{port}/")).expect("the edge answers");
-    assert_eq!(page().0, 200);
+    let page = |path: &str| http_get(&format!("http://127.0.0.1:{port}/{path}")).expect("the edge answers");
+    assert_eq!(page("").0, 200);
     let changed = run("git status --porcelain --untracked-files=no", &stack.root);
     assert_eq!(changed.out.trim(), "M .gitignore", "no other file of the app was touched");
 
@@ -180,8 +191,10 @@ fn an_app_that_was_not_written_for_core_runs() {
     stack.next_pid("web", pid);
     assert_eq!(releases(), 1, "a manifest was built");
     stack.write("app/page.tsx", "export default function Page() { return <p>another text</p>; }\n");
+    stack.write("app/word/route.ts", ROUTE);
     run("core apply", &stack.root);
-    assert!(page().1.contains("another text"), "{}", page().1);
+    assert!(page("").1.contains("another text"), "{}", page("").1);
+    assert_eq!(page("word").1, "the word: read-at-run-time");
     assert_eq!(releases(), 2);
     let run_folder = stack.run_folder();
     stack.ok(&["down"]);

@@ -13,6 +13,7 @@ use crate::shelf::{expect_words, shelf, stack};
 pub(crate) const TESTS: &[Test] = tests![
     a_build_is_made_once_for_the_same_inputs,
     an_app_at_the_root_takes_in_nothing_of_the_stack,
+    a_server_may_lie_deeper_and_reads_local_variables,
     a_build_that_fails_leaves_nothing,
     a_build_without_a_server_leaves_nothing,
     down_ends_a_build,
@@ -40,9 +41,11 @@ echo "build" >> "$NOTES"
 [ -e whose ] && echo "$(id -u) $(id -G) $HOME" >> "$NOTES"
 [ -e fails ] && echo "the page has a fault" >&2 && exit 3
 [ -e hangs ] && echo $$ > "$NOTES.pid" && sleep 1000
-mkdir -p .next/standalone .next/static .next/cache
-cp page .next/standalone/page
-[ -e serverless ] || echo server > .next/standalone/server.js
+to=.next/standalone
+[ -e deeper ] && to="$to/$(basename "$(dirname "$PWD")")/$(basename "$PWD")"
+mkdir -p "$to" .next/static .next/cache
+cp page "$to/page"
+[ -e serverless ] || echo server > "$to/server.js"
 echo static > .next/static/file
 "#;
 
@@ -152,6 +155,25 @@ fn an_app_at_the_root_takes_in_nothing_of_the_stack() {
     let pid = stack.pid("web");
     stack.ok(&["apply"]);
     assert_eq!(stack.pid("web"), pid);
+}
+
+/// Old versions of Next take a lock file above the copy for the root of the project. Variables of this host go with a
+/// build of this host, and are read by nobody else than before.
+fn a_server_may_lie_deeper_and_reads_local_variables() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.write("app/deeper", "");
+    stack.write("app/.env.local", "A=b\n");
+    let own = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(stack.root.join("app/.env.local"), own).expect("its mode");
+    stack.up();
+    stack.until_says("web", "serving one");
+    let built = stack.root.join(".dep").join(&scene.builds()[0]);
+    assert!(built.join("server.js").is_file() && built.join("page").is_file());
+    let mode = fs::metadata(built.join(".env.local")).expect("the variables").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!built.join(".env.production.local").exists());
 }
 
 fn a_build_that_fails_leaves_nothing() {

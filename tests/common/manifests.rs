@@ -13,6 +13,7 @@ pub(crate) fn whole(service: &str) -> Value {
     let own: Value = serde_json::from_str(&read("service.json")).expect("JSON");
     let app = own["config"]["app"].as_str().unwrap_or_default();
     let text = read("src/defaults.json").replace("<name>", service).replace("<app>", app);
+    let text = text.replace("\"<at-root>\"", "false");
     let mut whole: Value = serde_json::from_str(&text).expect("JSON");
     if own["process"]["compose"].get("readiness_probe").is_some() {
         whole["process"]["compose"]["readiness_probe"] = Value::Null;

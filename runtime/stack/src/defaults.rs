@@ -32,8 +32,10 @@ pub(crate) fn apply(node: &Node, kind: Kind) -> bool {
 /// stack it gets no route.
 pub(crate) fn fill_in(node: &mut Node, kind: Kind, name: &ServiceName, app: &str, has_edge: bool) {
     let Some(text) = drivers::defaults(kind).filter(|_| apply(node, kind)) else { return };
+    // At the root, `.env` is the app's: its framework reads it, by an order of its own.
+    let at_root = (app == ".").to_string();
     let app = serde_json::Value::from(app).to_string();
-    let text = text.replace("<name>", name.as_str()).replace("\"<app>\"", &app);
+    let text = text.replace("<name>", name.as_str()).replace("\"<app>\"", &app).replace("\"<at-root>\"", &at_root);
     let file = Arc::new(SourceFile { path: format!("{PLACE}{}", kind.word()), text });
     let mut faults = Vec::new();
     let Some(mut defaults) = tree::parse(&file, &mut faults) else { return };

@@ -20,7 +20,7 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
 pub const WITH_SETTINGS: [Kind; 3] = [Kind::Nats, Kind::Caddy, Kind::Next];
 
 /// The values that a kind fills in where a manifest sets nothing, as JSON. `<name>` stands for the name of the service,
-/// `<app>` for the folder of its app.
+/// `<app>` for the folder of its app, `<at-root>` for whether that is the stack's root.
 pub fn defaults(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Process => None,

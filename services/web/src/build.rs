@@ -33,7 +33,7 @@ pub struct Build {
     pub env: Vec<(String, String)>,
     /// Variables that must not be inherited.
     pub without: &'static [&'static str],
-    /// Folders to move into the result: from, to.
+    /// Files and folders to move into the result, where they exist: from, to.
     pub assemble: Vec<(&'static str, &'static str)>,
 }
 
@@ -57,7 +57,14 @@ impl Build {
             ],
             // These are for a running server, and wrong for a build.
             without: &["PORT", "HOSTNAME", "NODE_OPTIONS", "NEXT_DEPLOYMENT_ID", "TURBOPACK"],
-            assemble: vec![(".next/standalone", "."), (".next/static", ".next/static"), ("public", "public")],
+            assemble: vec![
+                (".next/standalone", "."),
+                (".next/static", ".next/static"),
+                ("public", "public"),
+                // The standalone server reads these as `next start` does, but its output has only the shared ones.
+                (".env.local", ".env.local"),
+                (".env.production.local", ".env.production.local"),
+            ],
         }
     }
 }

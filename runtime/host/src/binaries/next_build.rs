@@ -129,11 +129,11 @@ fn assemble(plan: &Build, work: &Path, scratch: &Path) -> Result<(), String> {
     for (from, to) in &plan.assemble {
         let source = if *to == "." { standalone.clone() } else { work.join(from) };
         if !source.exists() {
-            // `public` may be absent; that the server exists is checked below.
+            // Most may be absent; that the server exists is checked below.
             continue;
         }
         let target = scratch.join(to);
-        let moved = if *to == "." { move_contents(&source, scratch) } else { move_folder(&source, &target) };
+        let moved = if *to == "." { move_contents(&source, scratch) } else { move_entry(&source, &target) };
         moved.map_err(|error| format!("{from} cannot be put in its place: {error}"))?;
     }
     if scratch.join("server.js").is_file() {
@@ -158,7 +158,7 @@ fn move_contents(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn move_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+fn move_entry(from: &Path, to: &Path) -> std::io::Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent)?;
     }
