@@ -112,7 +112,7 @@ fn is_there_again(count: usize, rounds: usize) {
         expect_well(&stack, &name, &instance, pid);
     }
     stack.well(SOON, &["stop", &name]);
-    assert!(stack.shims_of(&name).is_empty());
+    soon("its shim is gone", || stack.shims_of(&name).is_empty().then_some(()));
     let run = stack.run_folder();
     stack.well(DOWN, &["down"]);
     stack.expect_nothing(run);
