@@ -12,14 +12,14 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::demo::{Demo, UP};
 use common::http::get as http_get;
-use common::readme::commands;
-use common::{CORE, Said, Stack, checkout, free_port, http, until};
+use common::readme::{bin, commands, run};
+use common::{Said, Stack, checkout, free_port, http, until};
 use serde_json::{Value, json};
 
 /// What makes an app as a newcomer has it.
@@ -154,18 +154,9 @@ fn an_app_that_was_not_written_for_core_runs() {
     // It goes out of sight last, and ends what is left.
     let stack = Stack::at(root.join("my-app"), None);
     fs::remove_dir_all(&stack.root).expect("an empty beginning");
-    let run = |line: &str, folder: &Path| {
-        println!("$ {line}");
-        let mut command = Command::new("bash");
-        command.args(["-euo", "pipefail", "-c", line]).current_dir(folder).env("CI", "1");
-        let path = format!("{}:{}", bin(&root).display(), std::env::var("PATH").unwrap_or_default());
-        command.env("PATH", path).env_remove("CORE_ROOT").env_remove("CORE_PROFILE").env_remove("NODE_ENV");
-        let said = Said::of(command.output().expect("bash"));
-        println!("{}{}", said.out, said.err);
-        assert_eq!(said.code, 0, "{line}");
-        said
-    };
-    run(&format!("npx --yes {CREATE} my-app --yes --empty --use-npm --disable-git"), &root);
+    let bin = bin(&root);
+    let run = |line: &str, folder: &Path| run(line, folder, &bin);
+    run(&format!("CI=1 npx --yes {CREATE} my-app --yes --empty --use-npm --disable-git"), &root);
     run("git init -q && git add -A && git -c user.name=a -c user.email=a@b commit -qm begun", &stack.root);
     // Files that Next reads when it builds and when it runs, the second before the first.
     stack.write(".env", "LOCAL_WORD=shared\n");
@@ -204,14 +195,4 @@ fn an_app_that_was_not_written_for_core_runs() {
 fn is_release(entry: &fs::DirEntry) -> bool {
     let name = entry.file_name();
     name.to_string_lossy().starts_with("app-") && entry.path().is_dir()
-}
-
-/// A folder for PATH with `core` in it.
-fn bin(root: &Path) -> PathBuf {
-    let bin = root.join("bin");
-    if !bin.exists() {
-        fs::create_dir(&bin).expect("a folder");
-        std::os::unix::fs::symlink(CORE, bin.join("core")).expect("a link");
-    }
-    bin
 }

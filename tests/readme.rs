@@ -11,10 +11,9 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use common::readme::commands;
+use common::readme::{bin, commands, run};
 use common::{CORE, Said, Stack, checkout, free_port, put_program};
 
 #[test]
@@ -24,22 +23,10 @@ fn a_service_of_your_own_works() {
     // It goes out of sight last, and ends what is left.
     let stack = Stack::at(root.join("hello"), None);
     fs::remove_dir_all(&stack.root).expect("an empty beginning");
-    fs::create_dir(root.join("bin")).expect("a folder");
-    symlink(CORE, root.join("bin/core")).expect("a link");
     // The same commands, on a port that is free.
     let script = commands("A service of your own").replace("3000", &free_port().to_string());
     assert!(script.contains("core up -d") && script.contains("core down"), "{script}");
-    let path = format!("{}:{}", root.join("bin").display(), std::env::var("PATH").unwrap_or_default());
-    let said = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &script])
-        .current_dir(&root)
-        .env("PATH", path)
-        .env_remove("CORE_ROOT")
-        .env_remove("CORE_PROFILE")
-        .output();
-    let said = Said::of(said.expect("bash"));
-    println!("{}{}", said.out, said.err);
-    assert_eq!(said.code, 0);
+    let said = run(&script, &root, &bin(&root));
     for words in ["ok 1 service", "Hello from core", "greeter-0@1", "visitor-0@2", "visitor-0 | Hello from core"] {
         assert!(said.out.contains(words), "{words}");
     }

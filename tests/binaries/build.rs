@@ -1,7 +1,7 @@
 //! Builds, with a `node` that only plays one: made once for the same inputs, whole or not at all.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -57,16 +57,23 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let stack = stack();
-        let (node, notes) = (stack.root.join("node"), stack.root.join("notes"));
+        let beside = stack.root.clone();
+        let scene = Self::of(stack, "app", &beside);
+        scene.stack.write("app/package.json", "{}");
+        scene.stack.write("app/page", "one");
+        scene
+    }
+
+    /// An app in the folder `app` of a stack; node and its notes are in the folder `beside`.
+    fn of(stack: Stack, app: &str, beside: &Path) -> Self {
+        let (node, notes) = (beside.join("node"), beside.join("notes"));
         put_program(&node.join("bin/node"), NODE);
-        stack.write("node/lib/node_modules/npm/bin/npm-cli.js", "");
+        put_program(&node.join("lib/node_modules/npm/bin/npm-cli.js"), "");
         let path = format!("{}:{}", node.join("bin").display(), std::env::var("PATH").unwrap_or_default());
         let stack = stack.env("PATH", &path).env("NOTES", &notes.display().to_string());
-        stack.write("app/package.json", "{}");
-        stack.write("app/page", "one");
         stack.service(
             "web",
-            &json!({"binaries": [{"name": "app", "source": "next-build", "path": "app"},
+            &json!({"binaries": [{"name": "app", "source": "next-build", "path": app},
                     {"name": "node", "source": "path", "version": ">=20"}],
                 "process": {"command": "${dep.node}", "args": ["${dep.app}/server.js"]}}),
         );
@@ -123,13 +130,9 @@ fn a_build_is_made_once_for_the_same_inputs() {
 
 /// The stack's root may be the app's own folder: what core and the services keep there is no part of it.
 fn an_app_at_the_root_takes_in_nothing_of_the_stack() {
-    let stack = stack();
     let elsewhere = tempfile::tempdir().expect("a folder");
-    let (node, notes) = (elsewhere.path().join("node"), elsewhere.path().join("notes"));
-    put_program(&node.join("bin/node"), NODE);
-    put_program(&node.join("lib/node_modules/npm/bin/npm-cli.js"), "");
-    let path = format!("{}:{}", node.join("bin").display(), std::env::var("PATH").unwrap_or_default());
-    let stack = stack.env("PATH", &path).env("NOTES", &notes.display().to_string());
+    let scene = Scene::of(stack(), ".", elsewhere.path());
+    let stack = &scene.stack;
     for (file, text) in
         [("package.json", "{}"), ("page", "one"), ("lists", ""), (".git/HEAD", "x"), (".data/db/1", "x")]
     {
@@ -139,12 +142,6 @@ fn an_app_at_the_root_takes_in_nothing_of_the_stack() {
         stack.write(kept, "x");
     }
     stack.secret("key", "hush");
-    stack.service(
-        "web",
-        &json!({"binaries": [{"name": "app", "source": "next-build", "path": "."},
-                {"name": "node", "source": "path", "version": ">=20"}],
-            "process": {"command": "${dep.node}", "args": ["${dep.app}/server.js"]}}),
-    );
     stack.up();
     stack.until_says("web", "serving one");
     let files = fs::read_to_string(elsewhere.path().join("notes.files")).expect("the files of the build");

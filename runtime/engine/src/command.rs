@@ -46,21 +46,45 @@ pub enum Command {
     Kill,
 }
 
+impl Command {
+    /// The verb as it is typed after `core`.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Up { .. } => "up",
+            Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
+            Self::Restart { .. } => "restart",
+            Self::Scale { .. } => "scale",
+            Self::Apply => "apply",
+            Self::Down => "down",
+            Self::Kill => "kill",
+        }
+    }
+
+    /// The services that it names; none means all, for the commands that may name some.
+    pub fn services(&self) -> &[ServiceName] {
+        match self {
+            Self::Up { services, .. }
+            | Self::Start { services }
+            | Self::Stop { services }
+            | Self::Restart { services } => services,
+            Self::Scale { service, .. } => std::slice::from_ref(service),
+            Self::Apply | Self::Down | Self::Kill => &[],
+        }
+    }
+
+    /// The number of replicas that it asks for.
+    pub fn replicas(&self) -> Option<u32> {
+        if let Self::Scale { replicas, .. } = self { Some(*replicas) } else { None }
+    }
+}
+
 impl fmt::Display for Command {
     /// As it is typed after `core`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (verb, services) = match self {
-            Self::Up { services, .. } => ("up", services.as_slice()),
-            Self::Start { services } => ("start", services.as_slice()),
-            Self::Stop { services } => ("stop", services.as_slice()),
-            Self::Restart { services } => ("restart", services.as_slice()),
-            Self::Scale { service, replicas } => return write!(f, "scale {service}={replicas}"),
-            Self::Apply => ("apply", [].as_slice()),
-            Self::Down => ("down", [].as_slice()),
-            Self::Kill => ("kill", [].as_slice()),
-        };
-        f.write_str(verb)?;
-        services.iter().try_for_each(|service| write!(f, " {service}"))
+        f.write_str(self.verb())?;
+        self.services().iter().try_for_each(|service| write!(f, " {service}"))?;
+        self.replicas().map_or(Ok(()), |replicas| write!(f, "={replicas}"))
     }
 }
 

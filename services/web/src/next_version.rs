@@ -2,7 +2,7 @@
 
 /// How `next build` learns what a release needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Means {
+enum Means {
     /// The build adapter (`NEXT_ADAPTER_PATH`): since 15.5.
     Adapter,
     /// Variables: for what has no adapter, and for 16.3.0 to 16.3.4, whose standalone output fails with one
@@ -12,7 +12,7 @@ pub enum Means {
 
 /// The means for a version, as the package names it: `16.4.6`, `15.6.0-canary.1`. What cannot be read is taken for a new
 /// one.
-pub fn means(version: &str) -> Means {
+fn means(version: &str) -> Means {
     let mut parts = version.split(['.', '-', '+']).map(|part| part.parse::<u32>().ok());
     let mut part = || parts.next().flatten();
     match (part(), part(), part()) {

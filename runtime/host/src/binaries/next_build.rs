@@ -75,17 +75,15 @@ async fn run_steps(
 ) -> Result<(), String> {
     let mut log = Log::begin(landing.paths, landing.folder).await?;
     let read = |name: &str| fs::read_to_string(work.join(name)).unwrap_or_default();
-    let mut steps = Vec::new();
     if !*is_installed {
         run_step(landing, plan, &plan.install, node, work, &[], &mut log).await?;
         let scripts = Scripts::of(&read("node_modules/.package-lock.json"));
         if !scripts.skipped.is_empty() {
             log.say(&format!("install scripts of these packages are not run: {}", scripts.skipped.join(", "))).await;
         }
-        steps.extend(core_next::install_scripts(&plan.npm_cli, &scripts));
-    }
-    for step in &steps {
-        run_step(landing, plan, step, node, work, &[], &mut log).await?;
+        if let Some(step) = core_next::install_scripts(&plan.npm_cli, &scripts) {
+            run_step(landing, plan, &step, node, work, &[], &mut log).await?;
+        }
     }
     *is_installed = true;
     // The app's own may write beside the packages, so it is run for each copy.
@@ -125,9 +123,8 @@ async fn run_step(
 
 /// Assembles what will run: the standalone server with its static files.
 fn assemble(plan: &Build, work: &Path, scratch: &Path) -> Result<(), String> {
-    let standalone = standalone(work);
     for (from, to) in &plan.assemble {
-        let source = if *to == "." { standalone.clone() } else { work.join(from) };
+        let source = if *to == "." { server_folder(work, from) } else { work.join(from) };
         if !source.exists() {
             // Most may be absent; that the server exists is checked below.
             continue;
@@ -144,8 +141,8 @@ fn assemble(plan: &Build, work: &Path, scratch: &Path) -> Result<(), String> {
 
 /// The folder with the standalone server. Before Next.js 15, a lock file above the copy makes that folder the root of the
 /// trace, and the server lies deeper, by as many folders as the copy does.
-fn standalone(work: &Path) -> PathBuf {
-    let top = work.join(".next/standalone");
+fn server_folder(work: &Path, standalone: &str) -> PathBuf {
+    let top = work.join(standalone);
     let deeper = work.ancestors().skip(1).filter_map(|above| work.strip_prefix(above).ok().map(|way| top.join(way)));
     std::iter::once(top.clone()).chain(deeper).find(|folder| folder.join("server.js").is_file()).unwrap_or(top)
 }

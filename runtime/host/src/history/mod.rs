@@ -11,7 +11,6 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use core_engine::event::Command;
 use core_engine::record::{Begun, Cause, Outcome, Record};
 use core_shim::sys;
 use core_stack::Hidden;
@@ -93,14 +92,14 @@ impl Journal {
     }
 
     fn entry(&mut self, begun: &Begun, time: String) -> HistoryEntry {
-        let (verb, services, replicas) = words(&begun.command);
+        let command = &begun.command;
         HistoryEntry {
             id: self.id(begun.operation),
             time,
             ended: None,
-            verb: verb.into(),
-            services,
-            replicas,
+            verb: command.verb().into(),
+            services: command.services().iter().map(ToString::to_string).collect(),
+            replicas: command.replicas(),
             by: self.cause(begun.by),
             from: begun.from,
             generation: (begun.to != begun.from).then_some(begun.to),
@@ -223,21 +222,6 @@ fn cut(path: &Path, limit: usize) -> io::Result<usize> {
     Ok(kept.len())
 }
 
-/// The words of a command as it is typed: verb, services, replicas.
-fn words(command: &Command) -> (&'static str, Vec<String>, Option<u32>) {
-    let names = |services: &[core_manifest::ServiceName]| services.iter().map(ToString::to_string).collect();
-    match command {
-        Command::Up { services, .. } => ("up", names(services), None),
-        Command::Start { services } => ("start", names(services), None),
-        Command::Stop { services } => ("stop", names(services), None),
-        Command::Restart { services } => ("restart", names(services), None),
-        Command::Scale { service, replicas } => ("scale", vec![service.to_string()], Some(*replicas)),
-        Command::Apply => ("apply", Vec::new(), None),
-        Command::Down => ("down", Vec::new(), None),
-        Command::Kill => ("kill", Vec::new(), None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use core_engine::Generation;
@@ -247,7 +231,7 @@ mod tests {
     fn begun(history: &mut Journal, operation: u64) {
         let begun = Begun {
             operation,
-            command: Command::Down,
+            command: core_engine::event::Command::Down,
             by: Cause::User(Some(0)),
             from: Generation(operation),
             to: Generation(operation),
