@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use core_host::client::ClientError;
+use core_host::keeper::Keeper;
 use core_host::last_resort;
 use core_host::paths::Paths;
 use tokio::time::{Instant, timeout};
@@ -62,6 +63,8 @@ enum Without {
 }
 
 async fn by_supervisor(paths: &Paths, kill: bool) -> Result<(), Without> {
+    // A keeper removes its file before it exits, so its process has to be known before it is asked to.
+    let keeper = Keeper::living(&paths.run);
     let verb = if kill { "kill" } else { "down" };
     let patience = Instant::now() + SUPERVISOR_PATIENCE;
     loop {
@@ -86,7 +89,7 @@ async fn by_supervisor(paths: &Paths, kill: bool) -> Result<(), Without> {
         }
     }
     let until = Instant::now() + KEEPER_PATIENCE;
-    while last_resort::keeper_lives(paths) {
+    while last_resort::keeper_lives(paths) || keeper.as_ref().is_some_and(|(_, handle)| handle.lives()) {
         if Instant::now() > until {
             return Err(Without::Going(Some("the keeper does not end")));
         }

@@ -73,7 +73,7 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
         _ = interrupt.next() => return leave(&paths, keeper.is_some(), &mut interrupt).await,
     }
     // The stack has stopped by itself; its keeper exits with the code of the stack.
-    match reaper.reap().map(u8::try_from) {
+    match reaper.code().await.map(u8::try_from) {
         Some(Ok(0)) | None => Exit::Ok,
         Some(code) => Exit::Code(code.unwrap_or(1)),
     }
