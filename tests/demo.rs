@@ -174,7 +174,8 @@ fn an_app_that_was_not_written_for_core_runs() {
     assert_eq!(changed.out.trim(), "M .gitignore", "no other file of the app was touched");
 
     // A manifest is no part of the app; a page is.
-    let releases = || fs::read_dir(stack.root.join(".dep")).expect(".dep").flatten().filter(is_release).count();
+    let releases =
+        || fs::read_dir(stack.root.join(".releases/web")).expect("releases").flatten().filter(is_release).count();
     assert_eq!(releases(), 1);
     let pid = stack.pid("web");
     stack.edit("web", |manifest| manifest["process"] = json!({"env": {"WORD": "x"}}));
@@ -183,7 +184,7 @@ fn an_app_that_was_not_written_for_core_runs() {
     assert_eq!(releases(), 1, "a manifest was built");
     stack.write("app/page.tsx", "export default function Page() { return <p>another text</p>; }\n");
     stack.write("app/word/route.ts", ROUTE);
-    run("core apply", &stack.root);
+    run("core deploy", &stack.root);
     assert!(page("").1.contains("another text"), "{}", page("").1);
     assert_eq!(page("word").1, "the word: read-at-run-time");
     assert_eq!(releases(), 2);
@@ -194,5 +195,5 @@ fn an_app_that_was_not_written_for_core_runs() {
 
 fn is_release(entry: &fs::DirEntry) -> bool {
     let name = entry.file_name();
-    name.to_string_lossy().starts_with("app-") && entry.path().is_dir()
+    name.to_string_lossy().starts_with("20") && entry.path().is_dir()
 }

@@ -86,7 +86,7 @@ fn run(next: &str, react: &str) -> Result<[f64; 2], String> {
     expect(port, "hello.txt", "hello")?;
     stack.write("app/page.jsx", &page("two"));
     let began = Instant::now();
-    well("core apply", &stack.core(&["apply"]))?;
+    well("core deploy", &stack.core(&["deploy"]))?;
     let edit = began.elapsed().as_secs_f64();
     expect(port, "", "text two")?;
     well("core down", &stack.core(&["down"]))?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::common::trials::{Test, tests};
 use crate::common::{Stack, proc, put_program, until};
@@ -11,7 +12,8 @@ use crate::shared::begin_up;
 use crate::shelf::{expect_words, shelf, stack};
 
 pub(crate) const TESTS: &[Test] = tests![
-    a_build_is_made_once_for_the_same_inputs,
+    a_release_is_made_once_for_the_same_inputs,
+    a_build_of_before_is_kept_until_a_deploy,
     an_app_at_the_root_takes_in_nothing_of_the_stack,
     a_server_may_lie_deeper_and_reads_local_variables,
     a_build_that_fails_leaves_nothing,
@@ -32,12 +34,14 @@ case "$1" in
 *npm-cli.js)
     shift
     echo "npm $* ${MY_TOKEN:-without}" | sed 's/ --[a-z-]*\(=[a-z]*\)\{0,1\}//g' >> "$NOTES"
-    [ -e record ] && mkdir -p node_modules && cp record node_modules/.package-lock.json
+    mkdir -p node_modules/next && echo '{"version": "16.4.6"}' > node_modules/next/package.json
+    [ -e record ] && cp record node_modules/.package-lock.json
     exit 0 ;;
-*server.js) echo "serving $(cat "$(dirname "$1")/page")"; sleep 1000; exit ;;
+*server.js)
+    echo "serving $(cat "$(dirname "$1")/page")"; sleep 1000; exit ;;
 esac
 echo "build" >> "$NOTES"
-[ -e lists ] && find . -type f | sort > "$NOTES.files"
+[ -e lists ] && find . -type f -not -path './node_modules/*' | sort > "$NOTES.files"
 [ -e whose ] && echo "$(id -u) $(id -G) $HOME" >> "$NOTES"
 [ -e fails ] && echo "the page has a fault" >&2 && exit 3
 [ -e hangs ] && echo $$ > "$NOTES.pid" && sleep 1000
@@ -60,6 +64,7 @@ impl Scene {
         let beside = stack.root.clone();
         let scene = Self::of(stack, "app", &beside);
         scene.stack.write("app/package.json", "{}");
+        scene.stack.write("app/package-lock.json", "{}");
         scene.stack.write("app/page", "one");
         scene
     }
@@ -86,46 +91,102 @@ impl Scene {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// The builds in `.dep/`; expects that nothing else is there but what builds share.
+    /// The releases; expects that nothing else is there but what builds share, and the link to the live one.
     #[track_caller]
-    fn builds(&self) -> Vec<String> {
-        let mut all = shelf(&self.stack.root);
-        all.retain(|name| ![".cache", "app"].contains(&name.as_str()));
-        assert!(all.iter().all(|name| name.starts_with("app-")), "{all:?}");
+    fn releases(&self) -> Vec<String> {
+        assert!(shelf(&self.stack.root).iter().all(|name| name == ".cache"), "{:?}", shelf(&self.stack.root));
+        let entries = fs::read_dir(self.stack.root.join(".releases/web")).into_iter().flatten().flatten();
+        let mut all: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        all.retain(|name| ![".cache", ".lock", "current"].contains(&name.as_str()));
+        all.sort();
+        assert!(all.iter().all(|name| name.starts_with("20")), "{all:?}");
         all
+    }
+
+    /// The folder of the server of a release.
+    fn server(&self, release: &str) -> PathBuf {
+        self.stack.root.join(".releases/web").join(release).join("app")
+    }
+
+    /// Which release the link for people names.
+    fn live(&self) -> String {
+        let link = fs::read_link(self.stack.root.join(".releases/web/current")).expect("a link");
+        link.display().to_string()
     }
 }
 
-fn a_build_is_made_once_for_the_same_inputs() {
+fn a_release_is_made_once_for_the_same_inputs() {
     let scene = Scene::new();
     let stack = &scene.stack;
     stack.up();
     assert_eq!(scene.notes(), ["npm ci without", "build"]);
     stack.until_says("web", "serving one");
-    let first = scene.builds();
+    let first = scene.releases();
     assert_eq!(first.len(), 1, "{first:?}");
-    let built = stack.root.join(".dep").join(&first[0]);
-    assert!(built.join("server.js").is_file() && built.join(".next/static/file").is_file());
-    // What a build makes by the way is no other input; nor is the time.
+    let server = scene.server(&first[0]);
+    assert!(server.join("server.js").is_file() && server.join(".next/static/file").is_file());
+    until("it is named as the live one", || scene.live() == first[0]);
+    // What a build makes by the way is no other input; nor is the time. And what is edited is not what runs.
     stack.write("app/node_modules/x/index.js", "");
-    stack.write("app/page", "one");
+    stack.write("app/page", "two");
     stack.ok(&["down"]);
     stack.up();
-    assert_eq!((scene.notes().len(), scene.builds()), (2, first.clone()));
+    assert_eq!((scene.notes().len(), scene.releases()), (2, first.clone()));
     let pid = stack.pid("web");
     stack.ok(&["apply"]);
     assert_eq!(stack.pid("web"), pid);
-    // Other inputs are another build, and the same again are the first.
-    stack.write("app/page", "two");
-    stack.ok(&["apply"]);
+    // Other sources are another release, once they are deployed; the packages are kept.
+    let said = stack.ok(&["deploy"]);
     assert!(stack.pid("web") != pid);
-    assert_eq!((scene.notes().len(), scene.builds().len()), (4, 2));
+    assert_eq!((scene.notes().len(), scene.releases().len()), (3, 2));
+    assert!(said.err.contains(&format!("deployed: web {}", scene.releases()[1])), "{}", said.err);
+    stack.until_says("web", "serving two");
+    until("it is named as the live one", || scene.live() == scene.releases()[1]);
+    // The same sources again are the release that there is.
+    let pid = stack.pid("web");
+    let said = stack.ok(&["deploy", "--service", "web"]);
+    assert!(said.err.contains("unchanged: web"), "{}", said.err);
+    assert_eq!((scene.notes().len(), stack.pid("web")), (3, pid));
     stack.write("app/page", "one");
-    stack.ok(&["apply"]);
-    assert_eq!((scene.notes().len(), scene.builds().len()), (4, 2));
-    stack.until_says("web", "serving one");
+    stack.ok(&["deploy"]);
+    assert_eq!((scene.notes().len(), scene.live()), (3, first[0].clone()));
+    // What is wanted outlives the stack.
+    stack.write("app/page", "three");
+    stack.ok(&["down"]);
+    stack.up();
+    assert_eq!((scene.notes().len(), scene.live()), (3, first[0].clone()));
     // A build is of this machine: nobody else is told what came of it.
     assert!(!stack.root.join("manifests/dep.lock.json").exists());
+}
+
+/// A release of an earlier version of core stays until the first deploy.
+fn a_build_of_before_is_kept_until_a_deploy() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.up();
+    let release = scene.releases().remove(0);
+    stack.ok(&["down"]);
+    // As it was: a folder of `.dep`, and a state that names its hash.
+    let (old, root) = ("0123456789ab", &stack.root);
+    let dep = root.join(".dep");
+    let server = fs::canonicalize(scene.server(&release)).expect("the server");
+    fs::rename(server, dep.join(format!("app-{old}"))).expect("moved");
+    fs::remove_dir_all(root.join(".releases")).expect("gone");
+    let state = root.join(".core-stack/state.json");
+    let text = fs::read_to_string(&state).expect("the state");
+    let (_, body) = text.split_once('\n').expect("a checksum");
+    assert!(body.contains(&format!("web/{release}")), "{body}");
+    let body = body.replace(&format!(".releases/web/{release}/app"), &format!(".dep/app-{old}"));
+    let body = body.replace(&format!("web/{release}"), &format!("app-{old}")).replace(&release, old);
+    let sum: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::write(&state, format!("{sum}\n{body}")).expect("the state");
+    stack.up();
+    stack.until_says("web", "serving one");
+    assert_eq!(stack.instance("web")["release"], old);
+    assert_eq!(scene.notes().len(), 2, "it was not built again");
+    stack.ok(&["deploy"]);
+    assert_eq!(stack.instance("web")["release"], scene.live());
+    assert!(dep.join(format!("app-{old}")).is_dir());
 }
 
 /// The stack's root may be the app's own folder: what core and the services keep there is no part of it.
@@ -150,7 +211,7 @@ fn an_app_at_the_root_takes_in_nothing_of_the_stack() {
     stack.write(".data/db/2", "x");
     stack.write(".releases/web/2/page", "x");
     let pid = stack.pid("web");
-    stack.ok(&["apply"]);
+    stack.ok(&["deploy"]);
     assert_eq!(stack.pid("web"), pid);
 }
 
@@ -166,7 +227,7 @@ fn a_server_may_lie_deeper_and_reads_local_variables() {
     fs::set_permissions(stack.root.join("app/.env.local"), own).expect("its mode");
     stack.up();
     stack.until_says("web", "serving one");
-    let built = stack.root.join(".dep").join(&scene.builds()[0]);
+    let built = scene.server(&scene.releases()[0]);
     assert!(built.join("server.js").is_file() && built.join("page").is_file());
     let mode = fs::metadata(built.join(".env.local")).expect("the variables").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -177,24 +238,21 @@ fn a_build_that_fails_leaves_nothing() {
     let scene = Scene::new();
     let stack = &scene.stack;
     stack.up();
-    let (pid, first) = (stack.pid("web"), scene.builds());
+    let (pid, first) = (stack.pid("web"), scene.releases());
     stack.write("app/fails", "");
-    let said = stack.core(&["apply"]);
+    let said = stack.core(&["deploy"]);
     assert_eq!(said.code, 1, "{said:?}");
-    expect_words(&said.err, &["building failed", ".core-stack/logs/builds/app-", "the page has a fault"]);
-    let failed = stack.core(&["status"]).out;
-    let expected = "next-build: building failed: the page has a fault; see .core-stack/logs/builds/app-";
-    assert!(failed.split_whitespace().collect::<Vec<_>>().join(" ").contains(expected), "{failed}");
-    assert_eq!(scene.builds(), first);
-    assert_eq!(stack.pid("web"), pid);
+    expect_words(&said.err, &["building failed", ".core-stack/logs/builds/web/20", "the page has a fault"]);
+    assert_eq!(scene.releases(), first);
+    assert_eq!((stack.pid("web"), stack.status()["state"].as_str()), (pid, Some("running")));
     // The whole of what it said is kept.
-    let logs = fs::read_dir(stack.root.join(".core-stack/logs/builds")).expect("logs").flatten();
+    let logs = fs::read_dir(stack.root.join(".core-stack/logs/builds/web")).expect("logs").flatten();
     let texts: Vec<String> = logs.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
     assert!(texts.iter().any(|text| text.contains("the page has a fault")), "{texts:?}");
     fs::remove_file(stack.root.join("app/fails")).expect("the file");
     stack.write("app/page", "two");
-    stack.ok(&["apply"]);
-    assert_eq!(scene.builds().len(), 2);
+    stack.ok(&["deploy"]);
+    assert_eq!(scene.releases().len(), 2);
 }
 
 fn a_build_without_a_server_leaves_nothing() {
@@ -203,7 +261,7 @@ fn a_build_without_a_server_leaves_nothing() {
     let said = scene.stack.core(&["up", "-d"]);
     assert_eq!(said.code, 1, "{said:?}");
     expect_words(&said.err, &["no server.js"]);
-    assert_eq!(scene.builds(), [""; 0]);
+    assert_eq!(scene.releases(), [""; 0]);
 }
 
 fn down_ends_a_build() {
@@ -216,7 +274,7 @@ fn down_ends_a_build() {
     stack.ok(&["down"]);
     assert!(!up.wait().expect("it ends").success());
     until("the build is gone", || !proc::lives(pid));
-    assert_eq!(scene.builds(), [""; 0]);
+    assert_eq!(scene.releases(), [""; 0]);
 }
 
 fn who_asks_while_sources_are_copied_is_answered() {
@@ -245,7 +303,7 @@ fn only_listed_install_scripts_are_run() {
     let notes = fs::read_to_string(&scene.notes).expect("notes");
     let expected = "npm ci hush\nnpm rebuild better-sqlite3@12.0.0 without\nnpm run postinstall without\nbuild\n";
     assert_eq!(notes, expected);
-    let logs = fs::read_dir(stack.root.join(".core-stack/logs/builds")).expect("logs").flatten();
+    let logs = fs::read_dir(stack.root.join(".core-stack/logs/builds/web")).expect("logs").flatten();
     let texts: Vec<String> = logs.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
     assert!(texts.iter().any(|text| text.contains("are not run: evil@12.0.0\n")), "{texts:?}");
 }
@@ -264,7 +322,7 @@ fn a_build_runs_as_the_owner_of_the_stack() {
     let home = nix::unistd::User::from_uid(nobody.into()).expect("users").expect("nobody").dir;
     assert_eq!(scene.notes().last(), Some(&format!("{nobody} {nobody} {}", home.display())));
     // What was built is not his to change: it is what runs.
-    let built = root.join(".dep").join(&scene.builds()[0]).join("server.js");
+    let built = scene.server(&scene.releases()[0]).join("server.js");
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(built).expect("built")), 0);
 }
 

@@ -10,9 +10,9 @@ const MOST_LINES: usize = 400;
 
 /// Files that name a kind of program, or its driver, besides the drivers themselves: the table, and effects that a driver
 /// asks for.
-const NAME_KINDS: [&str; 11] = [
+const NAME_KINDS: [&str; 9] = [
     // The steps of a cluster that a driver names are commands.
-    "cmd/core/src/cli.rs",
+    "cmd/core/src/cli/mod.rs",
     // The kinds themselves, and a name that is not free for services.
     "runtime/manifest/src/manifest/mod.rs",
     "runtime/manifest/src/name.rs",
@@ -23,15 +23,13 @@ const NAME_KINDS: [&str; 11] = [
     // Servers of one manifest.
     "runtime/stack/src/draft.rs",
     "runtime/stack/src/members.rs",
-    // Builds of apps.
-    "runtime/host/src/binaries/choose.rs",
-    "runtime/host/src/binaries/next_build.rs",
     // Pointers are asked for through the edge; without core it listens itself.
     "runtime/host/src/edge.rs",
     "runtime/stack/src/compose/project.rs",
 ];
-/// Folders likewise: the steps of a cluster that a driver names as commands.
-const NAME_KINDS_BELOW: [&str; 2] = ["runtime/host/src/nats/", "cmd/core/src/commands/nats"];
+/// Folders likewise: the steps of a cluster that a driver names as commands, and the builds of apps.
+const NAME_KINDS_BELOW: [&str; 3] =
+    ["runtime/host/src/nats/", "cmd/core/src/commands/nats", "runtime/host/src/releases/"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());

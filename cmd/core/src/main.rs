@@ -62,6 +62,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Stop(args) => commands::control::run(&context, "stop", &args).await,
         Command::Restart(args) => commands::control::run(&context, "restart", &args).await,
         Command::Scale(args) => commands::control::scale(&context, &args).await,
+        Command::Deploy(args) => commands::deploy::run(&context, &args).await,
         Command::Check => commands::check::run(&context),
         Command::Plan(args) => commands::plan::run(&context, &args).await,
         Command::Probe(args) => commands::probe::run(&args).await,

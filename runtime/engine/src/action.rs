@@ -24,6 +24,8 @@ pub enum Action {
         purpose: Purpose,
         /// Sources that must not be chosen, and why.
         failed_sources: FailedSources,
+        /// The wanted releases, by service.
+        releases: BTreeMap<ServiceName, String>,
     },
     /// Answer a client that asked what applying the manifests would change.
     Planned {
@@ -67,6 +69,20 @@ pub enum Action {
         folder: String,
         /// A service that needs it.
         service: ServiceName,
+    },
+    /// Make a release of a service from its sources as they are now. Answer: `ReleaseMade`.
+    MakeRelease {
+        /// Number of the operation; comes back in the answer.
+        operation: u64,
+        /// The service whose app is built.
+        service: ServiceName,
+    },
+    /// A release has taken over: name it as the live one, for people. There is no answer.
+    MarkLive {
+        /// The service that runs it.
+        service: ServiceName,
+        /// The release.
+        release: String,
     },
     /// Start an invocation, with a new shim if the instance has none. Answer: `Started` or `StartFailed`.
     Start(StartOrder),

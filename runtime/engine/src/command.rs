@@ -38,6 +38,11 @@ pub enum Command {
         /// Number of replicas.
         replicas: u32,
     },
+    /// Make a release of an app, and switch to it.
+    Deploy {
+        /// The service; `None` means the only one that has releases.
+        service: Option<ServiceName>,
+    },
     /// Read the manifests and apply them.
     Apply,
     /// Stop the stack.
@@ -55,6 +60,7 @@ impl Command {
             Self::Stop { .. } => "stop",
             Self::Restart { .. } => "restart",
             Self::Scale { .. } => "scale",
+            Self::Deploy { .. } => "deploy",
             Self::Apply => "apply",
             Self::Down => "down",
             Self::Kill => "kill",
@@ -69,6 +75,7 @@ impl Command {
             | Self::Stop { services }
             | Self::Restart { services } => services,
             Self::Scale { service, .. } => std::slice::from_ref(service),
+            Self::Deploy { service } => service.as_slice(),
             Self::Apply | Self::Down | Self::Kill => &[],
         }
     }

@@ -52,6 +52,15 @@ pub enum Event {
         /// `Ok` when it is there; else why it is not available.
         result: Result<(), Unavailable>,
     },
+    /// A release was made and has landed, or was not made.
+    ReleaseMade {
+        /// Number of the operation that asked for it.
+        operation: u64,
+        /// The service whose release it is.
+        service: ServiceName,
+        /// The release; else why there is none.
+        result: Result<String, String>,
+    },
     /// The first process of an invocation was executed.
     Started {
         /// The invocation that was started.
@@ -165,6 +174,8 @@ pub struct Loaded {
     pub strangers: BTreeMap<u16, String>,
     /// The source of each folder in `.dep/`.
     pub sources: BTreeMap<String, SourceChoice>,
+    /// The release that the topology has of each service that has releases.
+    pub releases: BTreeMap<ServiceName, String>,
     /// Fingerprint of everything in the manifests when they were read.
     pub fingerprint: u64,
     /// Whether edits are applied as they are saved.

@@ -19,6 +19,7 @@ pub mod engine;
 pub mod event;
 pub mod exit;
 mod fields;
+pub mod folder;
 pub mod ids;
 #[cfg(feature = "mutations")]
 pub mod mutation;

@@ -29,6 +29,9 @@ pub struct Saved {
     pub(crate) ports: Vec<(ServiceName, u32, Identifier, u16)>,
     /// The range that ports are taken from when an instance is created.
     pub(crate) range: PortRange,
+    /// The wanted releases, by service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) releases: BTreeMap<ServiceName, String>,
 }
 
 /// What the operator ordered for a service; overrides the manifest until it is withdrawn.

@@ -32,6 +32,7 @@ mod peer;
 mod priority;
 pub mod probes;
 pub mod project;
+pub mod releases;
 mod run_folder;
 pub mod shims;
 mod supervise;

@@ -181,6 +181,11 @@ impl Paths {
         self.root.join(".dep")
     }
 
+    /// `.releases`.
+    pub fn releases(&self) -> PathBuf {
+        self.root.join(".releases")
+    }
+
     /// `.data`.
     pub fn data(&self) -> PathBuf {
         self.root.join(".data")

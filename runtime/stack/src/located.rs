@@ -35,8 +35,30 @@ pub struct Wanted {
     pub version: String,
     /// The program that makes it, and the folder in `.dep/` that has to exist first.
     pub tool: Option<(PathBuf, Option<String>)>,
+    /// The version of that program; for node only its first number.
+    pub tool_version: String,
     /// Path of the program inside the folder; `None` for a build that is a folder.
     pub program: Option<String>,
+    /// Variables of a build, on top of the inherited ones.
+    pub env: BTreeMap<String, String>,
+}
+
+impl Wanted {
+    /// Of nothing, to be filled in.
+    pub fn none() -> Self {
+        Self {
+            binary: String::new(),
+            source: Source::Path { program: None, version: None },
+            index: 0,
+            sources: 1,
+            earlier: Vec::new(),
+            version: String::new(),
+            tool: None,
+            tool_version: String::new(),
+            program: None,
+            env: BTreeMap::new(),
+        }
+    }
 }
 
 impl Located {

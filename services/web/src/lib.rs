@@ -1,6 +1,7 @@
 //! Next.js: how an app is built as a standalone server, and the environment that the server needs.
 
-mod build;
+pub mod build;
+pub mod manager;
 pub mod next_version;
 mod scripts;
 
@@ -8,8 +9,8 @@ use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::ServiceSpec;
 use core_manifest::{Diagnostic, Template};
 
-pub use build::{ADAPTER, ADAPTER_FILE, Build, Step, install_scripts, is_input, postinstall};
-pub use scripts::{Scripts, TRUSTED, Trusted, has_postinstall};
+pub use build::{ADAPTER, ADAPTER_FILE, is_input};
+pub use scripts::{Installed, Scripts, TRUSTED, Trusted, has_postinstall};
 
 /// Default values for manifests of this kind.
 pub const DEFAULTS: &str = include_str!("defaults.json");

@@ -85,6 +85,48 @@ impl Scripts {
     }
 }
 
+/// A package with install scripts, as it was installed by a manager that keeps no record of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Its folder.
+    pub folder: String,
+    name: String,
+    version: String,
+}
+
+impl Installed {
+    /// The package with this `package.json`, if it has install scripts; `has_gyp` says whether npm would compile it.
+    pub fn of(package: &str, has_gyp: bool, folder: &str) -> Option<Self> {
+        let package: Value = serde_json::from_str(package).ok()?;
+        let has_script =
+            ["preinstall", "install", "postinstall"].iter().any(|name| package["scripts"][name].is_string());
+        let text = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
+        let installed = || Self { folder: folder.to_owned(), name: text("name"), version: text("version") };
+        (has_script || has_gyp).then(installed)
+    }
+
+    /// The package as `name@version`.
+    pub fn spec(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+}
+
+impl Scripts {
+    /// Sorts installed packages into those whose scripts are run, and the others. Their names are the registry's: a
+    /// package from elsewhere has the name that its author gave it, and stands under that of its folder.
+    pub fn of_packages(packages: &[Installed]) -> Self {
+        let mut scripts = Self::default();
+        for one in packages {
+            let is_run = one.folder.ends_with(&format!("/{}", one.name)) && is_trusted(&one.name, &one.version);
+            let list = if is_run { &mut scripts.run } else { &mut scripts.skipped };
+            if !list.contains(&one.spec()) {
+                list.push(one.spec());
+            }
+        }
+        scripts
+    }
+}
+
 fn is_trusted(name: &str, version: &str) -> bool {
     let Ok(version) = Version::parse(version) else { return false };
     // For a pre-release, the release that it precedes counts.
@@ -129,6 +171,18 @@ mod tests {
             ["better-sqlite3@6.0.1", "evil@1.0.0", "evil-too@0.34.0", "bcrypt@6.0.0", "canvas@3.0.0"]
         );
         assert_eq!(Scripts::of("not JSON"), Scripts::default());
+    }
+
+    #[test]
+    fn a_package_without_a_record_is_told_by_its_own_file() {
+        let of = |text: &str, folder: &str| Installed::of(text, false, folder);
+        assert_eq!(of(r#"{"name": "next", "scripts": {"test": "x"}}"#, "/m/next"), None);
+        let good = r#"{"name": "esbuild", "version": "0.25.0", "scripts": {"postinstall": "x"}}"#;
+        let all = [of(good, "/m/esbuild").unwrap(), of(good, "/m/other").unwrap()];
+        assert_eq!(Scripts::of_packages(&all[..1]).run, ["esbuild@0.25.0"]);
+        assert_eq!(Scripts::of_packages(&all[1..]).skipped, ["esbuild@0.25.0"], "another package under its name");
+        let evil = of(r#"{"name": "evil", "version": "1.0.0", "scripts": {"install": "x"}}"#, "/m/evil").unwrap();
+        assert_eq!(Scripts::of_packages(&[evil]).skipped, ["evil@1.0.0"]);
     }
 
     #[test]

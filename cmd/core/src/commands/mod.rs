@@ -4,6 +4,7 @@ mod apart;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod control;
+pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod graph;

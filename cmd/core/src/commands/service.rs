@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 
 use core_engine::InstanceId;
+use core_engine::folder::shown_folder;
 use core_engine::ids::Generation;
 use core_host::binaries::{self, Progress};
 use core_host::environment::Environment;
 use core_host::fill::{InstanceFill, fill_of};
 use core_host::identity;
 use core_host::paths::Paths;
+use core_host::releases;
 use core_manifest::{Identifier, ServiceSpec, name};
 use core_stack::Stack;
 use core_stack::shell::quoted;
@@ -137,10 +139,10 @@ async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
         let Some(wanted) = stack.wanted.get(folder) else { continue };
         let mut landed = binaries::prepare_tool(paths, &stack.wanted, wanted, &progress).await;
         if landed.is_ok() {
-            landed = binaries::prepare(paths, folder, wanted, &progress).await.map_err(|error| error.why);
+            landed = releases::provide(paths, folder, wanted, &progress).await.map_err(|error| error.why);
         }
         if let Err(error) = landed {
-            render::error(&format!(".dep/{folder}: {error}"));
+            render::error(&format!("{}: {error}", shown_folder(folder)));
             return Exit::Failed;
         }
     }

@@ -1,6 +1,7 @@
 //! `core status`
 
 use core_engine::engine::StackState;
+use core_engine::folder::shown_folder;
 use core_host::api::{InstanceStatus, Status};
 use core_host::client;
 
@@ -56,7 +57,7 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
     let head = ["INSTANCE", "PHASE", "FOR", "PID", "RESTARTS", "CPU", "MEMORY", "PORTS", ""];
     lines.extend(lay_out_within(&head, &rows, render::width(), &SPARE).concat());
     for job in &status.jobs {
-        let (what, folder) = (styled(YELLOW, &job.what), styled(BOLD, &format!(".dep/{}", job.folder)));
+        let (what, folder) = (styled(YELLOW, &job.what), styled(BOLD, &shown_folder(&job.folder)));
         lines.push(format!("{what} {folder} {}", progress(job.done, job.total)).trim_end().to_owned());
     }
     if let Some(other) = other_program(status) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use core_engine::folder::shown_folder;
 use core_engine::phase::PhaseName;
 use core_host::api::{InstanceStatus, JobStatus, Status};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -36,7 +37,7 @@ impl Progress {
         }
         let known: Vec<String> = status.instances.iter().map(|instance| instance.id.clone()).collect();
         self.lines.retain(|key, bar| {
-            let stays = known.contains(key) || key.starts_with(".dep/");
+            let stays = known.contains(key) || is_folder(key);
             if !stays {
                 bar.finish_and_clear();
             }
@@ -45,7 +46,7 @@ impl Progress {
     }
 
     fn job(&mut self, job: &JobStatus) {
-        let key = format!(".dep/{}", job.folder);
+        let key = shown_folder(&job.folder);
         let text = format!("{} {}", job.what, progress(job.done, job.total));
         self.say(&key, &job.what, text.trim_end(), YELLOW);
         if let (Some(bar), Some(total)) = (self.lines.get(&key), job.total) {
@@ -55,9 +56,8 @@ impl Progress {
     }
 
     fn end_jobs(&mut self, jobs: &[JobStatus]) {
-        let is_running = |key: &str| jobs.iter().any(|job| key == format!(".dep/{}", job.folder));
-        let ended: Vec<String> =
-            self.said.keys().filter(|key| key.starts_with(".dep/") && !is_running(key)).cloned().collect();
+        let is_running = |key: &str| jobs.iter().any(|job| key == shown_folder(&job.folder));
+        let ended: Vec<String> = self.said.keys().filter(|key| is_folder(key) && !is_running(key)).cloned().collect();
         for key in ended {
             if self.bars.is_none() && self.said.get(&key).is_some_and(|said| said != "done") {
                 note(&format!("{key} done"));
@@ -132,4 +132,9 @@ impl Progress {
             bar.abandon();
         }
     }
+}
+
+/// Whether a line is about a folder that is fetched or built; instances have no dot in front.
+fn is_folder(key: &str) -> bool {
+    key.starts_with('.')
 }

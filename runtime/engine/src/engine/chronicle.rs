@@ -58,7 +58,10 @@ impl Engine {
     /// Records the start of an operation, unless it is an unrequested reading that changed nothing.
     pub(super) fn tell_begun(&mut self, id: u64, command: &Command, by: Cause, operation: &mut Operation) {
         // Changes made before any operation was recorded go with the first operation that can make a generation.
-        let makes_one = matches!(command, Command::Apply | Command::Restart { .. } | Command::Scale { .. });
+        let makes_one = matches!(
+            command,
+            Command::Apply | Command::Restart { .. } | Command::Scale { .. } | Command::Deploy { .. }
+        );
         let Untold { from, changes } = if makes_one { std::mem::take(&mut self.untold) } else { Untold::default() };
         let is_asked = matches!(by, Cause::User(_)) || *command != Command::Apply;
         if !is_asked && from.is_none() {

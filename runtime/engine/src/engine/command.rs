@@ -32,6 +32,16 @@ impl Engine {
             Command::Stop { services } => self.stop_services(services),
             Command::Restart { services } => self.restart_services(services),
             Command::Scale { service, replicas } => self.scale(service, *replicas),
+            Command::Deploy { service } => {
+                let operation = self.deploy(id, service.as_ref(), by);
+                if operation.state == super::OperationState::Running {
+                    // The history gets it when it is known what it changes.
+                    self.add_operation(id, operation);
+                    self.actions.push(Action::Accepted { operation: id });
+                    return;
+                }
+                operation
+            }
             Command::Apply => {
                 self.read(Purpose::Apply { operation: id, by });
                 return;

@@ -17,6 +17,7 @@ mod operation;
 mod pause;
 mod probing;
 mod reading;
+mod releases;
 mod report;
 mod restore;
 mod rollout;
@@ -47,6 +48,7 @@ use chronicle::Untold;
 use instance::Instance;
 pub use operation::{Operation, OperationState};
 use reading::Reading;
+use releases::Releases;
 use routing::Routing;
 use service::Service;
 use sources::Sources;
@@ -110,6 +112,7 @@ pub struct Engine {
     last_operation: u64,
     reading: Reading,
     sources: Sources,
+    releases: Releases,
     upkeep: Upkeep,
     untold: Untold,
     problems: Vec<Problem>,
@@ -215,6 +218,7 @@ impl Engine {
             Event::PlanWanted { question } => self.read(Purpose::Plan { question: *question }),
             Event::Command { operation, command, by } => self.command(*operation, command, *by),
             Event::Prepared { folder, result } => self.prepared(folder, result),
+            Event::ReleaseMade { operation, service, result } => self.release_made(*operation, service, result),
             Event::Started { invocation, pid } => self.started(invocation, *pid),
             Event::StartFailed { invocation, failure } => self.start_failed(invocation, failure),
             Event::Exited { invocation, exit, leftovers } => self.exited(invocation, *exit, *leftovers),
@@ -276,6 +280,7 @@ impl Engine {
             for name in settled.iter().chain(&self.changed).cloned().collect::<Vec<_>>() {
                 self.settle_rollout(&name);
                 self.settle_route(&name);
+                self.settle_release(&name);
             }
             spread = std::mem::take(&mut self.changed);
             if spread.is_empty() && self.dirty.is_empty() {

@@ -24,6 +24,8 @@ const REMEMBERED: usize = 100;
 pub(super) enum Goal {
     /// The services are ready, or have exited with success.
     Ready,
+    /// A release of the service was made.
+    Release,
     /// No process of the services runs.
     Stopped,
     /// No process of the stack runs.
@@ -142,7 +144,7 @@ impl Engine {
                     Standing::OnTheWay
                 }
                 Goal::Stopped => Standing::There,
-                Goal::Down => Standing::OnTheWay,
+                Goal::Release | Goal::Down => Standing::OnTheWay,
             };
             match standing {
                 Standing::There => {
@@ -246,7 +248,7 @@ impl Engine {
             if operation.state == OperationState::Running {
                 operation.state = match operation.goal {
                     Goal::Down | Goal::Stopped => OperationState::Done,
-                    Goal::Ready => {
+                    Goal::Ready | Goal::Release => {
                         OperationState::Failed { message: "the stack was ended meanwhile".into(), culprit: None }
                     }
                 };

@@ -65,7 +65,8 @@ impl Engine {
             self.sources.forget_failures();
         }
         self.reading.under_way = Some(purpose.clone());
-        self.actions.push(Action::Read { purpose, failed_sources: self.sources.failed().clone() });
+        let (failed_sources, releases) = (self.sources.failed().clone(), self.releases());
+        self.actions.push(Action::Read { purpose, failed_sources, releases });
     }
 
     /// The files have this fingerprint now.
@@ -103,6 +104,7 @@ impl Engine {
                 self.reading.follows = loaded.follows_edits;
                 self.reading.was_good = true;
                 self.sources.choose(&loaded.sources);
+                self.choose_releases(&loaded.releases);
                 self.loaded(loaded, purpose.as_ref().is_some_and(Purpose::is_asked));
                 match purpose {
                     Some(Purpose::Apply { operation, by }) => self.applied(operation, by),
@@ -143,12 +145,22 @@ impl Engine {
 
     /// The manifests are being applied: this operation is over when everything is ready.
     fn applied(&mut self, id: u64, by: Cause) {
+        if let Some((service, operation)) = self.take_deploy(id) {
+            // Its client was told when it began.
+            self.begin_operation(id, &Command::Deploy { service: Some(service) }, by, operation);
+            return;
+        }
         let operation = self.ready_of_all();
         self.begin_operation(id, &Command::Apply, by, operation);
         self.actions.push(Action::Accepted { operation: id });
     }
 
     fn refused(&mut self, id: u64, by: Cause, problems: Vec<Problem>) {
+        if let (Some((service, _)), Some(message)) = (self.take_deploy(id), self.broken_manifests()) {
+            let operation = Operation::failed(format!("the release was made, but {message}"));
+            self.begin_operation(id, &Command::Deploy { service: Some(service) }, by, operation);
+            return;
+        }
         let operation = self.broken_manifests().map_or_else(|| self.ready_of_all(), Operation::failed);
         self.begin_operation(id, &Command::Apply, by, operation);
         self.actions.push(Action::Refused { operation: id, problems });

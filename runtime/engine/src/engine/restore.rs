@@ -49,6 +49,7 @@ impl Engine {
                 .map(|((service, replica, name), number)| (service.clone(), *replica, name.clone(), *number))
                 .collect(),
             range: self.range.clone(),
+            releases: self.wanted_releases().clone(),
         }
     }
 
@@ -95,6 +96,7 @@ impl Engine {
         self.generation = self.generation.max(saved.generation);
         self.selected.clone_from(&saved.selected);
         self.given_ports = saved.ports();
+        self.remember_releases(&saved.releases);
         self.range = saved.range.clone();
         if saved.down {
             self.down = Some(Down { code: 0, kill: false });

@@ -228,6 +228,7 @@ impl Engine {
         let rejected = std::mem::replace(&mut service.spec, rollout.spec);
         service.born = rollout.born;
         service.rejected = Some((rejected, why));
+        self.withdraw_release(name);
         self.save = true;
         self.index_dependents();
         self.changed.insert(name.clone());

@@ -87,6 +87,8 @@ pub struct InstanceView {
     pub waiting_on: Vec<WaitingView>,
     /// The message of the last failed probe.
     pub last_probe: Option<String>,
+    /// The release that it runs, if its service has releases.
+    pub release: Option<String>,
     /// The description of its service.
     pub description: Option<String>,
 }
@@ -246,6 +248,7 @@ impl Engine {
             started: instance.phase.process().map(|process| process.started),
             waiting_on: waiting.iter().map(waiting_view).collect(),
             last_probe: instance.readiness.last_failure.clone(),
+            release: instance.spec.release.clone(),
             description: instance.spec.description.clone(),
         }
     }

@@ -7,6 +7,7 @@ use super::instance::Instance;
 use super::shim::{Away, Shim, Step};
 use super::want::Want;
 use super::{Binary, Engine, mutated};
+use crate::folder::shown_folder;
 use crate::ids::InstanceId;
 use crate::phase::{EndReason, Phase, StopReason};
 
@@ -285,8 +286,8 @@ impl WaitingOn {
                 let hopeless = if *never { ", and that will not change by itself" } else { "" };
                 format!("waits for {service} ({}): {state}{hopeless}", condition.word())
             }
-            Self::Binary { folder, failed: None } => format!("waits for .dep/{folder}"),
-            Self::Binary { folder, failed: Some(why) } => format!(".dep/{folder} is not available: {why}"),
+            Self::Binary { folder, failed: None } => format!("waits for {}", shown_folder(folder)),
+            Self::Binary { folder, failed: Some(why) } => format!("{} is not available: {why}", shown_folder(folder)),
             Self::OldInstance(id) => format!("waits until {id} has ended"),
             Self::Port { port, holder } => format!("waits until {holder} lets go of port {port}"),
             Self::Store { folder, holder } => format!("waits until {holder} is out of {folder}"),

@@ -158,6 +158,7 @@ impl Run {
             "down" => Some(Command::Down),
             "kill" => Some(Command::Kill),
             "apply" => Some(Command::Apply),
+            "deploy" => Some(Command::Deploy { service: services()?.pop() }),
             _ => None,
         };
         if let Some(command) = command {
@@ -240,6 +241,11 @@ impl Run {
                 let result = Err(Unavailable { why: text(), is_final: true });
                 Event::Prepared { folder: rest[0].into(), result }
             }
+            "made" | "unmade" => Event::ReleaseMade {
+                operation: rest[0].parse().map_err(|_| "no operation")?,
+                service: ServiceName::new(rest[1])?,
+                result: if *verb == "made" { Ok(rest[2].into()) } else { Err(rest[2..].join(" ")) },
+            },
             "advance" => return self.advance(rest[0]),
             "records" => {
                 self.records = true;
@@ -288,6 +294,12 @@ impl Run {
         Event::Loaded(Loaded {
             topology: self.topology.clone(),
             sources: binaries.filter_map(|binary| binary.folder.clone()).map(choice).collect(),
+            releases: self
+                .topology
+                .services
+                .iter()
+                .filter_map(|(name, spec)| Some((name.clone(), spec.release.clone()?)))
+                .collect(),
             fingerprint: self.fingerprint,
             follows_edits: self.follows_edits,
             ..Loaded::default()

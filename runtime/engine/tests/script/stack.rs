@@ -82,6 +82,12 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
         ["ramp", seconds] => {
             spec.update.ramp = Duration::from_secs(seconds.parse().map_err(|_| "no number")?);
         }
+        // Its binary stands in a folder of its own, like every release.
+        ["release", id] => {
+            spec.release = Some((*id).into());
+            let folder = core_engine::folder::folder_of(&spec.name, id);
+            attribute(spec, &format!("binary {folder}"))?;
+        }
         ["binary", folder] => {
             let binary = BinaryRef {
                 folder: Some((*folder).into()),

@@ -9,8 +9,11 @@ use core_engine::record::{Outcome, Record};
 pub(super) fn words(action: &Action) -> String {
     match action {
         Action::Save => "save".into(),
-        Action::Read { purpose, .. } => match purpose {
-            Purpose::Apply { operation, by } => format!("read the manifests: operation {operation}, by {by:?}"),
+        Action::Read { purpose, releases, .. } => match purpose {
+            Purpose::Apply { operation, by } => {
+                let releases: Vec<String> = releases.iter().map(|(name, id)| format!(", {name} {id}")).collect();
+                format!("read the manifests: operation {operation}, by {by:?}{}", releases.concat())
+            }
             Purpose::Plan { .. } => "read the manifests: for a plan".into(),
             Purpose::OtherSource { folder, .. } => format!("read the manifests: another source for {folder}"),
         },
@@ -31,6 +34,8 @@ pub(super) fn words(action: &Action) -> String {
         }
         Action::CutLog { service, segment_bytes } => format!("cut the log of {service} at {segment_bytes} bytes"),
         Action::Prepare { folder, .. } => format!("prepare {folder}"),
+        Action::MakeRelease { operation, service } => format!("make a release of {service}: operation {operation}"),
+        Action::MarkLive { service, release } => format!("live: {service} {release}"),
         Action::Start(order) => {
             let ports: Vec<String> = order.ports.values().map(u16::to_string).collect();
             format!("start {} {}", order.invocation, ports.join(" ")).trim_end().to_owned()

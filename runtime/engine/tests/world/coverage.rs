@@ -213,8 +213,8 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::Edited { .. } => ("edited", Of::All),
         Event::PlanWanted { .. } => ("plan wanted", Of::All),
         Event::Command { command, .. } => match command {
-            // The second changes nothing by itself.
-            Command::Up { .. } | Command::Apply => ("up", Of::All),
+            // The others change nothing by themselves; no service of a world has releases.
+            Command::Up { .. } | Command::Apply | Command::Deploy { .. } => ("up", Of::All),
             Command::Start { .. } => ("start", Of::All),
             Command::Stop { services } => ("stop", Of::Service(services[0].clone())),
             Command::Restart { services } => ("restart", Of::Service(services[0].clone())),
@@ -223,7 +223,7 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
             Command::Kill => ("kill", Of::All),
         },
         Event::Prepared { result: Ok(()), .. } => ("prepared", Of::All),
-        Event::Prepared { .. } => ("prepare failed", Of::All),
+        Event::Prepared { .. } | Event::ReleaseMade { .. } => ("prepare failed", Of::All),
         Event::Started { invocation, .. }
         | Event::StartFailed { invocation, .. }
         | Event::Exited { invocation, .. }

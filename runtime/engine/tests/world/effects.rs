@@ -10,7 +10,7 @@ use super::{Later, World};
 impl World {
     pub(super) fn begin_effect(&mut self, action: Action) {
         match action {
-            Action::Read { purpose, failed_sources } => self.begin_reading(purpose, failed_sources),
+            Action::Read { purpose, failed_sources, .. } => self.begin_reading(purpose, failed_sources),
             Action::Save => self.saved = Some(self.engine.saved()),
             Action::Prepare { folder, .. } => {
                 let result = if self.fault("a binary is not available", 45) {
@@ -63,7 +63,10 @@ impl World {
             | Action::Yield { .. }
             | Action::Planned { .. }
             | Action::KeepLogs { .. }
-            | Action::CutLog { .. } => {}
+            | Action::CutLog { .. }
+            // No service of a world has releases.
+            | Action::MakeRelease { .. }
+            | Action::MarkLive { .. } => {}
             Action::Exit { .. } => {
                 self.exited = true;
                 self.awake = false;

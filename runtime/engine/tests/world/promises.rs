@@ -187,7 +187,7 @@ impl Promises {
                 self.touch(all.into_iter());
             }
             Command::Scale { service, .. } => self.touch(std::iter::once(service.clone())),
-            Command::Apply => {}
+            Command::Apply | Command::Deploy { .. } => {}
             Command::Up { .. } | Command::Down | Command::Kill => {
                 self.killing |= *command == Command::Kill;
                 self.killing &= !matches!(command, Command::Up { .. });

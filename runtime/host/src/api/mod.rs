@@ -2,6 +2,8 @@
 //! snapshot of their schema pins them.
 
 mod accept;
+mod commands;
+mod failure;
 mod graph;
 mod lines;
 mod server;
@@ -20,8 +22,8 @@ pub use graph::{Graph, GraphDependency, GraphService};
 pub use server::schema;
 pub use state::Server;
 pub use types::{
-    Accepted, Alive, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, Program, ScaleRequest,
-    ServicesRequest, Status, UpRequest, WaitingStatus, Why, WhyStep,
+    Accepted, Alive, DeployRequest, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, Program,
+    ScaleRequest, ServicesRequest, Status, UpRequest, WaitingStatus, Why, WhyStep,
 };
 
 /// What a request asks of the loop that owns the state.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
@@ -15,24 +15,23 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use core_engine::InvocationId;
 use core_engine::engine::OperationState;
-use core_engine::event::Command;
-use core_engine::record::Cause;
-use core_manifest::{Problem, ServiceName};
+use core_manifest::Problem;
 use serde::Deserialize;
 use tokio::net::UnixListener;
-use tokio::sync::oneshot;
 
 use super::accept::{self, Peer};
+use super::commands;
+use super::failure::{Answered, failure, names};
 use super::graph::Graph;
 use super::state::{Server, listed};
 use super::types::WhyStep;
 use super::types::{
-    Accepted, Alive, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
+    Accepted, Alive, DeployRequest, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status,
+    UpRequest, Why,
 };
-use super::{Ask, Followed, Refusal};
+use super::{Ask, Followed};
 use crate::history;
 use crate::history::History;
-use crate::journal::{Journal, ROOM_HELP};
 use crate::{logs, machine};
 
 /// The longest time that a request may wait for a change.
@@ -46,10 +45,6 @@ const LONGEST_BODY: usize = 64 << 10;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait until the last entries of the history are written.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
-
-type Answered<T> = Result<T, (StatusCode, Json<Failure>)>;
-/// The answer to a request that started an operation.
-type Begun = Answered<(StatusCode, Json<Accepted>)>;
 
 impl Server {
     /// Opens the control socket. An old socket at its path belongs to a dead supervisor: the keeper runs one at a time.
@@ -82,64 +77,21 @@ impl Server {
             .route("/v1/plan", get(plan))
             .route("/v1/history", get(entries))
             .route("/v1/logs", get(super::lines::lines))
-            .route("/v1/up", post(up))
-            .route("/v1/start", post(start))
-            .route("/v1/stop", post(stop))
-            .route("/v1/restart", post(restart))
-            .route("/v1/scale", post(scale))
-            .route("/v1/apply", post(apply))
-            .route("/v1/down", post(down))
-            .route("/v1/kill", post(kill))
+            .route("/v1/up", post(commands::up))
+            .route("/v1/start", post(commands::start))
+            .route("/v1/stop", post(commands::stop))
+            .route("/v1/restart", post(commands::restart))
+            .route("/v1/scale", post(commands::scale))
+            .route("/v1/deploy", post(commands::deploy))
+            .route("/v1/apply", post(commands::apply))
+            .route("/v1/down", post(commands::down))
+            .route("/v1/kill", post(commands::kill))
             .route("/v1/operations/{id}", get(operation))
             .fallback(|| async { failure(StatusCode::NOT_FOUND, "not-found", "there is no such path") })
             .layer(middleware::from_fn_with_state(self.clone(), only_us))
             .with_state(self);
         accept::serve(listener, app).await;
     }
-
-    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Answered<T> {
-        let (sender, receiver) = oneshot::channel();
-        let gone = || failure(StatusCode::SERVICE_UNAVAILABLE, "ending", "the supervisor is ending");
-        self.asks.send(ask(sender)).await.map_err(|_| gone())?;
-        receiver.await.map_err(|_| gone())
-    }
-
-    async fn command(&self, peer: Peer, command: Command) -> Begun {
-        // Stopping the stack must work even if the disk does not.
-        if !matches!(command, Command::Down | Command::Kill) {
-            self.room().await?;
-        }
-        match self.ask(|sender| Ask::Command(command, Cause::User(peer.0), sender)).await? {
-            Ok(accepted) => Ok((StatusCode::ACCEPTED, Json(accepted))),
-            Err(unsaved) => Err(not_saved(&unsaved)),
-        }
-    }
-
-    /// Refuses a change that could not be saved, before anything is changed. Only this client waits for the disk.
-    async fn room(&self) -> Answered<()> {
-        let paths = self.paths.clone();
-        let tried = tokio::task::spawn_blocking(move || Journal::room_for_command(&paths));
-        match tokio::time::timeout(DISK_PATIENCE, tried).await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(message))) => Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message)),
-            Ok(Err(error)) => Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &error.to_string())),
-            Err(_) => {
-                let state = self.paths.shown(&self.paths.state());
-                let message = format!("the disk of {state} does not answer; nothing was changed");
-                Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message))
-            }
-        }
-    }
-}
-
-fn failure(status: StatusCode, code: &str, message: &str) -> (StatusCode, Json<Failure>) {
-    (status, Json(Failure { code: code.to_owned(), message: message.to_owned(), problems: Vec::new() }))
-}
-
-/// The answer if a command is carried out, but its change is not on disk and may be lost.
-fn not_saved(unsaved: &str) -> (StatusCode, Json<Failure>) {
-    let message = format!("it is being done, but {unsaved}; a supervisor that took over now would not know of it");
-    failure(StatusCode::INSUFFICIENT_STORAGE, "unsaved", &message)
 }
 
 /// The socket's mode lets only our user in; the UID of the client is checked as well.
@@ -220,57 +172,6 @@ async fn plan(State(server): State<Server>) -> Answered<Json<PlanAnswer>> {
     }))
 }
 
-async fn up(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
-    let request: UpRequest = read(&body)?;
-    let timeout = request.timeout_seconds.map(Duration::try_from_secs_f64).transpose();
-    let timeout =
-        timeout.map_err(|_| failure(StatusCode::BAD_REQUEST, "bad-request", "the timeout is not a valid duration"))?;
-    server.command(peer, Command::Up { services: names(&request.services)?, timeout }).await
-}
-
-async fn start(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
-    server.command(peer, Command::Start { services: services(&body)? }).await
-}
-
-async fn stop(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
-    server.command(peer, Command::Stop { services: services(&body)? }).await
-}
-
-async fn restart(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
-    server.command(peer, Command::Restart { services: services(&body)? }).await
-}
-
-async fn scale(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
-    let request: ScaleRequest = read(&body)?;
-    let service = names(&[request.service])?.remove(0);
-    server.command(peer, Command::Scale { service, replicas: request.replicas }).await
-}
-
-async fn apply(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
-    match server.ask(|sender| Ask::Apply(Cause::User(peer.0), sender)).await? {
-        Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation, within_seconds: None }))),
-        Err(Refusal::Unsaved(unsaved)) => Err(not_saved(&unsaved)),
-        Err(Refusal::Broken(problems)) => {
-            // The manifests are valid; `status` names the disk until they are applied.
-            if let Some(room) = problems.iter().find(|problem| problem.code == "no-room") {
-                let message = format!("{}; {ROOM_HELP}", room.message);
-                return Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message));
-            }
-            let message = "the manifests are broken; nothing was changed".to_owned();
-            let body = Failure { code: "broken-manifests".into(), message, problems };
-            Err((StatusCode::UNPROCESSABLE_ENTITY, Json(body)))
-        }
-    }
-}
-
-async fn down(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
-    server.command(peer, Command::Down).await
-}
-
-async fn kill(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
-    server.command(peer, Command::Kill).await
-}
-
 #[derive(Deserialize)]
 struct Wait {
     /// Seconds to wait for a change before answering.
@@ -345,33 +246,6 @@ async fn entries(State(server): State<Server>, Query(query): Query<HistoryQuery>
     Ok(Json(History { entries }))
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Answered<T> {
-    // If every key is optional, so is the body.
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
-        failure(StatusCode::BAD_REQUEST, "bad-request", &format!("the request cannot be read: {error}"))
-    })
-}
-
-fn services(body: &[u8]) -> Answered<Vec<ServiceName>> {
-    let request: ServicesRequest = read(body)?;
-    if request.services.is_empty() {
-        return Err(failure(StatusCode::BAD_REQUEST, "bad-request", "no service is named"));
-    }
-    names(&request.services)
-}
-
-fn names(services: &[String]) -> Answered<Vec<ServiceName>> {
-    services
-        .iter()
-        .map(|name| {
-            ServiceName::made(name).map_err(|_| {
-                failure(StatusCode::NOT_FOUND, "unknown-service", &format!("there is no service `{name}`"))
-            })
-        })
-        .collect()
-}
-
 /// The JSON schema of everything that goes over the socket.
 pub fn schema() -> serde_json::Value {
     #[derive(schemars::JsonSchema)]
@@ -381,6 +255,7 @@ pub fn schema() -> serde_json::Value {
         up: UpRequest,
         services: ServicesRequest,
         scale: ScaleRequest,
+        deploy: DeployRequest,
         accepted: Accepted,
         alive: Alive,
         operation: OperationStatus,

@@ -96,6 +96,9 @@ pub struct InstanceStatus {
     /// Its status in its own words (`STATUS=` of `sd_notify`).
     #[serde(default)]
     pub status: Option<String>,
+    /// The release that it runs, if its service has releases.
+    #[serde(default)]
+    pub release: Option<String>,
 }
 
 /// Something that an instance waits for.
@@ -174,6 +177,15 @@ pub struct ScaleRequest {
     pub service: String,
     /// Number of replicas.
     pub replicas: u32,
+}
+
+/// The body of `POST /v1/deploy`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeployRequest {
+    /// The name of the service; by default the only one that has releases.
+    #[serde(default)]
+    pub service: Option<String>,
 }
 
 /// The answer to a request that starts an operation, with status 202.

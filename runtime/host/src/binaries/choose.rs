@@ -9,9 +9,8 @@ use core_manifest::{Diagnostic, Identifier, ServiceName};
 use core_stack::{Draft, Drafts, Located, Sources, Wanted};
 use semver::Version;
 
-use super::inputs::{hash_of_inputs, lexically, of_app};
 use super::names::{is_package, is_python_package, is_version};
-use super::next_build::npm_cli;
+use super::npm::npm_cli;
 use super::parts::Parts;
 use super::program::{Asking, Programs};
 use crate::paths::Paths;
@@ -43,6 +42,7 @@ impl Locator {
         drafts: &Drafts,
         sources: &Sources,
         failed: &BTreeMap<(String, usize), String>,
+        release: FindRelease<'_>,
         asking: &Asking<'_>,
         out: &mut Vec<Diagnostic>,
     ) -> Located {
@@ -70,7 +70,9 @@ impl Locator {
                         continue;
                     }
                 };
-                if let Some((other, first)) = defined.get(&binary.name)
+                // Releases stand in a folder of their service, whatever their binary is called.
+                let is_release = binary.sources.iter().any(|source| matches!(source, Source::NextBuild { .. }));
+                if let Some((other, first)) = defined.get(&binary.name).filter(|_| !is_release)
                     && first.sources != binary.sources
                 {
                     let message = if *other == service {
@@ -86,12 +88,21 @@ impl Locator {
                     );
                     continue;
                 }
-                defined.insert(binary.name.clone(), (service, binary));
+                if !is_release {
+                    defined.insert(binary.name.clone(), (service, binary));
+                }
                 let mut reasons = Vec::new();
                 let chosen = binary.sources.iter().enumerate().find_map(|(index, source)| {
                     let tried = match failed.get(&(binary.name.clone(), index)) {
                         Some(reason) => Err(reason.clone()),
-                        None => self.source(paths, sources, draft, &located.of(service), binary, index, source, asking),
+                        None => match source {
+                            Source::NextBuild { path } => {
+                                release_of(service, path, &located.of(service), binary, index, source, release)
+                            }
+                            _ => {
+                                self.source(paths, sources, draft, &located.of(service), binary, index, source, asking)
+                            }
+                        },
                     };
                     let tried =
                         tried.and_then(|found| expect_program(paths, &found.0, found.1.as_ref()).map(|()| found));
@@ -118,7 +129,7 @@ impl Locator {
                             .help("install it, or add another source"),
                         );
                     }
-                    if binary.sources.iter().any(|source| matches!(source, Source::NextBuild { .. })) {
+                    if is_release {
                         located.releases.insert(service.clone(), String::new());
                     }
                     self.refused.insert(binary.name.clone(), why);
@@ -155,10 +166,10 @@ impl Locator {
             source: source.clone(),
             index,
             sources: binary.sources.len(),
-            earlier: Vec::new(),
             version: version.to_owned(),
             tool,
             program,
+            ..Wanted::none()
         };
         let in_dep = |version: &str, program: Option<&str>| {
             let folder = format!("{}-{version}", binary.name);
@@ -260,25 +271,56 @@ impl Locator {
                 let tool = tool("go", &reference)?;
                 Ok((reference, Some(wanted(&key, Some(binary.name.clone()), tool))))
             }
-            Source::NextBuild { path } => {
-                let Some(node) = node(siblings) else {
-                    let is_named = siblings.keys().any(|name| name.as_str() == "node");
-                    let missing = "it is built with the binary `node` of the same service, which has none; add one";
-                    return Err(if is_named { NO_NODE } else { missing }.into());
-                };
-                let app = lexically(&paths.root.join(path));
-                if !app.join("package.json").is_file() {
-                    return Err(format!("{path} is not an app: it has no package.json"));
-                }
-                let major = node.version.split('.').next().unwrap_or_default();
-                let hash =
-                    hash_of_inputs(&app, of_app(&paths.root, &app), &["next-build 1", major, core_next::ADAPTER])
-                        .map_err(|error| paths.shown(Path::new(&error.to_string())))?;
-                let tool = Some((PathBuf::from(&node.path), node.folder.clone()));
-                Ok((in_dep(&hash, None), Some(wanted(&hash, None, tool))))
-            }
+            Source::NextBuild { .. } => Err("it is a release".into()),
         }
     }
+}
+
+/// Finds the release of a service: its name, the folder of its app, the name of the binary, and the version of its node.
+pub(crate) type FindRelease<'a> = &'a dyn Fn(&ServiceName, &str, &str, &str) -> Result<Release, String>;
+
+/// A release of a service, which may have to be made.
+pub(crate) struct Release {
+    /// Its ID.
+    pub(crate) id: String,
+    /// Its folder, as the engine knows it.
+    pub(crate) folder: String,
+    /// The folder of its server.
+    pub(crate) path: PathBuf,
+    /// Variables of its build.
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// The release of a service, or why there is none.
+fn release_of(
+    service: &ServiceName,
+    app: &str,
+    siblings: &BTreeMap<Identifier, BinaryRef>,
+    binary: &Binary,
+    index: usize,
+    source: &Source,
+    find: FindRelease<'_>,
+) -> Result<(BinaryRef, Option<Wanted>), String> {
+    let Some(node) = node(siblings) else {
+        let is_named = siblings.keys().any(|name| name.as_str() == "node");
+        let missing = "it is built with the binary `node` of the same service, which has none; add one";
+        return Err(if is_named { NO_NODE } else { missing }.into());
+    };
+    let major = node.version.split('.').next().unwrap_or_default();
+    let Release { id, folder, path, env } = find(service, app, &binary.name, major)?;
+    let wanted = Wanted {
+        binary: binary.name.clone(),
+        source: source.clone(),
+        index,
+        sources: binary.sources.len(),
+        version: id.clone(),
+        tool: Some((PathBuf::from(&node.path), node.folder.clone())),
+        tool_version: major.to_owned(),
+        env,
+        ..Wanted::none()
+    };
+    let path = path.display().to_string();
+    Ok((BinaryRef { path, folder: Some(folder), version: id, source: source.word().to_owned() }, Some(wanted)))
 }
 
 /// Why an app cannot be built if its node is not available.

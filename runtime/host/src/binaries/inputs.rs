@@ -16,7 +16,7 @@ pub(crate) const NEVER_INPUTS: [&str; 8] =
 ///
 /// # Errors
 /// The error of the file system, with the path.
-pub(super) fn hash_of_inputs(folder: &Path, counts: impl Fn(&str) -> bool, extra: &[&str]) -> io::Result<String> {
+pub(crate) fn hash_of_inputs(folder: &Path, counts: impl Fn(&str) -> bool, extra: &[&str]) -> io::Result<String> {
     let mut files = Vec::new();
     collect(folder, Path::new(""), &counts, &mut files)?;
     files.sort();
@@ -42,13 +42,13 @@ pub(super) fn hash_of_inputs(folder: &Path, counts: impl Fn(&str) -> bool, extra
 }
 
 /// A path without `.` in it, as the file system names what is there.
-pub(super) fn lexically(path: &Path) -> PathBuf {
+pub(crate) fn lexically(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != std::path::Component::CurDir).collect()
 }
 
 /// What counts of an app's folder: what its driver says, without the stack's own folders if the app's folder is the stack's
 /// root. So an edit of a manifest does not build the app again.
-pub(super) fn of_app(root: &Path, app: &Path) -> impl Fn(&str) -> bool + use<> {
+pub(crate) fn of_app(root: &Path, app: &Path) -> impl Fn(&str) -> bool + use<> {
     let (manifests, services, app) = (root.join("manifests"), root.join("services"), app.to_owned());
     let has_manifests = ["dep.lock.json", "local.json", "production.json", "schema"];
     let is_of_stack = has_manifests.iter().any(|name| manifests.join(name).exists());
@@ -91,7 +91,7 @@ fn collect(root: &Path, below: &Path, counts: &impl Fn(&str) -> bool, files: &mu
 ///
 /// # Errors
 /// The error of the file system, with the path.
-pub(super) fn copy_inputs(from: &Path, to: &Path, counts: impl Fn(&str) -> bool) -> io::Result<()> {
+pub(crate) fn copy_inputs(from: &Path, to: &Path, counts: impl Fn(&str) -> bool) -> io::Result<()> {
     let mut files = Vec::new();
     collect(from, Path::new(""), &counts, &mut files)?;
     for relative in files {

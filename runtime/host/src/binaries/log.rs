@@ -1,6 +1,6 @@
 //! The log of a build: the output of its programs, kept until the next build of the same folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
@@ -9,29 +9,34 @@ use tokio::process::Command;
 use super::run::{self, Spoken};
 use crate::paths::Paths;
 
-pub(super) struct Log {
+pub(crate) struct Log {
     file: File,
     /// Its path, as shown to people.
     shown: String,
 }
 
 impl Log {
-    /// Starts an empty log for a folder of `.dep/`.
-    pub(super) async fn begin(paths: &Paths, folder: &str) -> Result<Self, String> {
-        let logs = paths.logs().join("builds");
-        std::fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
-        let path = logs.join(format!("{folder}.log"));
+    /// The path of the log of a folder: one of `.dep/`, or a release.
+    pub(crate) fn path(paths: &Paths, folder: &str) -> PathBuf {
+        paths.logs().join("builds").join(format!("{folder}.log"))
+    }
+
+    /// Starts an empty log for a folder.
+    pub(crate) async fn begin(paths: &Paths, folder: &str) -> Result<Self, String> {
+        let path = Self::path(paths, folder);
+        let logs = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(logs).map_err(|error| format!("{}: {error}", logs.display()))?;
         let file = File::create(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self { file, shown: paths.shown(&path) })
     }
 
     /// Adds a line.
-    pub(super) async fn say(&mut self, line: &str) {
+    pub(crate) async fn say(&mut self, line: &str) {
         let _ = self.file.write_all(format!("{line}\n").as_bytes()).await;
     }
 
     /// Runs one step of a build. If it fails, the end of its output is the error.
-    pub(super) async fn run(&mut self, title: &str, command: &mut Command) -> Result<(), String> {
+    pub(crate) async fn run(&mut self, title: &str, command: &mut Command) -> Result<(), String> {
         let spoken = run::run(command, Some(&mut self.file)).await;
         // The log must be complete when the failure is reported.
         let _ = self.file.flush().await;

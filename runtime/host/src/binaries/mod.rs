@@ -5,20 +5,18 @@ mod archive;
 mod cargo_build;
 mod choose;
 mod go_build;
-mod inputs;
+pub(crate) mod inputs;
 mod lock;
-mod log;
-mod modes;
-mod modules;
+pub(crate) mod log;
+pub(crate) mod modes;
 mod names;
-mod next_build;
 mod npm;
-mod owner;
+pub(crate) mod owner;
 mod parts;
 mod program;
 mod progress;
 mod pypi;
-mod run;
+pub(crate) mod run;
 mod url;
 mod work;
 
@@ -34,12 +32,13 @@ use core_stack::Wanted;
 
 use crate::paths::Paths;
 use crate::trust::Trust;
+pub(crate) use choose::Release;
 pub use choose::{Locator, platform};
 pub(crate) use inputs::NEVER_INPUTS;
 pub use lock::{Entry, LockFile};
 use modes::Origin;
 pub(crate) use modes::is_open;
-pub use next_build::npm_cli;
+pub use npm::npm_cli;
 use owner::Owner;
 pub(crate) use program::{Asking, ask, find_in_working_dirs, first_version};
 pub use progress::{Job, Progress};
@@ -133,7 +132,15 @@ pub async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
 
 /// Waits until no other process makes this folder.
 async fn turn(paths: &Paths, folder: &str) -> Result<impl Sized, String> {
-    let path = paths.dep().join(format!(".{folder}.lock"));
+    lock_file(&paths.dep().join(format!(".{folder}.lock"))).await
+}
+
+/// Waits until no other process has locked this file.
+///
+/// # Errors
+/// Why it cannot be locked, as text for people.
+pub(crate) async fn lock_file(path: &Path) -> Result<impl Sized + use<>, String> {
+    let path = path.to_owned();
     let guard = tokio::task::spawn_blocking(move || lock_folder(&path)).await.map_err(|error| error.to_string())?;
     guard.map_err(|error| format!("its lock cannot be taken: {error}"))
 }
@@ -208,14 +215,22 @@ pub async fn relock(
 }
 
 /// A folder for work in progress. It is deleted when dropped, also if the work is cancelled.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     /// Makes the folder, and deletes what a killed supervisor left in it.
-    fn new(path: PathBuf) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// The error of the file system, as text.
+    pub(crate) fn new(path: PathBuf) -> Result<Self, String> {
         let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self(path))
+    }
+
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -230,7 +245,7 @@ async fn make(landing: &Landing<'_>) -> Result<(), Unavailable> {
     fs::create_dir(scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
     let fetched = match &wanted.source {
         Source::Path { .. } => return Ok(()),
-        Source::NextBuild { path } => return Ok(next_build::build(landing, path).await?),
+        Source::NextBuild { .. } => return Err("a release has a folder of its own".to_owned().into()),
         Source::CargoBuild { .. } => return Ok(cargo_build::build(landing).await?),
         Source::GoBuild { path: Some(path), .. } => return Ok(go_build::build(landing, path).await?),
         Source::GoBuild { .. } => go_build::fetch(landing).await?,

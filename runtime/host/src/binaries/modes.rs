@@ -20,7 +20,7 @@ const WORLD: u32 = 0o002;
 
 /// Where the contents of a landed folder come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// Published: every user may read it.
     Fetched,
     /// Built from the stack's own sources, so it keeps their read permissions.
@@ -31,7 +31,7 @@ pub(super) enum Origin {
 ///
 /// # Errors
 /// The error of the file system.
-pub(super) fn settle(path: &Path, origin: Origin) -> io::Result<()> {
+pub(crate) fn settle(path: &Path, origin: Origin) -> io::Result<()> {
     let meta = fs::symlink_metadata(path)?;
     if meta.is_symlink() {
         return Ok(());

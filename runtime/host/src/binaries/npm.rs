@@ -1,12 +1,26 @@
 //! An npm package: npm downloads and installs it with its dependencies, and no package scripts are executed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
 use super::run::{self, Spoken};
-use super::{Fetched, Landing, archive, npm_cli};
+use super::{Fetched, Landing, archive};
+
+/// The program file of the npm that is installed beside `node`, to be run with `node`; `None` if there is none.
+pub fn npm_cli(node: &Path) -> Option<PathBuf> {
+    let real = fs::canonicalize(node).ok()?;
+    let bin = real.parent()?;
+    let mut candidates = Vec::new();
+    for bin in [Some(bin), node.parent()].into_iter().flatten() {
+        if let Some(prefix) = bin.parent() {
+            candidates.push(prefix.join("lib/node_modules/npm/bin/npm-cli.js"));
+            candidates.push(prefix.join("share/nodejs/npm/bin/npm-cli.js"));
+        }
+    }
+    candidates.into_iter().find(|path| path.is_file())
+}
 
 pub(super) async fn fetch(
     landing: &Landing<'_>,

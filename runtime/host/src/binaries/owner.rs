@@ -21,7 +21,7 @@ use crate::identity;
 const UMASK: u32 = 0o022;
 
 /// The user who builds, if it is not the user who runs `core`.
-pub(super) struct Owner(Option<Account>);
+pub(crate) struct Owner(Option<Account>);
 
 struct Account {
     /// UID and GID.
@@ -36,7 +36,7 @@ impl Owner {
     ///
     /// # Errors
     /// The folder does not exist.
-    pub(super) fn of(root: &Path) -> Result<Self, String> {
+    pub(crate) fn of(root: &Path) -> Result<Self, String> {
         let meta = fs::metadata(root).map_err(|error| format!("{}: {error}", root.display()))?;
         if !geteuid().is_root() || meta.uid() == 0 {
             return Ok(Self(None));
@@ -59,7 +59,7 @@ impl Owner {
     ///
     /// # Errors
     /// The error of the file system, with the folder.
-    pub(super) fn take(&self, folder: &Path) -> Result<(), String> {
+    pub(crate) fn take(&self, folder: &Path) -> Result<(), String> {
         let Some(Account { ids, .. }) = &self.0 else { return Ok(()) };
         let take = || {
             fs::create_dir_all(folder)?;
@@ -69,7 +69,7 @@ impl Owner {
     }
 
     /// Makes a command run as the user.
-    pub(super) fn run(&self, command: &mut Command) {
+    pub(crate) fn run(&self, command: &mut Command) {
         let Some(Account { identity, variables, .. }) = &self.0 else { return };
         run::without(command, identity::is_personal);
         command.envs(variables.iter().map(|(name, value)| (name, OsString::from_vec(value.clone()))));

@@ -24,11 +24,11 @@ const KEPT: usize = 15;
 const LONGEST_FAILURE: usize = 160;
 
 /// How a program exited, with the end of its output.
-pub(super) struct Spoken {
+pub(crate) struct Spoken {
     /// Whether it exited with 0.
-    pub(super) success: bool,
+    pub(crate) success: bool,
     /// Its last lines.
-    pub(super) last: String,
+    pub(crate) last: String,
     /// The first line that reports an error.
     error: Option<String>,
     /// The signal that killed it.
@@ -58,7 +58,7 @@ impl Spoken {
 }
 
 /// A command in its own process group, which the kernel kills when this process dies.
-pub(super) fn command(program: &Path) -> Command {
+pub(crate) fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     // SAFETY: prctl(2) is one system call, which is allowed after a fork.
@@ -69,7 +69,7 @@ pub(super) fn command(program: &Path) -> Command {
 }
 
 /// Limits a build to its share of this host, unless the user has set the limits.
-pub(super) fn share(command: &mut Command) {
+pub(crate) fn share(command: &mut Command) {
     let Ok(Share { jobs, heap_mib }) = machine::look(&[]).map(|machine| machine.share_of_build()) else { return };
     let all = [
         ("CARGO_BUILD_JOBS", jobs.to_string()),
@@ -86,7 +86,7 @@ pub(super) fn share(command: &mut Command) {
 }
 
 /// Removes variables from the environment that the command inherits, by name.
-pub(super) fn without(command: &mut Command, is_meant: impl Fn(&str) -> bool) {
+pub(crate) fn without(command: &mut Command, is_meant: impl Fn(&str) -> bool) {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(&is_meant) {
             command.env_remove(&name);
@@ -95,7 +95,7 @@ pub(super) fn without(command: &mut Command, is_meant: impl Fn(&str) -> bool) {
 }
 
 /// Puts the folder of `program` first in PATH, so that the command finds it by name, as npm does with its node.
-pub(super) fn put_first(command: &mut Command, program: &Path) {
+pub(crate) fn put_first(command: &mut Command, program: &Path) {
     let path = std::env::var("PATH").unwrap_or_default();
     if let Some(bin) = program.parent() {
         command.env("PATH", format!("{}:{path}", bin.display()));
@@ -115,7 +115,7 @@ impl Drop for Group {
 }
 
 /// Runs a command to its end, for at most an hour. Its output is also written to `log`.
-pub(super) async fn run(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io::Result<Spoken> {
+pub(crate) async fn run(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io::Result<Spoken> {
     let late = || io::Error::other(format!("it did not end within {} min, and was killed", LONGEST.as_secs() / 60));
     tokio::time::timeout(LONGEST, run_on(command, log)).await.unwrap_or_else(|_| Err(late()))
 }

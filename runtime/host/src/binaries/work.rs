@@ -61,7 +61,8 @@ mod tests {
         let source = Source::CargoBuild { path: "x".into(), package: None, bin: None, profile: None };
         let version = Parts::of(&root, &source).unwrap().unwrap().key(&root).unwrap();
         let (index, sources, earlier, tool, program) = (0, 1, Vec::new(), None, None);
-        let wanted = Wanted { binary: "x".into(), source, index, sources, earlier, version, tool, program };
+        let wanted =
+            Wanted { binary: "x".into(), source, index, sources, earlier, version, tool, program, ..Wanted::none() };
         let paths =
             Paths { root: root.clone(), hash: String::new(), run: root.join("run"), moved_from: None, searched: None };
         let at = root.join("work");

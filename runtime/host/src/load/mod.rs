@@ -21,6 +21,7 @@ use core_stack::{Drafts, Sources, Stack, finish};
 
 use crate::binaries::{Asking, Locator, find_in_working_dirs};
 use crate::paths::Paths;
+use crate::releases;
 use crate::trust::Trust;
 pub(crate) use apps::find as find_apps;
 pub use read::profiles;
@@ -38,6 +39,8 @@ pub struct Options {
     pub make_secrets: bool,
     /// Whether to run programs that a manifest names by a path, for their version. A mere check must not.
     pub runs_programs: bool,
+    /// The wanted releases, by service.
+    pub releases: BTreeMap<ServiceName, String>,
     /// Sources that could not provide their binary, by binary and number of the source, and why.
     pub failed_sources: FailedSources,
 }
@@ -68,7 +71,11 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
     let mut drafts = Drafts::read(&sources, &|| apps::find(&paths.root), &mut out);
     let announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
-    let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &asking, &mut out);
+    let release = |service: &ServiceName, app: &str, binary: &str, node: &str| {
+        let wanted = options.releases.get(service).map(String::as_str);
+        releases::choose(paths, service.as_str(), app, wanted, binary, node)
+    };
+    let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &release, &asking, &mut out);
     let mut topology = finish(&mut drafts, &sources, &located, &options.ports, &options.busy, &mut out);
     if let Some(topology) = &mut topology {
         find_in_working_dirs(topology, &paths.root);

@@ -183,6 +183,7 @@ fn instance_status(instance: &InstanceView, usage: Option<&Usage>) -> InstanceSt
         memory_bytes: usage.map(|usage| usage.memory_bytes),
         waiting_on: instance.waiting_on.iter().map(waiting_status).collect(),
         status: None,
+        release: instance.release.clone(),
     }
 }
 

@@ -5,22 +5,23 @@ use std::sync::Arc;
 
 use core_engine::action::{Action, RouteTable};
 use core_engine::event::{Event, Reach, Unreached};
+use core_engine::folder::shown_folder;
 use core_engine::phase::StopReason;
 use core_engine::{InstanceId, InvocationId};
-use core_manifest::{Identifier, ServiceSpec};
+use core_manifest::{Identifier, ServiceName, ServiceSpec};
 use tracing::{info, warn};
 
 use super::Supervisor;
 use crate::logs::Retention;
 use crate::probes::{self, Question, ShellLine};
-use crate::{descriptors, edge, identity, net, priority};
+use crate::{descriptors, edge, identity, net, priority, releases};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
             // The loop carries these out itself.
             Action::Save | Action::Record(_) | Action::Exit { .. } => {}
-            Action::Read { purpose, failed_sources } => self.read(purpose, failed_sources),
+            Action::Read { purpose, failed_sources, releases } => self.read(purpose, failed_sources, releases),
             Action::Planned { question, result } => self.askers.planned(question, result),
             Action::Accepted { operation } => self.askers.accepted(operation, self.saving.unsaved()),
             Action::Refused { operation, problems } => self.askers.refused(operation, problems),
@@ -28,6 +29,8 @@ impl Supervisor {
             Action::KeepLogs { limits } => self.logs.keep(Retention { limits }),
             Action::CutLog { service, segment_bytes } => self.shims.limit_log(&service, segment_bytes),
             Action::Prepare { folder, .. } => self.prepare(&folder),
+            Action::MakeRelease { operation, service } => self.make_release(operation, &service),
+            Action::MarkLive { service, release } => self.mark_live(&service, &release),
             Action::Start(order) => {
                 self.prober.forget(&order.invocation.instance);
                 self.shims.start(&order);
@@ -74,12 +77,30 @@ impl Supervisor {
     fn prepare(&mut self, folder: &str) {
         let Some(job) = self.reading.job(folder) else {
             // Wanted by the saved state while the manifests are invalid: a folder that landed before is enough.
-            let has_landed = self.paths.dep().join(folder).is_dir();
-            let result = if has_landed { Ok(()) } else { Err(format!("nothing is known of .dep/{folder}").into()) };
+            let place = if folder.contains('/') { self.paths.releases() } else { self.paths.dep() }.join(folder);
+            let unknown = || format!("nothing is known of {}", self.paths.shown(&place)).into();
+            let result = if place.is_dir() { Ok(()) } else { Err(unknown()) };
             let _ = self.inbox.send(Event::Prepared { folder: folder.to_owned(), result });
             return;
         };
         self.jobs.begin(job, &self.paths, &self.progress, &self.inbox);
+    }
+
+    /// Makes a release of a service, and reports the result.
+    fn make_release(&mut self, operation: u64, service: &ServiceName) {
+        match self.reading.job_of_release(operation, service) {
+            Some(job) => self.jobs.begin(job, &self.paths, &self.progress, &self.inbox),
+            None => {
+                let result = Err("the manifests are broken: nothing is known of its app".into());
+                let _ = self.inbox.send(Event::ReleaseMade { operation, service: service.clone(), result });
+            }
+        }
+    }
+
+    fn mark_live(&self, service: &ServiceName, release: &str) {
+        if let Err(error) = releases::mark_live(&self.paths, service.as_str(), release) {
+            warn!(%service, "the link to its live release cannot be written: {error}");
+        }
     }
 
     fn release(&mut self, instance: &InstanceId) {
@@ -137,7 +158,9 @@ pub(super) fn note(event: &Event) {
             Unreached::Failed(why) => warn!(%instance, "its shim: {why}"),
         },
         Event::Adopted { instance, life, .. } => info!(%instance, "was taken over: {life}"),
-        Event::Prepared { folder, result: Err(error) } => warn!(".dep/{folder}: {}", error.why),
+        Event::Prepared { folder, result: Err(error) } => warn!("{}: {}", shown_folder(folder), error.why),
+        Event::ReleaseMade { service, result: Ok(release), .. } => info!(%service, "release {release} was made"),
+        Event::ReleaseMade { service, result: Err(error), .. } => warn!(%service, "no release was made: {error}"),
         Event::Routed { service, result: Err(error), .. } => warn!(%service, "pointers cannot be written: {error}"),
         Event::Verified { service, reach: Reach::Astray(error), .. } => {
             warn!(%service, "the edge does not reach the new version: {error}");

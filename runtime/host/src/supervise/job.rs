@@ -4,22 +4,54 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use core_engine::event::{Event, Unavailable};
+use core_manifest::ServiceName;
 use core_stack::Wanted;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::binaries::{self, Progress};
 use crate::paths::Paths;
+use crate::releases;
 
 /// How long a cancelled job may take to end.
 const CALLED_OFF: Duration = Duration::from_secs(2);
 
 /// What to download or build.
 pub(super) struct Job {
-    pub(super) folder: String,
+    pub(super) order: Order,
     pub(super) wanted: Wanted,
     /// The tool that it is made with, as its folder in `.dep/` and its source.
     pub(super) tool: Option<(String, Wanted)>,
+}
+
+/// What was asked for.
+#[derive(Clone)]
+pub(super) enum Order {
+    /// A folder: of `.dep/`, or a release.
+    Folder(String),
+    /// A release of a service of its sources as they are.
+    Release { operation: u64, service: ServiceName },
+}
+
+impl Order {
+    /// Its name among the jobs that are shown.
+    fn key(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.clone(),
+            Self::Release { service, .. } => format!("{service}/new"),
+        }
+    }
+
+    /// The event that reports what has become of it: `Ok` holds the release, if one was made.
+    pub(super) fn answer(&self, result: Result<Option<String>, Unavailable>) -> Event {
+        match self.clone() {
+            Self::Folder(folder) => Event::Prepared { folder, result: result.map(drop) },
+            Self::Release { operation, service } => {
+                let result = result.map(Option::unwrap_or_default).map_err(|error| error.why);
+                Event::ReleaseMade { operation, service, result }
+            }
+        }
+    }
 }
 
 /// Jobs in progress.
@@ -39,13 +71,13 @@ impl Jobs {
         self.0.retain(|job| !job.call.is_closed());
         let (paths, progress, to) = (paths.clone(), progress.clone(), inbox.clone());
         let ((call, called_off), (ends, over)) = (oneshot::channel(), oneshot::channel::<()>());
-        let folder = job.folder.clone();
+        let order = job.order.clone();
         let work = move || {
             let done = catch_unwind(AssertUnwindSafe(|| job.carry_out(&paths, &progress, called_off)));
-            progress.end(&job.folder);
+            progress.end(&job.order.key());
             let result = done.unwrap_or_else(|_| Some(Err("it ended by a fault of core itself".to_owned().into())));
             if let Some(result) = result {
-                let _ = to.send(Event::Prepared { folder: job.folder, result });
+                let _ = to.send(job.order.answer(result));
             }
             drop(ends);
         };
@@ -53,7 +85,7 @@ impl Jobs {
             Ok(_) => self.0.push(UnderWay { call, over }),
             Err(error) => {
                 let result = Err(format!("it cannot be started: no thread: {error}").into());
-                let _ = inbox.send(Event::Prepared { folder, result });
+                let _ = inbox.send(order.answer(result));
             }
         }
     }
@@ -76,7 +108,7 @@ impl Job {
         paths: &Paths,
         progress: &Progress,
         called_off: oneshot::Receiver<()>,
-    ) -> Option<Result<(), Unavailable>> {
+    ) -> Option<Result<Option<String>, Unavailable>> {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return Some(Err(format!("it cannot be started: {error}").into())),
@@ -91,13 +123,19 @@ impl Job {
         })
     }
 
-    async fn prepare(&self, paths: &Paths, progress: &Progress) -> Result<(), Unavailable> {
+    async fn prepare(&self, paths: &Paths, progress: &Progress) -> Result<Option<String>, Unavailable> {
         if let Some((folder, tool)) = &self.tool {
-            progress.say(&self.folder, "waiting for its tools");
+            progress.say(&self.order.key(), "waiting for its tools");
             binaries::prepare(paths, folder, tool, progress)
                 .await
                 .map_err(|error| Unavailable { why: format!("{folder}: {}", error.why), ..error })?;
         }
-        binaries::prepare(paths, &self.folder, &self.wanted, progress).await
+        match &self.order {
+            Order::Folder(folder) => releases::provide(paths, folder, &self.wanted, progress).await.map(|()| None),
+            Order::Release { service, .. } => {
+                let made = releases::make(paths, service.as_str(), &self.wanted, progress).await;
+                made.map(Some).map_err(Unavailable::from)
+            }
+        }
     }
 }

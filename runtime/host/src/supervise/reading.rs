@@ -7,18 +7,21 @@ use core_engine::Topology;
 use core_engine::event::{Event, FailedSources, Loaded, Purpose, Rejected, SourceChoice};
 use core_engine::record::Cause;
 use core_manifest::origin::Origin;
+use core_manifest::spec::BinaryRef;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
 use core_stack::{Stack, Wanted};
 use tokio::sync::mpsc;
 
 use super::Supervisor;
-use super::job::Job;
+use super::job::{Job, Order};
 use crate::binaries::{self, Locator};
 use crate::compose;
 use crate::journal::Journal;
 use crate::launch::Launch;
 use crate::load::{self, Options};
 use crate::net::{Listening, owner_in_words};
+use crate::paths::Paths;
+use crate::releases;
 use crate::watch::Fingerprint;
 
 /// The result of a reading.
@@ -44,6 +47,8 @@ pub(super) struct Reading {
     locator: Locator,
     /// Folders of `.dep/` that were checked: only trusted users could change them.
     sound: BTreeSet<String>,
+    /// The same of releases.
+    sound_releases: BTreeSet<String>,
     outcomes: mpsc::UnboundedSender<Outcome>,
 }
 
@@ -68,6 +73,7 @@ impl Reading {
             topology_file,
             locator: Locator::default(),
             sound: BTreeSet::new(),
+            sound_releases: BTreeSet::new(),
             outcomes,
         }
     }
@@ -85,18 +91,40 @@ impl Reading {
         self.known.as_ref()
     }
 
+    /// The download or build that makes a folder.
     pub(super) fn job(&self, folder: &str) -> Option<Job> {
         let all = &self.known.as_ref()?.wanted;
         let wanted = all.get(folder)?.clone();
         let tool = wanted.tool.as_ref().and_then(|(_, folder)| folder.clone());
         let tool = tool.and_then(|folder| Some((folder.clone(), all.get(&folder)?.clone())));
-        Some(Job { folder: folder.to_owned(), wanted, tool })
+        Some(Job { order: Order::Folder(folder.to_owned()), wanted, tool })
+    }
+
+    /// The job that makes a release of a service, for an operation.
+    pub(super) fn job_of_release(&self, operation: u64, service: &ServiceName) -> Option<Job> {
+        let spec = self.known.as_ref()?.topology.services.get(service)?;
+        let is_release = |binary: &&BinaryRef| Some(&binary.version) == spec.release.as_ref();
+        let folder = spec.binaries.values().find(is_release)?.folder.as_ref()?;
+        let order = Order::Release { operation, service: service.clone() };
+        Some(Job { order, ..self.job(folder)? })
+    }
+
+    /// What has landed and is sound.
+    fn present(&mut self, paths: &Paths) -> BTreeSet<String> {
+        let mut all = binaries::present(paths, &mut self.sound);
+        all.append(&mut releases::present(paths, &mut self.sound_releases));
+        all
     }
 }
 
 impl Supervisor {
     /// Starts a reading of the manifests.
-    pub(super) fn read(&mut self, purpose: Purpose, failed_sources: FailedSources) {
+    pub(super) fn read(
+        &mut self,
+        purpose: Purpose,
+        failed_sources: FailedSources,
+        releases: BTreeMap<ServiceName, String>,
+    ) {
         if let Purpose::Apply { by: Cause::Edit, .. } = purpose {
             tracing::info!("the manifests were edited");
         }
@@ -113,6 +141,7 @@ impl Supervisor {
             // The stack that runs these programs anyway.
             runs_programs: true,
             failed_sources,
+            releases,
         };
         let ours: BTreeSet<u16> = options.ports.values().copied().filter(|port| self.engine.has_port(*port)).collect();
         let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
@@ -179,11 +208,12 @@ impl Supervisor {
         };
         let loaded = Loaded {
             topology: stack.topology.clone(),
-            present: binaries::present(&self.paths, &mut self.reading.sound),
+            present: self.reading.present(&self.paths),
             ports: stack.ports.clone(),
             range: stack.range.clone(),
             strangers: self.strangers(&stack.topology, listening),
             sources: stack.wanted.iter().map(|(folder, wanted)| (folder.clone(), choice(wanted))).collect(),
+            releases: releases_of(&stack.topology),
             fingerprint,
             follows_edits: stack.watch,
             select: self.reading.select.iter().filter_map(|name| ServiceName::made(name).ok()).collect(),
@@ -195,4 +225,10 @@ impl Supervisor {
         self.give(&Event::Loaded(loaded));
         self.sweep();
     }
+}
+
+/// The releases that a topology has, by service.
+fn releases_of(topology: &Topology) -> BTreeMap<ServiceName, String> {
+    let releases = topology.services.iter().filter_map(|(name, spec)| Some((name.clone(), spec.release.clone()?)));
+    releases.filter(|(_, release)| !release.is_empty()).collect()
 }

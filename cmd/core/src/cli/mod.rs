@@ -1,5 +1,7 @@
 //! What may be typed.
 
+mod release;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -7,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::completion;
+pub(crate) use release::DeployArgs;
 
 /// Over the options that every command has, so that they stand apart from its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -59,6 +62,11 @@ pub(crate) enum Command {
     Restart(ServicesArgs),
     /// Set the number of replicas, overriding the manifest
     Scale(ScaleArgs),
+    /// Build a release of an app from its folder as it is, and switch to it when it is ready
+    ///
+    /// The release before it keeps serving until then. A build that fails changes nothing, and a release that does not
+    /// become ready is rolled back.
+    Deploy(DeployArgs),
     /// Check all manifests and report every error
     Check,
     /// Show what applying the manifests would do

@@ -1,0 +1,73 @@
+//! `core deploy`
+
+use std::time::Duration;
+
+use core_engine::engine::OperationState;
+use core_host::api::DeployRequest;
+use tokio::time::Instant;
+
+use super::sight::{self, Sight};
+use super::{ask_progress, begin, refuse_moved, tell, tell_failure};
+use crate::cli::DeployArgs;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::render::{self, DIM, GREEN, styled};
+
+/// The default of `--timeout` in seconds; the build does not count.
+const TIMEOUT: f64 = 120.0;
+
+pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
+    let paths = match context.paths() {
+        Ok(paths) => paths,
+        Err(exit) => return exit,
+    };
+    if let Err(exit) = refuse_moved(&paths) {
+        return exit;
+    }
+    let began = Instant::now();
+    let serving = async || live(&ask_progress(&paths).await.ok()?.instances, args.service.as_deref());
+    let before = serving().await;
+    let seconds = args.wait.timeout.unwrap_or(TIMEOUT);
+    let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    let asked = async {
+        let accepted = begin(&paths, "deploy", &DeployRequest { service: args.service.clone() }).await?;
+        sight::wait(&paths, accepted.operation, &Sight { quiet: Duration::ZERO, most, silence: Duration::ZERO }).await
+    };
+    match asked.await {
+        Ok(Some(operation)) => match operation.status {
+            OperationState::Failed { message, .. } => {
+                tell_failure(&message, &operation.last_lines);
+                Exit::Failed
+            }
+            _ => {
+                let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
+                let now = serving().await;
+                let release = now.as_ref().map_or_else(String::new, |release| format!(": {release}"));
+                if now.is_some() && now == before {
+                    render::note(&format!(
+                        "{}{release} has these sources and serves already",
+                        styled(GREEN, "unchanged")
+                    ));
+                } else {
+                    render::note(&format!("{}{release} {took}", styled(GREEN, "deployed")));
+                }
+                Exit::Ok
+            }
+        },
+        Ok(None) => {
+            render::error(&format!("not done within {seconds} s, the build not counted"));
+            render::help("it goes on: `core status` shows it, `core history` how it ends");
+            Exit::Failed
+        }
+        Err(error) => tell(&error),
+    }
+}
+
+/// The release that serves now: that of the newest ready instance.
+fn live(instances: &[core_host::api::InstanceStatus], service: Option<&str>) -> Option<String> {
+    let is_meant = |one: &&core_host::api::InstanceStatus| {
+        one.ready && one.release.is_some() && service.is_none_or(|name| one.service == name)
+    };
+    let newest = instances.iter().filter(is_meant).max_by_key(|one| one.generation)?;
+    Some(format!("{} {}", newest.service, newest.release.clone()?))
+}

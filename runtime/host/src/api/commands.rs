@@ -1,0 +1,116 @@
+//! Requests that start an operation.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use core_engine::event::Command;
+use core_engine::record::Cause;
+use tokio::sync::oneshot;
+
+use super::accept::Peer;
+use super::failure::{Answered, failure, names, not_saved, read, services};
+use super::state::Server;
+use super::types::{Accepted, DeployRequest, Failure, ScaleRequest, UpRequest};
+use super::{Ask, Refusal};
+use crate::journal::{Journal, ROOM_HELP};
+
+/// The answer to a request that started an operation.
+type Begun = Answered<(StatusCode, Json<Accepted>)>;
+/// How long a disk may take to answer.
+const DISK_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Server {
+    pub(super) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Answered<T> {
+        let (sender, receiver) = oneshot::channel();
+        let gone = || failure(StatusCode::SERVICE_UNAVAILABLE, "ending", "the supervisor is ending");
+        self.asks.send(ask(sender)).await.map_err(|_| gone())?;
+        receiver.await.map_err(|_| gone())
+    }
+
+    async fn command(&self, peer: Peer, command: Command) -> Begun {
+        // Stopping the stack must work even if the disk does not.
+        if !matches!(command, Command::Down | Command::Kill) {
+            self.room().await?;
+        }
+        match self.ask(|sender| Ask::Command(command, Cause::User(peer.0), sender)).await? {
+            Ok(accepted) => Ok((StatusCode::ACCEPTED, Json(accepted))),
+            Err(unsaved) => Err(not_saved(&unsaved)),
+        }
+    }
+
+    /// Refuses a change that could not be saved, before anything is changed. Only this client waits for the disk.
+    async fn room(&self) -> Answered<()> {
+        let paths = self.paths.clone();
+        let tried = tokio::task::spawn_blocking(move || Journal::room_for_command(&paths));
+        match tokio::time::timeout(DISK_PATIENCE, tried).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(message))) => Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message)),
+            Ok(Err(error)) => Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &error.to_string())),
+            Err(_) => {
+                let state = self.paths.shown(&self.paths.state());
+                let message = format!("the disk of {state} does not answer; nothing was changed");
+                Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message))
+            }
+        }
+    }
+}
+
+pub(super) async fn up(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    let request: UpRequest = read(&body)?;
+    let timeout = request.timeout_seconds.map(Duration::try_from_secs_f64).transpose();
+    let timeout =
+        timeout.map_err(|_| failure(StatusCode::BAD_REQUEST, "bad-request", "the timeout is not a valid duration"))?;
+    server.command(peer, Command::Up { services: names(&request.services)?, timeout }).await
+}
+
+pub(super) async fn start(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    server.command(peer, Command::Start { services: services(&body)? }).await
+}
+
+pub(super) async fn stop(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    server.command(peer, Command::Stop { services: services(&body)? }).await
+}
+
+pub(super) async fn restart(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    server.command(peer, Command::Restart { services: services(&body)? }).await
+}
+
+pub(super) async fn scale(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    let request: ScaleRequest = read(&body)?;
+    let service = names(&[request.service])?.remove(0);
+    server.command(peer, Command::Scale { service, replicas: request.replicas }).await
+}
+
+pub(super) async fn apply(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
+    match server.ask(|sender| Ask::Apply(Cause::User(peer.0), sender)).await? {
+        Ok(operation) => Ok((StatusCode::ACCEPTED, Json(Accepted { operation, within_seconds: None }))),
+        Err(Refusal::Unsaved(unsaved)) => Err(not_saved(&unsaved)),
+        Err(Refusal::Broken(problems)) => {
+            // The manifests are valid; `status` names the disk until they are applied.
+            if let Some(room) = problems.iter().find(|problem| problem.code == "no-room") {
+                let message = format!("{}; {ROOM_HELP}", room.message);
+                return Err(failure(StatusCode::INSUFFICIENT_STORAGE, "no-room", &message));
+            }
+            let message = "the manifests are broken; nothing was changed".to_owned();
+            let body = Failure { code: "broken-manifests".into(), message, problems };
+            Err((StatusCode::UNPROCESSABLE_ENTITY, Json(body)))
+        }
+    }
+}
+
+pub(super) async fn down(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
+    server.command(peer, Command::Down).await
+}
+
+pub(super) async fn kill(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {
+    server.command(peer, Command::Kill).await
+}
+
+pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    let request: DeployRequest = read(&body)?;
+    let named: Vec<String> = request.service.into_iter().collect();
+    server.command(peer, Command::Deploy { service: names(&named)?.pop() }).await
+}

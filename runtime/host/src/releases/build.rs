@@ -1,0 +1,150 @@
+//! Makes a release: a copy of the sources, packages, `next build`, and what runs put together.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use core_next::build::{BUILD, CACHE, PROGRAM};
+use core_next::{ADAPTER, ADAPTER_FILE, next_version};
+
+use super::Making;
+use super::assemble::assemble;
+use super::choose::hash_of;
+use super::install;
+use super::modules::Modules;
+use super::project::Project;
+use super::record::Record;
+use super::tools::Tool;
+use crate::binaries::Scratch;
+use crate::binaries::inputs::{copy_inputs, lexically, of_app};
+use crate::binaries::log::Log;
+
+/// Where Next.js is among the packages.
+const NEXT: &str = "node_modules/next";
+
+/// Builds the release into the folder `landing`, which does not exist yet.
+///
+/// # Errors
+/// What failed, as text for people.
+pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), String> {
+    let paths = making.paths;
+    let io = |what: &str| {
+        let what = what.to_owned();
+        move |error: std::io::Error| format!("{what}: {error}")
+    };
+    let mut record = Record {
+        id: making.id.to_owned(),
+        service: making.service.to_owned(),
+        made: jiff::Timestamp::now().to_string(),
+        source: hash_of(paths, making.app, &making.node_version)?,
+        node: making.node_version.clone(),
+        ..Record::default()
+    };
+    let began = Instant::now();
+    making.say("copying sources");
+    let app = lexically(&paths.root.join(making.app));
+    let project = Project::of(&app);
+    record.note_commit(&project.root);
+    // The same folder for each build: the caches of compilers name paths.
+    let work = Scratch::new(paths.releases().join(making.service).join(".build"))?;
+    let copied = copy_inputs(&project.root, work.path(), of_app(&paths.root, &project.root));
+    copied.map_err(io("its sources cannot be copied"))?;
+    // Next compares this path with its working directory, in which there are no links and no `..`.
+    let root = fs::canonicalize(work.path()).map_err(io("the copy of its sources"))?;
+    record.seconds.insert("copy".into(), began.elapsed().as_secs_f64());
+    let kept = paths.releases().join(making.service).join(".cache");
+    fs::create_dir_all(&kept).map_err(io("its cache"))?;
+    fs::create_dir_all(making.cache()).map_err(io(".dep/.cache"))?;
+    let modules = Modules::of(&root, &making.node.display().to_string(), kept.join("modules"));
+    let next_cache = Kept { kept: kept.join("next"), target: root.join(&project.app).join(CACHE) };
+    next_cache.restore();
+    let mut is_installed = modules.restore(&root);
+    making.owner.take(&root)?;
+    making.owner.take(&making.cache())?;
+    let result = run(making, &project, &root, &mut is_installed, &mut record).await;
+    next_cache.keep();
+    if is_installed && let Err(error) = modules.keep(&root) {
+        tracing::warn!("the packages of {} are not kept: {error}", making.service);
+    }
+    result?;
+    making.say("putting it together");
+    assemble(&root, &project.app, landing)?;
+    let log = Log::path(paths, making.folder);
+    let _ = fs::copy(log, landing.join("build.log"));
+    record.bytes = size(landing);
+    record.write(landing)
+}
+
+/// Installs and builds. `is_installed` says whether the packages are there, before and after.
+async fn run(
+    making: &Making<'_>,
+    project: &Project,
+    root: &Path,
+    is_installed: &mut bool,
+    record: &mut Record,
+) -> Result<(), String> {
+    let mut log = Log::begin(making.paths, making.folder).await?;
+    let began = Instant::now();
+    if !*is_installed {
+        install::install(making, project, root, &mut log).await?;
+        *is_installed = true;
+    }
+    install::postinstall(making, project, root, &mut log).await?;
+    record.seconds.insert("install".into(), began.elapsed().as_secs_f64());
+    let began = Instant::now();
+    let app = root.join(&project.app);
+    let next = find_next(&app, root).ok_or("the project has no package `next`: is it a Next.js app?")?;
+    let package = fs::read_to_string(next.join("package.json")).unwrap_or_default();
+    let package: serde_json::Value = serde_json::from_str(&package).unwrap_or_default();
+    let version = package["version"].as_str().unwrap_or_default();
+    version.clone_into(&mut record.next);
+    let adapter = making.part.join(ADAPTER_FILE);
+    fs::write(&adapter, ADAPTER).map_err(|error| format!("{}: {error}", adapter.display()))?;
+    let asked =
+        next_version::variables(version, &adapter.display().to_string(), making.id, &root.display().to_string());
+    let program = next.join(PROGRAM).display().to_string();
+    let mut command = making.command(&Tool { program: making.node.to_owned(), args: vec![program] }, &app);
+    command.args(BUILD).envs(making.env).envs(asked);
+    making.say("building");
+    let built = log.run("building", &mut command).await;
+    record.seconds.insert("build".into(), began.elapsed().as_secs_f64());
+    built
+}
+
+/// The folder of Next.js, from that of the app upwards: a workspace may have it at its root.
+pub(super) fn find_next(app: &Path, root: &Path) -> Option<PathBuf> {
+    let folders = app.ancestors().take_while(|folder| folder.starts_with(root));
+    folders.map(|folder| folder.join(NEXT)).find(|next| next.join("package.json").is_file())
+}
+
+/// Next's own cache, kept between builds.
+struct Kept {
+    kept: PathBuf,
+    target: PathBuf,
+}
+
+impl Kept {
+    fn restore(&self) {
+        if let Some(parent) = self.target.parent() {
+            let _ = fs::create_dir_all(parent);
+        }
+        let _ = fs::rename(&self.kept, &self.target);
+    }
+
+    fn keep(&self) {
+        let _ = fs::remove_dir_all(&self.kept);
+        let _ = fs::rename(&self.target, &self.kept);
+    }
+}
+
+/// The size of all files in a folder, in bytes.
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => size(&entry.path()),
+            Ok(meta) if meta.is_file() => meta.len(),
+            _ => 0,
+        })
+        .sum()
+}

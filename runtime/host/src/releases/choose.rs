@@ -1,0 +1,112 @@
+//! Which release of a service runs: the wanted one, else the live one, else one of its sources as they are.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use core_next::ADAPTER;
+use jiff::Timestamp;
+
+use super::project::Project;
+use crate::binaries::Release;
+use crate::binaries::inputs::{hash_of_inputs, lexically, of_app};
+use crate::paths::Paths;
+
+/// How many digits of the hash of its sources the ID of a release ends in.
+const DIGITS: usize = 7;
+/// The link to the live release.
+const CURRENT: &str = "current";
+/// What is executed of a release: a link to the app in `server/`.
+pub(super) const APP: &str = "app";
+
+/// The release of a service. `wanted` is the one that the engine wants, `binary` the name by which releases were known
+/// before they had folders of their own, `node` the major version that builds.
+///
+/// # Errors
+/// Why there is none, as text for people.
+pub(crate) fn choose(
+    paths: &Paths,
+    service: &str,
+    app: &str,
+    wanted: Option<&str>,
+    binary: &str,
+    node: &str,
+) -> Result<Release, String> {
+    let chosen = |id: &str| Release {
+        id: id.to_owned(),
+        folder: format!("{service}/{id}"),
+        path: paths.releases().join(service).join(id).join(APP),
+        env: BTreeMap::new(),
+    };
+    let has_landed = |id: &str| !id.is_empty() && paths.releases().join(service).join(id).join(APP).exists();
+    if let Some(id) = wanted.filter(|id| has_landed(id)) {
+        return Ok(chosen(id));
+    }
+    // One that an earlier version of core built stays until the first deploy.
+    let before = wanted.map(|id| format!("{binary}-{id}")).filter(|folder| paths.dep().join(folder).is_dir());
+    if let (Some(folder), Some(id)) = (before, wanted) {
+        return Ok(Release { id: id.to_owned(), path: paths.dep().join(&folder), folder, env: BTreeMap::new() });
+    }
+    let live = fs::read_link(paths.releases().join(service).join(CURRENT)).ok();
+    if let Some(id) = live.and_then(|id| id.into_os_string().into_string().ok()).filter(|id| has_landed(id)) {
+        return Ok(chosen(&id));
+    }
+    Ok(chosen(&of_sources(paths, service, app, wanted, node)?))
+}
+
+/// The ID of the release of the sources as they are: one that has landed or is wanted, else a new one.
+///
+/// # Errors
+/// Why they cannot be read, as text for people.
+pub(super) fn of_sources(
+    paths: &Paths,
+    service: &str,
+    app: &str,
+    wanted: Option<&str>,
+    node: &str,
+) -> Result<String, String> {
+    let hash = hash_of(paths, app, node)?;
+    let ending = format!("-{}", &hash[..DIGITS]);
+    let landed = landed(paths, service).into_iter().rev().find(|id| id.ends_with(&ending));
+    let wanted = wanted.filter(|id| id.ends_with(&ending)).map(str::to_owned);
+    let new = || format!("{}{ending}", Timestamp::now().strftime("%Y%m%d-%H%M%S"));
+    Ok(landed.or(wanted).unwrap_or_else(new))
+}
+
+/// The hash of everything that an app is built from.
+///
+/// # Errors
+/// Why its sources cannot be read, as text for people.
+pub(super) fn hash_of(paths: &Paths, app: &str, node: &str) -> Result<String, String> {
+    let folder = lexically(&paths.root.join(app));
+    if !folder.join("package.json").is_file() {
+        return Err(format!("{app} is not an app: it has no package.json"));
+    }
+    let project = Project::of(&folder);
+    let below = project.app.display().to_string();
+    let extra = ["release 1", node, ADAPTER, &below, project.managed.command()];
+    hash_of_inputs(&project.root, of_app(&paths.root, &project.root), &extra)
+        .map_err(|error| paths.shown(Path::new(&error.to_string())))
+}
+
+/// The releases of a service that have landed, the oldest first.
+pub(crate) fn landed(paths: &Paths, service: &str) -> Vec<String> {
+    let entries = fs::read_dir(paths.releases().join(service)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut all: Vec<String> = names.filter(|name| name.starts_with(|first: char| first.is_ascii_digit())).collect();
+    all.sort();
+    all
+}
+
+/// Points the link `current` to the live release, for people.
+pub(crate) fn mark_live(paths: &Paths, service: &str, id: &str) -> std::io::Result<()> {
+    let folder = paths.releases().join(service);
+    if !folder.join(id).is_dir() {
+        // It was built by an earlier version of core.
+        return Ok(());
+    }
+    let beside = folder.join(format!(".{CURRENT}"));
+    let _ = fs::remove_file(&beside);
+    std::os::unix::fs::symlink(id, &beside)?;
+    fs::rename(&beside, folder.join(CURRENT))
+}

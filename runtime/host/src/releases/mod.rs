@@ -1,0 +1,189 @@
+//! Releases: which one a service runs, how one is made, and where it lands.
+//!
+//! ```text
+//! .releases/<service>/<id>/   server/ is what runs, app a link to the app in it; release.json, build.log
+//! .releases/<service>/current link to the live release, for people
+//! .releases/<service>/.build  the copy that is built; .cache: what one build leaves to the next
+//! .releases/<service>/.part-… a release that has not landed
+//! ```
+
+mod assemble;
+mod build;
+mod choose;
+mod install;
+mod modules;
+mod project;
+mod record;
+mod tools;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use core_engine::event::Unavailable;
+use core_manifest::manifest::Source;
+use core_next::build::WITHOUT;
+use core_stack::Wanted;
+use tokio::process::Command;
+
+use crate::binaries::modes::{self, Origin};
+use crate::binaries::owner::Owner;
+use crate::binaries::{self, Progress, Scratch, is_open, lock_file, run};
+use crate::paths::Paths;
+use crate::trust::Trust;
+pub(crate) use choose::{choose, landed, mark_live};
+pub use record::Record;
+use tools::Tool;
+
+/// A release that is being made.
+struct Making<'a> {
+    paths: &'a Paths,
+    /// Its folder, as the engine knows it: `<service>/<id>`.
+    folder: &'a str,
+    service: &'a str,
+    id: &'a str,
+    /// The folder of the app, relative to the root of the stack.
+    app: &'a str,
+    node: &'a Path,
+    /// The major version of node.
+    node_version: String,
+    /// Where it is made. All of it is deleted, whether the release lands or not.
+    part: &'a Path,
+    /// Variables of the build, on top of those of the supervisor.
+    env: &'a BTreeMap<String, String>,
+    /// The user who builds.
+    owner: Owner,
+    progress: &'a Progress,
+}
+
+impl Making<'_> {
+    /// Reports what is being done.
+    fn say(&self, what: &str) {
+        self.progress.say(self.folder, what);
+    }
+
+    /// The folder with the caches of package managers, which all builds share.
+    fn cache(&self) -> PathBuf {
+        self.paths.dep().join(".cache")
+    }
+
+    /// A command of the build, which runs in `folder`.
+    fn command(&self, tool: &Tool, folder: &Path) -> Command {
+        let mut command = run::command(&tool.program);
+        command.args(&tool.args).current_dir(folder);
+        run::put_first(&mut command, self.node);
+        self.owner.run(&mut command);
+        for name in WITHOUT {
+            command.env_remove(name);
+        }
+        run::share(&mut command);
+        command.envs(core_next::build::env());
+        command.env("npm_config_cache", self.cache().join("npm")).env("npm_config_update_notifier", "false");
+        command
+    }
+}
+
+/// The folders of releases that exist and that only trusted users could change, as the engine knows them. Each is
+/// examined once: `sound` holds those that passed.
+pub(crate) fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<String> {
+    let services = fs::read_dir(paths.releases()).into_iter().flatten().flatten();
+    let names = services.filter_map(|entry| entry.file_name().into_string().ok());
+    let of = |service: String| landed(paths, &service).into_iter().map(move |id| format!("{service}/{id}"));
+    let there: BTreeSet<String> = names.flat_map(of).collect();
+    sound.retain(|name| there.contains(name));
+    let trust = Trust::of(&paths.root);
+    for name in there {
+        if !sound.contains(&name) && !is_open(&paths.releases().join(&name), &trust) {
+            sound.insert(name);
+        }
+    }
+    sound.clone()
+}
+
+/// Makes sure that a folder exists: a release, or one of `.dep/`.
+///
+/// # Errors
+/// Why it is not available, as text for people.
+pub async fn provide(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
+    match wanted.source {
+        // A release of an earlier version of core has landed, or it would not have been chosen.
+        Source::NextBuild { .. } if !folder.contains('/') => Ok(()),
+        Source::NextBuild { .. } => prepare(paths, folder, wanted, progress).await,
+        _ => binaries::prepare(paths, folder, wanted, progress).await,
+    }
+}
+
+/// Makes a release of the sources as they are now, unless one of the same sources has landed. Returns its ID.
+///
+/// # Errors
+/// Why it was not made, as text for people.
+pub(crate) async fn make(paths: &Paths, service: &str, wanted: &Wanted, progress: &Progress) -> Result<String, String> {
+    let id = choose::of_sources(paths, service, app_of(wanted), None, &wanted.tool_version)?;
+    let folder = format!("{service}/{id}");
+    let done = prepare(paths, &folder, wanted, progress).await;
+    progress.end(&folder);
+    done.map(|()| id).map_err(|error| error.why)
+}
+
+/// Makes sure that a release has landed. One release of a service is made at a time, across all processes of the machine.
+///
+/// # Errors
+/// Why it has not, as text for people.
+async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
+    let Some((service, id)) = folder.split_once('/') else { return Err(format!("{folder} is no release").into()) };
+    let home = paths.releases().join(service);
+    let failed = |error: std::io::Error| format!("{}: {error}", home.display());
+    fs::create_dir_all(&home).map_err(failed)?;
+    let trust = Trust::of(&paths.root);
+    for above in [&paths.releases(), &home] {
+        let checked = fs::metadata(above).map_err(failed)?;
+        if let Err(open) = trust.check(&checked) {
+            let shown = paths.shown(above);
+            return Err(format!("{shown} {}: {} {shown}, and delete what is in it", open.what, open.remedy).into());
+        }
+    }
+    progress.say(folder, "waiting for another build");
+    let _guard = lock_file(&home.join(".lock")).await?;
+    let target = home.join(id);
+    if target.is_dir() && !is_open(&target, &trust) {
+        return Ok(());
+    }
+    sweep(&home);
+    let part = Scratch::new(home.join(format!(".part-{id}")))?;
+    let Some((node, _)) = &wanted.tool else { return Err("no node was chosen".to_owned().into()) };
+    let making = Making {
+        paths,
+        folder,
+        service,
+        id,
+        app: app_of(wanted),
+        node,
+        node_version: wanted.tool_version.clone(),
+        part: part.path(),
+        env: &wanted.env,
+        owner: Owner::of(&paths.root)?,
+        progress,
+    };
+    let landing = part.path().join("landing");
+    build::build(&making, &landing).await?;
+    modes::settle(&landing, Origin::Built).map_err(|error| format!("{}: {error}", landing.display()))?;
+    let _ = fs::remove_dir_all(&target);
+    Ok(fs::rename(&landing, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?)
+}
+
+/// Deletes what builds left that were killed. The lock of the service is held.
+fn sweep(home: &Path) {
+    for entry in fs::read_dir(home).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(".part-") {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The folder of the app, in a source that is one.
+fn app_of(wanted: &Wanted) -> &str {
+    match &wanted.source {
+        Source::NextBuild { path } => path,
+        _ => ".",
+    }
+}

@@ -1,0 +1,68 @@
+//! `release.json`: what is known of a release.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The file in the folder of a release.
+pub(super) const FILE: &str = "release.json";
+
+/// What is known of a release.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Record {
+    /// Its ID.
+    pub id: String,
+    /// The service that it is a release of.
+    pub service: String,
+    /// When it was made, in RFC 3339.
+    pub made: String,
+    /// The hash of everything that it was built from.
+    pub source: String,
+    /// The commit of the sources, if they are in a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Whether the sources differed from that commit.
+    #[serde(default)]
+    pub dirty: bool,
+    /// The version of the framework.
+    #[serde(default)]
+    pub next: String,
+    /// The version of Node.js that built it.
+    #[serde(default)]
+    pub node: String,
+    /// The size of what runs, in bytes.
+    #[serde(default)]
+    pub bytes: u64,
+    /// How long each step took, in seconds.
+    #[serde(default)]
+    pub seconds: BTreeMap<String, f64>,
+}
+
+impl Record {
+    /// Writes it into the folder of a release.
+    ///
+    /// # Errors
+    /// The error of the file system, as text.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        fs::write(folder.join(FILE), text + "\n").map_err(|error| format!("{FILE}: {error}"))
+    }
+
+    /// Notes the commit of the sources, by the host's git.
+    pub(super) fn note_commit(&mut self, folder: &Path) {
+        let git = |args: &[&str]| {
+            let mut command = Command::new("git");
+            command.arg("-C").arg(folder).args(args).stdin(Stdio::null()).stderr(Stdio::null());
+            let said = command.env("GIT_OPTIONAL_LOCKS", "0").output().ok().filter(|said| said.status.success())?;
+            Some(String::from_utf8_lossy(&said.stdout).trim().to_owned())
+        };
+        self.commit = git(&["rev-parse", "HEAD"]);
+        if self.commit.is_some() {
+            self.dirty = git(&["status", "--porcelain", "--", "."]).is_none_or(|said| !said.is_empty());
+        }
+    }
+}
