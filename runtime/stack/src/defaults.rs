@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use core_manifest::manifest::Kind;
+use core_manifest::manifest::config::Mode;
 use core_manifest::tree::{self, Node, Value};
 use core_manifest::{ServiceName, SourceFile};
 
@@ -25,13 +26,14 @@ pub(crate) fn are_in(file: &SourceFile) -> bool {
 
 /// Whether a driver fills in what this manifest leaves out.
 pub(crate) fn apply(node: &Node, kind: Kind) -> bool {
-    drivers::defaults(kind).is_some() && node.get("process").and_then(|process| process.get("command")).is_none()
+    drivers::defaults(kind, Mode::Release).is_some()
+        && node.get("process").and_then(|process| process.get("command")).is_none()
 }
 
-/// Fills in what a manifest leaves out. `app` is the folder of its app, for a kind that has one. Without an edge in the
-/// stack it gets no route.
-pub(crate) fn fill_in(node: &mut Node, kind: Kind, name: &ServiceName, app: &str, has_edge: bool) {
-    let Some(text) = drivers::defaults(kind).filter(|_| apply(node, kind)) else { return };
+/// Fills in what a manifest leaves out. `app` is the folder of its app and `mode` what runs of it, for a kind that has
+/// one. Without an edge in the stack it gets no route.
+pub(crate) fn fill_in(node: &mut Node, kind: Kind, mode: Mode, name: &ServiceName, app: &str, has_edge: bool) {
+    let Some(text) = drivers::defaults(kind, mode).filter(|_| apply(node, kind)) else { return };
     // At the root, `.env` is the app's: its framework reads it, by an order of its own.
     let at_root = (app == ".").to_string();
     let app = serde_json::Value::from(app).to_string();
@@ -99,7 +101,7 @@ mod tests {
     fn filled(kind: Kind, text: &str) -> serde_json::Value {
         let file = Arc::new(SourceFile { path: "services/x/service.json".into(), text: text.into() });
         let mut node = tree::parse(&file, &mut Vec::new()).unwrap();
-        fill_in(&mut node, kind, &ServiceName::new("x").unwrap(), "an \"app\"", true);
+        fill_in(&mut node, kind, Mode::Release, &ServiceName::new("x").unwrap(), "an \"app\"", true);
         node.to_json()
     }
 

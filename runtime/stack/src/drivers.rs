@@ -2,6 +2,7 @@
 //! no other place names a driver.
 
 use core_engine::driver::{Expansion, SecretRequest, Surroundings};
+use core_manifest::manifest::config::Mode;
 use core_manifest::manifest::{Config, Kind};
 use core_manifest::{ServiceName, ServiceSpec, Template};
 use core_nats::{Fault, Member};
@@ -11,7 +12,7 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
         Kind::Caddy => &["trusted_proxies"],
-        Kind::Next => &["app"],
+        Kind::Next => &["app", "mode"],
         Kind::Process | Kind::Pocketbase => &[],
     }
 }
@@ -20,13 +21,15 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
 pub const WITH_SETTINGS: [Kind; 3] = [Kind::Nats, Kind::Caddy, Kind::Next];
 
 /// The values that a kind fills in where a manifest sets nothing, as JSON. `<name>` stands for the name of the service,
-/// `<app>` for the folder of its app, `<at-root>` for whether that is the stack's root.
-pub fn defaults(kind: Kind) -> Option<&'static str> {
+/// `<app>` for the folder of its app, `<at-root>` for whether that is the stack's root. `mode` counts for a kind that has
+/// an app.
+pub fn defaults(kind: Kind, mode: Mode) -> Option<&'static str> {
     match kind {
         Kind::Process => None,
         Kind::Caddy => Some(core_caddy::DEFAULTS),
         Kind::Nats => Some(core_nats::DEFAULTS),
         Kind::Pocketbase => Some(core_pocketbase::DEFAULTS),
+        Kind::Next if mode == Mode::Dev => Some(core_next::DEV_DEFAULTS),
         Kind::Next => Some(core_next::DEFAULTS),
     }
 }

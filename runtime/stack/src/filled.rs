@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use core_manifest::manifest::Kind;
+use core_manifest::manifest::config::Mode;
+use core_manifest::manifest::{Config, Kind};
 use core_manifest::schema::Shape;
 use core_manifest::tree::Node;
 use core_manifest::{Diagnostic, ServiceName};
@@ -25,7 +26,7 @@ impl Drafts {
     ) {
         let (scope, shape) = (self.first_scope(sources), Shape::of_manifest());
         // Errors in these parts are reported when they are resolved for good.
-        let firsts: BTreeMap<ServiceName, (Kind, Option<String>)> = self
+        let firsts: BTreeMap<ServiceName, (Kind, Option<String>, Mode)> = self
             .services
             .iter()
             .map(|(name, draft)| {
@@ -37,14 +38,18 @@ impl Drafts {
                 let [kind, config] = FIRST.map(resolved);
                 let kind =
                     kind.map_or(Kind::default(), |kind| serde_json::from_value(kind.to_json()).unwrap_or_default());
-                let app = config.and_then(|config| config.get("app")?.text().map(str::to_owned));
-                (name.clone(), (kind, app))
+                let config: Config =
+                    config.and_then(|config| serde_json::from_value(config.to_json()).ok()).unwrap_or_default();
+                let mode = config.mode.unwrap_or_else(|| Mode::of_profile(&sources.profile));
+                // A manifest that says how its app is built runs what is built.
+                let mode = if has_binary(&draft.node, "app") { Mode::Release } else { mode };
+                (name.clone(), (kind, config.app, mode))
             })
             .collect();
-        let has_edge = firsts.values().any(|(kind, _)| kind.is_edge());
+        let has_edge = firsts.values().any(|(kind, ..)| kind.is_edge());
         let mut faulty = Vec::new();
         for (name, Draft { node, .. }) in &mut self.services {
-            let (kind, app) = &firsts[name];
+            let (kind, app, mode) = &firsts[name];
             if !defaults::apply(node, *kind) {
                 continue;
             }
@@ -60,7 +65,7 @@ impl Drafts {
                     }
                 },
             };
-            defaults::fill_in(node, *kind, name, &app, has_edge);
+            defaults::fill_in(node, *kind, *mode, name, &app, has_edge);
             // What the profile removes is not filled in again.
             if let Some(patch) = patches.get(name) {
                 defaults::take_away(node, patch);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use core_engine::Topology;
 use core_engine::driver::{SecretRequest, Surroundings};
 use core_engine::topology::Places as _;
+use core_manifest::manifest::Source;
 use core_manifest::origin::{Origin, Value};
 use core_manifest::placeholder::{OwnPort, Scope};
 use core_manifest::schema::Shape;
@@ -37,7 +38,7 @@ pub fn finish(
     for name in names {
         let Some(mut draft) = drafts.services.remove(&name) else { continue };
         let scope = scope(&name, &draft, sources, located, &env, &drafts.profile_env, &others);
-        let spec = finish_one(&name, &mut draft, &scope, shape, drafts, located, out);
+        let spec = finish_one(&name, &mut draft, &scope, shape, &sources.profile, drafts, located, out);
         drafts.services.insert(name.clone(), draft);
         match spec {
             Some(spec) => {
@@ -78,6 +79,7 @@ fn finish_one(
     draft: &mut Draft,
     scope: &Scope,
     shape: &Shape,
+    profile: &str,
     drafts: &Drafts,
     located: &Located,
     out: &mut Vec<Diagnostic>,
@@ -112,7 +114,7 @@ fn finish_one(
             return None;
         }
     };
-    spec::resolve(name, &manifest, &draft.node, &context(name, scope, drafts, located), out)
+    spec::resolve(name, &manifest, &draft.node, &context(name, scope, profile, drafts, located), out)
 }
 
 /// The names that placeholders of a service may refer to.
@@ -136,7 +138,8 @@ fn scope(
         profile_env: profile_env.clone(),
         secrets: sources.secrets.clone(),
         deps: Some(deps),
-        release: located.releases.get(name).cloned(),
+        // Of a development server it is a word, so that one manifest does for both modes.
+        release: located.releases.get(name).cloned().or_else(|| is_dev(draft).then(|| "dev".to_owned())),
         ports: own_ports(draft),
         others: others.clone(),
         ports_known: true,
@@ -144,13 +147,14 @@ fn scope(
 }
 
 /// The context for resolving a manifest.
-fn context(name: &ServiceName, scope: &Scope, drafts: &Drafts, located: &Located) -> Context {
+fn context(name: &ServiceName, scope: &Scope, profile: &str, drafts: &Drafts, located: &Located) -> Context {
     Context {
         root: scope.root.clone(),
         dotenv: drafts.dotenv.clone(),
         profile_env: drafts.profile_env.clone(),
         binaries: located.of(name),
-        release: scope.release.clone(),
+        release: located.releases.get(name).cloned(),
+        has_own_hosts: profile == "local",
     }
 }
 
@@ -208,6 +212,12 @@ fn expand(
 fn digest(origin: &Origin, value: &str) -> String {
     let hash = Sha256::new().chain_update(origin.to_string()).chain_update([0]).chain_update(value).finalize();
     crate::hex(&hash[..8])
+}
+
+/// Whether a service runs the development server of an app.
+fn is_dev(draft: &Draft) -> bool {
+    let sources = draft.head.binaries.iter().flat_map(|binary| &binary.sources);
+    sources.into_iter().any(|source| matches!(source, Source::NextDev { .. }))
 }
 
 fn own_ports(draft: &Draft) -> BTreeMap<Identifier, OwnPort> {

@@ -11,6 +11,7 @@ pub mod compose;
 mod defaults;
 mod draft;
 pub mod drivers;
+mod edge_port;
 mod filled;
 mod finish;
 pub mod hidden;

@@ -78,37 +78,64 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     text.replace('$', "$$").replace("@RUN@", "${run}")
 }
 
-/// One route per host and path of each service; the longest path first, a named host before any host.
+/// One route per host and path of each service; the longest path first, a named host before any host. Host names of one
+/// service alone come before all others: with these it gets every path.
 fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
     let mut all: Vec<(usize, usize, String, Value)> = Vec::new();
     for spec in around.services.values() {
         let Some(route) = &spec.route else { continue };
+        if !route.own_hosts.is_empty() {
+            let value = one_route(spec, &route.own_hosts, "", around.edge, wiring);
+            all.push((usize::MAX, route.own_hosts.len(), spec.name.to_string(), value));
+        }
         for path in &route.paths {
             let prefix = path.trim_end_matches('/');
-            let mut matcher = serde_json::Map::new();
-            if !route.hosts.is_empty() {
-                matcher.insert("host".into(), json!(route.hosts));
-            }
-            if !prefix.is_empty() {
-                matcher.insert("path".into(), json!([prefix, format!("{prefix}/*")]));
-            }
-            let mut handle = Vec::new();
-            if route.strip_prefix && !prefix.is_empty() {
-                handle.push(json!({"handler": "rewrite", "strip_path_prefix": prefix}));
-            }
-            handle.push(json!({"handler": "encode", "encodings": {"zstd": {}, "gzip": {}},
-                "prefer": ["zstd", "gzip"], "minimum_length": 512}));
-            handle.push(proxy(spec, around.edge, wiring));
-            let mut value = json!({"handle": handle, "terminal": true});
-            if !matcher.is_empty() {
-                value["match"] = json!([matcher]);
-            }
+            let value = one_route(spec, &route.hosts, prefix, around.edge, wiring);
             all.push((prefix.len(), route.hosts.len(), spec.name.to_string(), value));
         }
     }
     // A named host is more specific than any path without one.
     all.sort_by(|a, b| (b.1 > 0, b.0).cmp(&(a.1 > 0, a.0)).then_with(|| a.2.cmp(&b.2)));
     all.into_iter().map(|(.., value)| value).collect()
+}
+
+/// The route of a service for these hosts (none means any) and this prefix.
+fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wiring: Wiring<'_>) -> Value {
+    let route = spec.route.as_ref();
+    let mut matcher = serde_json::Map::new();
+    if !hosts.is_empty() {
+        matcher.insert("host".into(), json!(hosts));
+    }
+    if !prefix.is_empty() {
+        matcher.insert("path".into(), json!([prefix, format!("{prefix}/*")]));
+    }
+    let mut handle = Vec::new();
+    if route.is_some_and(|route| route.strip_prefix) && !prefix.is_empty() {
+        handle.push(json!({"handler": "rewrite", "strip_path_prefix": prefix}));
+    }
+    if let Some(paths) = route.map(|route| &route.local_origin).filter(|paths| !paths.is_empty()) {
+        handle.push(local_origin(paths));
+    }
+    handle.push(json!({"handler": "encode", "encodings": {"zstd": {}, "gzip": {}},
+        "prefer": ["zstd", "gzip"], "minimum_length": 512}));
+    handle.push(proxy(spec, edge, wiring));
+    let mut value = json!({"handle": handle, "terminal": true});
+    if !matcher.is_empty() {
+        value["match"] = json!([matcher]);
+    }
+    value
+}
+
+/// A development server refuses what is asked for by pages of other hosts, and it does not know under which host the edge
+/// serves its own. Only requests of these pages are passed on as local ones: those whose origin is the host that they
+/// ask.
+fn local_origin(paths: &[String]) -> Value {
+    let prefixes: Vec<String> = paths.iter().flat_map(|path| [path.clone(), format!("{path}/*")]).collect();
+    let same = "{http.request.header.Origin}.endsWith('://' + {http.request.hostport})";
+    json!({"handler": "subroute", "routes": [{
+        "match": [{"path": prefixes, "expression": same}],
+        "handle": [{"handler": "headers", "request": {"set": {"Origin": ["http://localhost"]}}}],
+    }]})
 }
 
 /// While Caddy stops, each response closes its connection: a request in flight on one that Caddy closes would be lost.
@@ -220,6 +247,8 @@ mod tests {
             hosts: hosts.iter().map(ToString::to_string).collect(),
             paths: paths.iter().map(ToString::to_string).collect(),
             strip_prefix: name == "api",
+            own_hosts: Vec::new(),
+            local_origin: Vec::new(),
             port,
         });
         spec

@@ -12,8 +12,10 @@ use core_manifest::{Diagnostic, Template};
 pub use build::{ADAPTER, ADAPTER_FILE, is_input};
 pub use scripts::{Installed, Scripts, TRUSTED, Trusted, has_postinstall};
 
-/// Default values for manifests of this kind.
+/// Default values for manifests of this kind that run a release.
 pub const DEFAULTS: &str = include_str!("defaults.json");
+/// Default values for those that run the development server.
+pub const DEV_DEFAULTS: &str = include_str!("dev.json");
 
 /// Whether a `package.json` belongs to a Next.js app.
 pub fn is_app(package: &str) -> bool {

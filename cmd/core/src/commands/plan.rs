@@ -4,6 +4,7 @@ use core_engine::plan::{Change, Plan, plan};
 use core_engine::{Generation, Topology};
 use core_host::api::PlanAnswer;
 use core_host::client::{self, ClientError};
+use core_host::paths::Paths;
 
 use super::tell;
 use crate::cli::PlanArgs;
@@ -17,7 +18,7 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    let answer: Result<PlanAnswer, ClientError> = client::wait(&paths, "/v1/plan").await;
+    let answer = ask(&paths, context.asked_profile().as_deref()).await;
     let plan = match answer {
         Ok(PlanAnswer { plan: Some(plan), .. }) => plan,
         // Read the manifests here, because our own diagnostics show the lines.
@@ -40,14 +41,21 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Exit {
     if args.json {
         render::line(&serde_json::to_string_pretty(&plan).unwrap_or_default());
     } else {
-        print(&plan);
+        print(&plan, render::line);
     }
     Exit::Ok
 }
 
-fn print(plan: &Plan) {
+/// Asks what applying the manifests would do, with another profile if one is named.
+pub(super) async fn ask(paths: &Paths, profile: Option<&str>) -> Result<PlanAnswer, ClientError> {
+    let query = profile.map_or_else(String::new, |profile| format!("?profile={profile}"));
+    client::wait(paths, &format!("/v1/plan{query}")).await
+}
+
+/// Prints a plan with `line`, line by line.
+pub(super) fn print(plan: &Plan, line: impl Fn(&str)) {
     if plan.is_empty() {
-        render::line("nothing to do: what runs is what the manifests say");
+        line("nothing to do: what runs is what the manifests say");
         return;
     }
     let rows: Vec<Vec<Cell>> = plan
@@ -64,8 +72,8 @@ fn print(plan: &Plan) {
             vec![Cell::new(service.as_str()), Cell::new(word).style(style), Cell::new(planned.reasons.join("; "))]
         })
         .collect();
-    for line in lay_out(&["SERVICE", "CHANGE", "WHY"], &rows, render::width()) {
-        render::line(&line);
+    for row in lay_out(&["SERVICE", "CHANGE", "WHY"], &rows, render::width()) {
+        line(&row);
     }
-    render::line(&render::styled(DIM, &format!("generation {} -> {}", plan.from, plan.to)));
+    line(&render::styled(DIM, &format!("generation {} -> {}", plan.from, plan.to)));
 }

@@ -4,7 +4,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use core_engine::engine::OperationState;
-use core_host::api::{Alive, UpRequest};
+use core_host::api::{Alive, PlanAnswer, UpRequest};
 use core_host::client::{self, ClientError};
 use core_host::journal::Journal;
 use core_host::last_resort;
@@ -14,6 +14,7 @@ use core_host::paths::Paths;
 use core_manifest::ServiceName;
 
 use super::logs::{Printer, follow};
+use super::plan;
 use super::sight::{self, Sight};
 use super::status::other_program;
 use super::{ask_progress, ask_status, begin, down, refuse_moved, tell, tell_failure, tell_no_signals, tell_unknown};
@@ -88,7 +89,9 @@ async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths,
         Err(_) => None,
     };
     let other = running.as_ref().and_then(other_program);
-    if running.is_some() && other.is_none() {
+    let before = running.as_ref().map(|status| status.profile.clone());
+    let switched = before.zip(context.asked_profile()).filter(|(before, asked)| before != asked);
+    if running.is_some() && other.is_none() && switched.is_none() {
         if args.no_watch {
             render::note("the stack runs already: `--no-watch` only takes effect when it starts");
         }
@@ -108,12 +111,22 @@ async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths,
         render::error(&message);
         return Err(Exit::Failed);
     }
+    let launch_anew = other.is_some() || switched.is_some();
     let mut launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
+    if let Some((before, asked)) = &switched {
+        render::note(&format!("the stack runs with the profile {before}; with {asked}:"));
+        if let Ok(PlanAnswer { plan: Some(plan), .. }) = plan::ask(&opened, Some(asked)).await {
+            plan::print(&plan, render::note);
+        }
+    }
     if let Some(other) = other {
         render::note(&format!("{other}; it is replaced, and the services go on"));
+    }
+    if launch_anew {
         // The `--no-watch` that the stack was started with still holds.
         let no_watch = launch.no_watch || launch::of_keeper(&opened).no_watch;
-        launch = Launch { profile: running.map(|status| status.profile), no_watch, ..launch };
+        let profile = context.asked_profile().or_else(|| running.map(|status| status.profile));
+        launch = Launch { profile, no_watch, ..launch };
         core_host::keeper::end(&opened.run);
         let until = Instant::now() + START_PATIENCE;
         while last_resort::keeper_lives(&opened) && Instant::now() < until {

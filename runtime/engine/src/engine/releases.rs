@@ -88,7 +88,7 @@ impl Engine {
             (Some(name), _) if self.services.contains_key(name) => Err(format!("{name} has no releases")),
             (Some(name), _) => Err(format!("there is no service `{name}`")),
             (None, [name]) => Ok((*name).clone()),
-            (None, []) => Err("no service of this stack has releases".into()),
+            (None, []) => Err("no service of this stack has releases: with `--profile production`, or with `\"mode\": \"release\"` in its `config`, an app has".into()),
             (None, all) => {
                 let all: Vec<&str> = all.iter().map(|name| name.as_str()).collect();
                 Err(format!("several services have releases: {}; say which with --service", all.join(", ")))

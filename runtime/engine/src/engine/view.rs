@@ -1,6 +1,6 @@
 //! The state as clients see it. The CLI and the API render this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use core_manifest::{Identifier, Problem, ServiceName};
 
@@ -141,6 +141,12 @@ impl Engine {
         let is_wanted = |service: &Service| service.spec.ports.values().any(|one| one.number == Some(port));
         let is_there = |instance: &Instance| instance.spec.ports.keys().any(|name| instance.port(name) == Some(port));
         self.services.values().any(is_wanted) || self.instances.values().any(is_there)
+    }
+
+    /// The ports of all instances that were started: their sockets may be held though nothing of them is alive.
+    pub fn ports_in_use(&self) -> BTreeSet<u16> {
+        let started = self.instances.values().filter(|instance| instance.invocation > 0 || instance.phase.is_live());
+        started.flat_map(|instance| instance.spec.ports.keys().filter_map(|name| instance.port(name))).collect()
     }
 
     /// All instances with their phase and the number of their last invocation.

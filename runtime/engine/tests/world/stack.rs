@@ -73,6 +73,8 @@ fn service(rng: &mut Rng, at: usize, has_edge: bool) -> ServiceSpec {
                 hosts: Vec::new(),
                 paths: vec![format!("/{}", NAMES[at])],
                 strip_prefix: false,
+                own_hosts: Vec::new(),
+                local_origin: Vec::new(),
                 port: http_port(),
             });
         }

@@ -40,8 +40,8 @@ pub enum Ask {
     Command(Command, Cause, Acknowledge),
     /// The state of an operation, and announcements for the client; `None` if it is unknown.
     Operation(u64, oneshot::Sender<Option<(OperationState, Vec<String>)>>),
-    /// Read the manifests and return what applying them would do.
-    Plan(oneshot::Sender<Result<Plan, Vec<Problem>>>),
+    /// Read the manifests, with another profile if one is named, and return what applying them would do.
+    Plan(Option<String>, oneshot::Sender<Result<Plan, Vec<Problem>>>),
     /// Read the manifests and apply them for this cause; returns the operation.
     Apply(Cause, oneshot::Sender<Result<u64, Refusal>>),
 }

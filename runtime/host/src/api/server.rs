@@ -165,8 +165,15 @@ async fn graph(State(server): State<Server>) -> Answered<Json<Graph>> {
     Ok(Json(server.ask(Ask::Graph).await?))
 }
 
-async fn plan(State(server): State<Server>) -> Answered<Json<PlanAnswer>> {
-    Ok(Json(match server.ask(Ask::Plan).await? {
+/// The query of `GET /v1/plan`.
+#[derive(Deserialize)]
+struct Planned {
+    /// The profile; by default that of the stack.
+    profile: Option<String>,
+}
+
+async fn plan(State(server): State<Server>, Query(query): Query<Planned>) -> Answered<Json<PlanAnswer>> {
+    Ok(Json(match server.ask(|sender| Ask::Plan(query.profile, sender)).await? {
         Ok(plan) => PlanAnswer { plan: Some(plan), problems: Vec::new() },
         Err(problems) => PlanAnswer { plan: None, problems },
     }))

@@ -70,9 +70,10 @@ impl Locator {
                         continue;
                     }
                 };
-                // Releases stand in a folder of their service, whatever their binary is called.
                 let is_release = binary.sources.iter().any(|source| matches!(source, Source::NextBuild { .. }));
-                if let Some((other, first)) = defined.get(&binary.name).filter(|_| !is_release)
+                // Apps stand in a folder of their service, whatever their binary is called.
+                let is_of_app = binary.sources.iter().any(|source| source.app().is_some());
+                if let Some((other, first)) = defined.get(&binary.name).filter(|_| !is_of_app)
                     && first.sources != binary.sources
                 {
                     let message = if *other == service {
@@ -88,18 +89,16 @@ impl Locator {
                     );
                     continue;
                 }
-                if !is_release {
+                if !is_of_app {
                     defined.insert(binary.name.clone(), (service, binary));
                 }
                 let mut reasons = Vec::new();
                 let chosen = binary.sources.iter().enumerate().find_map(|(index, source)| {
                     let tried = match failed.get(&(binary.name.clone(), index)) {
                         Some(reason) => Err(reason.clone()),
-                        None => match source {
-                            Source::NextBuild { path } => {
-                                release_of(service, path, &located.of(service), binary, index, source, release)
-                            }
-                            _ => {
+                        None => match source.app() {
+                            Some(_) => release_of(service, &located.of(service), binary, index, source, release),
+                            None => {
                                 self.source(paths, sources, draft, &located.of(service), binary, index, source, asking)
                             }
                         },
@@ -193,11 +192,8 @@ impl Locator {
         };
         match source {
             Source::Path { program, version } => {
-                let builds = draft
-                    .head
-                    .binaries
-                    .iter()
-                    .any(|other| other.sources.iter().any(|source| matches!(source, Source::NextBuild { .. })));
+                let builds =
+                    draft.head.binaries.iter().any(|other| other.sources.iter().any(|source| source.app().is_some()));
                 let needs_npm = binary.name == "node" && builds;
                 let name = program.as_deref().unwrap_or(&binary.name);
                 self.programs.on_path(sources, name, version.as_deref(), needs_npm, asking).map(|found| (found, None))
@@ -271,21 +267,21 @@ impl Locator {
                 let tool = tool("go", &reference)?;
                 Ok((reference, Some(wanted(&key, Some(binary.name.clone()), tool))))
             }
-            Source::NextBuild { .. } => Err("it is a release".into()),
+            Source::NextBuild { .. } | Source::NextDev { .. } => Err("it is of an app".into()),
         }
     }
 }
 
-/// Finds the release of a service: its name, the folder of its app, the name of the binary, and the version of its node.
-pub(crate) type FindRelease<'a> = &'a dyn Fn(&ServiceName, &str, &str, &str) -> Result<Release, String>;
+/// Finds what runs of an app: the name of its service, its source, the name of the binary, and the version of its node.
+pub(crate) type FindRelease<'a> = &'a dyn Fn(&ServiceName, &Source, &str, &str) -> Result<Release, String>;
 
-/// A release of a service, which may have to be made.
+/// What runs of an app, which may have to be made: a release, or its development server.
 pub(crate) struct Release {
-    /// Its ID.
+    /// The ID of the release.
     pub(crate) id: String,
     /// Its folder, as the engine knows it.
     pub(crate) folder: String,
-    /// The folder of its server.
+    /// The folder of its server, or the program that starts it.
     pub(crate) path: PathBuf,
     /// Variables of its build.
     pub(crate) env: BTreeMap<String, String>,
@@ -294,7 +290,6 @@ pub(crate) struct Release {
 /// The release of a service, or why there is none.
 fn release_of(
     service: &ServiceName,
-    app: &str,
     siblings: &BTreeMap<Identifier, BinaryRef>,
     binary: &Binary,
     index: usize,
@@ -307,7 +302,7 @@ fn release_of(
         return Err(if is_named { NO_NODE } else { missing }.into());
     };
     let major = node.version.split('.').next().unwrap_or_default();
-    let Release { id, folder, path, env } = find(service, app, &binary.name, major)?;
+    let Release { id, folder, path, env } = find(service, source, &binary.name, major)?;
     let wanted = Wanted {
         binary: binary.name.clone(),
         source: source.clone(),

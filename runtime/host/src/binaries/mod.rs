@@ -245,7 +245,9 @@ async fn make(landing: &Landing<'_>) -> Result<(), Unavailable> {
     fs::create_dir(scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
     let fetched = match &wanted.source {
         Source::Path { .. } => return Ok(()),
-        Source::NextBuild { .. } => return Err("a release has a folder of its own".to_owned().into()),
+        Source::NextBuild { .. } | Source::NextDev { .. } => {
+            return Err("an app is made by other means".to_owned().into());
+        }
         Source::CargoBuild { .. } => return Ok(cargo_build::build(landing).await?),
         Source::GoBuild { path: Some(path), .. } => return Ok(go_build::build(landing, path).await?),
         Source::GoBuild { .. } => go_build::fetch(landing).await?,

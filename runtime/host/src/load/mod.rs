@@ -14,6 +14,7 @@ mod secrets;
 use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::event::FailedSources;
+use core_manifest::manifest::Source;
 use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
 use core_stack::hidden::{Hidden, secret_parts};
@@ -35,6 +36,8 @@ pub struct Options {
     pub ports: BTreeMap<(ServiceName, u32, Identifier), u16>,
     /// Ports that some process listens on now; they are not newly given.
     pub busy: BTreeSet<u16>,
+    /// Ports that a process outside the stack listens on.
+    pub taken: BTreeSet<u16>,
     /// Whether to generate missing secrets. A mere check must not.
     pub make_secrets: bool,
     /// Whether to run programs that a manifest names by a path, for their version. A mere check must not.
@@ -69,11 +72,12 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
     let trust = Trust::of(&paths.root);
     let mut sources = read::sources(paths, &profile, &trust, &mut out);
     let mut drafts = Drafts::read(&sources, &|| apps::find(&paths.root), &mut out);
-    let announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
+    let mut announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
+    announcements.extend(drafts.move_edge(&profile, &options.ports, &options.taken));
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
-    let release = |service: &ServiceName, app: &str, binary: &str, node: &str| {
+    let release = |service: &ServiceName, source: &Source, binary: &str, node: &str| {
         let wanted = options.releases.get(service).map(String::as_str);
-        releases::choose(paths, service.as_str(), app, wanted, binary, node)
+        releases::choose(paths, service.as_str(), source, wanted, binary, node)
     };
     let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &release, &asking, &mut out);
     let mut topology = finish(&mut drafts, &sources, &located, &options.ports, &options.busy, &mut out);

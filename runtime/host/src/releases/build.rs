@@ -12,15 +12,12 @@ use super::assemble::assemble;
 use super::choose::hash_of;
 use super::install;
 use super::modules::Modules;
-use super::project::Project;
+use super::project::{Project, find_next};
 use super::record::Record;
 use super::tools::Tool;
 use crate::binaries::Scratch;
 use crate::binaries::inputs::{copy_inputs, lexically, of_app};
 use crate::binaries::log::Log;
-
-/// Where Next.js is among the packages.
-const NEXT: &str = "node_modules/next";
 
 /// Builds the release into the folder `landing`, which does not exist yet.
 ///
@@ -109,12 +106,6 @@ async fn run(
     let built = log.run("building", &mut command).await;
     record.seconds.insert("build".into(), began.elapsed().as_secs_f64());
     built
-}
-
-/// The folder of Next.js, from that of the app upwards: a workspace may have it at its root.
-pub(super) fn find_next(app: &Path, root: &Path) -> Option<PathBuf> {
-    let folders = app.ancestors().take_while(|folder| folder.starts_with(root));
-    folders.map(|folder| folder.join(NEXT)).find(|next| next.join("package.json").is_file())
 }
 
 /// Next's own cache, kept between builds.

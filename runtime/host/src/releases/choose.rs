@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use core_manifest::manifest::Source;
 use core_next::ADAPTER;
 use jiff::Timestamp;
 
+use super::dev;
 use super::project::Project;
 use crate::binaries::Release;
 use crate::binaries::inputs::{hash_of_inputs, lexically, of_app};
@@ -19,7 +21,7 @@ const CURRENT: &str = "current";
 /// What is executed of a release: a link to the app in `server/`.
 pub(super) const APP: &str = "app";
 
-/// The release of a service. `wanted` is the one that the engine wants, `binary` the name by which releases were known
+/// What runs of an app: its development server, or a release. `wanted` is the one that the engine wants, `binary` the name by which releases were known
 /// before they had folders of their own, `node` the major version that builds.
 ///
 /// # Errors
@@ -27,11 +29,15 @@ pub(super) const APP: &str = "app";
 pub(crate) fn choose(
     paths: &Paths,
     service: &str,
-    app: &str,
+    source: &Source,
     wanted: Option<&str>,
     binary: &str,
     node: &str,
 ) -> Result<Release, String> {
+    let app = source.app().unwrap_or(".");
+    if let Source::NextDev { .. } = source {
+        return dev::choose(paths, service, app, node);
+    }
     let chosen = |id: &str| Release {
         id: id.to_owned(),
         folder: format!("{service}/{id}"),

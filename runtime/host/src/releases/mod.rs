@@ -10,6 +10,7 @@
 mod assemble;
 mod build;
 mod choose;
+mod dev;
 mod install;
 mod modules;
 mod project;
@@ -100,6 +101,11 @@ pub(crate) fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<S
     sound.clone()
 }
 
+/// Whether what was prepared in a folder of `.dep/` still holds.
+pub(crate) fn holds(paths: &Paths, folder: &str) -> bool {
+    dev::holds(paths, folder)
+}
+
 /// Makes sure that a folder exists: a release, or one of `.dep/`.
 ///
 /// # Errors
@@ -109,6 +115,7 @@ pub async fn provide(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
         // A release of an earlier version of core has landed, or it would not have been chosen.
         Source::NextBuild { .. } if !folder.contains('/') => Ok(()),
         Source::NextBuild { .. } => prepare(paths, folder, wanted, progress).await,
+        Source::NextDev { .. } => dev::prepare(paths, folder, wanted, progress).await,
         _ => binaries::prepare(paths, folder, wanted, progress).await,
     }
 }
@@ -182,8 +189,5 @@ fn sweep(home: &Path) {
 
 /// The folder of the app, in a source that is one.
 fn app_of(wanted: &Wanted) -> &str {
-    match &wanted.source {
-        Source::NextBuild { path } => path,
-        _ => ".",
-    }
+    wanted.source.app().unwrap_or(".")
 }

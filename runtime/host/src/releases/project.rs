@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use core_next::manager::{LOCKS, Managed, is_in_workspace, workspace_globs};
 
+/// Where Next.js is among the packages.
+const NEXT: &str = "node_modules/next";
+
 /// The project of an app.
 #[derive(Clone, Debug)]
 pub(super) struct Project {
@@ -35,6 +38,12 @@ fn has_member(folder: &Path, app: &Path) -> bool {
     let pnpm = text(folder, "pnpm-workspace.yaml");
     let globs = workspace_globs(package.as_deref().unwrap_or_default(), pnpm.as_deref());
     is_in_workspace(&globs, &relative.to_string_lossy())
+}
+
+/// The folder of Next.js, from that of the app upwards: a workspace may have it at its root.
+pub(super) fn find_next(app: &Path, root: &Path) -> Option<PathBuf> {
+    let folders = app.ancestors().take_while(|folder| folder.starts_with(root));
+    folders.map(|folder| folder.join(NEXT)).find(|next| next.join("package.json").is_file())
 }
 
 fn text(folder: &Path, name: &str) -> Option<String> {

@@ -33,14 +33,16 @@ impl Held {
             let key = (spec.name.to_string(), name.to_string());
             // Another port number or address needs another socket.
             let is_other = self.0.get(&key).is_some_and(|(bound, _)| bound.is_some_and(|bound| bound != address));
-            if is_other {
-                self.0.remove(&key);
-            }
+            let old = if is_other { self.0.remove(&key) } else { None };
             let socket = match self.0.entry(key) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => {
-                    let socket = descriptors::with_reserve(|| open_socket(address)).map_err(failed)?;
-                    entry.insert((Some(address), socket))
+                    let beside = old.as_ref().map(|(_, socket)| socket);
+                    let opened = descriptors::with_reserve(|| match beside {
+                        Some(old) => open_beside(old, address),
+                        None => open_socket(address, false),
+                    });
+                    entry.insert((Some(address), opened.map_err(failed)?))
                 }
             };
             all.push((name.to_string(), copy(&socket.1).map_err(failed)?));
@@ -74,10 +76,25 @@ fn copy(socket: &OwnedFd) -> io::Result<OwnedFd> {
     descriptors::with_reserve(|| socket.try_clone())
 }
 
-fn open_socket(address: SocketAddr) -> io::Result<OwnedFd> {
+/// Opens a socket that may have the port of the one that it replaces: the same port on all addresses instead of one. The
+/// old one serves until its program ends. Both are marked as sharing only while this one is bound; other users could not
+/// join them even then.
+fn open_beside(old: &OwnedFd, address: SocketAddr) -> io::Result<OwnedFd> {
+    sockopt::set_socket_reuseport(old, true)?;
+    let opened = open_socket(address, true);
+    sockopt::set_socket_reuseport(old, false)?;
+    let opened = opened?;
+    sockopt::set_socket_reuseport(&opened, false)?;
+    Ok(opened)
+}
+
+fn open_socket(address: SocketAddr, shares: bool) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    if shares {
+        sockopt::set_socket_reuseport(&socket, true)?;
+    }
     if address.is_ipv6() {
         // `::` means all addresses, IPv4 and IPv6.
         sockopt::set_ipv6_v6only(&socket, false)?;
@@ -85,4 +102,26 @@ fn open_socket(address: SocketAddr) -> io::Result<OwnedFd> {
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_port_moves_to_all_addresses_while_it_is_open_on_one() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let one = open_socket(SocketAddr::from(([127, 0, 0, 1], port)), false).unwrap();
+        let all = SocketAddr::from(([0, 0, 0, 0], port));
+        assert_eq!(open_socket(all, false).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let both = open_beside(&one, all).unwrap();
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        TcpStream::connect(("127.0.0.2", port)).unwrap();
+        assert!(open_socket(SocketAddr::from(([127, 0, 0, 1], port)), false).is_err());
+        drop(one);
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        drop(both);
+    }
 }

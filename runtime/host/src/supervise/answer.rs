@@ -50,8 +50,8 @@ impl Supervisor {
                     self.announcements = said;
                 }
             }
-            Ask::Plan(answer) => {
-                let question = self.askers.wait_for_plan(answer);
+            Ask::Plan(profile, answer) => {
+                let question = self.askers.wait_for_plan(profile, answer);
                 self.give(&Event::PlanWanted { question });
             }
             Ask::Apply(by, answer) => self.operate(Command::Apply, by, Some(Waiting::Apply(answer))),

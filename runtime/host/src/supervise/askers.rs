@@ -8,11 +8,14 @@ use tokio::sync::oneshot;
 
 use crate::api::{Accepted, Acknowledge, Refusal};
 
+/// Takes a plan, or what is wrong with the manifests.
+type ForPlan = oneshot::Sender<Result<Plan, Vec<Problem>>>;
+
 /// The clients that wait, by operation and by question.
 #[derive(Default)]
 pub(super) struct Askers {
     operations: HashMap<u64, Waiting>,
-    plans: HashMap<u64, oneshot::Sender<Result<Plan, Vec<Problem>>>>,
+    plans: HashMap<u64, (Option<String>, ForPlan)>,
     /// Number of the last question.
     questions: u64,
 }
@@ -33,10 +36,10 @@ impl Askers {
         self.operations.insert(operation, who);
     }
 
-    /// Adds a client that waits for a plan. Returns the number of the question.
-    pub(super) fn wait_for_plan(&mut self, who: oneshot::Sender<Result<Plan, Vec<Problem>>>) -> u64 {
+    /// Adds a client that waits for a plan, with this profile. Returns the number of the question.
+    pub(super) fn wait_for_plan(&mut self, profile: Option<String>, who: ForPlan) -> u64 {
         self.questions += 1;
-        self.plans.insert(self.questions, who);
+        self.plans.insert(self.questions, (profile, who));
         self.questions
     }
 
@@ -64,9 +67,14 @@ impl Askers {
         }
     }
 
+    /// The profile that a client asks about, if it names one.
+    pub(super) fn profile_of(&self, question: u64) -> Option<String> {
+        self.plans.get(&question)?.0.clone()
+    }
+
     /// Answers what the manifests would change.
     pub(super) fn planned(&mut self, question: u64, result: Result<Box<Plan>, Vec<Problem>>) {
-        if let Some(who) = self.plans.remove(&question) {
+        if let Some((_, who)) = self.plans.remove(&question) {
             let _ = who.send(result.map(|plan| *plan));
         }
     }

@@ -145,7 +145,9 @@ impl Supervisor {
 pub(super) fn note(event: &Event) {
     tracing::trace!(?event);
     match event {
-        Event::StartFailed { invocation, failure } => warn!(instance = %invocation, "start failed: {}", failure.of_it()),
+        Event::StartFailed { invocation, failure } => {
+            warn!(instance = %invocation, "start failed: {}", failure.of_it());
+        }
         Event::Exited { invocation, exit, leftovers: false } => info!(instance = %invocation, "{exit}"),
         Event::Exited { invocation, exit, .. } => {
             info!(instance = %invocation, "{exit}; other processes of it are still running");

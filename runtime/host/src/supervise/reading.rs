@@ -112,6 +112,7 @@ impl Reading {
     /// What has landed and is sound.
     fn present(&mut self, paths: &Paths) -> BTreeSet<String> {
         let mut all = binaries::present(paths, &mut self.sound);
+        all.retain(|folder| releases::holds(paths, folder));
         all.append(&mut releases::present(paths, &mut self.sound_releases));
         all
     }
@@ -133,10 +134,13 @@ impl Supervisor {
             ports.extend(known.ports.clone());
         }
         let is_carried_out = matches!(purpose, Purpose::Apply { .. });
+        let asked = if let Purpose::Plan { question } = purpose { self.askers.profile_of(question) } else { None };
+        let profile = asked.unwrap_or_else(|| self.reading.profile());
         let options = Options {
-            profile: Some(self.reading.profile()),
+            profile: Some(profile),
             ports,
             busy: BTreeSet::new(),
+            taken: BTreeSet::new(),
             make_secrets: is_carried_out,
             // The stack that runs these programs anyway.
             runs_programs: true,
@@ -144,11 +148,14 @@ impl Supervisor {
             releases,
         };
         let ours: BTreeSet<u16> = options.ports.values().copied().filter(|port| self.engine.has_port(*port)).collect();
+        let held = self.engine.ports_in_use();
         let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
         let mut locator = std::mem::take(&mut self.reading.locator);
         tokio::task::spawn_blocking(move || {
             let listening = Listening::read();
-            let mut options = Options { busy: listening.ports(), ..options };
+            let busy = listening.ports();
+            let taken = busy.difference(&held).copied().collect();
+            let mut options = Options { busy, taken, ..options };
             // A port that no instance of the stack uses is given up if another process listens on it by now.
             options.ports.retain(|_, port| ours.contains(port) || !options.busy.contains(port));
             // Before the files are read, so that an edit during the reading is noticed.

@@ -99,6 +99,11 @@ pub enum Source {
         /// Folder of the app, relative to the stack's root.
         path: String,
     },
+    /// The development server of a Next.js app, with the app's packages in its own folder.
+    NextDev {
+        /// Folder of the app, relative to the stack's root.
+        path: String,
+    },
 }
 
 impl Source {
@@ -112,6 +117,7 @@ impl Source {
             Self::CargoBuild { .. } => "cargo-build",
             Self::GoBuild { .. } => "go-build",
             Self::NextBuild { .. } => "next-build",
+            Self::NextDev { .. } => "next-dev",
         }
     }
 
@@ -119,13 +125,21 @@ impl Source {
     pub fn is_built(&self) -> bool {
         match self {
             Self::Path { .. } | Self::Url { .. } | Self::Pypi { .. } | Self::Npm { .. } => false,
-            Self::CargoBuild { .. } | Self::NextBuild { .. } => true,
+            Self::CargoBuild { .. } | Self::NextBuild { .. } | Self::NextDev { .. } => true,
             Self::GoBuild { module, .. } => module.is_none(),
+        }
+    }
+
+    /// The folder of the app that it is of, relative to the stack's root.
+    pub fn app(&self) -> Option<&str> {
+        match self {
+            Self::NextBuild { path } | Self::NextDev { path } => Some(path),
+            _ => None,
         }
     }
 
     /// Whether it is made with `node`: with a binary of the same service, if that has one.
     pub fn is_made_by_node(&self) -> bool {
-        matches!(self, Self::Npm { .. } | Self::NextBuild { .. })
+        matches!(self, Self::Npm { .. } | Self::NextBuild { .. } | Self::NextDev { .. })
     }
 }

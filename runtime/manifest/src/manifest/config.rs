@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`
-/// for kind next.
+/// and `mode` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -24,6 +24,26 @@ pub struct Config {
     /// the one app below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
+    /// What runs of the app. Default: dev with the profile local, release with any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+}
+
+/// What runs of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Its development server, on the sources as they are.
+    Dev,
+    /// The live release. An edit of the app changes nothing until it is deployed.
+    Release,
+}
+
+impl Mode {
+    /// What runs if a manifest does not say.
+    pub fn of_profile(profile: &str) -> Self {
+        if profile == "local" { Self::Dev } else { Self::Release }
+    }
 }
 
 /// How servers of one service are joined.

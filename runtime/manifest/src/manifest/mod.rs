@@ -251,6 +251,10 @@ pub struct Route {
     /// Take the prefix away before the request reaches the service. Default: false.
     #[serde(default)]
     pub strip_prefix: bool,
+    /// Path prefixes of a development server that answers pages of this host only: requests of the service's own pages
+    /// under other host names are passed on to it as if they came from http://localhost. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_origin: Vec<String>,
     /// Name of the port that takes the requests.
     pub port: String,
 }

@@ -170,6 +170,12 @@ pub struct Route {
     pub paths: Vec<String>,
     /// Whether the prefix is removed from the path.
     pub strip_prefix: bool,
+    /// Host names of the service alone, with which it gets every path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_hosts: Vec<String>,
+    /// Path prefixes whose requests get the origin `http://localhost`, if they are of the service's own pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_origin: Vec<String>,
     /// Name of the port that takes the requests.
     pub port: Identifier,
 }

@@ -25,6 +25,8 @@ pub struct Context {
     pub binaries: BTreeMap<Identifier, BinaryRef>,
     /// The release of the service.
     pub release: Option<String>,
+    /// Whether each service with a route gets a host name of its own below `localhost`.
+    pub has_own_hosts: bool,
 }
 
 /// Makes a spec from `manifest`. `node` is the tree it was read from, for the places of errors. Errors go to `out`;
@@ -46,7 +48,9 @@ pub fn resolve(
             faults.add(&[&["process", "compose", "liveness_probe"], path].concat(), fault);
         })
     });
-    let route = manifest.route.as_ref().and_then(|route| route::resolve(route, &ports, &mut faults));
+    let own_host = context.has_own_hosts.then(|| format!("{name}.localhost"));
+    let route = manifest.route.as_ref();
+    let route = route.and_then(|route| route::resolve(route, own_host.as_deref(), &ports, &mut faults));
     let update = update::resolve(manifest, &ports, readiness.as_ref(), &mut faults);
     let spec = ServiceSpec {
         name: name.clone(),

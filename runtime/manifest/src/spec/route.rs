@@ -8,17 +8,21 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Protocol};
 use crate::name::{Identifier, nearest};
 
-/// Returns `None` if the port is not one of the service's.
+/// `own_host` is a host name of the service alone. Returns `None` if the port is not one of the service's.
 pub(super) fn resolve(
     route: &manifest::Route,
+    own_host: Option<&str>,
     ports: &BTreeMap<Identifier, PortSpec>,
     faults: &mut Faults<'_>,
 ) -> Option<Route> {
     let paths = route.paths.clone().unwrap_or_else(|| vec!["/".to_owned()]);
-    for (index, path) in paths.iter().enumerate() {
+    let prefixes =
+        paths.iter().map(|path| ("paths", path)).chain(route.local_origin.iter().map(|path| ("local_origin", path)));
+    for (index, (key, path)) in prefixes.enumerate() {
+        let index = if key == "paths" { index } else { index - paths.len() };
         if !path.starts_with('/') || path.contains(['*', '?', '#', ' ']) {
             faults.add(
-                &["route", "paths", &index.to_string()],
+                &["route", key, &index.to_string()],
                 Diagnostic::new("bad-route", format!("`{path}` is not a path prefix"))
                     .help("a prefix starts with `/` and is plain text: \"/api\""),
             );
@@ -46,5 +50,12 @@ pub(super) fn resolve(
     if spec.protocol == Protocol::Udp {
         faults.add(&["route", "port"], Diagnostic::new("bad-route", "the edge speaks HTTP; this port is UDP"));
     }
-    Some(Route { hosts: route.hosts.clone(), paths, strip_prefix: route.strip_prefix, port: port.clone() })
+    Some(Route {
+        hosts: route.hosts.clone(),
+        paths,
+        strip_prefix: route.strip_prefix,
+        own_hosts: own_host.map(str::to_owned).into_iter().collect(),
+        local_origin: route.local_origin.clone(),
+        port: port.clone(),
+    })
 }

@@ -94,6 +94,9 @@ fn route(making: &Making<'_>) -> Value {
     if route.strip_prefix {
         all["strip_prefix"] = json!(true);
     }
+    if !route.local_origin.is_empty() {
+        all["local_origin"] = json!(texts("local_origin", &route.local_origin));
+    }
     all
 }
 
