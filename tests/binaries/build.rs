@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::common::trials::{Test, tests};
-use crate::common::{Stack, proc, put_program, until};
+use crate::common::{Said, Stack, proc, put_program, until};
 use crate::shared::begin_up;
 use crate::shelf::{expect_words, shelf, stack};
 
@@ -19,6 +19,8 @@ pub(crate) const TESTS: &[Test] = tests![
     a_build_that_fails_leaves_nothing,
     a_build_without_a_server_leaves_nothing,
     down_ends_a_build,
+    a_build_over_its_limits_is_ended,
+    variables_reach_the_build_and_are_part_of_the_release,
     who_asks_while_sources_are_copied_is_answered,
     only_listed_install_scripts_are_run,
     a_missing_node_is_one_fault,
@@ -45,6 +47,10 @@ echo "build" >> "$NOTES"
 [ -e whose ] && echo "$(id -u) $(id -G) $HOME" >> "$NOTES"
 [ -e fails ] && echo "the page has a fault" >&2 && exit 3
 [ -e hangs ] && echo $$ > "$NOTES.pid" && sleep 1000
+# Grows until somebody minds; a helper that has left the group lives as long.
+[ -e eats ] && setsid sleep 1000 & echo $! > "$NOTES.helper"
+if [ -e eats ]; then head -c 600m /dev/zero | tail || exit 1; fi
+[ -e tells ] && echo "NEXT_PUBLIC_WORD=$NEXT_PUBLIC_WORD BUILD_WORD=$BUILD_WORD" >> "$NOTES"
 to=.next/standalone
 [ -e deeper ] && to="$to/$(basename "$(dirname "$PWD")")/$(basename "$PWD")"
 mkdir -p "$to" .next/static .next/cache
@@ -262,6 +268,79 @@ fn a_build_without_a_server_leaves_nothing() {
     assert_eq!(said.code, 1, "{said:?}");
     expect_words(&said.err, &["no server.js"]);
     assert_eq!(scene.releases(), [""; 0]);
+}
+
+/// With the kernel's help and without.
+fn a_build_over_its_limits_is_ended() {
+    for variable in ["CORE_NO_CGROUP", "CORE_HAS_CGROUP"] {
+        let scene = Scene::new();
+        let stack = &scene.stack;
+        let config = |build: serde_json::Value| {
+            stack.edit("web", |manifest| {
+                manifest["kind"] = json!("next");
+                manifest["config"] = json!({"app": "app", "build": build});
+            });
+        };
+        config(json!({"memory_mb": 256}));
+        stack.write("app/eats", "");
+        let up = |words: &[&str]| {
+            let mut command = stack.command(words);
+            Said::of(command.env(variable, "1").output().expect("core"))
+        };
+        let said = up(&["up", "-d"]);
+        assert_eq!(said.code, 1, "{said:?}");
+        expect_words(&said.err, &["building failed: it used more than 256 MiB of memory and was killed"]);
+        let helper = fs::read_to_string(stack.root.join("notes.helper")).expect("a helper");
+        let helper: u32 = helper.trim().parse().expect("its number");
+        until("what it has started is gone", || !proc::lives(helper));
+        fs::remove_file(stack.root.join("app/eats")).expect("the file");
+        // A step that does not end is ended.
+        config(json!({"timeout_seconds": 1}));
+        stack.write("app/hangs", "");
+        let said = stack.core(&["apply"]);
+        assert_eq!(said.code, 1, "{said:?}");
+        expect_words(&said.err, &["building failed: it did not end within 1 s and was killed"]);
+        let pid = fs::read_to_string(stack.root.join("notes.pid")).expect("a build").trim().parse().expect("a number");
+        until("the build is gone", || !proc::lives(pid));
+        assert_eq!(scene.releases(), [""; 0]);
+        stack.ok(&["down"]);
+    }
+}
+
+/// What is put into the bundle is known to the build: by its name from `.env`, the profile and the service, or because the
+/// manifest says so. Another value is another release.
+fn variables_reach_the_build_and_are_part_of_the_release() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.write("app/tells", "");
+    stack.write(".env", "NEXT_PUBLIC_WORD=dotenv\nBUILD_WORD=for-the-server-only\n");
+    stack.up();
+    let told = |word: &str, build: &str| format!("NEXT_PUBLIC_WORD={word} BUILD_WORD={build}");
+    let last = || scene.notes().into_iter().rfind(|line| line.starts_with("NEXT_PUBLIC")).expect("a build");
+    assert_eq!(last(), told("dotenv", ""));
+    let first = scene.live();
+    stack.edit("web", |manifest| {
+        manifest["kind"] = json!("next");
+        manifest["process"]["env"] = json!({"NEXT_PUBLIC_WORD": "service"});
+        manifest["config"] = json!({"app": "app", "build": {"env": {"BUILD_WORD": "${env.BUILD_WORD}"}}});
+    });
+    // The manifests are read as they are now, applied or not.
+    stack.ok(&["deploy"]);
+    assert_eq!(last(), told("service", "for-the-server-only"));
+    assert_eq!(scene.releases().len(), 2);
+    let known =
+        fs::read_to_string(stack.root.join(".releases/web").join(scene.live()).join("release.json")).expect("it");
+    let known: serde_json::Value = serde_json::from_str(&known).expect("JSON");
+    let names: Vec<&String> = known["variables"].as_object().expect("variables").keys().collect();
+    assert_eq!(names, ["BUILD_WORD", "NEXT_PUBLIC_WORD"]);
+    assert!(!known.to_string().contains("for-the-server-only"), "{known}");
+    // As it was: the release that there was.
+    stack.edit("web", |manifest| {
+        manifest["process"]["env"] = json!({});
+        manifest["config"] = json!({"app": "app"});
+    });
+    stack.ok(&["deploy"]);
+    assert_eq!((scene.live(), scene.releases().len()), (first, 2));
 }
 
 fn down_ends_a_build() {

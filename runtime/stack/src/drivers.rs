@@ -12,7 +12,7 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
         Kind::Caddy => &["trusted_proxies"],
-        Kind::Next => &["app", "mode"],
+        Kind::Next => &["app", "mode", "build"],
         Kind::Process | Kind::Pocketbase => &[],
     }
 }
@@ -45,6 +45,11 @@ pub fn has_app(kind: Kind) -> bool {
 /// Whether a file of the folder of an app is an input of its build: its path relative to the folder, with `/`.
 pub fn is_app_input(path: &str) -> bool {
     core_next::is_input(path)
+}
+
+/// Whether a variable of this name is put into what such an app sends to browsers.
+pub fn is_public_variable(name: &str) -> bool {
+    name.starts_with(core_next::build::PUBLIC_PREFIX)
 }
 
 /// Whether a `package.json` belongs to such an app.

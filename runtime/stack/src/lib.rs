@@ -7,6 +7,7 @@
 //! All errors of all files are reported at once. The host reads the texts, chooses the binaries, generates missing
 //! secrets, and writes what `compose` exports.
 
+mod building;
 pub mod compose;
 mod defaults;
 mod draft;
@@ -30,6 +31,7 @@ use core_engine::topology::PortRange;
 use core_manifest::origin::Origin;
 use core_manifest::{Identifier, ServiceName, Template};
 
+pub use building::Building;
 pub use draft::{Draft, Drafts, Head};
 pub use finish::finish;
 pub use hidden::Hidden;

@@ -7,6 +7,8 @@ use core_manifest::manifest::Source;
 use core_manifest::spec::BinaryRef;
 use core_manifest::{Identifier, ServiceName};
 
+use crate::building::Building;
+
 /// The places of all binaries of a stack.
 #[derive(Clone, Debug, Default)]
 pub struct Located {
@@ -39,8 +41,8 @@ pub struct Wanted {
     pub tool_version: String,
     /// Path of the program inside the folder; `None` for a build that is a folder.
     pub program: Option<String>,
-    /// Variables of a build, on top of the inherited ones.
-    pub env: BTreeMap<String, String>,
+    /// How it is built, if it is an app.
+    pub building: Building,
 }
 
 impl Wanted {
@@ -56,7 +58,7 @@ impl Wanted {
             tool: None,
             tool_version: String::new(),
             program: None,
-            env: BTreeMap::new(),
+            building: Building::default(),
         }
     }
 }

@@ -56,8 +56,8 @@ pub struct Scripts {
 
 impl Scripts {
     /// Reads them from npm's own record of the installation, `node_modules/.package-lock.json`. A record that cannot be
-    /// parsed gives none.
-    pub fn of(record: &str) -> Self {
+    /// parsed gives none. `also` are names of packages whose scripts are run beside those that are known.
+    pub fn of(record: &str, also: &[String]) -> Self {
         let record: Value = serde_json::from_str(record).unwrap_or_default();
         let mut scripts = Self::default();
         for (path, package) in record["packages"].as_object().into_iter().flatten() {
@@ -74,7 +74,7 @@ impl Scripts {
                 Some(url) => url.starts_with("http"),
                 None => package["integrity"].is_string(),
             };
-            let is_run = is_published && name == at_path && is_trusted(name, version);
+            let is_run = is_published && name == at_path && is_trusted(name, version, also);
             let list = if is_run { &mut scripts.run } else { &mut scripts.skipped };
             let spec = format!("{name}@{version}");
             if !list.contains(&spec) {
@@ -114,10 +114,10 @@ impl Installed {
 impl Scripts {
     /// Sorts installed packages into those whose scripts are run, and the others. Their names are the registry's: a
     /// package from elsewhere has the name that its author gave it, and stands under that of its folder.
-    pub fn of_packages(packages: &[Installed]) -> Self {
+    pub fn of_packages(packages: &[Installed], also: &[String]) -> Self {
         let mut scripts = Self::default();
         for one in packages {
-            let is_run = one.folder.ends_with(&format!("/{}", one.name)) && is_trusted(&one.name, &one.version);
+            let is_run = one.folder.ends_with(&format!("/{}", one.name)) && is_trusted(&one.name, &one.version, also);
             let list = if is_run { &mut scripts.run } else { &mut scripts.skipped };
             if !list.contains(&one.spec()) {
                 list.push(one.spec());
@@ -127,7 +127,10 @@ impl Scripts {
     }
 }
 
-fn is_trusted(name: &str, version: &str) -> bool {
+fn is_trusted(name: &str, version: &str, also: &[String]) -> bool {
+    if also.iter().any(|one| one == name) {
+        return true;
+    }
     let Ok(version) = Version::parse(version) else { return false };
     // For a pre-release, the release that it precedes counts.
     let release = Version::new(version.major, version.minor, version.patch);
@@ -164,13 +167,13 @@ mod tests {
             "node_modules/canvas": {"version": "3.0.0", "hasInstallScript": true},
             "node_modules/esbuild": {"version": "0.25.0", "integrity": "sha512-x", "hasInstallScript": true}
         }}"#;
-        let scripts = Scripts::of(record);
+        let scripts = Scripts::of(record, &[]);
         assert_eq!(scripts.run, ["better-sqlite3@12.4.1", "@swc/core@1.3.0-nightly.1", "esbuild@0.25.0"]);
         assert_eq!(
             scripts.skipped,
             ["better-sqlite3@6.0.1", "evil@1.0.0", "evil-too@0.34.0", "bcrypt@6.0.0", "canvas@3.0.0"]
         );
-        assert_eq!(Scripts::of("not JSON"), Scripts::default());
+        assert_eq!(Scripts::of("not JSON", &[]), Scripts::default());
     }
 
     #[test]
@@ -179,10 +182,11 @@ mod tests {
         assert_eq!(of(r#"{"name": "next", "scripts": {"test": "x"}}"#, "/m/next"), None);
         let good = r#"{"name": "esbuild", "version": "0.25.0", "scripts": {"postinstall": "x"}}"#;
         let all = [of(good, "/m/esbuild").unwrap(), of(good, "/m/other").unwrap()];
-        assert_eq!(Scripts::of_packages(&all[..1]).run, ["esbuild@0.25.0"]);
-        assert_eq!(Scripts::of_packages(&all[1..]).skipped, ["esbuild@0.25.0"], "another package under its name");
+        assert_eq!(Scripts::of_packages(&all[..1], &[]).run, ["esbuild@0.25.0"]);
+        assert_eq!(Scripts::of_packages(&all[1..], &[]).skipped, ["esbuild@0.25.0"], "another package under its name");
         let evil = of(r#"{"name": "evil", "version": "1.0.0", "scripts": {"install": "x"}}"#, "/m/evil").unwrap();
-        assert_eq!(Scripts::of_packages(&[evil]).skipped, ["evil@1.0.0"]);
+        assert_eq!(Scripts::of_packages(std::slice::from_ref(&evil), &[]).skipped, ["evil@1.0.0"]);
+        assert_eq!(Scripts::of_packages(&[evil], &["evil".into()]).run, ["evil@1.0.0"], "the manifest says so");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use core_manifest::manifest::{Binary, Source};
 use core_manifest::spec::BinaryRef;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
-use core_stack::{Draft, Drafts, Located, Sources, Wanted};
+use core_stack::{Building, Draft, Drafts, Located, Sources, Wanted};
 use semver::Version;
 
 use super::names::{is_package, is_python_package, is_version};
@@ -283,8 +283,8 @@ pub(crate) struct Release {
     pub(crate) folder: String,
     /// The folder of its server, or the program that starts it.
     pub(crate) path: PathBuf,
-    /// Variables of its build.
-    pub(crate) env: BTreeMap<String, String>,
+    /// How it is built.
+    pub(crate) building: Building,
 }
 
 /// The release of a service, or why there is none.
@@ -302,7 +302,7 @@ fn release_of(
         return Err(if is_named { NO_NODE } else { missing }.into());
     };
     let major = node.version.split('.').next().unwrap_or_default();
-    let Release { id, folder, path, env } = find(service, source, &binary.name, major)?;
+    let Release { id, folder, path, building } = find(service, source, &binary.name, major)?;
     let wanted = Wanted {
         binary: binary.name.clone(),
         source: source.clone(),
@@ -311,7 +311,7 @@ fn release_of(
         version: id.clone(),
         tool: Some((PathBuf::from(&node.path), node.folder.clone())),
         tool_version: major.to_owned(),
-        env,
+        building,
         ..Wanted::none()
     };
     let path = path.display().to_string();

@@ -1,11 +1,13 @@
 //! The log of a build: the output of its programs, kept until the next build of the same folder.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use super::fence::Limits;
 use super::run::{self, Spoken};
 use crate::paths::Paths;
 
@@ -38,6 +40,21 @@ impl Log {
     /// Runs one step of a build. If it fails, the end of its output is the error.
     pub(crate) async fn run(&mut self, title: &str, command: &mut Command) -> Result<(), String> {
         let spoken = run::run(command, Some(&mut self.file)).await;
+        self.tell(title, command, spoken).await
+    }
+
+    /// The same, within limits.
+    pub(crate) async fn run_within(
+        &mut self,
+        title: &str,
+        command: &mut Command,
+        limits: Limits,
+    ) -> Result<(), String> {
+        let spoken = run::run_within(command, Some(&mut self.file), limits).await;
+        self.tell(title, command, spoken).await
+    }
+
+    async fn tell(&mut self, title: &str, command: &Command, spoken: io::Result<Spoken>) -> Result<(), String> {
         // The log must be complete when the failure is reported.
         let _ = self.file.flush().await;
         match spoken {

@@ -4,6 +4,7 @@
 mod archive;
 mod cargo_build;
 mod choose;
+pub(crate) mod fence;
 mod go_build;
 pub(crate) mod inputs;
 mod lock;

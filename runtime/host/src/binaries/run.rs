@@ -1,23 +1,31 @@
 //! Runs programs that download and build: each in its own process group, which is killed when core exits.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use core_manifest::variables;
+use core_shim::handle::Handle;
+use core_shim::tree;
 use nix::libc;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{ChildStderr, ChildStdout, Command};
 
+use super::fence::{Fence, LOOK_AGAIN, Limits, Over};
 use crate::machine::{self, Share};
 
 /// How long a program that downloads or builds may run.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// How long the output of a program that has ended is read on.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How many of a program's last lines are kept.
 const KEPT: usize = 15;
 /// The longest error line that is shown, in characters.
@@ -33,11 +41,16 @@ pub(crate) struct Spoken {
     error: Option<String>,
     /// The signal that killed it.
     pub(super) killed_by: Option<i32>,
+    /// The limit that it went over.
+    pub(super) over: Option<Over>,
 }
 
 impl Spoken {
     /// What went wrong, in one line: the first error that it reported, or its last line.
     pub(super) fn failure(&self) -> String {
+        if let Some(over) = self.over {
+            return over.words();
+        }
         let last = || self.last.lines().next_back().unwrap_or_default().to_owned();
         let line = self.error.clone().unwrap_or_else(last);
         let mut characters = line.trim().chars();
@@ -48,7 +61,7 @@ impl Spoken {
 
     /// That it was killed, as text to append to its name.
     pub(super) fn killed(&self) -> String {
-        match self.killed_by {
+        match self.killed_by.filter(|_| self.over.is_none()) {
             // A killed program could not report this itself.
             Some(libc::SIGKILL) => " (killed by signal 9, as the kernel does where memory is short)".into(),
             Some(signal) => format!(" (killed by signal {signal})"),
@@ -85,6 +98,12 @@ pub(crate) fn share(command: &mut Command) {
     }
 }
 
+/// Options of node for a heap of this size in MiB, if that is less than the share of a build.
+pub(crate) fn heap_below(mib: u64) -> Option<String> {
+    let share = machine::look(&[]).map(|machine| machine.share_of_build().heap_mib).unwrap_or(u64::MAX);
+    (mib < share).then(|| format!("--max-old-space-size={mib}"))
+}
+
 /// Removes variables from the environment that the command inherits, by name.
 pub(crate) fn without(command: &mut Command, is_meant: impl Fn(&str) -> bool) {
     for (name, _) in std::env::vars_os() {
@@ -102,13 +121,40 @@ pub(crate) fn put_first(command: &mut Command, program: &Path) {
     }
 }
 
-/// Kills the whole group when dropped.
-struct Group(Option<u32>);
+/// The variable that is in the environment of everything that a command starts.
+const MARK: &str = "CORE_BUILD";
+
+/// A value of that variable that no other command has.
+fn mark() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Kills all that a command has started, when dropped: its group, its descendants, and whatever has its mark.
+struct Group(Option<u32>, String);
 
 impl Drop for Group {
     fn drop(&mut self) {
+        self.kill_group();
+        let mark = format!("{MARK}={}", self.1);
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+        for pid in pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            if environment.split(|byte| *byte == 0).any(|pair| pair == mark.as_bytes()) {
+                let _ = Handle::of(pid).map(|handle| handle.send(libc::SIGKILL));
+            }
+        }
+    }
+}
+
+impl Group {
+    fn kill_group(&self) {
         if let Some(pid) = self.0.and_then(|pid| i32::try_from(pid).ok()) {
-            // The first process was not waited for yet, so its PID was not reused.
+            // The first process was not waited for yet, so its PID was not reused. Some of its descendants may have left
+            // the group.
+            for handle in tree::descendants(pid.unsigned_abs()).into_iter().filter_map(Handle::of) {
+                let _ = handle.send(libc::SIGKILL);
+            }
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
@@ -116,17 +162,107 @@ impl Drop for Group {
 
 /// Runs a command to its end, for at most an hour. Its output is also written to `log`.
 pub(crate) async fn run(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io::Result<Spoken> {
-    let late = || io::Error::other(format!("it did not end within {} min, and was killed", LONGEST.as_secs() / 60));
-    tokio::time::timeout(LONGEST, run_on(command, log)).await.unwrap_or_else(|_| Err(late()))
+    let spoken = run_within(command, log, Limits { memory_mib: None, time: LONGEST }).await?;
+    match spoken.over {
+        Some(Over::Time(time)) => {
+            Err(io::Error::other(format!("it did not end within {} min, and was killed", time.as_secs() / 60)))
+        }
+        _ => Ok(spoken),
+    }
 }
 
-async fn run_on(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io::Result<Spoken> {
+/// Runs a command to its end within limits. A command that goes over one is killed, with all that it has started.
+pub(crate) async fn run_within(
+    command: &mut Command,
+    log: Option<&mut tokio::fs::File>,
+    limits: Limits,
+) -> io::Result<Spoken> {
+    let fence = limits.memory_mib.map(Fence::new);
+    if let Some(fence) = &fence {
+        fence.enclose(command);
+    }
+    let mark = mark();
+    command.env(MARK, &mark);
     let mut child = command.spawn()?;
-    let mut group = Group(child.id());
+    let mut group = Group(child.id(), mark);
+    let pid = child.id().unwrap_or(0);
+    let mut heard = Heard::default();
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("its output cannot be read"));
     };
-    let (mut last, mut error): (VecDeque<String>, _) = (VecDeque::new(), None);
+    let ended = async {
+        let mut listening = pin!(listen(stdout, stderr, log, &mut heard));
+        tokio::select! {
+            () = &mut listening => child.wait().await,
+            status = child.wait() => {
+                // What it has left behind may keep the output open.
+                let _ = tokio::time::timeout(LAST_WORDS, listening).await;
+                status
+            }
+        }
+    };
+    let (status, over) = tokio::select! {
+        status = ended => (Some(status?), None),
+        () = tokio::time::sleep(limits.time) => (None, Some(Over::Time(limits.time))),
+        mib = over_memory(fence.as_ref(), pid, limits.memory_mib) => (None, Some(Over::Memory(mib))),
+    };
+    let Some(status) = status else {
+        drop(group);
+        let _ = child.wait().await;
+        return Ok(heard.spoken(None, over));
+    };
+    group.0 = None;
+    drop(group);
+    let killed = fence.as_ref().filter(|fence| !status.success() && fence.has_killed()).and(limits.memory_mib);
+    Ok(heard.spoken(Some(status), killed.map(Over::Memory)))
+}
+
+/// Waits until a program is over its limit of memory, where the kernel does not see to it.
+async fn over_memory(fence: Option<&Fence>, pid: u32, limit: Option<u64>) -> u64 {
+    let (Some(fence), Some(limit)) = (fence.filter(|fence| fence.needs_a_look()), limit) else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        if fence.is_over(pid) {
+            return limit;
+        }
+    }
+}
+
+/// What a program has said so far.
+#[derive(Default)]
+struct Heard {
+    last: VecDeque<String>,
+    error: Option<String>,
+}
+
+impl Heard {
+    fn hear(&mut self, line: String) {
+        if self.error.is_none() && tells_of_an_error(&line) {
+            self.error = Some(line.clone());
+        }
+        if !line.trim().is_empty() {
+            if self.last.len() == KEPT {
+                self.last.pop_front();
+            }
+            self.last.push_back(line);
+        }
+    }
+
+    fn spoken(self, status: Option<ExitStatus>, over: Option<Over>) -> Spoken {
+        Spoken {
+            success: status.is_some_and(|status| status.success()),
+            last: self.last.into_iter().collect::<Vec<_>>().join("\n"),
+            error: self.error,
+            killed_by: status.and_then(|status| status.signal()),
+            over,
+        }
+    }
+}
+
+/// Reads what a program says, until it has closed its output.
+async fn listen(stdout: ChildStdout, stderr: ChildStderr, log: Option<&mut tokio::fs::File>, heard: &mut Heard) {
     let (mut out, mut err) = (BufReader::new(stdout).lines(), BufReader::new(stderr).lines());
     let (mut out_open, mut err_open) = (true, true);
     let mut log = log;
@@ -137,22 +273,12 @@ async fn run_on(command: &mut Command, log: Option<&mut tokio::fs::File>) -> io:
         };
         let Ok(Some(line)) = line else { continue };
         if let Some(log) = &mut log {
+            // Whoever reads the log reads it while it is written.
             let _ = log.write_all(format!("{line}\n").as_bytes()).await;
+            let _ = log.flush().await;
         }
-        if error.is_none() && tells_of_an_error(&line) {
-            error = Some(line.clone());
-        }
-        if !line.trim().is_empty() {
-            if last.len() == KEPT {
-                last.pop_front();
-            }
-            last.push_back(line);
-        }
+        heard.hear(line);
     }
-    let status = child.wait().await?;
-    group.0 = None;
-    let last = last.into_iter().collect::<Vec<_>>().join("\n");
-    Ok(Spoken { success: status.success(), last, error, killed_by: status.signal() })
 }
 
 /// Whether a line reports an error in the style of compilers and package managers: `error[E0308]: mismatched types`,
@@ -172,7 +298,7 @@ mod tests {
     fn the_line_with_the_error_is_found() {
         let failure = |text: &str| {
             let error = text.lines().find(|line| tells_of_an_error(line)).map(str::to_owned);
-            Spoken { success: false, last: text.to_owned(), error, killed_by: None }.failure()
+            Spoken { success: false, last: text.to_owned(), error, killed_by: None, over: None }.failure()
         };
         for (said, line) in [
             (

@@ -77,7 +77,7 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
     let release = |service: &ServiceName, source: &Source, binary: &str, node: &str| {
         let wanted = options.releases.get(service).map(String::as_str);
-        releases::choose(paths, service.as_str(), source, wanted, binary, node)
+        releases::choose(paths, service.as_str(), source, wanted, binary, node, drafts.building(service, &sources))
     };
     let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &release, &asking, &mut out);
     let mut topology = finish(&mut drafts, &sources, &located, &options.ports, &options.busy, &mut out);

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use core_next::build::{BUILD, CACHE, PROGRAM};
 use core_next::{ADAPTER, ADAPTER_FILE, next_version};
+use sha2::{Digest as _, Sha256};
 
 use super::Making;
 use super::assemble::assemble;
@@ -33,8 +34,9 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
         id: making.id.to_owned(),
         service: making.service.to_owned(),
         made: jiff::Timestamp::now().to_string(),
-        source: hash_of(paths, making.app, &making.node_version)?,
+        source: hash_of(paths, making.app, &making.node_version, making.building)?,
         node: making.node_version.clone(),
+        variables: making.building.identity.iter().map(|(name, value)| (name.clone(), digest(name, value))).collect(),
         ..Record::default()
     };
     let began = Instant::now();
@@ -101,11 +103,17 @@ async fn run(
         next_version::variables(version, &adapter.display().to_string(), making.id, &root.display().to_string());
     let program = next.join(PROGRAM).display().to_string();
     let mut command = making.command(&Tool { program: making.node.to_owned(), args: vec![program] }, &app);
-    command.args(BUILD).envs(making.env).envs(asked);
+    command.args(BUILD).envs(&making.building.env).envs(asked);
     making.say("building");
-    let built = log.run("building", &mut command).await;
+    let built = making.run("building", &mut command, &mut log).await;
     record.seconds.insert("build".into(), began.elapsed().as_secs_f64());
     built
+}
+
+/// What tells two values of a variable apart.
+fn digest(name: &str, value: &str) -> String {
+    let hash = Sha256::new().chain_update(name).chain_update([0]).chain_update(value).finalize();
+    core_stack::hex(&hash[..8])
 }
 
 /// Next's own cache, kept between builds.

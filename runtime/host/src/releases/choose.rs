@@ -1,11 +1,11 @@
 //! Which release of a service runs: the wanted one, else the live one, else one of its sources as they are.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use core_manifest::manifest::Source;
 use core_next::ADAPTER;
+use core_stack::Building;
 use jiff::Timestamp;
 
 use super::dev;
@@ -33,6 +33,7 @@ pub(crate) fn choose(
     wanted: Option<&str>,
     binary: &str,
     node: &str,
+    building: Building,
 ) -> Result<Release, String> {
     let app = source.app().unwrap_or(".");
     if let Source::NextDev { .. } = source {
@@ -42,7 +43,7 @@ pub(crate) fn choose(
         id: id.to_owned(),
         folder: format!("{service}/{id}"),
         path: paths.releases().join(service).join(id).join(APP),
-        env: BTreeMap::new(),
+        building: building.clone(),
     };
     let has_landed = |id: &str| !id.is_empty() && paths.releases().join(service).join(id).join(APP).exists();
     if let Some(id) = wanted.filter(|id| has_landed(id)) {
@@ -51,13 +52,13 @@ pub(crate) fn choose(
     // One that an earlier version of core built stays until the first deploy.
     let before = wanted.map(|id| format!("{binary}-{id}")).filter(|folder| paths.dep().join(folder).is_dir());
     if let (Some(folder), Some(id)) = (before, wanted) {
-        return Ok(Release { id: id.to_owned(), path: paths.dep().join(&folder), folder, env: BTreeMap::new() });
+        return Ok(Release { id: id.to_owned(), path: paths.dep().join(&folder), folder, building });
     }
     let live = fs::read_link(paths.releases().join(service).join(CURRENT)).ok();
     if let Some(id) = live.and_then(|id| id.into_os_string().into_string().ok()).filter(|id| has_landed(id)) {
         return Ok(chosen(&id));
     }
-    Ok(chosen(&of_sources(paths, service, app, wanted, node)?))
+    Ok(chosen(&of_sources(paths, service, app, wanted, node, &building)?))
 }
 
 /// The ID of the release of the sources as they are: one that has landed or is wanted, else a new one.
@@ -70,8 +71,9 @@ pub(super) fn of_sources(
     app: &str,
     wanted: Option<&str>,
     node: &str,
+    building: &Building,
 ) -> Result<String, String> {
-    let hash = hash_of(paths, app, node)?;
+    let hash = hash_of(paths, app, node, building)?;
     let ending = format!("-{}", &hash[..DIGITS]);
     let landed = landed(paths, service).into_iter().rev().find(|id| id.ends_with(&ending));
     let wanted = wanted.filter(|id| id.ends_with(&ending)).map(str::to_owned);
@@ -83,14 +85,16 @@ pub(super) fn of_sources(
 ///
 /// # Errors
 /// Why its sources cannot be read, as text for people.
-pub(super) fn hash_of(paths: &Paths, app: &str, node: &str) -> Result<String, String> {
+pub(super) fn hash_of(paths: &Paths, app: &str, node: &str, building: &Building) -> Result<String, String> {
     let folder = lexically(&paths.root.join(app));
     if !folder.join("package.json").is_file() {
         return Err(format!("{app} is not an app: it has no package.json"));
     }
     let project = Project::of(&folder);
     let below = project.app.display().to_string();
-    let extra = ["release 1", node, ADAPTER, &below, project.managed.command()];
+    let mut extra = vec!["release 1", node, ADAPTER, &below, project.managed.command()];
+    extra.extend(building.identity.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+    extra.extend(building.build.scripts.iter().map(String::as_str));
     hash_of_inputs(&project.root, of_app(&paths.root, &project.root), &extra)
         .map_err(|error| paths.shown(Path::new(&error.to_string())))
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use core_engine::event::Unavailable;
-use core_stack::Wanted;
+use core_stack::{Building, Wanted};
 use sha2::{Digest as _, Sha256};
 
 use super::install;
@@ -59,7 +59,7 @@ pub(crate) fn choose(paths: &Paths, service: &str, app: &str, node: &str) -> Res
     }
     let folder = format!("{PREFIX}{service}-{}", &key(&home, &Project::of(&home), node)[..12]);
     let path = paths.dep().join(&folder).join(PROGRAM);
-    Ok(Release { id: String::new(), folder, path, env: std::collections::BTreeMap::new() })
+    Ok(Release { id: String::new(), folder, path, building: Building::default() })
 }
 
 /// Whether what was prepared in a folder of `.dep/` still holds: packages may have been deleted since.
@@ -112,7 +112,7 @@ pub(super) async fn prepare(
         node,
         node_version: wanted.tool_version.clone(),
         part: part.path(),
-        env: &wanted.env,
+        building: &wanted.building,
         owner: Owner::of(&paths.root)?,
         progress,
     };

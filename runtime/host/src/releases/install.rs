@@ -34,11 +34,12 @@ pub(super) async fn install(making: &Making<'_>, project: &Project, root: &Path,
     // Whatever NODE_ENV says, a build needs what is only needed for development.
     command.args(managed.install()).env("NODE_ENV", "development");
     command.envs(managed.env(&making.cache().display().to_string()));
-    log.run(title, &mut command).await?;
+    making.run(title, &mut command, log).await?;
     let npm = tools::npm(making.node)?;
+    let also = &making.building.build.scripts;
     let scripts = match managed.manager {
-        Manager::Npm => Scripts::of(&read(root, "node_modules/.package-lock.json")),
-        _ => Scripts::of_packages(&with_scripts(root)),
+        Manager::Npm => Scripts::of(&read(root, "node_modules/.package-lock.json"), also),
+        _ => Scripts::of_packages(&with_scripts(root), also),
     };
     if !scripts.skipped.is_empty() {
         log.say(&format!("install scripts of these packages are not run: {}", scripts.skipped.join(", "))).await;
@@ -92,7 +93,7 @@ async fn run_without_secrets(
     let mut command = making.command(npm, folder);
     run::without(&mut command, is_secret_name);
     command.args(args);
-    log.run(title, &mut command).await
+    making.run(title, &mut command, log).await
 }
 
 fn read(folder: &Path, name: &str) -> String {

@@ -17,24 +17,31 @@ mod project;
 mod record;
 mod tools;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use core_engine::event::Unavailable;
 use core_manifest::manifest::Source;
 use core_next::build::WITHOUT;
-use core_stack::Wanted;
+use core_stack::{Building, Wanted};
 use tokio::process::Command;
 
+use crate::binaries::fence::{self, Limits};
+use crate::binaries::log::Log;
 use crate::binaries::modes::{self, Origin};
 use crate::binaries::owner::Owner;
 use crate::binaries::{self, Progress, Scratch, is_open, lock_file, run};
+use crate::machine;
 use crate::paths::Paths;
 use crate::trust::Trust;
 pub(crate) use choose::{choose, landed, mark_live};
 pub use record::Record;
 use tools::Tool;
+
+/// How long a step may take if the manifest does not say.
+const LONGEST_STEP: Duration = Duration::from_secs(1200);
 
 /// A release that is being made.
 struct Making<'a> {
@@ -50,8 +57,7 @@ struct Making<'a> {
     node_version: String,
     /// Where it is made. All of it is deleted, whether the release lands or not.
     part: &'a Path,
-    /// Variables of the build, on top of those of the supervisor.
-    env: &'a BTreeMap<String, String>,
+    building: &'a Building,
     /// The user who builds.
     owner: Owner,
     progress: &'a Progress,
@@ -68,6 +74,19 @@ impl Making<'_> {
         self.paths.dep().join(".cache")
     }
 
+    /// What each step may use.
+    fn limits(&self) -> Limits {
+        let build = &self.building.build;
+        let memory = build.memory_mb.or_else(|| machine::look(&[]).ok().map(|machine| machine.limit_of_build()));
+        let time = build.timeout_seconds.map_or(LONGEST_STEP, Duration::from_secs);
+        Limits { memory_mib: memory, time }
+    }
+
+    /// Runs a step, whose output goes to the log.
+    async fn run(&self, title: &str, command: &mut Command, log: &mut Log) -> Result<(), String> {
+        log.run_within(title, command, self.limits()).await
+    }
+
     /// A command of the build, which runs in `folder`.
     fn command(&self, tool: &Tool, folder: &Path) -> Command {
         let mut command = run::command(&tool.program);
@@ -78,6 +97,11 @@ impl Making<'_> {
             command.env_remove(name);
         }
         run::share(&mut command);
+        fence::step_back(&mut command);
+        let heap = self.limits().memory_mib.unwrap_or(u64::MAX).saturating_mul(3) / 4;
+        if let Some(smaller) = run::heap_below(heap) {
+            command.env("NODE_OPTIONS", smaller);
+        }
         command.envs(core_next::build::env());
         command.env("npm_config_cache", self.cache().join("npm")).env("npm_config_update_notifier", "false");
         command
@@ -125,7 +149,7 @@ pub async fn provide(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
 /// # Errors
 /// Why it was not made, as text for people.
 pub(crate) async fn make(paths: &Paths, service: &str, wanted: &Wanted, progress: &Progress) -> Result<String, String> {
-    let id = choose::of_sources(paths, service, app_of(wanted), None, &wanted.tool_version)?;
+    let id = choose::of_sources(paths, service, app_of(wanted), None, &wanted.tool_version, &wanted.building)?;
     let folder = format!("{service}/{id}");
     let done = prepare(paths, &folder, wanted, progress).await;
     progress.end(&folder);
@@ -167,7 +191,7 @@ async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progre
         node,
         node_version: wanted.tool_version.clone(),
         part: part.path(),
-        env: &wanted.env,
+        building: &wanted.building,
         owner: Owner::of(&paths.root)?,
         progress,
     };

@@ -28,6 +28,9 @@ pub struct Record {
     /// Whether the sources differed from that commit.
     #[serde(default)]
     pub dirty: bool,
+    /// Variables that are in the build, each with a digest of its value.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
     /// The version of the framework.
     #[serde(default)]
     pub next: String,

@@ -47,7 +47,7 @@ pub(super) async fn of(making: &Making<'_>, managed: &Managed, log: &mut Log) ->
         let mut command = making.command(&npm, &folder);
         command.args(["install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]);
         command.args(["--ignore-scripts", "--prefix"]).arg(&folder).arg(&spec);
-        log.run(&format!("fetching {spec}"), &mut command).await?;
+        making.run(&format!("fetching {spec}"), &mut command, log).await?;
     }
     if managed.is_for_node() {
         let program = installed.join(program);

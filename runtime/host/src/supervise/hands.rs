@@ -88,13 +88,8 @@ impl Supervisor {
 
     /// Makes a release of a service, and reports the result.
     fn make_release(&mut self, operation: u64, service: &ServiceName) {
-        match self.reading.job_of_release(operation, service) {
-            Some(job) => self.jobs.begin(job, &self.paths, &self.progress, &self.inbox),
-            None => {
-                let result = Err("the manifests are broken: nothing is known of its app".into());
-                let _ = self.inbox.send(Event::ReleaseMade { operation, service: service.clone(), result });
-            }
-        }
+        let job = self.job_of_release(operation, service);
+        self.jobs.begin(job, &self.paths, &self.progress, &self.inbox);
     }
 
     fn mark_live(&self, service: &ServiceName, release: &str) {

@@ -1,15 +1,17 @@
 //! A download or a build, in its own thread: unpacking and hashing take seconds, and the loop must not wait.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use core_engine::event::{Event, Unavailable};
-use core_manifest::ServiceName;
+use core_manifest::{Diagnostic, ServiceName};
 use core_stack::Wanted;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::binaries::{self, Progress};
+use crate::binaries::{self, Locator, Progress};
+use crate::load::{self, Options};
 use crate::paths::Paths;
 use crate::releases;
 
@@ -19,9 +21,8 @@ const CALLED_OFF: Duration = Duration::from_secs(2);
 /// What to download or build.
 pub(super) struct Job {
     pub(super) order: Order,
-    pub(super) wanted: Wanted,
-    /// The tool that it is made with, as its folder in `.dep/` and its source.
-    pub(super) tool: Option<(String, Wanted)>,
+    /// How each folder is made that it may need.
+    pub(super) all: BTreeMap<String, Wanted>,
 }
 
 /// What was asked for.
@@ -30,7 +31,7 @@ pub(super) enum Order {
     /// A folder: of `.dep/`, or a release.
     Folder(String),
     /// A release of a service of its sources as they are.
-    Release { operation: u64, service: ServiceName },
+    Release { operation: u64, service: ServiceName, options: Box<Options> },
 }
 
 impl Order {
@@ -46,7 +47,7 @@ impl Order {
     pub(super) fn answer(&self, result: Result<Option<String>, Unavailable>) -> Event {
         match self.clone() {
             Self::Folder(folder) => Event::Prepared { folder, result: result.map(drop) },
-            Self::Release { operation, service } => {
+            Self::Release { operation, service, .. } => {
                 let result = result.map(Option::unwrap_or_default).map_err(|error| error.why);
                 Event::ReleaseMade { operation, service, result }
             }
@@ -124,18 +125,46 @@ impl Job {
     }
 
     async fn prepare(&self, paths: &Paths, progress: &Progress) -> Result<Option<String>, Unavailable> {
-        if let Some((folder, tool)) = &self.tool {
-            progress.say(&self.order.key(), "waiting for its tools");
-            binaries::prepare(paths, folder, tool, progress)
-                .await
-                .map_err(|error| Unavailable { why: format!("{folder}: {}", error.why), ..error })?;
-        }
         match &self.order {
-            Order::Folder(folder) => releases::provide(paths, folder, &self.wanted, progress).await.map(|()| None),
-            Order::Release { service, .. } => {
-                let made = releases::make(paths, service.as_str(), &self.wanted, progress).await;
+            Order::Folder(folder) => {
+                let wanted = self.all.get(folder).ok_or_else(|| format!("nothing is known of {folder}"))?;
+                self.prepare_tool(paths, &self.all, wanted, progress).await?;
+                releases::provide(paths, folder, wanted, progress).await.map(|()| None)
+            }
+            Order::Release { service, options, .. } => {
+                // What the manifests say now, which may not have been applied yet.
+                progress.say(&self.order.key(), "reading the manifests");
+                let stack = load::load(paths, options, &mut Locator::default()).map_err(|faults| broken(&faults))?;
+                let spec = stack.topology.services.get(service);
+                let mut folders =
+                    spec.into_iter().flat_map(|spec| spec.binaries.values()).filter_map(|one| one.folder.as_ref());
+                let wanted = folders.find_map(|folder| stack.wanted.get(folder).filter(|one| one.source.is_release()));
+                let wanted = wanted.ok_or_else(|| format!("{service} has no releases any more"))?;
+                self.prepare_tool(paths, &stack.wanted, wanted, progress).await?;
+                let made = releases::make(paths, service.as_str(), wanted, progress).await;
                 made.map(Some).map_err(Unavailable::from)
             }
         }
     }
+
+    /// Makes sure that the tool is there that a folder is made with.
+    async fn prepare_tool(
+        &self,
+        paths: &Paths,
+        all: &BTreeMap<String, Wanted>,
+        wanted: &Wanted,
+        progress: &Progress,
+    ) -> Result<(), Unavailable> {
+        let tool = wanted.tool.as_ref().and_then(|(_, folder)| folder.as_ref());
+        let Some((folder, tool)) = tool.and_then(|folder| all.get_key_value(folder)) else { return Ok(()) };
+        progress.say(&self.order.key(), "waiting for its tools");
+        let landed = binaries::prepare(paths, folder, tool, progress).await;
+        landed.map_err(|error| Unavailable { why: format!("{folder}: {}", error.why), ..error })
+    }
+}
+
+/// That the manifests are broken, and where first.
+fn broken(faults: &[Diagnostic]) -> String {
+    let first = faults.first().map(|fault| fault.problem().to_string()).unwrap_or_default();
+    format!("the manifests are broken: {first}; `core check` shows it")
 }

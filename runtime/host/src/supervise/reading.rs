@@ -7,7 +7,6 @@ use core_engine::Topology;
 use core_engine::event::{Event, FailedSources, Loaded, Purpose, Rejected, SourceChoice};
 use core_engine::record::Cause;
 use core_manifest::origin::Origin;
-use core_manifest::spec::BinaryRef;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
 use core_stack::{Stack, Wanted};
 use tokio::sync::mpsc;
@@ -94,19 +93,11 @@ impl Reading {
     /// The download or build that makes a folder.
     pub(super) fn job(&self, folder: &str) -> Option<Job> {
         let all = &self.known.as_ref()?.wanted;
-        let wanted = all.get(folder)?.clone();
-        let tool = wanted.tool.as_ref().and_then(|(_, folder)| folder.clone());
-        let tool = tool.and_then(|folder| Some((folder.clone(), all.get(&folder)?.clone())));
-        Some(Job { order: Order::Folder(folder.to_owned()), wanted, tool })
-    }
-
-    /// The job that makes a release of a service, for an operation.
-    pub(super) fn job_of_release(&self, operation: u64, service: &ServiceName) -> Option<Job> {
-        let spec = self.known.as_ref()?.topology.services.get(service)?;
-        let is_release = |binary: &&BinaryRef| Some(&binary.version) == spec.release.as_ref();
-        let folder = spec.binaries.values().find(is_release)?.folder.as_ref()?;
-        let order = Order::Release { operation, service: service.clone() };
-        Some(Job { order, ..self.job(folder)? })
+        let tool = all.get(folder)?.tool.as_ref().and_then(|(_, folder)| folder.clone());
+        let needed = [Some(folder.to_owned()), tool].into_iter().flatten();
+        let all =
+            needed.filter_map(|folder| all.get_key_value(&folder)).map(|(folder, one)| (folder.clone(), one.clone()));
+        Some(Job { order: Order::Folder(folder.to_owned()), all: all.collect() })
     }
 
     /// What has landed and is sound.
@@ -129,16 +120,12 @@ impl Supervisor {
         if let Purpose::Apply { by: Cause::Edit, .. } = purpose {
             tracing::info!("the manifests were edited");
         }
-        let mut ports: BTreeMap<(ServiceName, u32, Identifier), u16> = self.engine.saved().ports();
-        if let Some(known) = self.reading.known() {
-            ports.extend(known.ports.clone());
-        }
         let is_carried_out = matches!(purpose, Purpose::Apply { .. });
         let asked = if let Purpose::Plan { question } = purpose { self.askers.profile_of(question) } else { None };
         let profile = asked.unwrap_or_else(|| self.reading.profile());
         let options = Options {
             profile: Some(profile),
-            ports,
+            ports: self.given_ports(),
             busy: BTreeSet::new(),
             taken: BTreeSet::new(),
             make_secrets: is_carried_out,
@@ -169,6 +156,27 @@ impl Supervisor {
             }
             let _ = outcomes.send(Outcome { purpose, result, values, locator, fingerprint, listening });
         });
+    }
+
+    /// The ports that were given by name.
+    fn given_ports(&self) -> BTreeMap<(ServiceName, u32, Identifier), u16> {
+        let mut ports = self.engine.saved().ports();
+        if let Some(known) = self.reading.known() {
+            ports.extend(known.ports.clone());
+        }
+        ports
+    }
+
+    /// The job that makes a release of a service, for an operation.
+    pub(super) fn job_of_release(&self, operation: u64, service: &ServiceName) -> Job {
+        let options = Box::new(Options {
+            profile: Some(self.reading.profile()),
+            ports: self.given_ports(),
+            releases: self.engine.releases(),
+            runs_programs: true,
+            ..Options::default()
+        });
+        Job { order: Order::Release { operation, service: service.clone(), options }, all: BTreeMap::new() }
     }
 
     /// Handles the result of a reading.

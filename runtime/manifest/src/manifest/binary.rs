@@ -130,6 +130,11 @@ impl Source {
         }
     }
 
+    /// Whether it is a release of an app.
+    pub fn is_release(&self) -> bool {
+        matches!(self, Self::NextBuild { .. })
+    }
+
     /// The folder of the app that it is of, relative to the stack's root.
     pub fn app(&self) -> Option<&str> {
         match self {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`
-/// and `mode` for kind next.
+/// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`,
+/// `mode` and `build` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -27,6 +27,36 @@ pub struct Config {
     /// What runs of the app. Default: dev with the profile local, release with any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// How releases of the app are built.
+    #[serde(default, skip_serializing_if = "Build::is_default")]
+    pub build: Build,
+}
+
+/// How releases of an app are built.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// Environment variables of the build, on top of those of `core up` and of the stack's variables that are put into the
+    /// bundle by their names (`NEXT_PUBLIC_…`). Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Packages whose install scripts are run beside those that core knows, by name. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<String>,
+    /// MiB of memory that the build may use. Default: half of what the host has, at least 1024.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 256))]
+    pub memory_mb: Option<u64>,
+    /// Seconds that each step of the build may take. Default: 1200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: Option<u64>,
+}
+
+impl Build {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What runs of an app.
