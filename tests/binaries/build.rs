@@ -1,26 +1,21 @@
 //! Builds, with a `node` that only plays one: made once for the same inputs, whole or not at all.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use crate::common::trials::{Test, tests};
-use crate::common::{Said, Stack, proc, put_program, until};
+use crate::common::{proc, until};
+use crate::scene::Scene;
 use crate::shared::begin_up;
-use crate::shelf::{expect_words, shelf, stack};
+use crate::shelf::{expect_words, stack};
 
 pub(crate) const TESTS: &[Test] = tests![
-    a_release_is_made_once_for_the_same_inputs,
-    a_build_of_before_is_kept_until_a_deploy,
     an_app_at_the_root_takes_in_nothing_of_the_stack,
     a_server_may_lie_deeper_and_reads_local_variables,
     a_build_that_fails_leaves_nothing,
     a_build_without_a_server_leaves_nothing,
     down_ends_a_build,
-    a_build_over_its_limits_is_ended,
-    variables_reach_the_build_and_are_part_of_the_release,
     who_asks_while_sources_are_copied_is_answered,
     only_listed_install_scripts_are_run,
     a_missing_node_is_one_fault,
@@ -28,172 +23,6 @@ pub(crate) const TESTS: &[Test] = tests![
 
 /// For these there must be another user, whom only root can become.
 pub(crate) const AS_ROOT: &[Test] = tests![a_build_runs_as_the_owner_of_the_stack];
-
-/// Plays node: notes what it is run for; builds by copying; serves by waiting.
-const NODE: &str = r#"#!/bin/sh
-case "$1" in
---version) echo v20.20.2; exit ;;
-*npm-cli.js)
-    shift
-    echo "npm $* ${MY_TOKEN:-without}" | sed 's/ --[a-z-]*\(=[a-z]*\)\{0,1\}//g' >> "$NOTES"
-    mkdir -p node_modules/next && echo '{"version": "16.4.6"}' > node_modules/next/package.json
-    [ -e record ] && cp record node_modules/.package-lock.json
-    exit 0 ;;
-*server.js)
-    echo "serving $(cat "$(dirname "$1")/page")"; sleep 1000; exit ;;
-esac
-echo "build" >> "$NOTES"
-[ -e lists ] && find . -type f -not -path './node_modules/*' | sort > "$NOTES.files"
-[ -e whose ] && echo "$(id -u) $(id -G) $HOME" >> "$NOTES"
-[ -e fails ] && echo "the page has a fault" >&2 && exit 3
-[ -e hangs ] && echo $$ > "$NOTES.pid" && sleep 1000
-# Grows until somebody minds; a helper that has left the group lives as long.
-[ -e eats ] && setsid sleep 1000 & echo $! > "$NOTES.helper"
-if [ -e eats ]; then head -c 600m /dev/zero | tail || exit 1; fi
-[ -e tells ] && echo "NEXT_PUBLIC_WORD=$NEXT_PUBLIC_WORD BUILD_WORD=$BUILD_WORD" >> "$NOTES"
-to=.next/standalone
-[ -e deeper ] && to="$to/$(basename "$(dirname "$PWD")")/$(basename "$PWD")"
-mkdir -p "$to" .next/static .next/cache
-cp page "$to/page"
-[ -e serverless ] || echo server > "$to/server.js"
-echo static > .next/static/file
-"#;
-
-struct Scene {
-    stack: Stack,
-    notes: PathBuf,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let stack = stack();
-        let beside = stack.root.clone();
-        let scene = Self::of(stack, "app", &beside);
-        scene.stack.write("app/package.json", "{}");
-        scene.stack.write("app/package-lock.json", "{}");
-        scene.stack.write("app/page", "one");
-        scene
-    }
-
-    /// An app in the folder `app` of a stack; node and its notes are in the folder `beside`.
-    fn of(stack: Stack, app: &str, beside: &Path) -> Self {
-        let (node, notes) = (beside.join("node"), beside.join("notes"));
-        put_program(&node.join("bin/node"), NODE);
-        put_program(&node.join("lib/node_modules/npm/bin/npm-cli.js"), "");
-        let path = format!("{}:{}", node.join("bin").display(), std::env::var("PATH").unwrap_or_default());
-        let stack = stack.env("PATH", &path).env("NOTES", &notes.display().to_string());
-        stack.service(
-            "web",
-            &json!({"binaries": [{"name": "app", "source": "next-build", "path": app},
-                    {"name": "node", "source": "path", "version": ">=20"}],
-                "process": {"command": "${dep.node}", "args": ["${dep.app}/server.js"]}}),
-        );
-        Self { stack, notes }
-    }
-
-    /// What node was run for, but for serving.
-    fn notes(&self) -> Vec<String> {
-        let text = fs::read_to_string(&self.notes).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    /// The releases; expects that nothing else is there but what builds share, and the link to the live one.
-    #[track_caller]
-    fn releases(&self) -> Vec<String> {
-        assert!(shelf(&self.stack.root).iter().all(|name| name == ".cache"), "{:?}", shelf(&self.stack.root));
-        let entries = fs::read_dir(self.stack.root.join(".releases/web")).into_iter().flatten().flatten();
-        let mut all: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        all.retain(|name| ![".cache", ".lock", "current"].contains(&name.as_str()));
-        all.sort();
-        assert!(all.iter().all(|name| name.starts_with("20")), "{all:?}");
-        all
-    }
-
-    /// The folder of the server of a release.
-    fn server(&self, release: &str) -> PathBuf {
-        self.stack.root.join(".releases/web").join(release).join("app")
-    }
-
-    /// Which release the link for people names.
-    fn live(&self) -> String {
-        let link = fs::read_link(self.stack.root.join(".releases/web/current")).expect("a link");
-        link.display().to_string()
-    }
-}
-
-fn a_release_is_made_once_for_the_same_inputs() {
-    let scene = Scene::new();
-    let stack = &scene.stack;
-    stack.up();
-    assert_eq!(scene.notes(), ["npm ci without", "build"]);
-    stack.until_says("web", "serving one");
-    let first = scene.releases();
-    assert_eq!(first.len(), 1, "{first:?}");
-    let server = scene.server(&first[0]);
-    assert!(server.join("server.js").is_file() && server.join(".next/static/file").is_file());
-    until("it is named as the live one", || scene.live() == first[0]);
-    // What a build makes by the way is no other input; nor is the time. And what is edited is not what runs.
-    stack.write("app/node_modules/x/index.js", "");
-    stack.write("app/page", "two");
-    stack.ok(&["down"]);
-    stack.up();
-    assert_eq!((scene.notes().len(), scene.releases()), (2, first.clone()));
-    let pid = stack.pid("web");
-    stack.ok(&["apply"]);
-    assert_eq!(stack.pid("web"), pid);
-    // Other sources are another release, once they are deployed; the packages are kept.
-    let said = stack.ok(&["deploy"]);
-    assert!(stack.pid("web") != pid);
-    assert_eq!((scene.notes().len(), scene.releases().len()), (3, 2));
-    assert!(said.err.contains(&format!("deployed: web {}", scene.releases()[1])), "{}", said.err);
-    stack.until_says("web", "serving two");
-    until("it is named as the live one", || scene.live() == scene.releases()[1]);
-    // The same sources again are the release that there is.
-    let pid = stack.pid("web");
-    let said = stack.ok(&["deploy", "--service", "web"]);
-    assert!(said.err.contains("unchanged: web"), "{}", said.err);
-    assert_eq!((scene.notes().len(), stack.pid("web")), (3, pid));
-    stack.write("app/page", "one");
-    stack.ok(&["deploy"]);
-    assert_eq!((scene.notes().len(), scene.live()), (3, first[0].clone()));
-    // What is wanted outlives the stack.
-    stack.write("app/page", "three");
-    stack.ok(&["down"]);
-    stack.up();
-    assert_eq!((scene.notes().len(), scene.live()), (3, first[0].clone()));
-    // A build is of this machine: nobody else is told what came of it.
-    assert!(!stack.root.join("manifests/dep.lock.json").exists());
-}
-
-/// A release of an earlier version of core stays until the first deploy.
-fn a_build_of_before_is_kept_until_a_deploy() {
-    let scene = Scene::new();
-    let stack = &scene.stack;
-    stack.up();
-    let release = scene.releases().remove(0);
-    stack.ok(&["down"]);
-    // As it was: a folder of `.dep`, and a state that names its hash.
-    let (old, root) = ("0123456789ab", &stack.root);
-    let dep = root.join(".dep");
-    let server = fs::canonicalize(scene.server(&release)).expect("the server");
-    fs::rename(server, dep.join(format!("app-{old}"))).expect("moved");
-    fs::remove_dir_all(root.join(".releases")).expect("gone");
-    let state = root.join(".core-stack/state.json");
-    let text = fs::read_to_string(&state).expect("the state");
-    let (_, body) = text.split_once('\n').expect("a checksum");
-    assert!(body.contains(&format!("web/{release}")), "{body}");
-    let body = body.replace(&format!(".releases/web/{release}/app"), &format!(".dep/app-{old}"));
-    let body = body.replace(&format!("web/{release}"), &format!("app-{old}")).replace(&release, old);
-    let sum: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
-    fs::write(&state, format!("{sum}\n{body}")).expect("the state");
-    stack.up();
-    stack.until_says("web", "serving one");
-    assert_eq!(stack.instance("web")["release"], old);
-    assert_eq!(scene.notes().len(), 2, "it was not built again");
-    stack.ok(&["deploy"]);
-    assert_eq!(stack.instance("web")["release"], scene.live());
-    assert!(dep.join(format!("app-{old}")).is_dir());
-}
 
 /// The stack's root may be the app's own folder: what core and the services keep there is no part of it.
 fn an_app_at_the_root_takes_in_nothing_of_the_stack() {
@@ -268,79 +97,6 @@ fn a_build_without_a_server_leaves_nothing() {
     assert_eq!(said.code, 1, "{said:?}");
     expect_words(&said.err, &["no server.js"]);
     assert_eq!(scene.releases(), [""; 0]);
-}
-
-/// With the kernel's help and without.
-fn a_build_over_its_limits_is_ended() {
-    for variable in ["CORE_NO_CGROUP", "CORE_HAS_CGROUP"] {
-        let scene = Scene::new();
-        let stack = &scene.stack;
-        let config = |build: serde_json::Value| {
-            stack.edit("web", |manifest| {
-                manifest["kind"] = json!("next");
-                manifest["config"] = json!({"app": "app", "build": build});
-            });
-        };
-        config(json!({"memory_mb": 256}));
-        stack.write("app/eats", "");
-        let up = |words: &[&str]| {
-            let mut command = stack.command(words);
-            Said::of(command.env(variable, "1").output().expect("core"))
-        };
-        let said = up(&["up", "-d"]);
-        assert_eq!(said.code, 1, "{said:?}");
-        expect_words(&said.err, &["building failed: it used more than 256 MiB of memory and was killed"]);
-        let helper = fs::read_to_string(stack.root.join("notes.helper")).expect("a helper");
-        let helper: u32 = helper.trim().parse().expect("its number");
-        until("what it has started is gone", || !proc::lives(helper));
-        fs::remove_file(stack.root.join("app/eats")).expect("the file");
-        // A step that does not end is ended.
-        config(json!({"timeout_seconds": 1}));
-        stack.write("app/hangs", "");
-        let said = stack.core(&["apply"]);
-        assert_eq!(said.code, 1, "{said:?}");
-        expect_words(&said.err, &["building failed: it did not end within 1 s and was killed"]);
-        let pid = fs::read_to_string(stack.root.join("notes.pid")).expect("a build").trim().parse().expect("a number");
-        until("the build is gone", || !proc::lives(pid));
-        assert_eq!(scene.releases(), [""; 0]);
-        stack.ok(&["down"]);
-    }
-}
-
-/// What is put into the bundle is known to the build: by its name from `.env`, the profile and the service, or because the
-/// manifest says so. Another value is another release.
-fn variables_reach_the_build_and_are_part_of_the_release() {
-    let scene = Scene::new();
-    let stack = &scene.stack;
-    stack.write("app/tells", "");
-    stack.write(".env", "NEXT_PUBLIC_WORD=dotenv\nBUILD_WORD=for-the-server-only\n");
-    stack.up();
-    let told = |word: &str, build: &str| format!("NEXT_PUBLIC_WORD={word} BUILD_WORD={build}");
-    let last = || scene.notes().into_iter().rfind(|line| line.starts_with("NEXT_PUBLIC")).expect("a build");
-    assert_eq!(last(), told("dotenv", ""));
-    let first = scene.live();
-    stack.edit("web", |manifest| {
-        manifest["kind"] = json!("next");
-        manifest["process"]["env"] = json!({"NEXT_PUBLIC_WORD": "service"});
-        manifest["config"] = json!({"app": "app", "build": {"env": {"BUILD_WORD": "${env.BUILD_WORD}"}}});
-    });
-    // The manifests are read as they are now, applied or not.
-    stack.ok(&["deploy"]);
-    assert_eq!(last(), told("service", "for-the-server-only"));
-    assert_eq!(scene.releases().len(), 2);
-    let known =
-        fs::read_to_string(stack.root.join(".releases/web").join(scene.live()).join("release.json")).expect("it");
-    let known: serde_json::Value = serde_json::from_str(&known).expect("JSON");
-    let names: Vec<&String> = known["variables"].as_object().expect("variables").keys().collect();
-    assert_eq!(names, ["BUILD_WORD", "NEXT_PUBLIC_WORD"]);
-    assert!(!known.to_string().contains("for-the-server-only"), "{known}");
-    // As it was: the release that there was.
-    stack.edit("web", |manifest| {
-        manifest["process"]["env"] = json!({});
-        manifest["config"] = json!({"app": "app"});
-    });
-    stack.ok(&["deploy"]);
-    assert_eq!((scene.live(), scene.releases().len()), (first, 2));
 }
 
 fn down_ends_a_build() {

@@ -23,6 +23,8 @@ mod npm;
 mod order;
 mod parcel;
 mod pypi;
+mod release;
+mod scene;
 mod server;
 mod shared;
 mod shelf;
@@ -39,6 +41,7 @@ fn main() {
         escape::TESTS,
         lock::TESTS,
         build::TESTS,
+        release::TESTS,
         pypi::TESTS,
         npm::TESTS,
         cargo::TESTS,

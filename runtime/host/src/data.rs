@@ -129,6 +129,7 @@ mod tests {
             note: String::new(),
             notifies: false,
             is_daemon: false,
+            writable: Vec::new(),
         };
         let names: Vec<_> = mentioned(&data, "cache", &start).into_iter().map(|name| name.to_str().unwrap()).collect();
         assert_eq!(names, ["cache", "nats", "t3"]);

@@ -41,6 +41,7 @@ pub mod usage;
 mod users;
 mod watch;
 pub mod which;
+mod writable;
 
 pub use supervise::supervise;
 

@@ -108,7 +108,7 @@ const LEAST_LIMIT_MIB: u64 = 1024;
 impl Machine {
     /// The limit of memory of a build if nobody says, in MiB: half of the host's, so that a host of 2 GiB goes on serving.
     pub(crate) fn limit_of_build(&self) -> u64 {
-        (self.memory_bytes / 2 >> 20).max(LEAST_LIMIT_MIB)
+        ((self.memory_bytes / 2) >> 20).max(LEAST_LIMIT_MIB)
     }
 
     /// The share of a build: half of the available memory, since services run beside it, and as many compilers as fit.

@@ -13,6 +13,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid, setsid};
 
 use crate::inherited;
+use crate::landlock;
 use crate::sys;
 use crate::wire::Start;
 
@@ -57,10 +58,11 @@ pub(crate) enum Stage {
     Oom,
     User,
     Exec,
+    Confinement,
 }
 
 impl Stage {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Session,
         Self::Signals,
         Self::Files,
@@ -71,6 +73,7 @@ impl Stage {
         Self::Oom,
         Self::User,
         Self::Exec,
+        Self::Confinement,
     ];
 
     pub(crate) fn word(self) -> &'static str {
@@ -85,6 +88,7 @@ impl Stage {
             Self::Oom => "oom score",
             Self::User => "user",
             Self::Exec => "exec",
+            Self::Confinement => "confinement",
         }
     }
 
@@ -153,6 +157,9 @@ fn stages(child: &Child<'_>, report: &OwnedFd) -> Result<Never, (Stage, Errno)> 
     // If the parent died before it recorded this process, no service is started.
     if !matches!(nix::unistd::read(report, &mut [0]), Ok(1)) {
         sys::exit_now(126);
+    }
+    if !order.writable.is_empty() {
+        landlock::restrict(&order.writable).map_err(at(Stage::Confinement))?;
     }
     exec(order, child.env, child.sockets.len()).map_err(at(Stage::Exec))
 }

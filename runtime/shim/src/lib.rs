@@ -18,6 +18,7 @@ pub mod guard;
 pub mod handle;
 pub mod inherited;
 pub mod keeper;
+pub mod landlock;
 pub mod limits;
 pub mod memory;
 pub mod message;

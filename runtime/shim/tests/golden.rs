@@ -76,6 +76,7 @@ fn start() -> Start {
         note: "{\"ports\":{}}".into(),
         notifies: true,
         is_daemon: true,
+        writable: Vec::new(),
     }
 }
 

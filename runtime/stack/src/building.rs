@@ -21,6 +21,10 @@ pub struct Building {
     pub identity: BTreeMap<String, String>,
     /// The settings of the manifest.
     pub build: Build,
+    /// What the app writes, and is not in a release.
+    pub persist: Vec<String>,
+    /// The user that the service runs as, if the manifest names one.
+    pub user: Option<String>,
 }
 
 impl Drafts {
@@ -51,6 +55,7 @@ impl Drafts {
         let inherited = sources.env.iter().filter_map(|(name, value)| public((name, value.clone())));
         let mut identity: BTreeMap<String, String> = inherited.collect();
         identity.extend(env.clone());
-        Building { env, identity, build: config.build }
+        let user = resolved(&["process", "user"]).and_then(|user| user.text().map(str::to_owned));
+        Building { env, identity, build: config.build, persist: config.persist, user }
     }
 }

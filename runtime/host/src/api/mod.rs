@@ -6,6 +6,7 @@ mod commands;
 mod failure;
 mod graph;
 mod lines;
+mod refused;
 mod server;
 mod state;
 mod types;

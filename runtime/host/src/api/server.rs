@@ -23,6 +23,7 @@ use super::accept::{self, Peer};
 use super::commands;
 use super::failure::{Answered, failure, names};
 use super::graph::Graph;
+use super::refused;
 use super::state::{Server, listed};
 use super::types::WhyStep;
 use super::types::{
@@ -43,6 +44,8 @@ const DISK_PATIENCE: Duration = Duration::from_secs(10);
 /// The largest body of a request, in bytes, and how long it may take to arrive.
 const LONGEST_BODY: usize = 64 << 10;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for logs that `status` looks into.
+const LOG_PATIENCE: Duration = Duration::from_millis(500);
 /// How long to wait until the last entries of the history are written.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -139,6 +142,14 @@ async fn status(State(mut server): State<Server>, Query(looked): Query<Looked>) 
     let paths = looked.host.then(|| server.paths.clone());
     let host = paths.map(|paths| tokio::task::spawn_blocking(move || machine::look(&[&paths.root])));
     let mut status = server.ask(|sender| Ask::Status(looked.usage, sender)).await?.status;
+    // Who only looks at progress does not wait for logs.
+    if looked.usage && status.instances.iter().any(|one| one.release.is_some()) {
+        let (paths, instances) = (server.paths.clone(), status.instances.clone());
+        let found = tokio::task::spawn_blocking(move || refused::find(&paths, &instances));
+        let found = tokio::time::timeout(LOG_PATIENCE, found).await.ok().and_then(Result::ok).unwrap_or_default();
+        let covered = found.into_iter().map(|one| Problem { message: server.hidden.cover(&one.message), ..one });
+        status.problems.extend(covered);
+    }
     if let Some(host) = host {
         let host = tokio::time::timeout(DISK_PATIENCE, host).await.ok().and_then(Result::ok);
         status.host = host.and_then(Result::ok);

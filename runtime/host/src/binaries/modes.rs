@@ -60,9 +60,18 @@ pub(crate) fn settle(path: &Path, origin: Origin) -> io::Result<()> {
 /// Whether an untrusted user could change a folder or anything in it, so that its contents cannot be trusted. For a
 /// link, its owner counts, and its target too if that is not in the folder.
 pub(crate) fn is_open(folder: &Path, trust: &Trust) -> bool {
+    is_open_with(folder, None, trust)
+}
+
+/// The same, but what links lead to below `data` does not count: it is data, and others may write it.
+pub(crate) fn is_open_but(folder: &Path, data: &Path, trust: &Trust) -> bool {
+    is_open_with(folder, Some(data), trust)
+}
+
+fn is_open_with(folder: &Path, data: Option<&Path>, trust: &Trust) -> bool {
     let Ok(top) = fs::canonicalize(folder) else { return false };
     let is_led_astray = folder.is_symlink() && (!is_link_of(folder, trust) || trust.check_program(folder).is_err());
-    is_led_astray || is_open_below(&top, &top, trust)
+    is_led_astray || is_open_below(&top, &top, data, trust)
 }
 
 /// Whether a link belongs to a trusted user.
@@ -70,17 +79,18 @@ fn is_link_of(link: &Path, trust: &Trust) -> bool {
     fs::symlink_metadata(link).is_ok_and(|meta| trust.knows(meta.uid()))
 }
 
-fn is_open_below(folder: &Path, top: &Path, trust: &Trust) -> bool {
+fn is_open_below(folder: &Path, top: &Path, data: Option<&Path>, trust: &Trust) -> bool {
     let Ok(meta) = fs::symlink_metadata(folder) else { return false };
     if meta.is_symlink() {
-        let leads_out = fs::canonicalize(folder).is_ok_and(|to| !to.starts_with(top));
+        let leads_out = fs::canonicalize(folder)
+            .is_ok_and(|to| !to.starts_with(top) && !data.is_some_and(|data| to.starts_with(data)));
         return !is_link_of(folder, trust) || leads_out && trust.check_program(folder).is_err();
     }
     if trust.check(&meta).is_err() || meta.is_dir() && meta.mode() & WORLD != 0 {
         return true;
     }
     let entries = if meta.is_dir() { fs::read_dir(folder).ok() } else { None };
-    entries.into_iter().flatten().flatten().any(|entry| is_open_below(&entry.path(), top, trust))
+    entries.into_iter().flatten().flatten().any(|entry| is_open_below(&entry.path(), top, data, trust))
 }
 
 #[cfg(test)]

@@ -12,11 +12,25 @@ use rustix::pipe::SpliceFlags;
 use super::Finding;
 use crate::paths::Paths;
 use crate::run_folder::{check, is_tmpfs};
+use crate::writable;
 
 /// With less free space, logs and downloads may fail. In bytes.
 const LITTLE: u64 = 1 << 30;
 /// With less free space, even the state may not be saved. In bytes.
 const NOTHING: u64 = 16 << 20;
+
+/// Whether releases can be kept from being written to by their services.
+pub(super) fn releases(paths: &Paths) -> Finding {
+    let name = "releases";
+    match writable::can_be_refused(paths) {
+        Ok(()) => Finding::ok(name, "a service cannot write to its release (Landlock)"),
+        Err(why) => Finding::weaker(
+            name,
+            why,
+            "what a service writes into its release is not refused, and gone with the next one",
+        ),
+    }
+}
 
 /// Whether the run folder is on a tmpfs and belongs to the user.
 pub(super) fn run(paths: &Paths) -> Finding {

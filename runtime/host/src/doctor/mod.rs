@@ -75,6 +75,7 @@ pub fn examine(paths: &Paths, range: &PortRange) -> Vec<Finding> {
         folders::splice(paths),
         folders::space("disk-state", &paths.state(), paths),
         folders::space("disk-dep", &paths.dep(), paths),
+        folders::releases(paths),
         limits::machine(),
         limits::open_files(),
         limits::inotify(),

@@ -10,7 +10,7 @@ use core_next::build::{BESIDE, SERVER, STANDALONE};
 use super::choose::APP;
 
 /// The folder of a release that holds what runs.
-const SERVER_FOLDER: &str = "server";
+pub(super) const SERVER_FOLDER: &str = "server";
 
 /// Assembles the release in the folder `landing` from the build in `work`, in which the app is at `app`.
 ///

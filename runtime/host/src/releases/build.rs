@@ -9,10 +9,11 @@ use core_next::{ADAPTER, ADAPTER_FILE, next_version};
 use sha2::{Digest as _, Sha256};
 
 use super::Making;
-use super::assemble::assemble;
+use super::assemble::{SERVER_FOLDER, assemble};
 use super::choose::hash_of;
 use super::install;
 use super::modules::Modules;
+use super::persist::Persist;
 use super::project::{Project, find_next};
 use super::record::Record;
 use super::tools::Tool;
@@ -68,6 +69,14 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
     result?;
     making.say("putting it together");
     assemble(&root, &project.app, landing)?;
+    let building = making.building;
+    let data = paths.data().join(making.service);
+    let persist = Persist { paths: &building.persist, data: &data, user: building.user.as_deref() };
+    let home = |folder: &Path| folder.join(SERVER_FOLDER).join(&project.app);
+    let landed = paths.releases().join(making.folder);
+    for line in persist.link(&root.join(&project.app), &home(landing), &home(&landed))? {
+        tracing::info!(service = making.service, "{line}");
+    }
     let log = Log::path(paths, making.folder);
     let _ = fs::copy(log, landing.join("build.log"));
     record.bytes = size(landing);

@@ -94,8 +94,14 @@ pub(super) fn hash_of(paths: &Paths, app: &str, node: &str, building: &Building)
     let below = project.app.display().to_string();
     let mut extra = vec!["release 1", node, ADAPTER, &below, project.managed.command()];
     extra.extend(building.identity.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
-    extra.extend(building.build.scripts.iter().map(String::as_str));
-    hash_of_inputs(&project.root, of_app(&paths.root, &project.root), &extra)
+    extra.extend(building.build.scripts.iter().chain(&building.persist).map(String::as_str));
+    let counts = of_app(&paths.root, &project.root);
+    // What the app writes is no part of it.
+    let persists = |path: &str| {
+        let Ok(path) = Path::new(path).strip_prefix(&project.app) else { return false };
+        building.persist.iter().any(|one| path.starts_with(one.trim_start_matches("./").trim_end_matches('/')))
+    };
+    hash_of_inputs(&project.root, |path| counts(path) && !persists(path), &extra)
         .map_err(|error| paths.shown(Path::new(&error.to_string())))
 }
 

@@ -13,6 +13,7 @@ mod choose;
 mod dev;
 mod install;
 mod modules;
+mod persist;
 mod project;
 mod record;
 mod tools;
@@ -30,9 +31,9 @@ use tokio::process::Command;
 
 use crate::binaries::fence::{self, Limits};
 use crate::binaries::log::Log;
-use crate::binaries::modes::{self, Origin};
+use crate::binaries::modes::{self, Origin, is_open_but};
 use crate::binaries::owner::Owner;
-use crate::binaries::{self, Progress, Scratch, is_open, lock_file, run};
+use crate::binaries::{self, Progress, Scratch, lock_file, run};
 use crate::machine;
 use crate::paths::Paths;
 use crate::trust::Trust;
@@ -118,7 +119,7 @@ pub(crate) fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<S
     sound.retain(|name| there.contains(name));
     let trust = Trust::of(&paths.root);
     for name in there {
-        if !sound.contains(&name) && !is_open(&paths.releases().join(&name), &trust) {
+        if !sound.contains(&name) && !is_open_but(&paths.releases().join(&name), &paths.data(), &trust) {
             sound.insert(name);
         }
     }
@@ -176,7 +177,7 @@ async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progre
     progress.say(folder, "waiting for another build");
     let _guard = lock_file(&home.join(".lock")).await?;
     let target = home.join(id);
-    if target.is_dir() && !is_open(&target, &trust) {
+    if target.is_dir() && !is_open_but(&target, &paths.data(), &trust) {
         return Ok(());
     }
     sweep(&home);

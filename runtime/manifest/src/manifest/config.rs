@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`,
-/// `mode` and `build` for kind next.
+/// `mode`, `persist` and `build` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -27,6 +27,10 @@ pub struct Config {
     /// What runs of the app. Default: dev with the profile local, release with any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// Files and folders of the app that it writes: "db.sqlite", "uploads/". In a release they are links to
+    /// `.data/<service>`, where they stay; what ships with the app is copied there once. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub persist: Vec<String>,
     /// How releases of the app are built.
     #[serde(default, skip_serializing_if = "Build::is_default")]
     pub build: Build,

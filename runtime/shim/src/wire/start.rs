@@ -36,6 +36,8 @@ pub struct Start {
     pub notifies: bool,
     /// Whether its first process exits once the daemon it started is up.
     pub is_daemon: bool,
+    /// The places that it may write to, where the kernel can refuse the others; empty if it may write everywhere.
+    pub writable: Vec<Vec<u8>>,
 }
 
 /// A file to write into the run folder before the start.
@@ -89,8 +91,22 @@ impl LogPlace {
 
 impl Start {
     pub(super) fn write(&self, writer: &mut Writer) {
-        let Self { number, mark, program, args, env, cwd, identity, sockets, log, files, note, notifies, is_daemon } =
-            self;
+        let Self {
+            number,
+            mark,
+            program,
+            args,
+            env,
+            cwd,
+            identity,
+            sockets,
+            log,
+            files,
+            note,
+            notifies,
+            is_daemon,
+            writable,
+        } = self;
         writer.u32(*number);
         writer.bytes(mark.as_bytes());
         writer.bytes(program);
@@ -118,6 +134,7 @@ impl Start {
         writer.bytes(note.as_bytes());
         writer.flag(*notifies);
         writer.flag(*is_daemon);
+        writer.list(writable, |writer, one| writer.bytes(one));
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
@@ -141,6 +158,7 @@ impl Start {
             note: reader.text()?,
             notifies: !reader.is_at_end() && reader.flag()?,
             is_daemon: !reader.is_at_end() && reader.flag()?,
+            writable: if reader.is_at_end() { Vec::new() } else { reader.list(Reader::bytes)? },
         })
     }
 }
