@@ -81,6 +81,7 @@ fn a_build_that_fails_leaves_nothing() {
     assert_eq!(scene.releases(), first);
     assert_eq!((stack.pid("web"), stack.status()["state"].as_str()), (pid, Some("running")));
     // The whole of what it said is kept.
+    assert!(stack.ok(&["logs", "--build", "web"]).out.contains("the page has a fault"));
     let logs = fs::read_dir(stack.root.join(".core-stack/logs/builds/web")).expect("logs").flatten();
     let texts: Vec<String> = logs.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
     assert!(texts.iter().any(|text| text.contains("the page has a fault")), "{texts:?}");

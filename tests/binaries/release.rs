@@ -13,6 +13,7 @@ use crate::shelf::expect_words;
 pub(crate) const TESTS: &[Test] = tests![
     a_release_is_made_once_for_the_same_inputs,
     a_build_of_before_is_kept_until_a_deploy,
+    a_command_runs_in_the_live_release,
     data_is_never_in_a_release,
     a_build_over_its_limits_is_ended,
     variables_reach_the_build_and_are_part_of_the_release,
@@ -90,6 +91,26 @@ fn a_build_of_before_is_kept_until_a_deploy() {
     stack.ok(&["deploy"]);
     assert_eq!(stack.instance("web")["release"], scene.live());
     assert!(dep.join(format!("app-{old}")).is_dir());
+}
+
+fn a_command_runs_in_the_live_release() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.edit("web", |manifest| manifest["process"]["env"] = json!({"WORD": "of the service"}));
+    stack.up();
+    let said = stack.ok(&["exec", "web", "--", "sh", "-c", "pwd; echo \"$(cat page)\"; echo \"$WORD\""]);
+    let live = fs::canonicalize(scene.server(&scene.live())).expect("the live release");
+    assert_eq!(said.out, format!("{}\none\nof the service\n", live.display()));
+    assert_eq!(stack.core(&["exec", "web", "--", "sh", "-c", "exit 7"]).code, 7);
+    // The programs of the service come first.
+    assert_eq!(stack.ok(&["exec", "web", "--", "node", "--version"]).out, "v20.20.2\n");
+    let said = stack.core(&["exec", "wob", "--", "true"]);
+    assert!(said.code != 0 && said.err.contains("web"), "{said:?}");
+    // Packages and caches of earlier builds are not used where somebody says so.
+    let before = scene.notes().len();
+    stack.ok(&["deploy", "--no-cache"]);
+    assert_eq!(scene.notes()[before..], ["npm ci without", "build"]);
+    assert_eq!(scene.releases().len(), 2);
 }
 
 /// What a service writes is in `.data` and outlives its releases; beside itself it cannot write.

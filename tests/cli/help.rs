@@ -1,5 +1,7 @@
 //! `--help` of everything, as wide as it gets.
 
+use serde_json::json;
+
 use crate::common::{Stack, same};
 use crate::{expect_fits, told};
 
@@ -26,11 +28,21 @@ fn help_of_core_and_of_each_command() {
     }
 }
 
-/// Every word that is a command is one that no service can have.
+/// Commands that came when services could have their names; `core service NAME` stands for `core NAME` then.
+const LATER: [&str; 2] = ["exec", "service"];
+
+/// Every word that is a command is one that no service can have, or came later and takes no name away.
 #[test]
 fn commands_are_reserved_words() {
     let stack = Stack::new();
     for command in commands(&stack) {
-        assert!(core_manifest::name::RESERVED.contains(&command.as_str()), "`{command}` is not in RESERVED");
+        let is_reserved = core_manifest::name::RESERVED.contains(&command.as_str());
+        assert!(is_reserved != LATER.contains(&command.as_str()), "`{command}`");
+    }
+    for name in LATER {
+        stack.shell(name, "echo ran", json!({}));
+        assert_eq!(stack.ok(&["service", name, "command"]).out, "sh -c 'echo ran'\n");
+        assert_eq!(stack.ok(&["service", name, "run"]).out, "ran\n");
+        assert!(stack.ok(&["service", name, "spec", "--explain"]).out.contains("process.command"));
     }
 }

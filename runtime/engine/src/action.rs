@@ -76,6 +76,8 @@ pub enum Action {
         operation: u64,
         /// The service whose app is built.
         service: ServiceName,
+        /// Whether nothing that earlier builds have left may be used.
+        afresh: bool,
     },
     /// A release has taken over: name it as the live one, for people. There is no answer.
     MarkLive {

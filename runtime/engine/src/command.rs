@@ -42,6 +42,8 @@ pub enum Command {
     Deploy {
         /// The service; `None` means the only one that has releases.
         service: Option<ServiceName>,
+        /// Whether nothing that earlier builds have left may be used.
+        afresh: bool,
     },
     /// Read the manifests and apply them.
     Apply,
@@ -52,6 +54,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// The deploy of a service, as the history keeps it.
+    pub(crate) fn deployed(service: ServiceName) -> Self {
+        Self::Deploy { service: Some(service), afresh: false }
+    }
+
     /// The verb as it is typed after `core`.
     pub fn verb(&self) -> &'static str {
         match self {
@@ -75,7 +82,7 @@ impl Command {
             | Self::Stop { services }
             | Self::Restart { services } => services,
             Self::Scale { service, .. } => std::slice::from_ref(service),
-            Self::Deploy { service } => service.as_slice(),
+            Self::Deploy { service, .. } => service.as_slice(),
             Self::Apply | Self::Down | Self::Kill => &[],
         }
     }

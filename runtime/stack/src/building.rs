@@ -23,6 +23,8 @@ pub struct Building {
     pub build: Build,
     /// What the app writes, and is not in a release.
     pub persist: Vec<String>,
+    /// How many old releases are kept, if the manifest says.
+    pub keep: Option<u32>,
     /// The user that the service runs as, if the manifest names one.
     pub user: Option<String>,
 }
@@ -56,6 +58,6 @@ impl Drafts {
         let mut identity: BTreeMap<String, String> = inherited.collect();
         identity.extend(env.clone());
         let user = resolved(&["process", "user"]).and_then(|user| user.text().map(str::to_owned));
-        Building { env, identity, build: config.build, persist: config.persist, user }
+        Building { env, identity, build: config.build, persist: config.persist, keep: config.keep, user }
     }
 }

@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::completion;
-pub(crate) use release::DeployArgs;
+pub(crate) use release::{DeployArgs, ExecArgs, NamedArgs};
 
 /// Over the options that every command has, so that they stand apart from its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -67,6 +67,16 @@ pub(crate) enum Command {
     /// The release before it keeps serving until then. A build that fails changes nothing, and a release that does not
     /// become ready is rolled back.
     Deploy(DeployArgs),
+    /// Run a command in the folder of a service's app, with its environment and as its user
+    ///
+    /// Of an app that runs as a release, that is the folder of the live release. For example: core exec web -- node
+    /// migrate.js
+    Exec(ExecArgs),
+    /// Show or run a service whose name is that of a command: core service build spec
+    ///
+    /// `core NAME spec`, `run` and `command` do the same for any other name.
+    #[command(name = "service")]
+    Named(NamedArgs),
     /// Check all manifests and report every error
     Check,
     /// Show what applying the manifests would do
@@ -181,6 +191,9 @@ pub(crate) struct LogsArgs {
     /// Keep printing new lines.
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Show the log of the last build instead: of an app, or of a binary that is built.
+    #[arg(long, conflicts_with_all = ["since", "timestamps", "json"])]
+    pub(crate) build: bool,
     /// How many of the last lines to show; `all` for all of them.
     #[arg(short = 'n', long, value_name = "LINES", default_value = "200")]
     pub(crate) lines: String,

@@ -30,7 +30,8 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
     let seconds = args.wait.timeout.unwrap_or(TIMEOUT);
     let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     let asked = async {
-        let accepted = begin(&paths, "deploy", &DeployRequest { service: args.service.clone() }).await?;
+        let accepted =
+            begin(&paths, "deploy", &DeployRequest { service: args.service.clone(), no_cache: args.no_cache }).await?;
         sight::wait(&paths, accepted.operation, &Sight { quiet: Duration::ZERO, most, silence: Duration::ZERO }).await
     };
     match asked.await {

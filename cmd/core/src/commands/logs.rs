@@ -8,7 +8,7 @@ use core_host::client::{self, ClientError};
 use core_host::logs::{Entry, Follower, Selection};
 use core_host::paths::Paths;
 
-use super::{ask_status, tell, tell_unknown};
+use super::{ask_status, build_log, tell, tell_unknown};
 use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -31,6 +31,9 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
+    if args.build {
+        return build_log::run(&paths, args).await;
+    }
     let selection = match selection(args) {
         Ok(selection) => selection,
         Err(message) => {

@@ -1,13 +1,16 @@
 //! One file per command.
 
 mod apart;
+mod build_log;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod control;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod down;
+pub(crate) mod exec;
 pub(crate) mod graph;
+pub(crate) mod here;
 pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod lock;

@@ -2,22 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 
 use core_engine::InstanceId;
-use core_engine::folder::shown_folder;
 use core_engine::ids::Generation;
-use core_host::binaries::{self, Progress};
-use core_host::environment::Environment;
 use core_host::fill::{InstanceFill, fill_of};
-use core_host::identity;
 use core_host::paths::Paths;
-use core_host::releases;
 use core_manifest::{Identifier, ServiceSpec, name};
 use core_stack::Stack;
 use core_stack::shell::quoted;
 
-use super::{apart, ask_status};
+use super::{ask_status, here};
 use crate::cli::Cli;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -55,7 +49,7 @@ pub(crate) async fn run(context: &Context, words: &[OsString]) -> Exit {
             render::line(&stack.hidden.cover(&command_line(&spec, &fill)));
             Exit::Ok
         }
-        _ => run_here(&paths, &stack, &spec).await,
+        _ => here::run(&paths, &stack, &spec, None).await,
     }
 }
 
@@ -129,96 +123,4 @@ fn command_line(spec: &ServiceSpec, fill: &InstanceFill) -> String {
     }
     words.extend(spec.args.iter().map(|arg| arg.fill(fill)));
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// Runs the service in the foreground, with its environment and working directory, without the rest of the stack.
-async fn run_here(paths: &Paths, stack: &Stack, spec: &ServiceSpec) -> Exit {
-    let progress = Progress::default();
-    for binary in spec.binaries.values() {
-        let Some(folder) = &binary.folder else { continue };
-        let Some(wanted) = stack.wanted.get(folder) else { continue };
-        let mut landed = binaries::prepare_tool(paths, &stack.wanted, wanted, &progress).await;
-        if landed.is_ok() {
-            landed = releases::provide(paths, folder, wanted, &progress).await.map_err(|error| error.why);
-        }
-        if let Err(error) = landed {
-            render::error(&format!("{}: {error}", shown_folder(folder)));
-            return Exit::Failed;
-        }
-    }
-    let opened = match Paths::open(&paths.root) {
-        Ok(opened) => opened,
-        Err(error) => {
-            render::error(&error.to_string());
-            return Exit::Failed;
-        }
-    };
-    let ports: BTreeMap<Identifier, u16> = spec
-        .ports
-        .iter()
-        .filter(|(_, port)| port.number.is_none())
-        .filter_map(|(name, _)| Some((name.clone(), free_port()?)))
-        .collect();
-    // Beside the run folders of the instances, under a name that no service can have.
-    let run = format!("run-{}-{}", spec.name, std::process::id());
-    let folder = opened.run.join(&run);
-    let fill = fill_of(&opened, &InstanceId::new(spec.name.clone(), 0, Generation(0)), &ports);
-    let fill = fill.with_run(&folder);
-    if let Err(error) = write_files(&folder, spec, &fill) {
-        render::error(&format!("{}: {error}", folder.display()));
-        return Exit::Failed;
-    }
-    let command = spec.command.fill(&fill);
-    let mut process = if spec.shell {
-        let mut shell = std::process::Command::new("/bin/sh");
-        shell.arg("-c").arg(command);
-        shell
-    } else {
-        let mut process = std::process::Command::new(command);
-        process.args(spec.args.iter().map(|arg| arg.fill(&fill)));
-        process
-    };
-    process.current_dir(spec.working_dir.fill(&fill)).env_clear();
-    for pair in Environment::inherited().of(spec, &fill) {
-        use std::os::unix::ffi::OsStringExt;
-        if let Some(at) = pair.iter().position(|byte| *byte == b'=') {
-            process.env(OsString::from_vec(pair[..at].to_vec()), OsString::from_vec(pair[at + 1..].to_vec()));
-        }
-    }
-    match identity::numbers(&spec.identity) {
-        Ok(numbers) => identity::assume(&mut process, numbers),
-        Err(error) => {
-            render::error(&error);
-            return Exit::Failed;
-        }
-    }
-    // The service must not inherit the files that the user's shell has open.
-    let _ = core_shim::sys::close_on_exec_from(3);
-    let error = if spec.identity.user.is_some() {
-        match apart::run(process).await {
-            Ok(exit) => return exit,
-            Err(error) => error,
-        }
-    } else {
-        process.exec()
-    };
-    render::error(&format!("{}: {error}", spec.command.fill(&fill)));
-    Exit::Failed
-}
-
-fn write_files(folder: &std::path::Path, spec: &ServiceSpec, fill: &InstanceFill) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    for file in &spec.files {
-        let path = folder.join(file.path.fill(fill));
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        std::fs::write(path, file.contents.fill(fill))?;
-    }
-    Ok(())
-}
-
-fn free_port() -> Option<u16> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
-    listener.local_addr().ok().map(|address| address.port())
 }

@@ -147,7 +147,7 @@ impl Engine {
     fn applied(&mut self, id: u64, by: Cause) {
         if let Some((service, operation)) = self.take_deploy(id) {
             // Its client was told when it began.
-            self.begin_operation(id, &Command::Deploy { service: Some(service) }, by, operation);
+            self.begin_operation(id, &Command::deployed(service), by, operation);
             return;
         }
         let operation = self.ready_of_all();
@@ -158,7 +158,7 @@ impl Engine {
     fn refused(&mut self, id: u64, by: Cause, problems: Vec<Problem>) {
         if let (Some((service, _)), Some(message)) = (self.take_deploy(id), self.broken_manifests()) {
             let operation = Operation::failed(format!("the release was made, but {message}"));
-            self.begin_operation(id, &Command::Deploy { service: Some(service) }, by, operation);
+            self.begin_operation(id, &Command::deployed(service), by, operation);
             return;
         }
         let operation = self.broken_manifests().map_or_else(|| self.ready_of_all(), Operation::failed);

@@ -30,6 +30,7 @@ pub(super) struct Releases {
 struct Deploy {
     operation: u64,
     by: Cause,
+    afresh: bool,
 }
 
 impl Engine {
@@ -66,15 +67,15 @@ impl Engine {
     }
 
     /// Begins to make a release, or waits until the deploys before it have.
-    pub(super) fn deploy(&mut self, id: u64, service: Option<&ServiceName>, by: Cause) -> Operation {
+    pub(super) fn deploy(&mut self, id: u64, service: Option<&ServiceName>, afresh: bool, by: Cause) -> Operation {
         let name = match self.deployed(service) {
             Ok(name) => name,
             Err(message) => return Operation::failed(message),
         };
         let queue = self.releases.deploys.entry(name.clone()).or_default();
-        queue.push_back(Deploy { operation: id, by });
+        queue.push_back(Deploy { operation: id, by, afresh });
         if queue.len() == 1 {
-            self.actions.push(Action::MakeRelease { operation: id, service: name.clone() });
+            self.actions.push(Action::MakeRelease { operation: id, service: name.clone(), afresh });
         }
         Operation::new(Goal::Release, [name].into(), self.now, None)
     }
@@ -102,7 +103,8 @@ impl Engine {
         let Some(Deploy { by, .. }) = queue.front().copied().filter(|first| first.operation == id) else { return };
         queue.pop_front();
         if let Some(next) = queue.front() {
-            self.actions.push(Action::MakeRelease { operation: next.operation, service: name.clone() });
+            let Deploy { operation, afresh, .. } = *next;
+            self.actions.push(Action::MakeRelease { operation, service: name.clone(), afresh });
         } else {
             self.releases.deploys.remove(name);
         }
@@ -121,7 +123,7 @@ impl Engine {
     pub(super) fn deploy_failed(&mut self, id: u64, name: &ServiceName, by: Cause, message: String) {
         let Some(mut operation) = self.operations.remove(&id) else { return };
         operation.state = OperationState::Failed { message, culprit: None };
-        self.begin_operation(id, &Command::Deploy { service: Some(name.clone()) }, by, operation);
+        self.begin_operation(id, &Command::deployed(name.clone()), by, operation);
     }
 
     /// The operation of a deploy whose release has landed, if this is one: from now on its service has to become ready.

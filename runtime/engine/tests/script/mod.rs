@@ -158,7 +158,7 @@ impl Run {
             "down" => Some(Command::Down),
             "kill" => Some(Command::Kill),
             "apply" => Some(Command::Apply),
-            "deploy" => Some(Command::Deploy { service: services()?.pop() }),
+            "deploy" => Some(Command::Deploy { service: services()?.pop(), afresh: false }),
             _ => None,
         };
         if let Some(command) = command {

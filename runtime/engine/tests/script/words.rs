@@ -34,7 +34,7 @@ pub(super) fn words(action: &Action) -> String {
         }
         Action::CutLog { service, segment_bytes } => format!("cut the log of {service} at {segment_bytes} bytes"),
         Action::Prepare { folder, .. } => format!("prepare {folder}"),
-        Action::MakeRelease { operation, service } => format!("make a release of {service}: operation {operation}"),
+        Action::MakeRelease { operation, service, .. } => format!("make a release of {service}: operation {operation}"),
         Action::MarkLive { service, release } => format!("live: {service} {release}"),
         Action::Start(order) => {
             let ports: Vec<String> = order.ports.values().map(u16::to_string).collect();

@@ -112,5 +112,5 @@ pub(super) async fn kill(State(server): State<Server>, ConnectInfo(peer): Connec
 pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
     let request: DeployRequest = read(&body)?;
     let named: Vec<String> = request.service.into_iter().collect();
-    server.command(peer, Command::Deploy { service: names(&named)?.pop() }).await
+    server.command(peer, Command::Deploy { service: names(&named)?.pop(), afresh: request.no_cache }).await
 }

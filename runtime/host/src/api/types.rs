@@ -186,6 +186,9 @@ pub struct DeployRequest {
     /// The name of the service; by default the only one that has releases.
     #[serde(default)]
     pub service: Option<String>,
+    /// Whether nothing that earlier builds have left may be used.
+    #[serde(default)]
+    pub no_cache: bool,
 }
 
 /// The answer to a request that starts an operation, with status 202.

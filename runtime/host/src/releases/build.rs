@@ -11,15 +11,16 @@ use sha2::{Digest as _, Sha256};
 use super::Making;
 use super::assemble::{SERVER_FOLDER, assemble};
 use super::choose::hash_of;
-use super::install;
 use super::modules::Modules;
 use super::persist::Persist;
 use super::project::{Project, find_next};
 use super::record::Record;
 use super::tools::Tool;
+use super::{install, prune};
 use crate::binaries::Scratch;
 use crate::binaries::inputs::{copy_inputs, lexically, of_app};
 use crate::binaries::log::Log;
+use crate::paths::Paths;
 
 /// Builds the release into the folder `landing`, which does not exist yet.
 ///
@@ -52,7 +53,7 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
     // Next compares this path with its working directory, in which there are no links and no `..`.
     let root = fs::canonicalize(work.path()).map_err(io("the copy of its sources"))?;
     record.seconds.insert("copy".into(), began.elapsed().as_secs_f64());
-    let kept = paths.releases().join(making.service).join(".cache");
+    let kept = kept(paths, making.service);
     fs::create_dir_all(&kept).map_err(io("its cache"))?;
     fs::create_dir_all(making.cache()).map_err(io(".dep/.cache"))?;
     let modules = Modules::of(&root, &making.node.display().to_string(), kept.join("modules"));
@@ -79,8 +80,14 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
     }
     let log = Log::path(paths, making.folder);
     let _ = fs::copy(log, landing.join("build.log"));
-    record.bytes = size(landing);
-    record.write(landing)
+    record.bytes = prune::size(landing);
+    record.write(landing)?;
+    prune::list(landing).map_err(io("the list of its files"))
+}
+
+/// What one build of a service leaves to the next.
+pub(super) fn kept(paths: &Paths, service: &str) -> PathBuf {
+    paths.releases().join(service).join(".cache")
 }
 
 /// Installs and builds. `is_installed` says whether the packages are there, before and after.
@@ -143,16 +150,4 @@ impl Kept {
         let _ = fs::remove_dir_all(&self.kept);
         let _ = fs::rename(&self.target, &self.kept);
     }
-}
-
-/// The size of all files in a folder, in bytes.
-fn size(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => size(&entry.path()),
-            Ok(meta) if meta.is_file() => meta.len(),
-            _ => 0,
-        })
-        .sum()
 }

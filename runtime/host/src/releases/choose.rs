@@ -6,7 +6,7 @@ use std::path::Path;
 use core_manifest::manifest::Source;
 use core_next::ADAPTER;
 use core_stack::Building;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::dev;
 use super::project::Project;
@@ -77,8 +77,29 @@ pub(super) fn of_sources(
     let ending = format!("-{}", &hash[..DIGITS]);
     let landed = landed(paths, service).into_iter().rev().find(|id| id.ends_with(&ending));
     let wanted = wanted.filter(|id| id.ends_with(&ending)).map(str::to_owned);
-    let new = || format!("{}{ending}", Timestamp::now().strftime("%Y%m%d-%H%M%S"));
-    Ok(landed.or(wanted).unwrap_or_else(new))
+    Ok(landed.or(wanted).unwrap_or_else(|| id_of(paths, service, &hash)))
+}
+
+/// A new ID for a release of the sources as they are.
+///
+/// # Errors
+/// Why they cannot be read, as text for people.
+pub(super) fn new_id(
+    paths: &Paths,
+    service: &str,
+    app: &str,
+    node: &str,
+    building: &Building,
+) -> Result<String, String> {
+    Ok(id_of(paths, service, &hash_of(paths, app, node, building)?))
+}
+
+/// The time and the beginning of the hash; a second later if there is one.
+fn id_of(paths: &Paths, service: &str, hash: &str) -> String {
+    let times = (0..).map(|seconds| Timestamp::now() + SignedDuration::from_secs(seconds));
+    let mut ids = times.map(|time| format!("{}-{}", time.strftime("%Y%m%d-%H%M%S"), &hash[..DIGITS]));
+    let is_new = |id: &String| !paths.releases().join(service).join(id).exists();
+    ids.find(is_new).unwrap_or_default()
 }
 
 /// The hash of everything that an app is built from.
@@ -114,15 +135,18 @@ pub(crate) fn landed(paths: &Paths, service: &str) -> Vec<String> {
     all
 }
 
-/// Points the link `current` to the live release, for people.
-pub(crate) fn mark_live(paths: &Paths, service: &str, id: &str) -> std::io::Result<()> {
+/// Points the link `current` to the live release, for people. Returns false if it is not one of the releases.
+///
+/// # Errors
+/// The error of the file system.
+pub(crate) fn mark_live(paths: &Paths, service: &str, id: &str) -> std::io::Result<bool> {
     let folder = paths.releases().join(service);
     if !folder.join(id).is_dir() {
         // It was built by an earlier version of core.
-        return Ok(());
+        return Ok(false);
     }
     let beside = folder.join(format!(".{CURRENT}"));
     let _ = fs::remove_file(&beside);
     std::os::unix::fs::symlink(id, &beside)?;
-    fs::rename(&beside, folder.join(CURRENT))
+    fs::rename(&beside, folder.join(CURRENT)).map(|()| true)
 }

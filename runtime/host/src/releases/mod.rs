@@ -15,6 +15,7 @@ mod install;
 mod modules;
 mod persist;
 mod project;
+mod prune;
 mod record;
 mod tools;
 
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use core_engine::event::Unavailable;
+use core_manifest::ServiceSpec;
 use core_manifest::manifest::Source;
 use core_next::build::WITHOUT;
 use core_stack::{Building, Wanted};
@@ -38,6 +40,7 @@ use crate::machine;
 use crate::paths::Paths;
 use crate::trust::Trust;
 pub(crate) use choose::{choose, landed, mark_live};
+pub(crate) use prune::{Needed, note_served, prune};
 pub use record::Record;
 use tools::Tool;
 
@@ -145,12 +148,32 @@ pub async fn provide(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Pr
     }
 }
 
-/// Makes a release of the sources as they are now, unless one of the same sources has landed. Returns its ID.
+/// The folder of the app in the release that a service runs, if it runs one.
+pub fn folder(paths: &Paths, spec: &ServiceSpec) -> Option<PathBuf> {
+    let all = spec.binaries.values().map(|binary| PathBuf::from(&binary.path));
+    let app = all.into_iter().find(|path| path.starts_with(paths.releases()))?;
+    fs::canonicalize(app).ok()
+}
+
+/// Makes a release of the sources as they are now, unless one of the same sources has landed; `afresh` makes one in any
+/// case, without what earlier builds have left. Returns its ID.
 ///
 /// # Errors
 /// Why it was not made, as text for people.
-pub(crate) async fn make(paths: &Paths, service: &str, wanted: &Wanted, progress: &Progress) -> Result<String, String> {
-    let id = choose::of_sources(paths, service, app_of(wanted), None, &wanted.tool_version, &wanted.building)?;
+pub(crate) async fn make(
+    paths: &Paths,
+    service: &str,
+    wanted: &Wanted,
+    afresh: bool,
+    progress: &Progress,
+) -> Result<String, String> {
+    let id = if afresh {
+        let _guard = lock_file(&paths.releases().join(service).join(".lock")).await?;
+        let _ = fs::remove_dir_all(build::kept(paths, service));
+        choose::new_id(paths, service, app_of(wanted), &wanted.tool_version, &wanted.building)?
+    } else {
+        choose::of_sources(paths, service, app_of(wanted), None, &wanted.tool_version, &wanted.building)?
+    };
     let folder = format!("{service}/{id}");
     let done = prepare(paths, &folder, wanted, progress).await;
     progress.end(&folder);

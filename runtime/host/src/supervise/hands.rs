@@ -29,7 +29,7 @@ impl Supervisor {
             Action::KeepLogs { limits } => self.logs.keep(Retention { limits }),
             Action::CutLog { service, segment_bytes } => self.shims.limit_log(&service, segment_bytes),
             Action::Prepare { folder, .. } => self.prepare(&folder),
-            Action::MakeRelease { operation, service } => self.make_release(operation, &service),
+            Action::MakeRelease { operation, service, afresh } => self.make_release(operation, &service, afresh),
             Action::MarkLive { service, release } => self.mark_live(&service, &release),
             Action::Start(order) => {
                 self.prober.forget(&order.invocation.instance);
@@ -87,15 +87,26 @@ impl Supervisor {
     }
 
     /// Makes a release of a service, and reports the result.
-    fn make_release(&mut self, operation: u64, service: &ServiceName) {
-        let job = self.job_of_release(operation, service);
+    fn make_release(&mut self, operation: u64, service: &ServiceName, afresh: bool) {
+        let job = self.job_of_release(operation, service, afresh);
         self.jobs.begin(job, &self.paths, &self.progress, &self.inbox);
     }
 
+    /// Names a release as the live one, and deletes what is old by now, in another thread: a disk may be slow.
     fn mark_live(&self, service: &ServiceName, release: &str) {
-        if let Err(error) = releases::mark_live(&self.paths, service.as_str(), release) {
-            warn!(%service, "the link to its live release cannot be written: {error}");
-        }
+        let needed = self.needed_of(service);
+        let (paths, service, release) = (self.paths.clone(), service.clone(), release.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let name = service.as_str();
+            let marked = releases::mark_live(&paths, name, &release)
+                .and_then(|is_there| if is_there { releases::note_served(&paths, name, &release) } else { Ok(()) });
+            if let Err(error) = marked {
+                warn!(%service, "its live release cannot be marked: {error}");
+            }
+            for line in releases::prune(&paths, name, &needed) {
+                info!(%service, "{line}");
+            }
+        });
     }
 
     fn release(&mut self, instance: &InstanceId) {

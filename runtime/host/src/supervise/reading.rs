@@ -158,6 +158,25 @@ impl Supervisor {
         });
     }
 
+    /// What must not be deleted: all that runs, and all that the manifests name.
+    pub(super) fn needed_of(&self, service: &ServiceName) -> releases::Needed {
+        let mut needed = releases::Needed::default();
+        let running = self.engine.instances().filter_map(|(id, ..)| self.engine.spec(id));
+        needed.releases.extend(self.engine.releases().get(service).cloned());
+        for spec in running {
+            needed.dep.extend(spec.binaries.values().filter_map(|binary| binary.folder.clone()));
+            needed.releases.extend(spec.release.clone().filter(|_| spec.name == *service));
+        }
+        let wanted = self.reading.known().into_iter().flat_map(|known| &known.wanted);
+        for (folder, one) in wanted {
+            needed.dep.insert(folder.clone());
+            if folder.strip_prefix(service.as_str()).is_some_and(|rest| rest.starts_with('/')) {
+                needed.keep = one.building.keep.map(|keep| keep as usize);
+            }
+        }
+        needed
+    }
+
     /// The ports that were given by name.
     fn given_ports(&self) -> BTreeMap<(ServiceName, u32, Identifier), u16> {
         let mut ports = self.engine.saved().ports();
@@ -168,7 +187,7 @@ impl Supervisor {
     }
 
     /// The job that makes a release of a service, for an operation.
-    pub(super) fn job_of_release(&self, operation: u64, service: &ServiceName) -> Job {
+    pub(super) fn job_of_release(&self, operation: u64, service: &ServiceName, afresh: bool) -> Job {
         let options = Box::new(Options {
             profile: Some(self.reading.profile()),
             ports: self.given_ports(),
@@ -176,7 +195,7 @@ impl Supervisor {
             runs_programs: true,
             ..Options::default()
         });
-        Job { order: Order::Release { operation, service: service.clone(), options }, all: BTreeMap::new() }
+        Job { order: Order::Release { operation, service: service.clone(), afresh, options }, all: BTreeMap::new() }
     }
 
     /// Handles the result of a reading.

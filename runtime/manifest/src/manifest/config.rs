@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`,
-/// `mode`, `persist` and `build` for kind next.
+/// `mode`, `persist`, `keep` and `build` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -31,6 +31,9 @@ pub struct Config {
     /// `.data/<service>`, where they stay; what ships with the app is copied there once. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub persist: Vec<String>,
+    /// Releases that are kept beside the live one and the one before it, of those that served. Default: 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<u32>,
     /// How releases of the app are built.
     #[serde(default, skip_serializing_if = "Build::is_default")]
     pub build: Build,
