@@ -20,15 +20,52 @@ pub fn read(root: &Path) -> Project {
     let text =
         |name: &str| files::read(&root.join(name)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let first = |names: &[&str]| names.iter().find_map(|name| Some(((*name).to_owned(), text(name)?)));
+    let apps = load::find_apps(root);
     Project {
         package: text("package.json"),
-        apps: load::find_apps(root),
+        data: apps.iter().map(|app| (app.clone(), data_of(&root.join(app)))).collect(),
+        apps,
         procfile: text("Procfile"),
         docker_compose: first(&DOCKER_COMPOSE),
         process_compose: first(&PROCESS_COMPOSE),
         gitignore: text(".gitignore"),
         others: OTHERS.iter().filter(|name| root.join(name).is_file()).map(ToString::to_string).collect(),
     }
+}
+
+/// Endings of files that are databases.
+const DATABASES: [&str; 3] = ["sqlite", "sqlite3", "db"];
+/// Folders that apps put uploads into.
+const UPLOADS: [&str; 3] = ["uploads", "public/uploads", "storage"];
+/// Files with the app's variables, one of which may name its database.
+const VARIABLES: [&str; 4] = [".env", ".env.local", ".env.production", ".env.example"];
+
+/// What an app writes beside itself, as far as that can be seen: databases and folders that are there, and the file that
+/// its `DATABASE_URL` names. Paths relative to the app; folders end in `/`.
+fn data_of(app: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    for name in VARIABLES {
+        let text = files::read(&app.join(name)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let urls = text.lines().filter_map(|line| line.trim().strip_prefix("DATABASE_URL="));
+        let paths = urls.filter_map(|url| {
+            let path = url.trim_matches(['"', '\'', ' ']).strip_prefix("file:")?;
+            let path = path.split('?').next()?.trim_start_matches("./");
+            (!path.is_empty() && !path.starts_with(['/', '.'])).then(|| path.to_owned())
+        });
+        all.extend(paths);
+    }
+    for entry in fs::read_dir(app).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_database = path.extension().is_some_and(|ending| DATABASES.iter().any(|one| ending == *one));
+        if is_database && path.is_file() {
+            all.extend(entry.file_name().into_string().ok());
+        }
+    }
+    all.extend(UPLOADS.iter().filter(|name| app.join(name).is_dir()).map(|name| format!("{name}/")));
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// Writes what was proposed. A file that is there is left as it is. Returns those that were.
@@ -69,6 +106,18 @@ fn ignore(path: &Path, lines: &[String]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_app_writes_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        assert_eq!(data_of(root), [""; 0]);
+        fs::write(root.join(".env"), "A=1\nDATABASE_URL=\"file:./db.sqlite?mode=rw\"\n").unwrap();
+        fs::write(root.join(".env.example"), "DATABASE_URL=postgres://x\n").unwrap();
+        fs::write(root.join("other.db"), "").unwrap();
+        fs::create_dir_all(root.join("public/uploads")).unwrap();
+        assert_eq!(data_of(root), ["db.sqlite", "other.db", "public/uploads/"]);
+    }
 
     #[test]
     fn what_is_there_is_left_as_it_is() {

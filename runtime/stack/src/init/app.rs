@@ -28,6 +28,11 @@ pub(super) fn look(project: &Project, services: &mut Vec<Service>, proposal: &mu
         if let Some(config) = config {
             manifest["config"] = config;
         }
+        if let Some(data) = project.data.get(*app).filter(|data| !data.is_empty()) {
+            let kept = format!("kept in .data/{name}, and not in its releases");
+            proposal.found.push(format!("what {app} writes: {}; {kept}", data.join(", ")));
+            manifest["config"]["persist"] = json!(data);
+        }
         services.push(Service { name: name.to_owned(), manifest });
     }
     // A Procfile says better what runs.

@@ -19,6 +19,8 @@ pub struct Project {
     pub package: Option<String>,
     /// Folders that hold an app of a framework that has a kind, relative; `.` for the top.
     pub apps: Vec<String>,
+    /// What each of these apps writes beside itself, as far as that can be seen: paths relative to the app.
+    pub data: BTreeMap<String, Vec<String>>,
     /// `Procfile`.
     pub procfile: Option<String>,
     /// `docker-compose.yml` or one of its other names: the name and the text.
@@ -182,6 +184,16 @@ mod tests {
         assert!(file(&proposal, "manifests/production.json").contains("0.0.0.0"));
         assert!(!proposal.ignored.contains(&".env".to_owned()) && proposal.ignored.contains(&".dep/".to_owned()));
         assert!(proposal.listed[0].starts_with("Dockerfile: not used"), "{:?}", proposal.listed);
+    }
+
+    #[test]
+    fn what_an_app_writes_persists() {
+        let data = [(".".to_owned(), vec!["db.sqlite".to_owned(), "uploads/".into()])].into();
+        let project = Project { apps: vec![".".into()], data, ..Project::default() };
+        let proposal = propose(&project).unwrap();
+        let web: Value = serde_json::from_str(file(&proposal, "services/web/service.json")).unwrap();
+        assert_eq!(web["config"], json!({"persist": ["db.sqlite", "uploads/"]}));
+        assert!(proposal.found.iter().any(|line| line.contains(".data/web")), "{:?}", proposal.found);
     }
 
     #[test]
