@@ -215,7 +215,9 @@ fn a_torn_line_is_passed_over() {
     let stack = Stack::new();
     stack.shell("web", "exec sleep 1000", json!({}));
     stack.up();
-    let mut file = fs::OpenOptions::new().append(true).open(stack.root.join(FILE)).expect("the file");
+    // It is written beside the loop.
+    let open = || fs::OpenOptions::new().append(true).open(stack.root.join(FILE)).ok();
+    let mut file = eventually("the file", open);
     file.write_all(b"{\"line\":\"begun\",\"id\":\"x.1\",\"ti").expect("it is written");
     stack.ok(&["restart", "web"]);
     let verbs: Vec<Value> = history(&stack, &[]).into_iter().map(|entry| entry["verb"].clone()).collect();
