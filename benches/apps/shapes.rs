@@ -88,6 +88,9 @@ fn default_template(stack: &Stack) -> Result<(), String> {
 fn t3(stack: &Stack) -> Result<(), String> {
     let flags = "--noGit --CI --trpc --tailwind --drizzle --appRouter --dbProvider sqlite";
     generate(stack, &format!("npx --yes create-t3-app@7.40.0 made {flags}"))?;
+    // Its font is fetched from Google by each build, which this machine cannot do.
+    let font = "sed -i -e '/next.font.google/d' -e '/^const geist = Geist({/,/^});/d' -e 's/ className={`${geist.variable}`}//' src/app/layout.tsx";
+    shell(&stack.root, font)?;
     shell(&stack.root, "npm run db:push")
 }
 
@@ -116,8 +119,11 @@ fn pages(stack: &Stack) -> Result<(), String> {
 
 /// An app in `apps/web` that uses a package in `packages/ui`.
 fn workspace(stack: &Stack, own: &str, lists: bool) {
-    let workspaces = if lists { json!(["apps/*", "packages/*"]) } else { json!(null) };
-    stack.write("package.json", &json!({"name": "all", "private": true, "workspaces": workspaces}).to_string());
+    let mut whole = json!({"name": "all", "private": true});
+    if lists {
+        whole["workspaces"] = json!(["apps/*", "packages/*"]);
+    }
+    stack.write("package.json", &whole.to_string());
     package(stack, "apps/web/package.json", "web", &[("@acme/ui", own)]);
     stack.write("apps/web/next.config.js", "module.exports = { transpilePackages: ['@acme/ui'] };\n");
     stack.write("apps/web/app/layout.jsx", LAYOUT);

@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_release_is_made_once_for_the_same_inputs,
     a_build_of_before_is_kept_until_a_deploy,
     a_command_runs_in_the_live_release,
+    an_archive_is_built_here_and_deployed_there,
     data_is_never_in_a_release,
     a_build_over_its_limits_is_ended,
     variables_reach_the_build_and_are_part_of_the_release,
@@ -111,6 +112,38 @@ fn a_command_runs_in_the_live_release() {
     stack.ok(&["deploy", "--no-cache"]);
     assert_eq!(scene.notes()[before..], ["npm ci without", "build"]);
     assert_eq!(scene.releases().len(), 2);
+}
+
+fn an_archive_is_built_here_and_deployed_there() {
+    let (here, there) = (Scene::new(), Scene::new());
+    here.stack.write("app/page", "from elsewhere");
+    let file = here.stack.root.join("web.tar.zst");
+    let said = here.stack.ok(&["build", "-o", "web.tar.zst"]);
+    assert!(said.err.contains("built: web 20"), "{}", said.err);
+    assert_eq!(here.releases(), [""; 0], "nothing landed");
+    there.stack.up();
+    let (pid, notes) = (there.stack.pid("web"), there.notes().len());
+    let path = file.display().to_string();
+    there.stack.ok(&["deploy", &path]);
+    there.stack.until_says("web", "serving from elsewhere");
+    assert_eq!((there.notes().len(), there.releases().len()), (notes, 2), "nothing was built");
+    assert!(said.err.contains(&there.live()), "{}", said.err);
+    let next = there.stack.next_pid("web", pid);
+    assert!(there.stack.ok(&["deploy", &path]).err.contains("unchanged"));
+    // What cannot run here changes nothing.
+    let stack = there.stack;
+    stack.edit("web", |manifest| {
+        manifest["kind"] = json!("next");
+        manifest["config"] = json!({"app": "app", "build": {"env": {"A": "1"}}});
+    });
+    let said = stack.core(&["deploy", &path]);
+    assert!(said.code == 1 && said.err.contains("with other values of A"), "{said:?}");
+    stack.write("broken", "no archive");
+    let said = stack.core(&["deploy", "broken"]);
+    assert!(said.code == 1 && said.err.contains("is no archive of a release"), "{said:?}");
+    let said = stack.core(&["deploy", "absent"]);
+    assert!(said.code == 2 && said.err.contains("absent"), "{said:?}");
+    assert_eq!(stack.pid("web"), next);
 }
 
 /// What a service writes is in `.data` and outlives its releases; beside itself it cannot write.

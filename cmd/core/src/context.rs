@@ -24,6 +24,11 @@ impl Context {
         Self { root: cli.root.clone(), profile: cli.profile.clone() }
     }
 
+    /// The same place with another profile.
+    pub(crate) fn with_profile(&self, profile: Option<String>) -> Self {
+        Self { root: self.root.clone(), profile }
+    }
+
     /// The profile that was asked for.
     pub(crate) fn asked_profile(&self) -> Option<String> {
         self.profile.clone()

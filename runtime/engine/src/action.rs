@@ -7,6 +7,7 @@ use std::time::Duration;
 use core_manifest::spec::{HttpAnswer, LogLimits};
 use core_manifest::{Identifier, Problem, ServiceName, ServiceSpec, Template};
 
+use crate::command::Make;
 use crate::event::{FailedSources, ProbeKind, Purpose};
 use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::phase::StopReason;
@@ -76,8 +77,8 @@ pub enum Action {
         operation: u64,
         /// The service whose app is built.
         service: ServiceName,
-        /// Whether nothing that earlier builds have left may be used.
-        afresh: bool,
+        /// Where it comes from.
+        make: Make,
     },
     /// A release has taken over: name it as the live one, for people. There is no answer.
     MarkLive {

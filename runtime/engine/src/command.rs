@@ -42,8 +42,8 @@ pub enum Command {
     Deploy {
         /// The service; `None` means the only one that has releases.
         service: Option<ServiceName>,
-        /// Whether nothing that earlier builds have left may be used.
-        afresh: bool,
+        /// Where the release comes from.
+        make: Make,
     },
     /// Read the manifests and apply them.
     Apply,
@@ -53,10 +53,22 @@ pub enum Command {
     Kill,
 }
 
+/// Where a release comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Make {
+    /// From the sources as they are, unless one of the same sources is there.
+    #[default]
+    IfChanged,
+    /// From the sources as they are, with nothing that earlier builds have left.
+    Afresh,
+    /// From an archive: its absolute path.
+    Archive(String),
+}
+
 impl Command {
     /// The deploy of a service, as the history keeps it.
     pub(crate) fn deployed(service: ServiceName) -> Self {
-        Self::Deploy { service: Some(service), afresh: false }
+        Self::Deploy { service: Some(service), make: Make::IfChanged }
     }
 
     /// The verb as it is typed after `core`.

@@ -6,7 +6,7 @@ use std::fmt;
 use core_manifest::{Identifier, Problem, ServiceName};
 
 use crate::command::Cause;
-pub use crate::command::Command;
+pub use crate::command::{Command, Make};
 use crate::exit::{Exit, Failure};
 use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::saved::Saved;

@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::completion;
-pub(crate) use release::{DeployArgs, ExecArgs, NamedArgs};
+pub(crate) use release::{BuildArgs, DeployArgs, ExecArgs, NamedArgs};
 
 /// Over the options that every command has, so that they stand apart from its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -67,6 +67,11 @@ pub(crate) enum Command {
     /// The release before it keeps serving until then. A build that fails changes nothing, and a release that does not
     /// become ready is rolled back.
     Deploy(DeployArgs),
+    /// Build a release of an app into an archive, for another host; nothing is started
+    ///
+    /// Variables are those of the profile, by default production where there is one. `core deploy FILE` lands it on a host
+    /// with the same platform, C library and version of Node.js.
+    Build(BuildArgs),
     /// Run a command in the folder of a service's app, with its environment and as its user
     ///
     /// Of an app that runs as a release, that is the folder of the live release. For example: core exec web -- node

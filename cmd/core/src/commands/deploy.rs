@@ -29,9 +29,17 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
     let before = serving().await;
     let seconds = args.wait.timeout.unwrap_or(TIMEOUT);
     let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    let archive = match args.archive.as_ref().map(std::fs::canonicalize).transpose() {
+        Ok(archive) => archive.map(|path| path.display().to_string()),
+        Err(error) => {
+            let archive = args.archive.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+            render::error(&format!("{archive}: {error}"));
+            return Exit::Usage;
+        }
+    };
+    let request = DeployRequest { service: args.service.clone(), no_cache: args.no_cache, archive };
     let asked = async {
-        let accepted =
-            begin(&paths, "deploy", &DeployRequest { service: args.service.clone(), no_cache: args.no_cache }).await?;
+        let accepted = begin(&paths, "deploy", &request).await?;
         sight::wait(&paths, accepted.operation, &Sight { quiet: Duration::ZERO, most, silence: Duration::ZERO }).await
     };
     match asked.await {

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod apart;
+pub(crate) mod build;
 mod build_log;
 pub(crate) mod check;
 pub(crate) mod completions;

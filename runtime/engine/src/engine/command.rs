@@ -32,8 +32,8 @@ impl Engine {
             Command::Stop { services } => self.stop_services(services),
             Command::Restart { services } => self.restart_services(services),
             Command::Scale { service, replicas } => self.scale(service, *replicas),
-            Command::Deploy { service, afresh } => {
-                let operation = self.deploy(id, service.as_ref(), *afresh, by);
+            Command::Deploy { service, make } => {
+                let operation = self.deploy(id, service.as_ref(), make, by);
                 if operation.state == super::OperationState::Running {
                     // The history gets it when it is known what it changes.
                     self.add_operation(id, operation);

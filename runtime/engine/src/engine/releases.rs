@@ -11,7 +11,7 @@ use core_manifest::ServiceName;
 use super::operation::{Goal, Operation, OperationState};
 use super::{Binary, Engine};
 use crate::action::Action;
-use crate::command::{Cause, Command};
+use crate::command::{Cause, Command, Make};
 use crate::event::Purpose;
 use crate::folder::folder_of;
 
@@ -26,11 +26,11 @@ pub(super) struct Releases {
     deploys: BTreeMap<ServiceName, VecDeque<Deploy>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Deploy {
     operation: u64,
     by: Cause,
-    afresh: bool,
+    make: Make,
 }
 
 impl Engine {
@@ -67,15 +67,15 @@ impl Engine {
     }
 
     /// Begins to make a release, or waits until the deploys before it have.
-    pub(super) fn deploy(&mut self, id: u64, service: Option<&ServiceName>, afresh: bool, by: Cause) -> Operation {
+    pub(super) fn deploy(&mut self, id: u64, service: Option<&ServiceName>, make: &Make, by: Cause) -> Operation {
         let name = match self.deployed(service) {
             Ok(name) => name,
             Err(message) => return Operation::failed(message),
         };
         let queue = self.releases.deploys.entry(name.clone()).or_default();
-        queue.push_back(Deploy { operation: id, by, afresh });
+        queue.push_back(Deploy { operation: id, by, make: make.clone() });
         if queue.len() == 1 {
-            self.actions.push(Action::MakeRelease { operation: id, service: name.clone(), afresh });
+            self.actions.push(Action::MakeRelease { operation: id, service: name.clone(), make: make.clone() });
         }
         Operation::new(Goal::Release, [name].into(), self.now, None)
     }
@@ -100,11 +100,11 @@ impl Engine {
     /// A release has landed, or was not made.
     pub(super) fn release_made(&mut self, id: u64, name: &ServiceName, result: &Result<String, String>) {
         let Some(queue) = self.releases.deploys.get_mut(name) else { return };
-        let Some(Deploy { by, .. }) = queue.front().copied().filter(|first| first.operation == id) else { return };
+        let Some(Deploy { by, .. }) = queue.front().cloned().filter(|first| first.operation == id) else { return };
         queue.pop_front();
         if let Some(next) = queue.front() {
-            let Deploy { operation, afresh, .. } = *next;
-            self.actions.push(Action::MakeRelease { operation, service: name.clone(), afresh });
+            let Deploy { operation, make, .. } = next.clone();
+            self.actions.push(Action::MakeRelease { operation, service: name.clone(), make });
         } else {
             self.releases.deploys.remove(name);
         }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use core_engine::action::Action;
 use core_engine::engine::OperationState;
 use core_engine::event::{
-    Answer, Command, Event, FailedSources, Found, Life, Loaded, ProbeKind, Reach, Rejected, SourceChoice, Unavailable,
-    Unreached,
+    Answer, Command, Event, FailedSources, Found, Life, Loaded, Make, ProbeKind, Reach, Rejected, SourceChoice,
+    Unavailable, Unreached,
 };
 use core_engine::exit::{Exit, Failure};
 use core_engine::ids::Generation;
@@ -158,7 +158,7 @@ impl Run {
             "down" => Some(Command::Down),
             "kill" => Some(Command::Kill),
             "apply" => Some(Command::Apply),
-            "deploy" => Some(Command::Deploy { service: services()?.pop(), afresh: false }),
+            "deploy" => Some(Command::Deploy { service: services()?.pop(), make: Make::IfChanged }),
             _ => None,
         };
         if let Some(command) = command {

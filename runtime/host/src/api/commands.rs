@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
-use core_engine::event::Command;
+use core_engine::event::{Command, Make};
 use core_engine::record::Cause;
 use tokio::sync::oneshot;
 
@@ -112,5 +112,10 @@ pub(super) async fn kill(State(server): State<Server>, ConnectInfo(peer): Connec
 pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
     let request: DeployRequest = read(&body)?;
     let named: Vec<String> = request.service.into_iter().collect();
-    server.command(peer, Command::Deploy { service: names(&named)?.pop(), afresh: request.no_cache }).await
+    let make = match request.archive {
+        Some(path) => Make::Archive(path),
+        None if request.no_cache => Make::Afresh,
+        None => Make::IfChanged,
+    };
+    server.command(peer, Command::Deploy { service: names(&named)?.pop(), make }).await
 }

@@ -189,6 +189,9 @@ pub struct DeployRequest {
     /// Whether nothing that earlier builds have left may be used.
     #[serde(default)]
     pub no_cache: bool,
+    /// The absolute path of an archive to deploy instead of the folder.
+    #[serde(default)]
+    pub archive: Option<String>,
 }
 
 /// The answer to a request that starts an operation, with status 202.

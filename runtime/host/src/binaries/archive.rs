@@ -35,9 +35,8 @@ pub(super) fn kind_of(name: &str) -> Kind {
 pub(super) fn unpack(archive: &Path, kind: Kind, folder: &Path) -> Result<(), String> {
     let open = || File::open(archive).map_err(|error| error.to_string());
     match kind {
-        Kind::TarGz => {
-            unpack_tar(open()?, MOST_BYTES, folder).map_err(|error| format!("the archive cannot be unpacked: {error}"))
-        }
+        Kind::TarGz => unpack_tar_within(flate2::read::GzDecoder::new(open()?), MOST_BYTES, folder)
+            .map_err(|error| format!("the archive cannot be unpacked: {error}")),
         Kind::Zip => {
             unpack_zip(open()?, MOST_BYTES, folder).map_err(|error| format!("the archive cannot be unpacked: {error}"))
         }
@@ -67,8 +66,16 @@ fn check_entries(count: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn unpack_tar(file: impl Read, most: u64, folder: &Path) -> Result<(), String> {
-    let mut tar = tar::Archive::new(Bounded { inner: flate2::read::GzDecoder::new(file), left: most });
+/// Unpacks a tar archive, no longer compressed, into a folder.
+///
+/// # Errors
+/// What is wrong with it, as text for people.
+pub(crate) fn unpack_tar(plain: impl Read, folder: &Path) -> Result<(), String> {
+    unpack_tar_within(plain, MOST_BYTES, folder)
+}
+
+fn unpack_tar_within(plain: impl Read, most: u64, folder: &Path) -> Result<(), String> {
+    let mut tar = tar::Archive::new(Bounded { inner: plain, left: most });
     let unpack = |mut entry: tar::Entry<'_, _>| {
         // The library skips entries that point outside, and returns false.
         match entry.unpack_in(folder) {
@@ -186,7 +193,10 @@ mod tests {
         fs::create_dir(&target).unwrap();
         let both = |most: u64| {
             let open = |path: &Path| File::open(path).unwrap();
-            [unpack_zip(open(&zip_path), most, &target), unpack_tar(open(&tar_path), most, &target)]
+            [
+                unpack_zip(open(&zip_path), most, &target),
+                unpack_tar_within(flate2::read::GzDecoder::new(open(&tar_path)), most, &target),
+            ]
         };
         for result in both(3 << 19) {
             assert!(result.is_err_and(|error| error.contains("it becomes more than")));

@@ -1,7 +1,7 @@
 //! Binaries: a source is chosen, then the binary is downloaded or built, verified, and renamed into `.dep/` ("landed"),
 //! so that each folder there is either complete or absent.
 
-mod archive;
+pub(crate) mod archive;
 mod cargo_build;
 mod choose;
 pub(crate) mod fence;

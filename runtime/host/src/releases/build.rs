@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use core_next::build::{BUILD, CACHE, PROGRAM};
 use core_next::{ADAPTER, ADAPTER_FILE, next_version};
-use sha2::{Digest as _, Sha256};
 
 use super::Making;
 use super::assemble::{SERVER_FOLDER, assemble};
@@ -16,7 +15,7 @@ use super::persist::Persist;
 use super::project::{Project, find_next};
 use super::record::Record;
 use super::tools::Tool;
-use super::{install, prune};
+use super::{frozen, install, prune};
 use crate::binaries::Scratch;
 use crate::binaries::inputs::{copy_inputs, lexically, of_app};
 use crate::binaries::log::Log;
@@ -38,8 +37,8 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
         made: jiff::Timestamp::now().to_string(),
         source: hash_of(paths, making.app, &making.node_version, making.building)?,
         node: making.node_version.clone(),
-        variables: making.building.identity.iter().map(|(name, value)| (name.clone(), digest(name, value))).collect(),
-        ..Record::default()
+        variables: frozen::digests(making.building),
+        ..Record::of_this_host()
     };
     let began = Instant::now();
     making.say("copying sources");
@@ -70,9 +69,7 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
     result?;
     making.say("putting it together");
     assemble(&root, &project.app, landing)?;
-    let building = making.building;
-    let data = paths.data().join(making.service);
-    let persist = Persist { paths: &building.persist, data: &data, user: building.user.as_deref() };
+    let persist = Persist::of(paths, making.service, making.building);
     let home = |folder: &Path| folder.join(SERVER_FOLDER).join(&project.app);
     let landed = paths.releases().join(making.folder);
     for line in persist.link(&root.join(&project.app), &home(landing), &home(&landed))? {
@@ -124,12 +121,6 @@ async fn run(
     let built = making.run("building", &mut command, &mut log).await;
     record.seconds.insert("build".into(), began.elapsed().as_secs_f64());
     built
-}
-
-/// What tells two values of a variable apart.
-fn digest(name: &str, value: &str) -> String {
-    let hash = Sha256::new().chain_update(name).chain_update([0]).chain_update(value).finalize();
-    core_stack::hex(&hash[..8])
 }
 
 /// Next's own cache, kept between builds.

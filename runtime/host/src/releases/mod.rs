@@ -7,10 +7,12 @@
 //! .releases/<service>/.part-… a release that has not landed
 //! ```
 
+mod archive;
 mod assemble;
 mod build;
 mod choose;
 mod dev;
+mod frozen;
 mod install;
 mod modules;
 mod persist;
@@ -186,26 +188,28 @@ pub(crate) async fn make(
 /// Why it has not, as text for people.
 async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
     let Some((service, id)) = folder.split_once('/') else { return Err(format!("{folder} is no release").into()) };
-    let home = paths.releases().join(service);
-    let failed = |error: std::io::Error| format!("{}: {error}", home.display());
-    fs::create_dir_all(&home).map_err(failed)?;
-    let trust = Trust::of(&paths.root);
-    for above in [&paths.releases(), &home] {
-        let checked = fs::metadata(above).map_err(failed)?;
-        if let Err(open) = trust.check(&checked) {
-            let shown = paths.shown(above);
-            return Err(format!("{shown} {}: {} {shown}, and delete what is in it", open.what, open.remedy).into());
-        }
-    }
     progress.say(folder, "waiting for another build");
-    let _guard = lock_file(&home.join(".lock")).await?;
-    let target = home.join(id);
-    if target.is_dir() && !is_open_but(&target, &paths.data(), &trust) {
+    let home = Home::open(paths, service).await?;
+    if home.has_landed(paths, id) {
         return Ok(());
     }
-    sweep(&home);
-    let part = Scratch::new(home.join(format!(".part-{id}")))?;
-    let Some((node, _)) = &wanted.tool else { return Err("no node was chosen".to_owned().into()) };
+    let part = home.part(id)?;
+    let landing = part.path().join("landing");
+    build(paths, folder, wanted, part.path(), &landing, progress).await?;
+    Ok(home.land(&landing, id)?)
+}
+
+/// Builds a release into the folder `landing` in `part`.
+async fn build(
+    paths: &Paths,
+    folder: &str,
+    wanted: &Wanted,
+    part: &Path,
+    landing: &Path,
+    progress: &Progress,
+) -> Result<(), String> {
+    let Some((node, _)) = &wanted.tool else { return Err("no node was chosen".to_owned()) };
+    let (service, id) = folder.split_once('/').unwrap_or((folder, ""));
     let making = Making {
         paths,
         folder,
@@ -214,16 +218,99 @@ async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progre
         app: app_of(wanted),
         node,
         node_version: wanted.tool_version.clone(),
-        part: part.path(),
+        part,
         building: &wanted.building,
         owner: Owner::of(&paths.root)?,
         progress,
     };
+    build::build(&making, landing).await?;
+    modes::settle(landing, Origin::Built).map_err(|error| format!("{}: {error}", landing.display()))
+}
+
+/// Builds a release of the sources as they are into an archive. Nothing lands. Returns its ID.
+///
+/// # Errors
+/// Why it was not made, as text for people.
+pub async fn pack(
+    paths: &Paths,
+    service: &str,
+    wanted: &Wanted,
+    to: &Path,
+    progress: &Progress,
+) -> Result<String, String> {
+    let id = choose::new_id(paths, service, app_of(wanted), &wanted.tool_version, &wanted.building)?;
+    let home = Home::open(paths, service).await?;
+    let part = home.part(&id)?;
     let landing = part.path().join("landing");
-    build::build(&making, &landing).await?;
-    modes::settle(&landing, Origin::Built).map_err(|error| format!("{}: {error}", landing.display()))?;
-    let _ = fs::remove_dir_all(&target);
-    Ok(fs::rename(&landing, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))?)
+    build(paths, &format!("{service}/{id}"), wanted, part.path(), &landing, progress).await?;
+    archive::pack(&landing, to)?;
+    Ok(id)
+}
+
+/// Lands the release of an archive, unless it has landed. Returns its ID.
+///
+/// # Errors
+/// Why it cannot run here, or what is wrong with it, as text for people.
+pub(crate) async fn land(paths: &Paths, service: &str, wanted: &Wanted, file: &Path) -> Result<String, String> {
+    let home = Home::open(paths, service).await?;
+    let part = home.part("archive")?;
+    let landing = part.path().join("landing");
+    let record = archive::unpack(file, &landing, &wanted.tool_version)?;
+    frozen::compare(&record, &wanted.building)?;
+    if !home.has_landed(paths, &record.id) {
+        let app = fs::read_link(landing.join(choose::APP)).map_err(|error| error.to_string())?;
+        let (app, landed) = (landing.join(&app), home.path.join(&record.id).join(&app));
+        persist::Persist::of(paths, service, &wanted.building).link(&app.join("."), &app, &landed)?;
+        prune::list(&landing).map_err(|error| format!("the list of its files: {error}"))?;
+        modes::settle(&landing, Origin::Built).map_err(|error| format!("{}: {error}", landing.display()))?;
+        home.land(&landing, &record.id)?;
+    }
+    Ok(record.id)
+}
+
+/// The folder of the releases of a service, locked.
+struct Home {
+    path: PathBuf,
+    trust: Trust,
+    _turn: Box<dyn std::any::Any + Send>,
+}
+
+impl Home {
+    /// Makes the folder, and waits until nobody else makes a release in it.
+    async fn open(paths: &Paths, service: &str) -> Result<Self, String> {
+        let path = paths.releases().join(service);
+        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        fs::create_dir_all(&path).map_err(failed)?;
+        let trust = Trust::of(&paths.root);
+        for above in [&paths.releases(), &path] {
+            let checked = fs::metadata(above).map_err(failed)?;
+            if let Err(open) = trust.check(&checked) {
+                let shown = paths.shown(above);
+                return Err(format!("{shown} {}: {} {shown}, and delete what is in it", open.what, open.remedy));
+            }
+        }
+        let turn = lock_file(&path.join(".lock")).await?;
+        // What is left was killed: nobody else makes one now.
+        sweep(&path);
+        Ok(Self { path, trust, _turn: Box::new(turn) })
+    }
+
+    fn has_landed(&self, paths: &Paths, id: &str) -> bool {
+        let target = self.path.join(id);
+        target.is_dir() && !is_open_but(&target, &paths.data(), &self.trust)
+    }
+
+    /// A folder in which a release is made, which is deleted in the end.
+    fn part(&self, id: &str) -> Result<Scratch, String> {
+        Scratch::new(self.path.join(format!(".part-{id}")))
+    }
+
+    /// Puts a release in its place.
+    fn land(&self, landing: &Path, id: &str) -> Result<(), String> {
+        let target = self.path.join(id);
+        let _ = fs::remove_dir_all(&target);
+        fs::rename(landing, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))
+    }
 }
 
 /// Deletes what builds left that were killed. The lock of the service is held.

@@ -6,6 +6,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, lchown, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use core_stack::Building;
+
+use crate::paths::Paths;
 use crate::users;
 
 /// What a database writes beside its file.
@@ -16,12 +19,17 @@ pub(super) struct Persist<'a> {
     /// The paths, relative to the folder of the app; one that ends in `/` is a folder.
     pub(super) paths: &'a [String],
     /// `.data/<service>`.
-    pub(super) data: &'a Path,
+    pub(super) data: PathBuf,
     /// The user that the service runs as, if the manifest names one.
     pub(super) user: Option<&'a str>,
 }
 
-impl Persist<'_> {
+impl<'a> Persist<'a> {
+    /// What persists of a service.
+    pub(super) fn of(paths: &Paths, service: &str, building: &'a Building) -> Self {
+        Self { paths: &building.persist, data: paths.data().join(service), user: building.user.as_deref() }
+    }
+
     /// Puts links into the folder `home` of a release that has not landed; `shipped` is the folder of the app in the copy
     /// that was built, and `landed` where `home` will be. Returns what was copied, a line each.
     ///
@@ -33,7 +41,7 @@ impl Persist<'_> {
             let path = below(written)?;
             let failed = |error: io::Error| format!("config.persist: {written}: {error}");
             let kept = self.data.join(&path);
-            self.make(kept.parent().unwrap_or(self.data)).map_err(failed)?;
+            self.make(kept.parent().unwrap_or(&self.data)).map_err(failed)?;
             if fs::symlink_metadata(&kept).is_err() {
                 if shipped.join(&path).exists() {
                     self.fill(&shipped.join(&path), &kept).map_err(failed)?;
@@ -81,7 +89,7 @@ impl Persist<'_> {
         if folder.is_dir() {
             return Ok(());
         }
-        if let Some(parent) = folder.parent().filter(|parent| parent.starts_with(self.data)) {
+        if let Some(parent) = folder.parent().filter(|parent| parent.starts_with(&self.data)) {
             self.make(parent)?;
         } else if let Some(parent) = folder.parent() {
             DirBuilder::new().recursive(true).mode(0o711).create(parent)?;
@@ -142,7 +150,7 @@ mod tests {
             fs::write(shipped.join(name), text).unwrap();
         }
         let paths = ["./db.sqlite".to_owned(), "uploads/".into(), "cache/new/".into(), "later.db".into()];
-        let persist = Persist { paths: &paths, data: &data, user: None };
+        let persist = Persist { paths: &paths, data: data.clone(), user: None };
         let release = |name: &str| {
             let (home, landed) = (root.join(".part"), root.join(".releases/web").join(name).join("server"));
             fs::create_dir_all(home.join("uploads")).unwrap();

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::binaries::platform;
+
 /// The file in the folder of a release.
 pub(super) const FILE: &str = "release.json";
 
@@ -37,6 +39,12 @@ pub struct Record {
     /// The version of Node.js that built it.
     #[serde(default)]
     pub node: String,
+    /// The platform that it was built for: `linux-x86_64`.
+    #[serde(default)]
+    pub platform: String,
+    /// The C library that it was built for: `glibc` or `musl`.
+    #[serde(default)]
+    pub libc: String,
     /// The size of what runs, in bytes.
     #[serde(default)]
     pub bytes: u64,
@@ -46,6 +54,18 @@ pub struct Record {
 }
 
 impl Record {
+    /// With what is known of this host.
+    pub(super) fn of_this_host() -> Self {
+        // Programs of a host with musl are started by its own loader.
+        let is_musl = fs::read_dir("/lib")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| entry.file_name().as_encoded_bytes().starts_with(b"ld-musl-"));
+        let libc = if is_musl { "musl" } else { "glibc" };
+        Self { platform: platform(), libc: libc.to_owned(), ..Self::default() }
+    }
+
     /// Writes it into the folder of a release.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use core_engine::action::{Action, RouteTable};
-use core_engine::event::{Event, Reach, Unreached};
+use core_engine::event::{Event, Make, Reach, Unreached};
 use core_engine::folder::shown_folder;
 use core_engine::phase::StopReason;
 use core_engine::{InstanceId, InvocationId};
@@ -29,7 +29,7 @@ impl Supervisor {
             Action::KeepLogs { limits } => self.logs.keep(Retention { limits }),
             Action::CutLog { service, segment_bytes } => self.shims.limit_log(&service, segment_bytes),
             Action::Prepare { folder, .. } => self.prepare(&folder),
-            Action::MakeRelease { operation, service, afresh } => self.make_release(operation, &service, afresh),
+            Action::MakeRelease { operation, service, make } => self.make_release(operation, &service, make),
             Action::MarkLive { service, release } => self.mark_live(&service, &release),
             Action::Start(order) => {
                 self.prober.forget(&order.invocation.instance);
@@ -87,8 +87,8 @@ impl Supervisor {
     }
 
     /// Makes a release of a service, and reports the result.
-    fn make_release(&mut self, operation: u64, service: &ServiceName, afresh: bool) {
-        let job = self.job_of_release(operation, service, afresh);
+    fn make_release(&mut self, operation: u64, service: &ServiceName, make: Make) {
+        let job = self.job_of_release(operation, service, make);
         self.jobs.begin(job, &self.paths, &self.progress, &self.inbox);
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Duration;
 
-use core_engine::event::{Event, Unavailable};
+use core_engine::event::{Event, Make, Unavailable};
 use core_manifest::{Diagnostic, ServiceName};
 use core_stack::Wanted;
 use tokio::sync::{mpsc, oneshot};
@@ -31,7 +32,7 @@ pub(super) enum Order {
     /// A folder: of `.dep/`, or a release.
     Folder(String),
     /// A release of a service of its sources as they are.
-    Release { operation: u64, service: ServiceName, afresh: bool, options: Box<Options> },
+    Release { operation: u64, service: ServiceName, make: Make, options: Box<Options> },
 }
 
 impl Order {
@@ -131,7 +132,7 @@ impl Job {
                 self.prepare_tool(paths, &self.all, wanted, progress).await?;
                 releases::provide(paths, folder, wanted, progress).await.map(|()| None)
             }
-            Order::Release { service, options, afresh, .. } => {
+            Order::Release { service, options, make, .. } => {
                 // What the manifests say now, which may not have been applied yet.
                 progress.say(&self.order.key(), "reading the manifests");
                 let stack = load::load(paths, options, &mut Locator::default()).map_err(|faults| broken(&faults))?;
@@ -141,7 +142,13 @@ impl Job {
                 let wanted = folders.find_map(|folder| stack.wanted.get(folder).filter(|one| one.source.is_release()));
                 let wanted = wanted.ok_or_else(|| format!("{service} has no releases any more"))?;
                 self.prepare_tool(paths, &stack.wanted, wanted, progress).await?;
-                let made = releases::make(paths, service.as_str(), wanted, *afresh, progress).await;
+                let made = match make {
+                    Make::Archive(file) => {
+                        progress.say(&self.order.key(), "unpacking the archive");
+                        releases::land(paths, service.as_str(), wanted, Path::new(file)).await
+                    }
+                    _ => releases::make(paths, service.as_str(), wanted, *make == Make::Afresh, progress).await,
+                };
                 made.map(Some).map_err(Unavailable::from)
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use core_engine::Topology;
-use core_engine::event::{Event, FailedSources, Loaded, Purpose, Rejected, SourceChoice};
+use core_engine::event::{Event, FailedSources, Loaded, Make, Purpose, Rejected, SourceChoice};
 use core_engine::record::Cause;
 use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
@@ -187,7 +187,7 @@ impl Supervisor {
     }
 
     /// The job that makes a release of a service, for an operation.
-    pub(super) fn job_of_release(&self, operation: u64, service: &ServiceName, afresh: bool) -> Job {
+    pub(super) fn job_of_release(&self, operation: u64, service: &ServiceName, make: Make) -> Job {
         let options = Box::new(Options {
             profile: Some(self.reading.profile()),
             ports: self.given_ports(),
@@ -195,7 +195,7 @@ impl Supervisor {
             runs_programs: true,
             ..Options::default()
         });
-        Job { order: Order::Release { operation, service: service.clone(), afresh, options }, all: BTreeMap::new() }
+        Job { order: Order::Release { operation, service: service.clone(), make, options }, all: BTreeMap::new() }
     }
 
     /// Handles the result of a reading.
