@@ -3,11 +3,11 @@
 //! The first table has a row for each version of Next.js, as an app at the root of its own stack, with its lock file above
 //! the copy that is built. The second has projects of other shapes. Each row is `core init --yes`, `core up -d` (the
 //! development server), `core up -d --profile production` (a release), and an edit of the page with `core deploy`; after
-//! each, a page is looked at. It prints tables, and exits with 1 if a row fails.
+//! each, a page is looked at. The third has variables, and where the app sees them. It prints tables, and exits with 1 if a row fails.
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `ONLY=a,b` | all | versions, or beginnings of the names of shapes |
+//! | `ONLY=a,b` | all | versions, beginnings of the names of shapes, or `variables` |
 
 #![allow(
     clippy::disallowed_macros,
@@ -20,6 +20,7 @@
 mod common;
 
 mod shapes;
+mod variables;
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -68,6 +69,13 @@ fn main() -> ExitCode {
     println!("\n| project {head}");
     for shape in SHAPES.iter().filter(|shape| is_meant(shape.name)) {
         row(shape.name, run(shape));
+    }
+    if is_meant("variables") {
+        println!();
+        if let Err(why) = variables::table() {
+            has_failed = true;
+            println!("variables: **fails**: {why}");
+        }
     }
     if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

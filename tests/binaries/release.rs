@@ -6,7 +6,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::common::trials::{Test, tests};
-use crate::common::{Said, Stack, proc, until};
+use crate::common::{Said, Stack, eventually, proc, until};
 use crate::scene::Scene;
 use crate::shelf::expect_words;
 
@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_release_is_made_once_for_the_same_inputs,
     a_build_of_before_is_kept_until_a_deploy,
     a_command_runs_in_the_live_release,
+    a_supervisor_that_dies_leaves_no_half_release,
     an_archive_is_built_here_and_deployed_there,
     data_is_never_in_a_release,
     a_build_over_its_limits_is_ended,
@@ -112,6 +113,30 @@ fn a_command_runs_in_the_live_release() {
     stack.ok(&["deploy", "--no-cache"]);
     assert_eq!(scene.notes()[before..], ["npm ci without", "build"]);
     assert_eq!(scene.releases().len(), 2);
+}
+
+/// The live release serves on; the build ends with its supervisor, and the next deploy finds nothing of it.
+fn a_supervisor_that_dies_leaves_no_half_release() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.up();
+    let (pid, first) = (stack.pid("web"), scene.releases());
+    stack.write("app/hangs", "");
+    stack.write("app/page", "two");
+    let mut deploy = stack.command(&["deploy"]);
+    let mut deploy = deploy.stderr(std::process::Stdio::null()).spawn().expect("core");
+    let noted = || fs::read_to_string(stack.root.join("notes.pid")).ok()?.trim().parse::<u32>().ok();
+    let build = eventually("it builds", noted);
+    let supervisor = stack.supervisor();
+    proc::kill(supervisor);
+    until("the build is gone", || !proc::lives(build));
+    assert!(!deploy.wait().expect("it ends").success(), "nobody says that it is deployed");
+    until("another supervisor answers", || stack.core(&["status"]).code == 0);
+    assert_eq!(stack.pid("web"), pid);
+    fs::remove_file(stack.root.join("app/hangs")).expect("the file");
+    stack.ok(&["deploy"]);
+    stack.until_says("web", "serving two");
+    assert_eq!(scene.releases().len(), first.len() + 1);
 }
 
 fn an_archive_is_built_here_and_deployed_there() {

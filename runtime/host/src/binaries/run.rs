@@ -286,8 +286,16 @@ async fn listen(stdout: ChildStdout, stderr: ChildStderr, log: Option<&mut tokio
 fn tells_of_an_error(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     let after = line.split_once("error").map(|(_, after)| after);
-    let is_code = line.trim_start().starts_with("npm error code") || line.trim_start().starts_with("npm err! code");
-    after.is_some_and(|after| after.starts_with([':', '[', ' '])) && !is_code && !line.contains("0 error")
+    // npm says what a fault is called before it says what it was; Next.js, that there was one.
+    let words = ["npm error", "npm err!"].iter().find_map(|npm| line.trim_start().strip_prefix(npm));
+    let is_name = words.is_some_and(|words| {
+        ["code ", "syscall ", "errno ", "path ", "at "].iter().any(|name| words.trim_start().starts_with(name))
+    });
+    let is_announced = line.trim_start().starts_with("> build error occurred");
+    after.is_some_and(|after| after.starts_with([':', '[', ' ']))
+        && !is_name
+        && !is_announced
+        && !line.contains("0 error")
 }
 
 #[cfg(test)]
@@ -306,6 +314,11 @@ mod tests {
                 "error[E0308]: mismatched types",
             ),
             ("npm error code E404\nnpm error 404 Not Found - GET x", "npm error 404 Not Found - GET x"),
+            (
+                "npm error code ECONNREFUSED\nnpm error syscall connect\nnpm error FetchError: request to x failed",
+                "npm error FetchError: request to x failed",
+            ),
+            ("> Build error occurred\nError: Turbopack build failed", "Error: Turbopack build failed"),
             ("./app/page.tsx:3:1\nType error: Cannot find name 'x'.", "Type error: Cannot find name 'x'."),
             ("# x\n./main.go:4:2: undefined: noSuchThing", "./main.go:4:2: undefined: noSuchThing"),
             ("compiled with 0 errors: well\nterrors everywhere\n", "terrors everywhere"),
