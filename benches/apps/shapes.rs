@@ -31,7 +31,7 @@ pub(crate) enum Ends {
 }
 
 /// All of them.
-pub(crate) const SHAPES: [Shape; 11] = [
+pub(crate) const SHAPES: [Shape; 12] = [
     Shape { name: "create-next-app --empty", write: empty_template, ends: Ends::Page("", "Hello world!") },
     Shape {
         name: "its default template, with next/font/local",
@@ -50,6 +50,11 @@ pub(crate) const SHAPES: [Shape; 11] = [
     Shape { name: "workspace of Yarn 4", write: berry, ends: Ends::Page("", "from the ui package") },
     Shape { name: "workspace of Bun", write: bun, ends: Ends::Page("", "from the ui package") },
     Shape { name: "Express with a Procfile", write: express, ends: Ends::Page("", "hello from express") },
+    Shape {
+        name: "docker-compose.yml with Postgres and a web build",
+        write: compose,
+        ends: Ends::Page("", "beside a database"),
+    },
     Shape { name: "an empty folder", write: |_| Ok(()), ends: Ends::Refused("nothing was found here") },
 ];
 
@@ -176,6 +181,18 @@ fn berry(stack: &Stack) -> Result<(), String> {
 fn bun(stack: &Stack) -> Result<(), String> {
     workspace(stack, "workspace:*", true);
     lock(stack, "npx --yes bun@1 install --lockfile-only --ignore-scripts")
+}
+
+fn compose(stack: &Stack) -> Result<(), String> {
+    package(stack, "package.json", "web", &[]);
+    stack.write("app/layout.jsx", LAYOUT);
+    stack.write("app/page.jsx", "export default function Page() { return <p>beside a database</p>; }\n");
+    stack.write("Dockerfile", "FROM node:22\nCOPY . .\nRUN npm ci && npm run build\nCMD [\"npm\", \"start\"]\n");
+    stack.write(
+        "docker-compose.yml",
+        "services:\n  db:\n    image: postgres:16\n    ports: [\"5432:5432\"]\n  web:\n    build: .\n    ports: [\"3000:3000\"]\n    depends_on: [db]\n",
+    );
+    lock(stack, "npm install --package-lock-only --no-audit --no-fund")
 }
 
 fn express(stack: &Stack) -> Result<(), String> {

@@ -31,13 +31,22 @@ pub(crate) fn apply(node: &Node, kind: Kind) -> bool {
 }
 
 /// Fills in what a manifest leaves out. `app` is the folder of its app and `mode` what runs of it, for a kind that has
-/// one. Without an edge in the stack it gets no route.
-pub(crate) fn fill_in(node: &mut Node, kind: Kind, mode: Mode, name: &ServiceName, app: &str, has_edge: bool) {
+/// one; `words` are those of its app. Without an edge in the stack it gets no route.
+pub(crate) fn fill_in(
+    node: &mut Node,
+    kind: Kind,
+    mode: Mode,
+    name: &ServiceName,
+    app: &str,
+    words: &[(&str, String)],
+    has_edge: bool,
+) {
     let Some(text) = drivers::defaults(kind, mode).filter(|_| apply(node, kind)) else { return };
     // At the root, `.env` is the app's: its framework reads it, by an order of its own.
     let at_root = (app == ".").to_string();
     let app = serde_json::Value::from(app).to_string();
     let text = text.replace("<name>", name.as_str()).replace("\"<app>\"", &app).replace("\"<at-root>\"", &at_root);
+    let text = words.iter().fold(text, |text, (word, value)| text.replace(word, value));
     let file = Arc::new(SourceFile { path: format!("{PLACE}{}", kind.word()), text });
     let mut faults = Vec::new();
     let Some(mut defaults) = tree::parse(&file, &mut faults) else { return };
@@ -101,7 +110,15 @@ mod tests {
     fn filled(kind: Kind, text: &str) -> serde_json::Value {
         let file = Arc::new(SourceFile { path: "services/x/service.json".into(), text: text.into() });
         let mut node = tree::parse(&file, &mut Vec::new()).unwrap();
-        fill_in(&mut node, kind, Mode::Release, &ServiceName::new("x").unwrap(), "an \"app\"", true);
+        fill_in(
+            &mut node,
+            kind,
+            Mode::Release,
+            &ServiceName::new("x").unwrap(),
+            "an \"app\"",
+            &drivers::words(kind, |_| None),
+            true,
+        );
         node.to_json()
     }
 

@@ -11,7 +11,7 @@ use core_manifest::tree::{self, Key, Node, Value};
 use core_manifest::{Diagnostic, Identifier, ServiceName, ServiceSpec, SourceFile, Span, Template, dotenv};
 use core_nats::Member;
 
-use crate::sources::{FindApps, Sources};
+use crate::sources::{Apps, Sources};
 
 /// The parts of a manifest that are resolved first: the other parts may refer to its binaries and ports.
 const HEAD: [&str; 4] = ["kind", "config", "binaries", "ports"];
@@ -64,7 +64,7 @@ pub struct Drafts {
 
 impl Drafts {
     /// Reads the trees from texts. Errors go to `out`.
-    pub fn read(sources: &Sources, find_apps: FindApps<'_>, out: &mut Vec<Diagnostic>) -> Self {
+    pub fn read(sources: &Sources, apps: &dyn Apps, out: &mut Vec<Diagnostic>) -> Self {
         let mut drafts = Self { watch: true, ..Self::default() };
         if let Some(file) = &sources.dotenv {
             let mut all = dotenv::parse(file, out);
@@ -117,7 +117,7 @@ impl Drafts {
                     .help_opt(guess.or_else(|| Some(format!("add services/{name}/service.json, or take this out")))),
             );
         }
-        drafts.fill_in(&patched, sources, find_apps, out);
+        drafts.fill_in(&patched, sources, apps, out);
         drafts.resolve_heads(sources);
         drafts.put_members(sources, out);
         drafts

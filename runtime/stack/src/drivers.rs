@@ -34,6 +34,16 @@ pub fn defaults(kind: Kind, mode: Mode) -> Option<&'static str> {
     }
 }
 
+/// Words of these values that depend on the app, and what they stand for. `read` returns the text of a file of the app.
+pub fn words(kind: Kind, read: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
+    if kind != Kind::Next {
+        return Vec::new();
+    }
+    let file = read(".nvmrc").or_else(|| read(".node-version"));
+    let node = core_next::Node::of(file.as_deref(), &read("package.json").unwrap_or_default());
+    vec![("<node-range>", node.range), ("<node-version>", node.version.to_owned())]
+}
+
 /// The kind of the apps that are searched for.
 pub const APPS: Kind = Kind::Next;
 

@@ -49,3 +49,58 @@ impl Drafts {
         (before != Some(chosen)).then_some(news)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use core_manifest::SourceFile;
+
+    use super::*;
+    use crate::sources::{Apps, Sources};
+
+    struct NoApps;
+
+    impl Apps for NoApps {
+        fn find(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn read(&self, _app: &str, _name: &str) -> Option<String> {
+            None
+        }
+    }
+
+    fn drafts(manifest: &str) -> Drafts {
+        let file = SourceFile { path: "services/edge/service.json".into(), text: manifest.into() };
+        let manifests = [("edge".to_owned(), Some(Arc::new(file)))].into();
+        let sources = Sources { manifests, profile: PROFILE.into(), ..Sources::default() };
+        Drafts::read(&sources, &NoApps, &mut Vec::new())
+    }
+
+    fn port_of(drafts: &Drafts) -> Option<u16> {
+        drafts.services.values().find_map(|draft| draft.head.ports.values().find_map(number))
+    }
+
+    #[test]
+    fn a_default_port_that_is_taken_is_another_one_and_stays_that() {
+        let short = r#"{"kind": "caddy"}"#;
+        let first = port_of(&drafts(short)).unwrap();
+        let busy: BTreeSet<u16> = [first, first + 1].into();
+        let mut one = drafts(short);
+        let said = one.move_edge(PROFILE, &BTreeMap::new(), &busy).unwrap();
+        assert!(said.contains(&format!("localhost:{}/", first + 2)), "{said}");
+        assert_eq!(port_of(&one), Some(first + 2));
+        // Once it is known it is no news, and it stays though the default one is free by now.
+        let kept = one.ports.clone();
+        let mut again = drafts(short);
+        assert_eq!(again.move_edge(PROFILE, &kept, &BTreeSet::new()), None);
+        assert_eq!(port_of(&again), Some(first + 2));
+        // With another profile, or if somebody chose it, a taken port is an error later.
+        let mut other = drafts(short);
+        assert_eq!(other.move_edge("production", &BTreeMap::new(), &busy), None);
+        let mut chosen = drafts(&format!(r#"{{"kind": "caddy", "ports": {{"http": {{"port": {first}}}}}}}"#));
+        assert_eq!(chosen.move_edge(PROFILE, &BTreeMap::new(), &busy), None);
+        assert_eq!((port_of(&other), port_of(&chosen)), (Some(first), Some(first)));
+    }
+}

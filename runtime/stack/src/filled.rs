@@ -9,7 +9,7 @@ use core_manifest::tree::Node;
 use core_manifest::{Diagnostic, ServiceName};
 
 use crate::draft::{Draft, Drafts};
-use crate::sources::{FindApps, Sources};
+use crate::sources::{Apps, Sources};
 use crate::{defaults, drivers};
 
 /// The parts of a manifest that decide what is filled in.
@@ -21,7 +21,7 @@ impl Drafts {
         &mut self,
         patches: &BTreeMap<ServiceName, Node>,
         sources: &Sources,
-        find_apps: FindApps<'_>,
+        apps: &dyn Apps,
         out: &mut Vec<Diagnostic>,
     ) {
         let (scope, shape) = (self.first_scope(sources), Shape::of_manifest());
@@ -56,7 +56,7 @@ impl Drafts {
             let app = match app {
                 Some(app) => app.clone(),
                 None if !drivers::has_app(*kind) || has_binary(node, "app") => String::new(),
-                None => match the_app(name, *kind, node, &find_apps()) {
+                None => match the_app(name, *kind, node, &apps.find()) {
                     Ok(app) => app,
                     Err(fault) => {
                         out.push(*fault);
@@ -65,7 +65,8 @@ impl Drafts {
                     }
                 },
             };
-            defaults::fill_in(node, *kind, *mode, name, &app, has_edge);
+            let words = drivers::words(*kind, |file| apps.read(&app, file));
+            defaults::fill_in(node, *kind, *mode, name, &app, &words, has_edge);
             // What the profile removes is not filled in again.
             if let Some(patch) = patches.get(name) {
                 defaults::take_away(node, patch);

@@ -37,7 +37,7 @@ pub use finish::finish;
 pub use hidden::Hidden;
 pub use located::{Located, Wanted};
 pub use origins::origins;
-pub use sources::{FindApps, Sources};
+pub use sources::{Apps, Sources};
 
 /// A stack that was read and is valid.
 #[derive(Clone, Debug)]

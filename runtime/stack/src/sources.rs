@@ -28,5 +28,11 @@ pub struct Sources {
     pub secrets: BTreeMap<String, String>,
 }
 
-/// Finds the folders of apps below the root, relative to it; called only if needed.
-pub type FindApps<'a> = &'a dyn Fn() -> Vec<String>;
+/// What the host looks up about apps, only if it is needed.
+pub trait Apps {
+    /// The folders of apps below the root, relative to it.
+    fn find(&self) -> Vec<String>;
+
+    /// The text of a file in the folder of an app, if it is there.
+    fn read(&self, app: &str, name: &str) -> Option<String>;
+}

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod manager;
 pub mod next_version;
+mod node;
 mod scripts;
 
 use core_engine::driver::{Expansion, Surroundings};
@@ -10,6 +11,7 @@ use core_manifest::spec::ServiceSpec;
 use core_manifest::{Diagnostic, Template};
 
 pub use build::{ADAPTER, ADAPTER_FILE, is_input};
+pub use node::Node;
 pub use scripts::{Installed, Scripts, TRUSTED, Trusted, has_postinstall};
 
 /// Default values for manifests of this kind that run a release.

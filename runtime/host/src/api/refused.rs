@@ -1,11 +1,11 @@
-//! Writes into a release that were refused, as its service says in its output: what a person has to be told, since the
-//! program may go on without its data.
+//! Writes into a release: refused, as its service says in its output, or done where nothing refuses them. A person has to
+//! be told, since the program goes on without its data, or loses it with the next release.
 
 use core_manifest::{Diagnostic, Problem};
 
 use super::types::InstanceStatus;
-use crate::logs;
 use crate::paths::Paths;
+use crate::{logs, releases, writable};
 
 /// How many of an instance's last lines are looked at.
 const LINES: usize = 50;
@@ -15,20 +15,38 @@ const WORDS: [&str; 6] =
 
 /// A problem for each service whose release refused a write. Reads logs, and may block.
 pub(super) fn find(paths: &Paths, instances: &[InstanceStatus]) -> Vec<Problem> {
+    let can_be_refused = writable::can_be_refused(paths).is_ok();
     let with_releases = instances.iter().filter(|one| one.release.as_ref().is_some_and(|release| !release.is_empty()));
     let of = |instance: &InstanceStatus| {
-        let invocation = instance.invocation.parse().ok()?;
-        let line = logs::last(paths, &invocation, LINES).into_iter().rev().find(|line| is_refusal(line))?;
-        let service = &instance.service;
-        let path = path_in(&line, paths).unwrap_or_else(|| "PATH".to_owned());
-        let message = format!("`{service}` could not write into its release: {}", line.trim());
-        let help = format!(
-            "data is never in a release: add {{\"config\": {{\"persist\": [\"{path}\"]}}}} to services/{service}/service.json and \
-             `core deploy`, or let it write to .data/{service}"
-        );
-        Some(Diagnostic::new("refused-write", message).service(service).help(help).problem())
+        let done = if can_be_refused { None } else { written(paths, instance) };
+        done.or_else(|| refused(paths, instance))
     };
     with_releases.filter_map(of).collect()
+}
+
+/// A file that the service has written into its release, where nothing refuses that.
+fn written(paths: &Paths, instance: &InstanceStatus) -> Option<Problem> {
+    let path = releases::written(paths, &instance.service, instance.release.as_deref()?)?;
+    let message =
+        format!("`{}` has written {} into its release, and it is gone with the next one", instance.service, path);
+    Some(problem(&instance.service, message, &path))
+}
+
+/// A write that was refused, as the service says.
+fn refused(paths: &Paths, instance: &InstanceStatus) -> Option<Problem> {
+    let invocation = instance.invocation.parse().ok()?;
+    let line = logs::last(paths, &invocation, LINES).into_iter().rev().find(|line| is_refusal(line))?;
+    let path = path_in(&line, paths).unwrap_or_else(|| "PATH".to_owned());
+    let message = format!("`{}` could not write into its release: {}", instance.service, line.trim());
+    Some(problem(&instance.service, message, &path))
+}
+
+fn problem(service: &str, message: String, path: &str) -> Problem {
+    let help = format!(
+        "data is never in a release: add {{\"config\": {{\"persist\": [\"{path}\"]}}}} to services/{service}/service.json and \
+         `core deploy`, or let it write to .data/{service}"
+    );
+    Diagnostic::new("refused-write", message).service(service).help(help).problem()
 }
 
 fn is_refusal(line: &str) -> bool {

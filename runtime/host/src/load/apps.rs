@@ -3,13 +3,26 @@
 use std::fs;
 use std::path::Path;
 
-use core_stack::drivers;
+use core_stack::{Apps, drivers};
 
 use crate::binaries::NEVER_INPUTS;
 use crate::files;
 
 /// How many folders below the root to look for an app: `apps/web`, `services/web/app`.
 const DEPTH: usize = 3;
+
+/// The apps below the root of a stack.
+pub(crate) struct Below<'a>(pub(crate) &'a Path);
+
+impl Apps for Below<'_> {
+    fn find(&self) -> Vec<String> {
+        find(self.0)
+    }
+
+    fn read(&self, app: &str, name: &str) -> Option<String> {
+        files::read(&self.0.join(app).join(name)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
 
 /// The folders that hold an app, relative to the root (`.` for the root itself), in order.
 pub(crate) fn find(root: &Path) -> Vec<String> {

@@ -71,7 +71,7 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
     let mut out = Vec::new();
     let trust = Trust::of(&paths.root);
     let mut sources = read::sources(paths, &profile, &trust, &mut out);
-    let mut drafts = Drafts::read(&sources, &|| apps::find(&paths.root), &mut out);
+    let mut drafts = Drafts::read(&sources, &apps::Below(&paths.root), &mut out);
     let mut announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
     announcements.extend(drafts.move_edge(&profile, &options.ports, &options.taken));
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };

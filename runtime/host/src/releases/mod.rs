@@ -136,6 +136,14 @@ pub(crate) fn holds(paths: &Paths, folder: &str) -> bool {
     dev::holds(paths, folder)
 }
 
+/// A file of the app that was written into a release since it landed, relative to the app, if there is one.
+pub(crate) fn written(paths: &Paths, service: &str, id: &str) -> Option<String> {
+    let release = paths.releases().join(service).join(id);
+    let path = release.join(prune::written(&release)?);
+    let app = fs::canonicalize(release.join(choose::APP)).ok()?;
+    Some(path.strip_prefix(&app).unwrap_or(&path).display().to_string())
+}
+
 /// Makes sure that a folder exists: a release, or one of `.dep/`.
 ///
 /// # Errors
