@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::until;
+use super::{Said, until};
 
 /// One process.
 #[derive(Clone, Debug)]
@@ -146,4 +147,13 @@ pub(crate) fn is_held(pid: u32) -> bool {
     let threads = threads.filter_map(|entry| Process::of(entry.file_name().to_str()?.parse().ok()?));
     let states: Vec<char> = threads.map(|thread| thread.state).collect();
     !states.is_empty() && states.iter().all(|state| *state == 'T')
+}
+
+/// Runs a program that was just copied. A process that another test has just forked may still have it open for writing.
+pub(crate) fn output_of_new(command: &mut Command) -> Said {
+    let runs = || match command.output() {
+        Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => None,
+        said => Some(said.expect("it runs")),
+    };
+    Said::of(super::eventually("it is closed", runs))
 }

@@ -131,8 +131,9 @@ fn one_copied_file_is_an_installation() {
     let core = stack.root.join("core");
     std::fs::copy(crate::common::CORE, &core).expect("a copy");
     let run = |word: &str| {
-        let said = std::process::Command::new(&core).args([word, "-d"]).current_dir(&stack.root).output();
-        crate::common::Said::of(said.expect("it runs"))
+        let mut command = std::process::Command::new(&core);
+        command.args([word, "-d"]).current_dir(&stack.root);
+        proc::output_of_new(&mut command)
     };
     let said = run("up");
     assert_eq!(said.code, 0, "{said:?}");
