@@ -13,9 +13,8 @@ use std::path::Path;
 use core_manifest::ServiceSpec;
 
 use crate::paths::Paths;
+use crate::releases;
 
-/// The folder of the framework's own cache, in that of the app.
-const CACHE: &str = ".next";
 /// The most rules that are asked of the kernel.
 const MOST: usize = 4096;
 /// The sticky bit and the right of everybody to write: a folder for temporary files, in which services make files.
@@ -23,14 +22,10 @@ const SHARED: u32 = 0o1002;
 
 /// The places, if the service runs a release; empty if it may write everywhere.
 pub(crate) fn of(paths: &Paths, spec: &ServiceSpec) -> Vec<Vec<u8>> {
-    let releases = paths.releases();
-    let is_of_release = |path: &&str| Path::new(path).starts_with(&releases);
-    let Some(app) = spec.binaries.values().map(|binary| binary.path.as_str()).find(is_of_release) else {
-        return Vec::new();
-    };
-    let mut all = beside(&releases).unwrap_or_default();
+    let Some(app) = releases::folder(paths, spec) else { return Vec::new() };
+    let mut all = beside(&paths.releases()).unwrap_or_default();
     if !all.is_empty() {
-        all.extend(fs::canonicalize(app).ok().map(|app| app.join(CACHE).as_os_str().as_bytes().to_vec()));
+        all.push(app.join(releases::CACHE).as_os_str().as_bytes().to_vec());
     }
     all
 }

@@ -38,6 +38,21 @@ pub const LOCKS: [(&str, Manager); 6] = [
     ("npm-shrinkwrap.json", Manager::Npm),
 ];
 
+/// Files of a project that say which packages it has, and how they are installed.
+pub const DEFINING: [&str; 11] = [
+    "package.json",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "yarn.lock",
+    "bun.lock",
+    "bun.lockb",
+    ".npmrc",
+    ".yarnrc.yml",
+    ".pnpmfile.cjs",
+];
+
 impl Managed {
     /// The manager of a project, by the field `packageManager` of its `package.json` and by its lock file. `read` returns
     /// the text of a file in the project's folder.

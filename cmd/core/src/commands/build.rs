@@ -90,7 +90,7 @@ async fn make(
     args: &BuildArgs,
     progress: &Progress,
 ) -> Result<String, String> {
-    binaries::prepare_tool(paths, &stack.wanted, wanted, progress).await?;
+    binaries::prepare_tool(paths, &stack.wanted, wanted, progress).await.map_err(|error| error.why)?;
     releases::pack(paths, service.as_str(), wanted, &args.output, progress).await
 }
 

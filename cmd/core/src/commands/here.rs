@@ -29,10 +29,10 @@ pub(crate) async fn run(paths: &Paths, stack: &Stack, spec: &ServiceSpec, words:
         let Some(wanted) = stack.wanted.get(folder) else { continue };
         let mut landed = binaries::prepare_tool(paths, &stack.wanted, wanted, &progress).await;
         if landed.is_ok() {
-            landed = releases::provide(paths, folder, wanted, &progress).await.map_err(|error| error.why);
+            landed = releases::provide(paths, folder, wanted, &progress).await;
         }
         if let Err(error) = landed {
-            render::error(&format!("{}: {error}", shown_folder(folder)));
+            render::error(&format!("{}: {}", shown_folder(folder), error.why));
             return Exit::Failed;
         }
     }

@@ -36,7 +36,7 @@ pub(crate) async fn run(context: &Context, args: &LockArgs) -> Exit {
         let locked = || LockFile::read(&paths.dep_lock()).map(|lock| lock.entry(&wanted.binary).cloned());
         let tool = binaries::prepare_tool(&paths, &stack.wanted, wanted, &progress).await;
         let result = if let Err(error) = tool {
-            Err(error)
+            Err(error.why)
         } else if args.update {
             binaries::relock(&paths, folder, wanted, &progress).await
         } else {

@@ -156,7 +156,9 @@ impl Engine {
     }
 
     fn refused(&mut self, id: u64, by: Cause, problems: Vec<Problem>) {
-        if let (Some((service, _)), Some(message)) = (self.take_deploy(id), self.broken_manifests()) {
+        if let Some(message) = self.broken_manifests()
+            && let Some((service, _)) = self.take_deploy(id)
+        {
             let operation = Operation::failed(format!("the release was made, but {message}"));
             self.begin_operation(id, &Command::deployed(service), by, operation);
             return;

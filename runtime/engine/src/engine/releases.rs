@@ -55,7 +55,7 @@ impl Engine {
     pub(super) fn choose_releases(&mut self, chosen: &BTreeMap<ServiceName, String>) {
         for (name, release) in chosen {
             let has_landed = |wanted: &String| {
-                let folder = folder_of(name, wanted);
+                let folder = folder_of(name.as_str(), wanted);
                 self.binaries.get(&folder) == Some(&Binary::Present)
             };
             if self.releases.wanted.get(name).is_some_and(|wanted| wanted == release || has_landed(wanted)) {
@@ -110,7 +110,7 @@ impl Engine {
         }
         match result {
             Ok(release) => {
-                self.binaries.insert(folder_of(name, release), Binary::Present);
+                self.binaries.insert(folder_of(name.as_str(), release), Binary::Present);
                 self.releases.wanted.insert(name.clone(), release.clone());
                 self.save = true;
                 self.read(Purpose::Apply { operation: id, by });

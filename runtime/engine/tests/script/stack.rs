@@ -92,7 +92,7 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
         // Its binary stands in a folder of its own, like every release.
         ["release", id] => {
             spec.release = Some((*id).into());
-            let folder = core_engine::folder::folder_of(&spec.name, id);
+            let folder = core_engine::folder::folder_of(spec.name.as_str(), id);
             attribute(spec, &format!("binary {folder}"))?;
         }
         ["binary", folder] => {

@@ -33,7 +33,7 @@ pub(super) async fn build(landing: &Landing<'_>) -> Result<(), String> {
     landing.say("building");
     let at = work.folder(path)?;
     let mut command = run::command(cargo);
-    run::share(&mut command);
+    run::share(&mut command, u64::MAX);
     command.args(["build", "--color=never"]).arg(format!("--bin={bin}")).arg(format!("--profile={profile}"));
     command.args(package.iter().map(|package| format!("--package={package}")));
     // An existing lock file is binding; without one, cargo writes one into the copy.

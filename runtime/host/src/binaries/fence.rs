@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub(crate) struct Fence {
 
 struct Cgroup {
     folder: PathBuf,
+    /// The file through which a process enters it.
+    procs: File,
     /// The file that counts killed processes, as a line `oom_kill N`.
     events: &'static str,
 }
@@ -79,9 +81,14 @@ impl Fence {
         Self { mib, cgroup }
     }
 
+    /// The limit, in MiB.
+    pub(crate) fn mib(&self) -> u64 {
+        self.mib
+    }
+
     /// Makes a command start within it.
     pub(crate) fn enclose(&self, command: &mut Command) {
-        let procs = self.cgroup.as_ref().and_then(|cgroup| open_to_write(&cgroup.folder.join("cgroup.procs")).ok());
+        let procs = self.cgroup.as_ref().and_then(|cgroup| cgroup.procs.try_clone().ok());
         let Some(procs) = procs else { return };
         // SAFETY: write(2) to a descriptor that was opened before the fork.
         unsafe { command.pre_exec(move || (&procs).write_all(b"0")) };
@@ -155,15 +162,15 @@ fn version_1(name: &str, mib: u64) -> io::Result<Cgroup> {
 fn make(folder: PathBuf, limits: &[(&str, u64)], events: &'static str) -> io::Result<Cgroup> {
     fs::create_dir(&folder)?;
     let set = limits.iter().try_for_each(|(file, bytes)| fs::write(folder.join(file), bytes.to_string()));
-    if let Err(error) = set {
-        let _ = fs::remove_dir(&folder);
-        return Err(error);
+    // One that cannot be entered limits nothing.
+    let procs = set.and_then(|()| OpenOptions::new().write(true).open(folder.join("cgroup.procs")));
+    match procs {
+        Ok(procs) => Ok(Cgroup { folder, procs, events }),
+        Err(error) => {
+            let _ = fs::remove_dir(&folder);
+            Err(error)
+        }
     }
-    Ok(Cgroup { folder, events })
-}
-
-fn open_to_write(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).open(path)
 }
 
 /// Resident memory of a process, in bytes; of one that is gone, none.

@@ -59,7 +59,7 @@ fn install(landing: &Landing<'_>) -> Result<Command, String> {
         landing.owner.take(folder)?;
     }
     let mut command = run::command(go(landing.wanted)?);
-    run::share(&mut command);
+    run::share(&mut command, u64::MAX);
     landing.owner.run(&mut command);
     // `-modcacherw`: otherwise only root could delete `.dep/`. `-buildvcs`: the hash does not include a commit.
     command.args(["install", "-trimpath", "-buildvcs=false", "-modcacherw"]);

@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use core_engine::event::Unavailable;
 use core_manifest::manifest::Source;
 use core_stack::Wanted;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::paths::Paths;
 use crate::trust::Trust;
@@ -140,7 +141,7 @@ async fn turn(paths: &Paths, folder: &str) -> Result<impl Sized, String> {
 ///
 /// # Errors
 /// Why it cannot be locked, as text for people.
-pub(crate) async fn lock_file(path: &Path) -> Result<impl Sized + use<>, String> {
+pub(crate) async fn lock_file(path: &Path) -> Result<Flock<File>, String> {
     let path = path.to_owned();
     let guard = tokio::task::spawn_blocking(move || lock_folder(&path)).await.map_err(|error| error.to_string())?;
     guard.map_err(|error| format!("its lock cannot be taken: {error}"))
@@ -176,17 +177,18 @@ fn put_in_place(made: &Path, target: &Path) -> io::Result<()> {
 /// Makes sure that the tool that `wanted` is made with exists: a folder of `all`.
 ///
 /// # Errors
-/// Why it is not available, as text for people.
+/// Why it is not available.
 pub async fn prepare_tool(
     paths: &Paths,
     all: &BTreeMap<String, Wanted>,
     wanted: &Wanted,
     progress: &Progress,
-) -> Result<(), String> {
+) -> Result<(), Unavailable> {
     let folder = wanted.tool.as_ref().and_then(|(_, folder)| folder.as_ref());
     match folder.and_then(|folder| all.get_key_value(folder)) {
         Some((folder, tool)) => {
-            prepare(paths, folder, tool, progress).await.map_err(|error| format!("{folder}: {}", error.why))
+            let landed = prepare(paths, folder, tool, progress).await;
+            landed.map_err(|error| Unavailable { why: format!("{folder}: {}", error.why), ..error })
         }
         None => Ok(()),
     }
@@ -322,7 +324,7 @@ fn make_executable(scratch: &Path, program: &str) -> io::Result<()> {
     fs::set_permissions(path, permissions)
 }
 
-fn lock_folder(path: &PathBuf) -> io::Result<nix::fcntl::Flock<File>> {
+fn lock_folder(path: &PathBuf) -> io::Result<Flock<File>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
 }

@@ -81,9 +81,10 @@ pub(crate) fn command(program: &Path) -> Command {
     command
 }
 
-/// Limits a build to its share of this host, unless the user has set the limits.
-pub(crate) fn share(command: &mut Command) {
+/// Limits a build to its share of this host, unless the user has set the limits; its heap to `most_mib` at most.
+pub(crate) fn share(command: &mut Command, most_mib: u64) {
     let Ok(Share { jobs, heap_mib }) = machine::look(&[]).map(|machine| machine.share_of_build()) else { return };
+    let heap_mib = heap_mib.min(most_mib);
     let all = [
         ("CARGO_BUILD_JOBS", jobs.to_string()),
         ("GOMAXPROCS", jobs.to_string()),
@@ -96,12 +97,6 @@ pub(crate) fn share(command: &mut Command) {
             command.env(name, value);
         }
     }
-}
-
-/// Options of node for a heap of this size in MiB, if that is less than the share of a build.
-pub(crate) fn heap_below(mib: u64) -> Option<String> {
-    let share = machine::look(&[]).map(|machine| machine.share_of_build().heap_mib).unwrap_or(u64::MAX);
-    (mib < share).then(|| format!("--max-old-space-size={mib}"))
 }
 
 /// Removes variables from the environment that the command inherits, by name.
@@ -204,7 +199,7 @@ pub(crate) async fn run_within(
     let (status, over) = tokio::select! {
         status = ended => (Some(status?), None),
         () = tokio::time::sleep(limits.time) => (None, Some(Over::Time(limits.time))),
-        mib = over_memory(fence.as_ref(), pid, limits.memory_mib) => (None, Some(Over::Memory(mib))),
+        mib = over_memory(fence.as_ref(), pid) => (None, Some(Over::Memory(mib))),
     };
     let Some(status) = status else {
         drop(group);
@@ -213,21 +208,17 @@ pub(crate) async fn run_within(
     };
     group.0 = None;
     drop(group);
-    let killed = fence.as_ref().filter(|fence| !status.success() && fence.has_killed()).and(limits.memory_mib);
-    Ok(heard.spoken(Some(status), killed.map(Over::Memory)))
+    let killed = fence.as_ref().filter(|fence| !status.success() && fence.has_killed());
+    Ok(heard.spoken(Some(status), killed.map(|fence| Over::Memory(fence.mib()))))
 }
 
 /// Waits until a program is over its limit of memory, where the kernel does not see to it.
-async fn over_memory(fence: Option<&Fence>, pid: u32, limit: Option<u64>) -> u64 {
-    let (Some(fence), Some(limit)) = (fence.filter(|fence| fence.needs_a_look()), limit) else {
-        return std::future::pending().await;
-    };
-    loop {
+async fn over_memory(fence: Option<&Fence>, pid: u32) -> u64 {
+    let Some(fence) = fence.filter(|fence| fence.needs_a_look()) else { return std::future::pending().await };
+    while !fence.is_over(pid) {
         tokio::time::sleep(LOOK_AGAIN).await;
-        if fence.is_over(pid) {
-            return limit;
-        }
     }
+    fence.mib()
 }
 
 /// What a program has said so far.

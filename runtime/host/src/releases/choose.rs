@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use core_engine::folder::folder_of;
 use core_manifest::manifest::Source;
 use core_next::ADAPTER;
 use core_stack::Building;
@@ -17,12 +18,12 @@ use crate::paths::Paths;
 /// How many digits of the hash of its sources the ID of a release ends in.
 const DIGITS: usize = 7;
 /// The link to the live release.
-const CURRENT: &str = "current";
+pub(super) const CURRENT: &str = "current";
 /// What is executed of a release: a link to the app in `server/`.
 pub(super) const APP: &str = "app";
 
-/// What runs of an app: its development server, or a release. `wanted` is the one that the engine wants, `binary` the name by which releases were known
-/// before they had folders of their own, `node` the major version that builds.
+/// What runs of an app: its development server, or a release. `wanted` is the one that the engine wants, `binary` the
+/// name by which releases were known before they had folders of their own, `node` the major version that builds.
 ///
 /// # Errors
 /// Why there is none, as text for people.
@@ -41,7 +42,7 @@ pub(crate) fn choose(
     }
     let chosen = |id: &str| Release {
         id: id.to_owned(),
-        folder: format!("{service}/{id}"),
+        folder: folder_of(service, id),
         path: paths.releases().join(service).join(id).join(APP),
         building: building.clone(),
     };
@@ -127,26 +128,10 @@ pub(super) fn hash_of(paths: &Paths, app: &str, node: &str, building: &Building)
 }
 
 /// The releases of a service that have landed, the oldest first.
-pub(crate) fn landed(paths: &Paths, service: &str) -> Vec<String> {
+pub(super) fn landed(paths: &Paths, service: &str) -> Vec<String> {
     let entries = fs::read_dir(paths.releases().join(service)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut all: Vec<String> = names.filter(|name| name.starts_with(|first: char| first.is_ascii_digit())).collect();
     all.sort();
     all
-}
-
-/// Points the link `current` to the live release, for people. Returns false if it is not one of the releases.
-///
-/// # Errors
-/// The error of the file system.
-pub(crate) fn mark_live(paths: &Paths, service: &str, id: &str) -> std::io::Result<bool> {
-    let folder = paths.releases().join(service);
-    if !folder.join(id).is_dir() {
-        // It was built by an earlier version of core.
-        return Ok(false);
-    }
-    let beside = folder.join(format!(".{CURRENT}"));
-    let _ = fs::remove_file(&beside);
-    std::os::unix::fs::symlink(id, &beside)?;
-    fs::rename(&beside, folder.join(CURRENT)).map(|()| true)
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use core_engine::event::Unavailable;
+use core_next::manager::DEFINING;
 use core_stack::{Building, Wanted};
 use sha2::{Digest as _, Sha256};
 
@@ -26,18 +27,6 @@ const APP: &str = "app";
 /// The file among packages that were installed by core, with the hash of what they were installed from. Packages without
 /// it are the developer's, who looks after them.
 const MARK: &str = "node_modules/.core";
-/// Files that say which packages there are.
-const SAY: [&str; 8] = [
-    "package.json",
-    "package-lock.json",
-    "npm-shrinkwrap.json",
-    "pnpm-lock.yaml",
-    "yarn.lock",
-    "bun.lock",
-    "bun.lockb",
-    ".npmrc",
-];
-
 /// Starts the Next.js that the app finds, wherever its package manager put it.
 const TEXT: &str = "// Written by core.
 const { readFileSync } = require('node:fs');
@@ -63,7 +52,7 @@ pub(crate) fn choose(paths: &Paths, service: &str, app: &str, node: &str) -> Res
 }
 
 /// Whether what was prepared in a folder of `.dep/` still holds: packages may have been deleted since.
-pub(super) fn holds(paths: &Paths, folder: &str) -> bool {
+pub(crate) fn holds(paths: &Paths, folder: &str) -> bool {
     if !folder.starts_with(PREFIX) {
         return true;
     }
@@ -77,7 +66,7 @@ fn key(home: &Path, project: &Project, node: &str) -> String {
     let mut hash =
         Sha256::new().chain_update(node).chain_update(TEXT).chain_update(home.as_os_str().as_encoded_bytes());
     let folders = [project.root.as_path(), home];
-    for file in folders.iter().flat_map(|folder| SAY.map(|name| folder.join(name))) {
+    for file in folders.iter().flat_map(|folder| DEFINING.map(|name| folder.join(name))) {
         let text = fs::read(file).unwrap_or_default();
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(&text);

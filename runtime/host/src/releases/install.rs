@@ -37,9 +37,11 @@ pub(super) async fn install(making: &Making<'_>, project: &Project, root: &Path,
     making.run(title, &mut command, log).await?;
     let npm = tools::npm(making.node)?;
     let also = &making.building.build.scripts;
+    // npm keeps a record; of the others the packages are looked at.
+    let found = if managed.manager == Manager::Npm { Vec::new() } else { with_scripts(root) };
     let scripts = match managed.manager {
         Manager::Npm => Scripts::of(&read(root, "node_modules/.package-lock.json"), also),
-        _ => Scripts::of_packages(&with_scripts(root), also),
+        _ => Scripts::of_packages(&found, also),
     };
     if !scripts.skipped.is_empty() {
         log.say(&format!("install scripts of these packages are not run: {}", scripts.skipped.join(", "))).await;
@@ -48,7 +50,7 @@ pub(super) async fn install(making: &Making<'_>, project: &Project, root: &Path,
         Manager::Npm if scripts.run.is_empty() => Ok(()),
         Manager::Npm => run_without_secrets(making, &npm, &rebuild(&scripts.run), root, log).await,
         _ => {
-            for (folder, name) in with_scripts(root).iter().map(|one| (&one.folder, one.spec())) {
+            for (folder, name) in found.iter().map(|one| (&one.folder, one.spec())) {
                 if scripts.run.contains(&name) {
                     for script in SCRIPTS {
                         run_without_secrets(making, &npm, &run_script(script), Path::new(folder), log).await?;

@@ -22,15 +22,17 @@ mod record;
 mod tools;
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use core_engine::event::Unavailable;
+use core_engine::folder::{folder_of, release_of};
 use core_manifest::ServiceSpec;
 use core_manifest::manifest::Source;
 use core_next::build::WITHOUT;
 use core_stack::{Building, Wanted};
+use nix::fcntl::Flock;
 use tokio::process::Command;
 
 use crate::binaries::fence::{self, Limits};
@@ -41,11 +43,15 @@ use crate::binaries::{self, Progress, Scratch, lock_file, run};
 use crate::machine;
 use crate::paths::Paths;
 use crate::trust::Trust;
-pub(crate) use choose::{choose, landed, mark_live};
-pub(crate) use prune::{Needed, note_served, prune};
+pub(crate) use choose::choose;
+use choose::landed;
+pub(crate) use dev::holds;
+pub(crate) use prune::{Needed, mark_live, prune};
 pub use record::Record;
 use tools::Tool;
 
+/// The folder of the framework's own cache, in that of the app: what a release may be written to.
+pub(crate) const CACHE: &str = ".next";
 /// How long a step may take if the manifest does not say.
 const LONGEST_STEP: Duration = Duration::from_secs(1200);
 
@@ -102,12 +108,9 @@ impl Making<'_> {
         for name in WITHOUT {
             command.env_remove(name);
         }
-        run::share(&mut command);
+        // What else a program of node needs, beside its heap.
+        run::share(&mut command, self.limits().memory_mib.map_or(u64::MAX, |mib| mib * 3 / 4));
         fence::step_back(&mut command);
-        let heap = self.limits().memory_mib.unwrap_or(u64::MAX).saturating_mul(3) / 4;
-        if let Some(smaller) = run::heap_below(heap) {
-            command.env("NODE_OPTIONS", smaller);
-        }
         command.envs(core_next::build::env());
         command.env("npm_config_cache", self.cache().join("npm")).env("npm_config_update_notifier", "false");
         command
@@ -119,7 +122,7 @@ impl Making<'_> {
 pub(crate) fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<String> {
     let services = fs::read_dir(paths.releases()).into_iter().flatten().flatten();
     let names = services.filter_map(|entry| entry.file_name().into_string().ok());
-    let of = |service: String| landed(paths, &service).into_iter().map(move |id| format!("{service}/{id}"));
+    let of = |service: String| landed(paths, &service).into_iter().map(move |id| folder_of(&service, &id));
     let there: BTreeSet<String> = names.flat_map(of).collect();
     sound.retain(|name| there.contains(name));
     let trust = Trust::of(&paths.root);
@@ -129,11 +132,6 @@ pub(crate) fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<S
         }
     }
     sound.clone()
-}
-
-/// Whether what was prepared in a folder of `.dep/` still holds.
-pub(crate) fn holds(paths: &Paths, folder: &str) -> bool {
-    dev::holds(paths, folder)
 }
 
 /// A file of the app that was written into a release since it landed, relative to the app, if there is one.
@@ -151,7 +149,7 @@ pub(crate) fn written(paths: &Paths, service: &str, id: &str) -> Option<String> 
 pub async fn provide(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
     match wanted.source {
         // A release of an earlier version of core has landed, or it would not have been chosen.
-        Source::NextBuild { .. } if !folder.contains('/') => Ok(()),
+        Source::NextBuild { .. } if release_of(folder).is_none() => Ok(()),
         Source::NextBuild { .. } => prepare(paths, folder, wanted, progress).await,
         Source::NextDev { .. } => dev::prepare(paths, folder, wanted, progress).await,
         _ => binaries::prepare(paths, folder, wanted, progress).await,
@@ -177,17 +175,19 @@ pub(crate) async fn make(
     afresh: bool,
     progress: &Progress,
 ) -> Result<String, String> {
+    // Chosen when nobody else makes one: the one before may have been of the same sources.
+    let home = Home::open(paths, service).await?;
+    let (app, node, building) = (app_of(wanted), &wanted.tool_version, &wanted.building);
     let id = if afresh {
-        let _guard = lock_file(&paths.releases().join(service).join(".lock")).await?;
         let _ = fs::remove_dir_all(build::kept(paths, service));
-        choose::new_id(paths, service, app_of(wanted), &wanted.tool_version, &wanted.building)?
+        choose::new_id(paths, service, app, node, building)?
     } else {
-        choose::of_sources(paths, service, app_of(wanted), None, &wanted.tool_version, &wanted.building)?
+        choose::of_sources(paths, service, app, None, node, building)?
     };
-    let folder = format!("{service}/{id}");
-    let done = prepare(paths, &folder, wanted, progress).await;
+    let folder = folder_of(service, &id);
+    let made = home.make(paths, &folder, &id, wanted, progress).await;
     progress.end(&folder);
-    done.map(|()| id).map_err(|error| error.why)
+    made.map(|()| id)
 }
 
 /// Makes sure that a release has landed. One release of a service is made at a time, across all processes of the machine.
@@ -195,16 +195,10 @@ pub(crate) async fn make(
 /// # Errors
 /// Why it has not, as text for people.
 async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
-    let Some((service, id)) = folder.split_once('/') else { return Err(format!("{folder} is no release").into()) };
+    let Some((service, id)) = release_of(folder) else { return Err(format!("{folder} is no release").into()) };
     progress.say(folder, "waiting for another build");
     let home = Home::open(paths, service).await?;
-    if home.has_landed(paths, id) {
-        return Ok(());
-    }
-    let part = home.part(id)?;
-    let landing = part.path().join("landing");
-    build(paths, folder, wanted, part.path(), &landing, progress).await?;
-    Ok(home.land(&landing, id)?)
+    Ok(home.make(paths, folder, id, wanted, progress).await?)
 }
 
 /// Builds a release into the folder `landing` in `part`.
@@ -217,7 +211,7 @@ async fn build(
     progress: &Progress,
 ) -> Result<(), String> {
     let Some((node, _)) = &wanted.tool else { return Err("no node was chosen".to_owned()) };
-    let (service, id) = folder.split_once('/').unwrap_or((folder, ""));
+    let (service, id) = release_of(folder).unwrap_or((folder, ""));
     let making = Making {
         paths,
         folder,
@@ -250,7 +244,7 @@ pub async fn pack(
     let home = Home::open(paths, service).await?;
     let part = home.part(&id)?;
     let landing = part.path().join("landing");
-    build(paths, &format!("{service}/{id}"), wanted, part.path(), &landing, progress).await?;
+    build(paths, &folder_of(service, &id), wanted, part.path(), &landing, progress).await?;
     archive::pack(&landing, to)?;
     Ok(id)
 }
@@ -268,7 +262,7 @@ pub(crate) async fn land(paths: &Paths, service: &str, wanted: &Wanted, file: &P
     if !home.has_landed(paths, &record.id) {
         let app = fs::read_link(landing.join(choose::APP)).map_err(|error| error.to_string())?;
         let (app, landed) = (landing.join(&app), home.path.join(&record.id).join(&app));
-        persist::Persist::of(paths, service, &wanted.building).link(&app.join("."), &app, &landed)?;
+        persist::Persist::of(paths, service, &wanted.building).link(&app, &app, &landed)?;
         prune::list(&landing).map_err(|error| format!("the list of its files: {error}"))?;
         modes::settle(&landing, Origin::Built).map_err(|error| format!("{}: {error}", landing.display()))?;
         home.land(&landing, &record.id)?;
@@ -280,7 +274,8 @@ pub(crate) async fn land(paths: &Paths, service: &str, wanted: &Wanted, file: &P
 struct Home {
     path: PathBuf,
     trust: Trust,
-    _turn: Box<dyn std::any::Any + Send>,
+    /// Nobody else has it, until this is dropped.
+    _turn: Flock<File>,
 }
 
 impl Home {
@@ -300,12 +295,30 @@ impl Home {
         let turn = lock_file(&path.join(".lock")).await?;
         // What is left was killed: nobody else makes one now.
         sweep(&path);
-        Ok(Self { path, trust, _turn: Box::new(turn) })
+        Ok(Self { path, trust, _turn: turn })
     }
 
     fn has_landed(&self, paths: &Paths, id: &str) -> bool {
         let target = self.path.join(id);
         target.is_dir() && !is_open_but(&target, &paths.data(), &self.trust)
+    }
+
+    /// Makes a release, unless it has landed.
+    async fn make(
+        &self,
+        paths: &Paths,
+        folder: &str,
+        id: &str,
+        wanted: &Wanted,
+        progress: &Progress,
+    ) -> Result<(), String> {
+        if self.has_landed(paths, id) {
+            return Ok(());
+        }
+        let part = self.part(id)?;
+        let landing = part.path().join("landing");
+        build(paths, folder, wanted, part.path(), &landing, progress).await?;
+        self.land(&landing, id)
     }
 
     /// A folder in which a release is made, which is deleted in the end.

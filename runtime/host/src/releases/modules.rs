@@ -4,24 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use core_next::manager::DEFINING;
 use sha2::{Digest, Sha256};
+
+use super::CACHE;
 
 /// The folder that package managers install into; a workspace has several.
 const FOLDER: &str = "node_modules";
-/// Files that say which packages there are, and how they are installed.
-const SAY: [&str; 11] = [
-    "package.json",
-    "package-lock.json",
-    "npm-shrinkwrap.json",
-    "pnpm-lock.yaml",
-    "pnpm-workspace.yaml",
-    "yarn.lock",
-    "bun.lock",
-    "bun.lockb",
-    ".npmrc",
-    ".yarnrc.yml",
-    ".pnpmfile.cjs",
-];
 /// The file that says which packages these are. It goes first and comes last: packages that were only moved in part are
 /// those of nobody.
 const KEY: &str = "key";
@@ -94,7 +83,7 @@ fn find(work: &Path, below: &Path, places: &mut Vec<PathBuf>) -> io::Result<()> 
         }
         if entry.file_name() == FOLDER {
             places.push(below.to_owned());
-        } else if entry.file_name() != ".next" {
+        } else if entry.file_name() != CACHE {
             find(work, &below.join(entry.file_name()), places)?;
         }
     }
@@ -107,7 +96,7 @@ fn say(work: &Path, below: &Path, files: &mut Vec<PathBuf>) {
         let (name, path) = (entry.file_name(), below.join(entry.file_name()));
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && name != FOLDER => say(work, &path, files),
-            Ok(kind) if !kind.is_dir() && SAY.iter().any(|one| name == *one) => files.push(path),
+            Ok(kind) if !kind.is_dir() && DEFINING.iter().any(|one| name == *one) => files.push(path),
             _ => {}
         }
     }

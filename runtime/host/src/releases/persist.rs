@@ -73,7 +73,11 @@ impl<'a> Persist<'a> {
             }
             return Ok(());
         }
-        let with = |path: &Path, ending: &str| PathBuf::from([path.as_os_str(), ending.as_ref()].concat_os());
+        let with = |path: &Path, ending: &str| {
+            let mut all = path.as_os_str().to_owned();
+            all.push(ending);
+            PathBuf::from(all)
+        };
         for ending in BESIDE_A_DATABASE.into_iter().chain([""]) {
             let (from, to) = (with(from, ending), with(to, ending));
             if from.is_file() {
@@ -121,19 +125,6 @@ fn way(from: &Path, to: &Path) -> PathBuf {
     let shared = from.components().zip(to.components()).take_while(|(one, other)| one == other).count();
     let up = from.components().skip(shared).map(|_| Component::ParentDir);
     up.chain(to.components().skip(shared)).collect()
-}
-
-/// Joins parts of a path.
-trait ConcatOs {
-    fn concat_os(&self) -> std::ffi::OsString;
-}
-
-impl ConcatOs for [&std::ffi::OsStr; 2] {
-    fn concat_os(&self) -> std::ffi::OsString {
-        let mut all = self[0].to_owned();
-        all.push(self[1]);
-        all
-    }
 }
 
 #[cfg(test)]

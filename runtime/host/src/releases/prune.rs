@@ -5,19 +5,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::choose::landed;
+use super::CACHE;
+use super::choose::{CURRENT, landed};
 use crate::paths::Paths;
 
 /// The list of the files of a release, as it landed.
 const FILES: &str = "files";
 /// The mark of a release that has served; its time is when it last took over.
 const SERVED: &str = "served";
-/// The folder of the framework's own cache: what is written there is no data.
-const CACHE: &str = ".next";
 /// How many releases are kept beside the live one and the one before it, if the manifest does not say.
 pub(super) const KEEP: usize = 5;
 /// How many releases are kept that never served.
@@ -47,12 +46,21 @@ pub(super) fn list(release: &Path) -> io::Result<()> {
     fs::write(release.join(FILES), lines.join("\n") + "\n")
 }
 
-/// Notes that a release has taken over.
+/// Notes that a release has taken over, and points the link `current` to it, for people. A build of an earlier version of
+/// core is no release, and gets neither.
 ///
 /// # Errors
 /// The error of the file system.
-pub(crate) fn note_served(paths: &Paths, service: &str, id: &str) -> io::Result<()> {
-    fs::write(paths.releases().join(service).join(id).join(SERVED), "")
+pub(crate) fn mark_live(paths: &Paths, service: &str, id: &str) -> io::Result<()> {
+    let home = paths.releases().join(service);
+    if !home.join(id).is_dir() {
+        return Ok(());
+    }
+    let beside = home.join(format!(".{CURRENT}"));
+    let _ = fs::remove_file(&beside);
+    symlink(id, &beside)?;
+    fs::rename(&beside, home.join(CURRENT))?;
+    fs::write(home.join(id).join(SERVED), "")
 }
 
 /// A file that was written into a release since it landed, if there is one.
@@ -162,7 +170,7 @@ mod tests {
         fs::write(folder.join("server/server.js"), "x").unwrap();
         list(&folder).unwrap();
         if let Some(age) = served {
-            note_served(paths, "web", id).unwrap();
+            mark_live(paths, "web", id).unwrap();
             let time = SystemTime::now() - Duration::from_secs(age);
             fs::File::options().write(true).open(folder.join(SERVED)).unwrap().set_modified(time).unwrap();
         }

@@ -77,9 +77,9 @@ impl Supervisor {
     fn prepare(&mut self, folder: &str) {
         let Some(job) = self.reading.job(folder) else {
             // Wanted by the saved state while the manifests are invalid: a folder that landed before is enough.
-            let place = if folder.contains('/') { self.paths.releases() } else { self.paths.dep() }.join(folder);
-            let unknown = || format!("nothing is known of {}", self.paths.shown(&place)).into();
-            let result = if place.is_dir() { Ok(()) } else { Err(unknown()) };
+            let shown = shown_folder(folder);
+            let has_landed = self.paths.root.join(&shown).is_dir();
+            let result = if has_landed { Ok(()) } else { Err(format!("nothing is known of {shown}").into()) };
             let _ = self.inbox.send(Event::Prepared { folder: folder.to_owned(), result });
             return;
         };
@@ -98,9 +98,7 @@ impl Supervisor {
         let (paths, service, release) = (self.paths.clone(), service.clone(), release.to_owned());
         tokio::task::spawn_blocking(move || {
             let name = service.as_str();
-            let marked = releases::mark_live(&paths, name, &release)
-                .and_then(|is_there| if is_there { releases::note_served(&paths, name, &release) } else { Ok(()) });
-            if let Err(error) = marked {
+            if let Err(error) = releases::mark_live(&paths, name, &release) {
                 warn!(%service, "its live release cannot be marked: {error}");
             }
             for line in releases::prune(&paths, name, &needed) {

@@ -129,7 +129,10 @@ impl Job {
         match &self.order {
             Order::Folder(folder) => {
                 let wanted = self.all.get(folder).ok_or_else(|| format!("nothing is known of {folder}"))?;
-                self.prepare_tool(paths, &self.all, wanted, progress).await?;
+                if wanted.tool.as_ref().is_some_and(|(_, folder)| folder.is_some()) {
+                    progress.say(folder, "waiting for its tools");
+                }
+                binaries::prepare_tool(paths, &self.all, wanted, progress).await?;
                 releases::provide(paths, folder, wanted, progress).await.map(|()| None)
             }
             Order::Release { service, options, make, .. } => {
@@ -141,7 +144,7 @@ impl Job {
                     spec.into_iter().flat_map(|spec| spec.binaries.values()).filter_map(|one| one.folder.as_ref());
                 let wanted = folders.find_map(|folder| stack.wanted.get(folder).filter(|one| one.source.is_release()));
                 let wanted = wanted.ok_or_else(|| format!("{service} has no releases any more"))?;
-                self.prepare_tool(paths, &stack.wanted, wanted, progress).await?;
+                binaries::prepare_tool(paths, &stack.wanted, wanted, progress).await?;
                 let made = match make {
                     Make::Archive(file) => {
                         progress.say(&self.order.key(), "unpacking the archive");
@@ -152,21 +155,6 @@ impl Job {
                 made.map(Some).map_err(Unavailable::from)
             }
         }
-    }
-
-    /// Makes sure that the tool is there that a folder is made with.
-    async fn prepare_tool(
-        &self,
-        paths: &Paths,
-        all: &BTreeMap<String, Wanted>,
-        wanted: &Wanted,
-        progress: &Progress,
-    ) -> Result<(), Unavailable> {
-        let tool = wanted.tool.as_ref().and_then(|(_, folder)| folder.as_ref());
-        let Some((folder, tool)) = tool.and_then(|folder| all.get_key_value(folder)) else { return Ok(()) };
-        progress.say(&self.order.key(), "waiting for its tools");
-        let landed = binaries::prepare(paths, folder, tool, progress).await;
-        landed.map_err(|error| Unavailable { why: format!("{folder}: {}", error.why), ..error })
     }
 }
 
