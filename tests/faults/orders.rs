@@ -62,9 +62,7 @@ fn an_environment_of_800_kb_is_passed_on() {
     stack.well(SOON, &["up", "-d", "--timeout", "10"]);
     let pid = stack.leader(&format!("{name}-0@1"));
     // The environment of a process that is about to become another ends in the middle when it is read.
-    soon("the shell has become the program", || {
-        proc::all().into_iter().find(|one| one.pid == pid && one.args == ["sleep", "4321"])
-    });
+    soon("the shell has become the program", || proc::Process::of(pid).filter(|one| one.args == ["sleep", "4321"]));
     let have = proc::env(pid);
     for (name, value) in env {
         let pair = format!("{name}={}", value.as_str().unwrap_or_default());

@@ -163,6 +163,11 @@ pub fn folder(paths: &Paths, spec: &ServiceSpec) -> Option<PathBuf> {
     fs::canonicalize(app).ok()
 }
 
+/// The name of a release that is asked for and has no ID yet, among the jobs that are shown.
+pub(crate) fn asked(service: &str) -> String {
+    folder_of(service, "new")
+}
+
 /// Makes a release of the sources as they are now, unless one of the same sources has landed; `afresh` makes one in any
 /// case, without what earlier builds have left. Returns its ID.
 ///
@@ -176,7 +181,10 @@ pub(crate) async fn make(
     progress: &Progress,
 ) -> Result<String, String> {
     // Chosen when nobody else makes one: the one before may have been of the same sources.
+    let asked = asked(service);
+    progress.say(&asked, "waiting for another build");
     let home = Home::open(paths, service).await?;
+    progress.say(&asked, "looking at the sources");
     let (app, node, building) = (app_of(wanted), &wanted.tool_version, &wanted.building);
     let id = if afresh {
         let _ = fs::remove_dir_all(build::kept(paths, service));
@@ -184,8 +192,10 @@ pub(crate) async fn make(
     } else {
         choose::of_sources(paths, service, app, None, node, building)?
     };
+    // From here on it is shown by its ID.
+    progress.end(&asked);
     let folder = folder_of(service, &id);
-    let made = home.make(paths, &folder, &id, wanted, progress).await;
+    let made = home.make(paths, &folder, wanted, progress).await;
     progress.end(&folder);
     made.map(|()| id)
 }
@@ -195,10 +205,10 @@ pub(crate) async fn make(
 /// # Errors
 /// Why it has not, as text for people.
 async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
-    let Some((service, id)) = release_of(folder) else { return Err(format!("{folder} is no release").into()) };
+    let Some((service, _)) = release_of(folder) else { return Err(format!("{folder} is no release").into()) };
     progress.say(folder, "waiting for another build");
     let home = Home::open(paths, service).await?;
-    Ok(home.make(paths, folder, id, wanted, progress).await?)
+    Ok(home.make(paths, folder, wanted, progress).await?)
 }
 
 /// Builds a release into the folder `landing` in `part`.
@@ -304,14 +314,8 @@ impl Home {
     }
 
     /// Makes a release, unless it has landed.
-    async fn make(
-        &self,
-        paths: &Paths,
-        folder: &str,
-        id: &str,
-        wanted: &Wanted,
-        progress: &Progress,
-    ) -> Result<(), String> {
+    async fn make(&self, paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), String> {
+        let (_, id) = release_of(folder).unwrap_or_default();
         if self.has_landed(paths, id) {
             return Ok(());
         }

@@ -40,7 +40,7 @@ impl Order {
     fn key(&self) -> String {
         match self {
             Self::Folder(folder) => folder.clone(),
-            Self::Release { service, .. } => format!("{service}/new"),
+            Self::Release { service, .. } => releases::asked(service.as_str()),
         }
     }
 
