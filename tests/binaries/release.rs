@@ -31,7 +31,7 @@ fn a_release_is_made_once_for_the_same_inputs() {
     assert_eq!(first.len(), 1, "{first:?}");
     let server = scene.server(&first[0]);
     assert!(server.join("server.js").is_file() && server.join(".next/static/file").is_file());
-    until("it is named as the live one", || scene.live() == first[0]);
+    assert_eq!(scene.live(), first[0], "it is named as the live one when `up` returns");
     // What a build makes by the way is no other input; nor is the time. And what is edited is not what runs.
     stack.write("app/node_modules/x/index.js", "");
     stack.write("app/page", "two");
@@ -47,7 +47,7 @@ fn a_release_is_made_once_for_the_same_inputs() {
     assert_eq!((scene.notes().len(), scene.releases().len()), (3, 2));
     assert!(said.err.contains(&format!("deployed: web {}", scene.releases()[1])), "{}", said.err);
     stack.until_says("web", "serving two");
-    until("it is named as the live one", || scene.live() == scene.releases()[1]);
+    assert_eq!(scene.live(), scene.releases()[1], "it is named as the live one when `deploy` returns");
     // The same sources again are the release that there is.
     let pid = stack.pid("web");
     let said = stack.ok(&["deploy", "--service", "web"]);

@@ -80,7 +80,7 @@ pub enum Action {
         /// Where it comes from.
         make: Make,
     },
-    /// A release has taken over: name it as the live one, for people. There is no answer.
+    /// A release has taken over: name it as the live one, for people. Answer: `Marked`.
     MarkLive {
         /// The service that runs it.
         service: ServiceName,

@@ -61,6 +61,13 @@ pub enum Event {
         /// The release; else why there is none.
         result: Result<String, String>,
     },
+    /// The live release is named for people, or could not be: nobody waits for that any longer.
+    Marked {
+        /// The service that runs it.
+        service: ServiceName,
+        /// The release.
+        release: String,
+    },
     /// The first process of an invocation was executed.
     Started {
         /// The invocation that was started.

@@ -219,6 +219,7 @@ impl Engine {
             Event::Command { operation, command, by } => self.command(*operation, command, *by),
             Event::Prepared { folder, result } => self.prepared(folder, result),
             Event::ReleaseMade { operation, service, result } => self.release_made(*operation, service, result),
+            Event::Marked { service, release } => self.marked(service, release),
             Event::Started { invocation, pid } => self.started(invocation, *pid),
             Event::StartFailed { invocation, failure } => self.start_failed(invocation, failure),
             Event::Exited { invocation, exit, leftovers } => self.exited(invocation, *exit, *leftovers),

@@ -203,7 +203,7 @@ impl Engine {
         if let Some((_, why)) = &service.rejected {
             return Standing::Hopeless(format!("the new version of {name} was rolled back: {why}"), None);
         }
-        let mut all_there = service.rollout.is_none();
+        let mut all_there = service.rollout.is_none() && !self.is_marking(name);
         for instance in self.instances_of(name).filter(|instance| instance.id.generation == service.born) {
             let id = &instance.id;
             let culprit = (instance.invocation > 0).then(|| instance.invocation_id());

@@ -20,10 +20,17 @@ use crate::folder::folder_of;
 pub(super) struct Releases {
     /// The wanted release of each service that has one.
     wanted: BTreeMap<ServiceName, String>,
-    /// The release that each link `current` names.
-    live: BTreeMap<ServiceName, String>,
+    /// What each link `current` names.
+    live: BTreeMap<ServiceName, Mark>,
     /// Deploys by service, in the order in which they came; the first one is under way.
     deploys: BTreeMap<ServiceName, VecDeque<Deploy>>,
+}
+
+/// The naming of a live release, for people. Whoever waits for a deploy finds it done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Mark {
+    Asked(String),
+    Done(String),
 }
 
 #[derive(Clone, Debug)]
@@ -147,9 +154,26 @@ impl Engine {
         let Some(service) = self.services.get(name).filter(|service| service.rollout.is_none()) else { return };
         let Some(release) = &service.spec.release else { return };
         let is_live = self.instances_of(name).any(|one| one.id.generation == service.born && one.is_ready());
-        if is_live && self.releases.live.get(name) != Some(release) {
-            self.releases.live.insert(name.clone(), release.clone());
+        let is_named =
+            matches!(self.releases.live.get(name), Some(Mark::Asked(one) | Mark::Done(one)) if one == release);
+        if is_live && !is_named {
+            self.releases.live.insert(name.clone(), Mark::Asked(release.clone()));
             self.actions.push(Action::MarkLive { service: name.clone(), release: release.clone() });
         }
+    }
+
+    /// A live release was named. The answer about an earlier one says nothing.
+    pub(super) fn marked(&mut self, name: &ServiceName, release: &str) {
+        if let Some(mark) = self.releases.live.get_mut(name)
+            && matches!(mark, Mark::Asked(asked) if asked == release)
+        {
+            *mark = Mark::Done(release.to_owned());
+            self.changed.insert(name.clone());
+        }
+    }
+
+    /// Whether the live release of a service is being named.
+    pub(super) fn is_marking(&self, name: &ServiceName) -> bool {
+        matches!(self.releases.live.get(name), Some(Mark::Asked(_)))
     }
 }

@@ -241,6 +241,7 @@ impl Run {
                 let result = Err(Unavailable { why: text(), is_final: true });
                 Event::Prepared { folder: rest[0].into(), result }
             }
+            "marked" => Event::Marked { service: ServiceName::new(rest[0])?, release: rest[1].into() },
             "made" | "unmade" => Event::ReleaseMade {
                 operation: rest[0].parse().map_err(|_| "no operation")?,
                 service: ServiceName::new(rest[1])?,

@@ -223,7 +223,7 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
             Command::Kill => ("kill", Of::All),
         },
         Event::Prepared { result: Ok(()), .. } => ("prepared", Of::All),
-        Event::Prepared { .. } | Event::ReleaseMade { .. } => ("prepare failed", Of::All),
+        Event::Prepared { .. } | Event::ReleaseMade { .. } | Event::Marked { .. } => ("prepare failed", Of::All),
         Event::Started { invocation, .. }
         | Event::StartFailed { invocation, .. }
         | Event::Exited { invocation, .. }

@@ -92,15 +92,18 @@ impl Supervisor {
         self.jobs.begin(job, &self.paths, &self.progress, &self.inbox);
     }
 
-    /// Names a release as the live one, and deletes what is old by now, in another thread: a disk may be slow.
+    /// Names a release as the live one, reports that, and deletes what is old by now, in another thread: a disk may be
+    /// slow.
     fn mark_live(&self, service: &ServiceName, release: &str) {
         let needed = self.needed_of(service);
         let (paths, service, release) = (self.paths.clone(), service.clone(), release.to_owned());
+        let inbox = self.inbox.clone();
         tokio::task::spawn_blocking(move || {
             let name = service.as_str();
             if let Err(error) = releases::mark_live(&paths, name, &release) {
                 warn!(%service, "its live release cannot be marked: {error}");
             }
+            let _ = inbox.send(Event::Marked { service: service.clone(), release });
             for line in releases::prune(&paths, name, &needed) {
                 info!(%service, "{line}");
             }
