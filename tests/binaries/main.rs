@@ -24,6 +24,7 @@ mod order;
 mod parcel;
 mod pypi;
 mod release;
+mod rollback;
 mod scene;
 mod server;
 mod shared;
@@ -42,6 +43,7 @@ fn main() {
         lock::TESTS,
         build::TESTS,
         release::TESTS,
+        rollback::TESTS,
         pypi::TESTS,
         npm::TESTS,
         cargo::TESTS,

@@ -20,6 +20,7 @@ case "$1" in
     exit 0 ;;
 *server.js)
     cd "$(dirname "$1")"
+    [ -e crashes ] && exit 1
     if [ -e writes ]; then
         cat page >> db.sqlite && touch "uploads/$(cat page)" && touch .next/entry && echo written
         touch beside || echo refused
@@ -40,6 +41,7 @@ to=.next/standalone
 mkdir -p "$to" .next/static .next/cache
 cp page "$to/page"
 [ -e writes ] && cp writes "$to/writes"
+[ -e crashes ] && cp crashes "$to/crashes"
 [ -e serverless ] || echo server > "$to/server.js"
 echo static > .next/static/file
 "#;

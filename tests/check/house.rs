@@ -12,7 +12,7 @@ const MOST_LINES: usize = 400;
 /// asks for.
 const NAME_KINDS: [&str; 9] = [
     // The steps of a cluster that a driver names are commands.
-    "cmd/core/src/cli/mod.rs",
+    "cmd/core/src/cli/own.rs",
     // The kinds themselves, and a name that is not free for services.
     "runtime/manifest/src/manifest/mod.rs",
     "runtime/manifest/src/name.rs",

@@ -19,6 +19,7 @@ mod broken;
 mod edited;
 mod open;
 mod place;
+mod releases;
 mod verified;
 
 use common::trials;
@@ -27,5 +28,5 @@ fn main() {
     if fixture::ran() {
         return;
     }
-    trials::run(trials::of(&[edited::TESTS, broken::TESTS, open::TESTS, verified::TESTS]));
+    trials::run(trials::of(&[edited::TESTS, broken::TESTS, open::TESTS, releases::TESTS, verified::TESTS]));
 }

@@ -63,6 +63,8 @@ async fn run(cli: Cli) -> Exit {
         Command::Restart(args) => commands::control::run(&context, "restart", &args).await,
         Command::Scale(args) => commands::control::scale(&context, &args).await,
         Command::Deploy(args) => commands::deploy::run(&context, &args).await,
+        Command::Rollback(args) => commands::rollback::run(&context, &args).await,
+        Command::Releases(args) => commands::releases::run(&context, &args),
         Command::Build(args) => commands::build::run(&context, &args).await,
         Command::Exec(args) => commands::exec::run(&context, &args).await,
         Command::Named(args) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use core_manifest::spec::{HttpAnswer, LogLimits};
 use core_manifest::{Identifier, Problem, ServiceName, ServiceSpec, Template};
 
-use crate::command::Make;
+use crate::command::{Cause, Make};
 use crate::event::{FailedSources, ProbeKind, Purpose};
 use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::phase::StopReason;
@@ -79,6 +79,10 @@ pub enum Action {
         service: ServiceName,
         /// Where it comes from.
         make: Make,
+        /// What it is for, in the words of who deploys.
+        message: Option<String>,
+        /// Who deploys.
+        by: Cause,
     },
     /// A release has taken over: name it as the live one, for people. Answer: `Marked`.
     MarkLive {
@@ -173,6 +177,15 @@ pub enum Action {
         /// `true` lowers the priority, `false` restores it.
         yields: bool,
     },
+    /// Tell an instance of a release which part it has from now on. There is no answer.
+    TellRole {
+        /// The instance.
+        instance: InstanceId,
+        /// PID of its first process; 0 if it is not known.
+        pid: u32,
+        /// Its part.
+        role: Role,
+    },
     /// Write an entry to the history: an operation started or ended. There is no answer.
     Record(Record),
     /// No process of the stack is left: the supervisor exits.
@@ -180,6 +193,25 @@ pub enum Action {
         /// Exit code of the stack.
         code: i32,
     },
+}
+
+/// The part of an instance of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It serves, or is about to.
+    Live,
+    /// It was replaced, gets no requests, and is kept so that going back takes no boot.
+    Warm,
+}
+
+impl Role {
+    /// The word that the instance is told, and that people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Warm => "warm",
+        }
+    }
 }
 
 /// The state of the shim that a new one replaces.

@@ -44,6 +44,15 @@ pub enum Command {
         service: Option<ServiceName>,
         /// Where the release comes from.
         make: Make,
+        /// What it is for, in the words of who deploys.
+        message: Option<String>,
+    },
+    /// Switch to a release that has landed; it is not built again.
+    Rollback {
+        /// The service; `None` means the only one that has releases.
+        service: Option<ServiceName>,
+        /// The release; `None` means the one before.
+        release: Option<String>,
     },
     /// Read the manifests and apply them.
     Apply,
@@ -66,11 +75,6 @@ pub enum Make {
 }
 
 impl Command {
-    /// The deploy of a service, as the history keeps it.
-    pub(crate) fn deployed(service: ServiceName) -> Self {
-        Self::Deploy { service: Some(service), make: Make::IfChanged }
-    }
-
     /// The verb as it is typed after `core`.
     pub fn verb(&self) -> &'static str {
         match self {
@@ -80,6 +84,7 @@ impl Command {
             Self::Restart { .. } => "restart",
             Self::Scale { .. } => "scale",
             Self::Deploy { .. } => "deploy",
+            Self::Rollback { .. } => "rollback",
             Self::Apply => "apply",
             Self::Down => "down",
             Self::Kill => "kill",
@@ -94,9 +99,19 @@ impl Command {
             | Self::Stop { services }
             | Self::Restart { services } => services,
             Self::Scale { service, .. } => std::slice::from_ref(service),
-            Self::Deploy { service, .. } => service.as_slice(),
+            Self::Deploy { service, .. } | Self::Rollback { service, .. } => service.as_slice(),
             Self::Apply | Self::Down | Self::Kill => &[],
         }
+    }
+
+    /// The release that it names.
+    pub fn release(&self) -> Option<&str> {
+        if let Self::Rollback { release, .. } = self { release.as_deref() } else { None }
+    }
+
+    /// What it is for, in the words of who gave it.
+    pub fn message(&self) -> Option<&str> {
+        if let Self::Deploy { message, .. } = self { message.as_deref() } else { None }
     }
 
     /// The number of replicas that it asks for.
@@ -128,6 +143,8 @@ pub enum Cause {
     Source,
     /// A manifest was saved while edits are followed.
     Edit,
+    /// A release failed, and there is one before it.
+    Failure,
     /// A signal to the supervisor.
     Signal,
 }

@@ -61,6 +61,8 @@ pub enum Event {
         /// The release; else why there is none.
         result: Result<String, String>,
     },
+    /// The host is short of memory: what is kept warm ends first.
+    MemoryShort,
     /// The live release is named for people, or could not be: nobody waits for that any longer.
     Marked {
         /// The service that runs it.

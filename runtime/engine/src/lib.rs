@@ -29,6 +29,7 @@ pub mod record;
 pub mod saved;
 pub mod time;
 pub mod topology;
+pub(crate) mod trail;
 
 pub use action::Action;
 pub use engine::Engine;

@@ -59,11 +59,19 @@ pub enum Mutation {
     ForgetSources,
     /// Close the held sockets of the serving instance when its successor has none.
     CloseHeldOfOld,
+    /// Send requests to instances that are only kept warm.
+    RouteWarm,
+    /// Keep instances warm for ever.
+    ForgetWarm,
+    /// Restart instances that were only kept warm.
+    RestartWarm,
+    /// Never tell an instance that it is warm now.
+    ForgetRole,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -91,5 +99,9 @@ impl Mutation {
         Self::ForgetEdit,
         Self::ForgetSources,
         Self::CloseHeldOfOld,
+        Self::RouteWarm,
+        Self::ForgetWarm,
+        Self::RestartWarm,
+        Self::ForgetRole,
     ];
 }

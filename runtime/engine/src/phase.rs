@@ -176,6 +176,8 @@ pub enum PhaseName {
     Ready,
     /// It finishes open requests and gets no new ones.
     Draining,
+    /// It was replaced and gets no requests, and is kept for a while so that going back takes no boot.
+    Warm,
     /// It was asked to stop, or killed.
     Stopping,
     /// It failed and will be started again after a pause.
@@ -188,12 +190,13 @@ pub enum PhaseName {
 
 impl PhaseName {
     /// All phases, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Waiting,
         Self::Starting,
         Self::Probing,
         Self::Ready,
         Self::Draining,
+        Self::Warm,
         Self::Stopping,
         Self::Backoff,
         Self::Ended,
@@ -208,6 +211,7 @@ impl PhaseName {
             Self::Probing => "probing",
             Self::Ready => "ready",
             Self::Draining => "draining",
+            Self::Warm => "warm",
             Self::Stopping => "stopping",
             Self::Backoff => "backoff",
             Self::Ended => "ended",

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Generation, InstanceId};
 use crate::topology::PortRange;
+use crate::trail::Trail;
 
 /// What the engine remembers from one supervisor to the next.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Saved {
     /// The wanted releases, by service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) releases: BTreeMap<ServiceName, String>,
+    /// The releases that served well, by service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) trails: BTreeMap<ServiceName, Trail>,
 }
 
 /// What the operator ordered for a service; overrides the manifest until it is withdrawn.
@@ -52,6 +56,8 @@ pub(crate) struct SavedService {
     pub(crate) spec: Arc<ServiceSpec>,
     pub(crate) born: Generation,
     pub(crate) rollout: Option<SavedRollout>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warm: Option<SavedWarm>,
     pub(crate) operator: Operator,
     pub(crate) scale: Option<u32>,
     pub(crate) rejected: Option<(Arc<ServiceSpec>, String)>,
@@ -65,6 +71,12 @@ pub(crate) struct SavedRollout {
     pub(crate) switched: bool,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SavedWarm {
+    pub(crate) spec: Arc<ServiceSpec>,
+    pub(crate) born: Generation,
+}
+
 impl Saved {
     /// Ports given by name, as a map.
     pub fn ports(&self) -> BTreeMap<(ServiceName, u32, Identifier), u16> {
@@ -72,6 +84,41 @@ impl Saved {
             .iter()
             .map(|(service, replica, name, number)| ((service.clone(), *replica, name.clone()), *number))
             .collect()
+    }
+
+    /// The releases of a service that run, are wanted, or are the ones to go back to: none of them may be deleted.
+    pub fn releases_needed(&self, service: &str) -> BTreeSet<String> {
+        let of_service = self.services.iter().filter(|(name, _)| name.as_str() == service).map(|(_, one)| one);
+        let specs = of_service.flat_map(|one| {
+            let kept = one.warm.as_ref().map(|warm| &warm.spec);
+            [Some(&one.spec), one.rollout.as_ref().map(|rollout| &rollout.spec), kept]
+        });
+        let others = self.others.iter().filter(|(id, _)| id.service().as_str() == service).map(|(_, spec)| spec);
+        let of_specs = specs.flatten().chain(others).filter_map(|spec| spec.release.clone());
+        let wanted = self.releases.iter().find(|(name, _)| name.as_str() == service).map(|(_, id)| id.clone());
+        of_specs.chain(wanted).chain(self.release_before(service)).collect()
+    }
+
+    /// The wanted release of a service.
+    pub fn release_wanted(&self, service: &str) -> Option<&str> {
+        let wanted = self.releases.iter().find(|(name, _)| name.as_str() == service).map(|(_, id)| id.as_str());
+        let of_spec = || {
+            let (_, one) = self.services.iter().find(|(name, _)| name.as_str() == service)?;
+            one.spec.release.as_deref()
+        };
+        wanted.or_else(of_spec)
+    }
+
+    /// The release that a service would go back to.
+    pub fn release_before(&self, service: &str) -> Option<String> {
+        let (_, trail) = self.trails.iter().find(|(name, _)| name.as_str() == service)?;
+        Some(trail.before(self.release_wanted(service)?)?.to_owned())
+    }
+
+    /// The releases of a service that served well, the newest last, without those that were rolled away from.
+    pub fn releases_served(&self, service: &str) -> &[String] {
+        let trail = self.trails.iter().find(|(name, _)| name.as_str() == service);
+        trail.map_or(&[], |(_, trail)| trail.all())
     }
 
     /// The last good topology, from the saved specs.

@@ -3,7 +3,7 @@
 
 /// The variables of passed sockets (`sd_listen_fds(3)`, `sd_notify(3)`), of the command line, and of an
 /// instance.
-pub const OWN: [&str; 10] = [
+pub const OWN: [&str; 12] = [
     "LISTEN_PID",
     "LISTEN_FDS",
     "LISTEN_FDNAMES",
@@ -13,6 +13,8 @@ pub const OWN: [&str; 10] = [
     "CORE_LOG",
     "CORE_INSTANCE",
     "CORE_STOP_REASON",
+    "CORE_RELEASE_ROLE",
+    "CORE_RELEASE_ROLE_FILE",
     "CORE_GLIBC_TUNABLES",
 ];
 

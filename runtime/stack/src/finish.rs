@@ -38,7 +38,7 @@ pub fn finish(
     for name in names {
         let Some(mut draft) = drafts.services.remove(&name) else { continue };
         let scope = scope(&name, &draft, sources, located, &env, &drafts.profile_env, &others);
-        let spec = finish_one(&name, &mut draft, &scope, shape, &sources.profile, drafts, located, out);
+        let spec = finish_one(&name, &mut draft, &scope, shape, sources, drafts, located, out);
         drafts.services.insert(name.clone(), draft);
         match spec {
             Some(spec) => {
@@ -79,7 +79,7 @@ fn finish_one(
     draft: &mut Draft,
     scope: &Scope,
     shape: &Shape,
-    profile: &str,
+    sources: &Sources,
     drafts: &Drafts,
     located: &Located,
     out: &mut Vec<Diagnostic>,
@@ -114,7 +114,7 @@ fn finish_one(
             return None;
         }
     };
-    spec::resolve(name, &manifest, &draft.node, &context(name, scope, profile, drafts, located), out)
+    spec::resolve(name, &manifest, &draft.node, &context(name, scope, sources, drafts, located), out)
 }
 
 /// The names that placeholders of a service may refer to.
@@ -147,14 +147,15 @@ fn scope(
 }
 
 /// The context for resolving a manifest.
-fn context(name: &ServiceName, scope: &Scope, profile: &str, drafts: &Drafts, located: &Located) -> Context {
+fn context(name: &ServiceName, scope: &Scope, sources: &Sources, drafts: &Drafts, located: &Located) -> Context {
     Context {
         root: scope.root.clone(),
         dotenv: drafts.dotenv.clone(),
         profile_env: drafts.profile_env.clone(),
         binaries: located.of(name),
         release: located.releases.get(name).cloned(),
-        has_own_hosts: profile == "local",
+        has_own_hosts: sources.profile == "local",
+        keeps_warm: sources.profile == "production" && !sources.has_little_memory,
     }
 }
 

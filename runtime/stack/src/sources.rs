@@ -16,6 +16,8 @@ pub struct Sources {
     pub core: String,
     /// Name of the profile.
     pub profile: String,
+    /// Whether the host has so little memory that nothing is kept there beside what serves.
+    pub has_little_memory: bool,
     /// Manifests by the names of their folders; `None` for one that could not be read.
     pub manifests: BTreeMap<String, Option<Arc<SourceFile>>>,
     /// The stack manifest of the profile, if there is one.

@@ -1,5 +1,6 @@
 //! What may be typed.
 
+mod own;
 mod release;
 
 use std::ffi::OsString;
@@ -9,7 +10,10 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::completion;
-pub(crate) use release::{BuildArgs, DeployArgs, ExecArgs, NamedArgs};
+pub(crate) use own::{NatsClusterArgs, NatsClusterStep, NatsServerArgs, SuperviseArgs};
+pub(crate) use release::{
+    BuildArgs, DeployArgs, ExecArgs, NamedArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
+};
 
 /// Over the options that every command has, so that they stand apart from its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -67,6 +71,12 @@ pub(crate) enum Command {
     /// The release before it keeps serving until then. A build that fails changes nothing, and a release that does not
     /// become ready is rolled back.
     Deploy(DeployArgs),
+    /// Go back to a release that served before, without a build; twice goes back two steps
+    ///
+    /// The release that serves keeps serving until the other is ready. Databases stay as they are: no migration is undone.
+    Rollback(RollbackArgs),
+    /// Show the releases of apps: which one serves, who made each, and what a rollback goes to
+    Releases(ReleasesArgs),
     /// Build a release of an app into an archive, for another host; nothing is started
     ///
     /// Variables are those of the profile, by default production where there is one. `core deploy FILE` lands it on a host
@@ -333,61 +343,6 @@ pub(crate) enum ProbeQuestion {
         #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
         timeout: f64,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SuperviseArgs {
-    #[arg(long = "service")]
-    pub(crate) services: Vec<String>,
-    #[arg(long)]
-    pub(crate) no_watch: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NatsClusterArgs {
-    #[command(subcommand)]
-    pub(crate) step: NatsClusterStep,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum NatsClusterStep {
-    /// Take up the streams that a server had stored before it was one of a cluster
-    Join {
-        #[arg(long)]
-        client: String,
-        #[arg(long)]
-        monitor: String,
-        #[arg(long)]
-        store: PathBuf,
-    },
-    /// End a server; when it is removed, it lets its clients go first
-    Leave {
-        #[command(flatten)]
-        server: NatsServerArgs,
-    },
-    /// End a server of a cluster; when it is removed, it hands over its streams first, too
-    LeaveHub {
-        #[command(flatten)]
-        server: NatsServerArgs,
-        #[arg(long)]
-        hub: String,
-        #[arg(long)]
-        number: u32,
-        #[arg(long)]
-        client: String,
-        #[arg(long)]
-        monitor: String,
-        #[arg(long, env = "NATS_SYSTEM_PASSWORD", hide_env_values = true)]
-        password: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NatsServerArgs {
-    #[arg(long)]
-    pub(crate) pid_file: PathBuf,
-    #[arg(long)]
-    pub(crate) store: PathBuf,
 }
 
 #[derive(Debug, Args)]

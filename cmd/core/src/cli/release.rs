@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::WaitArgs;
@@ -20,6 +20,9 @@ pub(crate) struct DeployArgs {
     /// Build though these sources were built before, without packages and caches of earlier builds.
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// What it is for: shown by `core releases` and `core history`.
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
@@ -52,4 +55,43 @@ pub(crate) struct BuildArgs {
     /// The service whose app is built. Default: the only one that has releases.
     #[arg(long, value_name = "SERVICE", add = ArgValueCandidates::new(completion::services))]
     pub(crate) service: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The release, or its first or last characters. Default: the newest that served well before the one that is wanted.
+    pub(crate) release: Option<String>,
+    /// The service whose app goes back. Default: the only one that has releases.
+    #[arg(long, value_name = "SERVICE", add = ArgValueCandidates::new(completion::services))]
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleasesArgs {
+    /// Only those of this service.
+    #[arg(long, global = true, value_name = "SERVICE", add = ArgValueCandidates::new(completion::services))]
+    pub(crate) service: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<ReleasesCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReleasesCommand {
+    /// Keep a release until it is unpinned
+    Pin(ReleaseArgs),
+    /// Let a release be deleted when it is old
+    Unpin(ReleaseArgs),
+    /// Delete a release that nothing needs
+    Remove(ReleaseArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// The release, or its first or last characters.
+    pub(crate) release: String,
 }

@@ -37,7 +37,12 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let request = DeployRequest { service: args.service.clone(), no_cache: args.no_cache, archive };
+    let request = DeployRequest {
+        service: args.service.clone(),
+        no_cache: args.no_cache,
+        archive,
+        message: args.message.clone(),
+    };
     let asked = async {
         let accepted = begin(&paths, "deploy", &request).await?;
         sight::wait(&paths, accepted.operation, &Sight { quiet: Duration::ZERO, most, silence: Duration::ZERO }).await
@@ -75,7 +80,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
 /// The release that serves now: that of the newest ready instance.
 fn live(instances: &[core_host::api::InstanceStatus], service: Option<&str>) -> Option<String> {
     let is_meant = |one: &&core_host::api::InstanceStatus| {
-        one.ready && one.release.is_some() && service.is_none_or(|name| one.service == name)
+        one.ready && one.role.as_deref() == Some("live") && service.is_none_or(|name| one.service == name)
     };
     let newest = instances.iter().filter(is_meant).max_by_key(|one| one.generation)?;
     Some(format!("{} {}", newest.service, newest.release.clone()?))

@@ -81,7 +81,7 @@ fn row(entry: &HistoryEntry, now: &jiff::Zoned) -> Vec<Cell> {
 }
 
 /// A time in the local time zone, without the date if it is today.
-fn short_time(time: &str, now: &jiff::Zoned) -> String {
+pub(super) fn short_time(time: &str, now: &jiff::Zoned) -> String {
     let Ok(time) = time.parse::<jiff::Timestamp>() else { return time.to_owned() };
     let time = time.to_zoned(now.time_zone().clone());
     let format = if time.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
@@ -98,6 +98,7 @@ fn what(entry: &HistoryEntry) -> String {
     if entry.services.len() > NAMED {
         words.push(format!("+{}", entry.services.len() - NAMED));
     }
+    words.extend(entry.release.clone());
     words.join(" ")
 }
 
@@ -121,7 +122,7 @@ fn took(entry: &HistoryEntry) -> String {
 
 /// The error, then the changes.
 fn story(entry: &HistoryEntry) -> String {
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = entry.message.iter().map(|message| format!("\u{201c}{message}\u{201d}")).collect();
     match &entry.outcome {
         HistoryOutcome::Failed { message, culprit: Some(culprit) } if !message.contains(culprit) => {
             parts.push(format!("{message} ({culprit})"));

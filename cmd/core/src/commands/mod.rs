@@ -20,6 +20,8 @@ pub(crate) mod man;
 pub(crate) mod nats_cluster;
 pub(crate) mod plan;
 pub(crate) mod probe;
+pub(crate) mod releases;
+pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod service;
 pub(crate) mod sight;

@@ -60,7 +60,11 @@ impl Engine {
         // Changes made before any operation was recorded go with the first operation that can make a generation.
         let makes_one = matches!(
             command,
-            Command::Apply | Command::Restart { .. } | Command::Scale { .. } | Command::Deploy { .. }
+            Command::Apply
+                | Command::Restart { .. }
+                | Command::Scale { .. }
+                | Command::Deploy { .. }
+                | Command::Rollback { .. }
         );
         let Untold { from, changes } = if makes_one { std::mem::take(&mut self.untold) } else { Untold::default() };
         let is_asked = matches!(by, Cause::User(_)) || *command != Command::Apply;

@@ -32,8 +32,16 @@ impl Engine {
             Command::Stop { services } => self.stop_services(services),
             Command::Restart { services } => self.restart_services(services),
             Command::Scale { service, replicas } => self.scale(service, *replicas),
-            Command::Deploy { service, make } => {
-                let operation = self.deploy(id, service.as_ref(), make, by);
+            Command::Deploy { .. } | Command::Rollback { .. } => {
+                let operation = match command {
+                    Command::Deploy { service, make, message } => {
+                        self.deploy(id, service.as_ref(), make, message.as_ref(), by)
+                    }
+                    Command::Rollback { service, release } => {
+                        self.roll_back(id, service.as_ref(), release.as_ref(), by)
+                    }
+                    _ => return,
+                };
                 if operation.state == super::OperationState::Running {
                     // The history gets it when it is known what it changes.
                     self.add_operation(id, operation);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use core_manifest::{Identifier, ServiceSpec};
 
 use super::shim::Shim;
+use crate::action::Role;
 use crate::exit::{Exit, Failure};
 use crate::ids::{InstanceId, InvocationId};
 use crate::phase::{Drain, Phase, Stop, Tally};
@@ -30,6 +31,8 @@ pub(super) struct Instance {
     pub(super) candidate: bool,
     /// It was created beside a serving instance, and may run beside those that served before.
     pub(super) beside: bool,
+    /// The part that it was told it has.
+    pub(super) role: Option<Role>,
     /// Its dependencies were met once: later starts do not wait for them again.
     pub(super) admitted: bool,
     /// One of its starts has succeeded.
@@ -66,6 +69,7 @@ impl Instance {
             ports: BTreeMap::new(),
             candidate: false,
             beside: false,
+            role: None,
             admitted: false,
             started_once: false,
             ready_once: false,

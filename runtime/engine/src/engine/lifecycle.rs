@@ -9,7 +9,7 @@ use super::pause::{doubled, pause_of_ours};
 use super::shim::Shim;
 use super::want::Want;
 use super::{Engine, mutated};
-use crate::action::{Action, StartOrder};
+use crate::action::{Action, Role, StartOrder};
 use crate::exit::{Exit, Failure};
 use crate::ids::InstanceId;
 use crate::phase::{EndReason, Phase, StopReason, Tally};
@@ -30,6 +30,8 @@ impl Engine {
         instance.admitted = true;
         instance.invocation += 1;
         instance.silences = 0;
+        // Its environment says so.
+        instance.role = Some(Role::Live);
         instance.ready_since = None;
         instance.readiness = Tally::default();
         instance.liveness = Tally::default();
@@ -107,6 +109,9 @@ impl Engine {
         }
         match self.want(&self.instances[id]) {
             Want::Stop(reason) => self.rest(id, reason),
+            Want::Run | Want::Keep if self.is_warm(id) && !mutated!(self, RestartWarm) => {
+                self.rest(id, StopReason::Replaced);
+            }
             Want::Run | Want::Keep => match why {
                 None | Some(StopReason::Leftovers) => self.ended_by_itself(id),
                 Some(StopReason::NeverReady | StopReason::NotAlive | StopReason::NoAnswer) => {

@@ -23,6 +23,7 @@ impl Engine {
         self.given_ports.clone_from(&loaded.ports);
         self.range = loaded.range.clone();
         self.problems.clear();
+        self.forget_gone(&loaded.present);
         for folder in &loaded.present {
             self.binaries.insert(folder.clone(), Binary::Present);
         }
@@ -54,7 +55,7 @@ impl Engine {
                     self.services.insert(name.clone(), Service::new(spec.clone(), self.generation));
                 }
                 (Change::Swap | Change::Restart, Some(spec)) => {
-                    if self.goes_back(name, spec) {
+                    if self.goes_back(name, spec) || self.returns(name, spec) {
                         continue;
                     }
                     // Serving instances are not stopped for new ones that cannot start.
@@ -133,7 +134,7 @@ impl Engine {
     }
 
     /// Applies settings that do not need a new process.
-    fn refresh(&mut self, name: &ServiceName, spec: &Arc<ServiceSpec>) {
+    pub(super) fn refresh(&mut self, name: &ServiceName, spec: &Arc<ServiceSpec>) {
         let Some(service) = self.services.get_mut(name) else { return };
         service.rejected = None;
         // An equal spec may come from the saved state, which does not hold the values of variables and secrets.
@@ -191,13 +192,13 @@ impl Engine {
     /// Gives every slot of every service an instance of the wanted generation.
     pub(super) fn ensure_slots(&mut self) {
         let now = self.now;
-        let mut missing: Vec<(InstanceId, Arc<ServiceSpec>, bool)> = Vec::new();
+        let mut missing: Vec<(InstanceId, Arc<ServiceSpec>, (bool, bool))> = Vec::new();
         for (name, service) in &self.services {
             for replica in 0..service.replicas() {
                 let id = InstanceId::new(name.clone(), replica, service.born);
                 if !self.instances.contains_key(&id) {
                     let on_trial = service.rollout.as_ref().is_some_and(|rollout| rollout.stage == Stage::Bringing);
-                    missing.push((id, service.spec.clone(), on_trial));
+                    missing.push((id, service.spec.clone(), (on_trial, on_trial || service.warm.is_some())));
                 }
             }
             // A serving instance may be missing too, if there are more replicas now.
@@ -205,15 +206,15 @@ impl Engine {
                 for replica in 0..service.replicas() {
                     let id = InstanceId::new(name.clone(), replica, rollout.born);
                     if !self.instances.contains_key(&id) && !rollout.stage.is_switched() {
-                        missing.push((id, rollout.spec.clone(), false));
+                        missing.push((id, rollout.spec.clone(), (false, false)));
                     }
                 }
             }
         }
-        for (id, spec, candidate) in missing {
+        for (id, spec, (candidate, beside)) in missing {
             let mut instance = Instance::new(id.clone(), spec, now);
             instance.candidate = candidate;
-            instance.beside = candidate;
+            instance.beside = beside;
             self.changed.insert(id.service().clone());
             self.dirty.insert(id.clone());
             self.instances.insert(id, instance);

@@ -30,6 +30,7 @@ mod upkeep;
 mod view;
 mod waiting;
 mod want;
+mod warm;
 mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,9 +169,9 @@ impl Engine {
     pub fn deadline(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let routing = self.routings.values().filter_map(Routing::deadline).min();
-        let rollout = self.services.values().filter_map(|service| service.rollout.as_ref()?.stage.deadline());
+        let services = self.services.values().filter_map(Service::deadline).min();
         let operation = self.operations.values().filter_map(Operation::deadline).min();
-        [timer, routing, rollout.min(), operation].into_iter().flatten().min()
+        [timer, routing, services, operation].into_iter().flatten().min()
     }
 
     /// Names an instance that neither holds a deadline nor waits for an answer although its phase is not final. There
@@ -234,6 +235,7 @@ impl Engine {
             Event::Counted { instance, established } => self.counted(instance, *established),
             Event::Routed { service, version, result } => self.routed(service, *version, result),
             Event::Verified { service, born, reach } => self.verified(service, *born, reach),
+            Event::MemoryShort => self.end_oldest_warm(),
             Event::Tick => {}
         }
     }
@@ -258,12 +260,10 @@ impl Engine {
             .map(|(name, _)| name.clone())
             .collect();
         self.changed.extend(due);
-        let is_due = |service: &Service| {
-            service.rollout.as_ref().and_then(|rollout| rollout.stage.deadline()).is_some_and(|at| at <= self.now)
-        };
-        let rollouts: Vec<ServiceName> =
+        let is_due = |service: &Service| service.deadline().is_some_and(|at| at <= self.now);
+        let services: Vec<ServiceName> =
             self.services.iter().filter(|(_, service)| is_due(service)).map(|(name, _)| name.clone()).collect();
-        self.changed.extend(rollouts);
+        self.changed.extend(services);
     }
 
     /// Looks at everything that may have been affected, until nothing changes any more.
@@ -280,6 +280,8 @@ impl Engine {
             }
             for name in settled.iter().chain(&self.changed).cloned().collect::<Vec<_>>() {
                 self.settle_rollout(&name);
+                self.settle_warm(&name);
+                self.settle_roles(&name);
                 self.settle_route(&name);
                 self.settle_release(&name);
             }

@@ -26,6 +26,10 @@ pub(super) enum Goal {
     Ready,
     /// A release of the service was made.
     Release,
+    /// That release serves, and did so as long as it is observed.
+    Deployed,
+    /// The service has gone back to a release: one that still ran takes the requests, any other serves.
+    Back,
     /// No process of the services runs.
     Stopped,
     /// No process of the stack runs.
@@ -38,6 +42,8 @@ pub struct Operation {
     pub(super) goal: Goal,
     /// Services that have not reached the goal.
     pub(super) pending: BTreeSet<ServiceName>,
+    /// The release that is to serve.
+    pub(super) release: Option<String>,
     /// When its time started to run: builds and downloads do not count.
     pub(super) counted_from: Time,
     /// Whether something was being downloaded or built when it was last looked at.
@@ -77,7 +83,7 @@ pub enum OperationState {
 impl Operation {
     pub(super) fn new(goal: Goal, pending: BTreeSet<ServiceName>, now: Time, timeout: Option<Duration>) -> Self {
         let state = OperationState::Running;
-        Self { goal, pending, counted_from: now, preparing: false, timeout, telling: None, state }
+        Self { goal, pending, release: None, counted_from: now, preparing: false, timeout, telling: None, state }
     }
 
     pub(super) fn failed(message: String) -> Self {
@@ -85,6 +91,7 @@ impl Operation {
         Self {
             goal: Goal::Ready,
             pending: BTreeSet::new(),
+            release: None,
             counted_from: Time(0),
             preparing: false,
             timeout: None,
@@ -130,6 +137,9 @@ impl Engine {
         for id in running {
             let Some(mut operation) = self.operations.remove(&id) else { continue };
             self.settle_operation(&mut operation);
+            if operation.goal == Goal::Deployed {
+                self.fall_back(&mut operation);
+            }
             Self::tell_ended(&mut self.actions, id, &mut operation);
             self.operations.insert(id, operation);
         }
@@ -139,7 +149,13 @@ impl Engine {
         let touched: Vec<ServiceName> = operation.pending.intersection(&self.changed).cloned().collect();
         for name in touched {
             let standing = match operation.goal {
-                Goal::Ready => self.standing(&name),
+                Goal::Deployed | Goal::Back if let Some(why) = self.not_wanted(&name, operation.release.as_ref()) => {
+                    Standing::Hopeless(why, None)
+                }
+                // What is not wanted any more after this is not tried again.
+                Goal::Deployed => self.standing(&name, 1),
+                Goal::Back if self.has_returned(&name) => Standing::There,
+                Goal::Ready | Goal::Back => self.standing(&name, PATIENCE),
                 Goal::Stopped if self.instances_of(&name).any(|instance| instance.phase.is_live()) => {
                     Standing::OnTheWay
                 }
@@ -195,8 +211,8 @@ impl Engine {
         format!("{} is {}{more}", instance.id, instance.phase.name().word())
     }
 
-    /// How far a service is from being ready.
-    fn standing(&self, name: &ServiceName) -> Standing {
+    /// How far a service is from being ready, if so many failed starts in a row are hopeless.
+    fn standing(&self, name: &ServiceName, patience: u32) -> Standing {
         let Some(service) = self.services.get(name) else {
             return Standing::Hopeless(format!("there is no service `{name}` any more"), None);
         };
@@ -225,8 +241,12 @@ impl Engine {
                     return Standing::Hopeless(format!("{id} was skipped: it {}", unmet.join(", ")), None);
                 }
                 Phase::GaveUp => return Standing::Hopeless(format!("{id} was given up{}", why()), culprit),
-                _ if instance.failures >= PATIENCE => {
-                    let message = format!("{id} failed {} times in a row{}", instance.failures, why());
+                _ if instance.failures >= patience => {
+                    let often = match instance.failures {
+                        1 => String::new(),
+                        often => format!(" {often} times in a row"),
+                    };
+                    let message = format!("{id} failed{often}{}", why());
                     return Standing::Hopeless(message, culprit);
                 }
                 Phase::Waiting => {
@@ -248,7 +268,7 @@ impl Engine {
             if operation.state == OperationState::Running {
                 operation.state = match operation.goal {
                     Goal::Down | Goal::Stopped => OperationState::Done,
-                    Goal::Ready | Goal::Release => {
+                    Goal::Ready | Goal::Release | Goal::Deployed | Goal::Back => {
                         OperationState::Failed { message: "the stack was ended meanwhile".into(), culprit: None }
                     }
                 };

@@ -19,12 +19,11 @@ impl Engine {
                 ProbeKind::Readiness => &mut instance.readiness,
                 ProbeKind::Liveness => &mut instance.liveness,
             };
-            if tally.outstanding || tally.next.is_none_or(|next| next > now) {
-                continue;
-            }
+            let Some(due) = tally.next.filter(|due| *due <= now && !tally.outstanding) else { continue };
             tally.next = None;
             tally.outstanding = true;
-            tally.seen.get_or_insert(now);
+            // Time in which nobody came to ask counts like time in which nobody could.
+            tally.seen.get_or_insert(due);
             self.actions.push(Action::Probe {
                 invocation: instance.invocation_id(),
                 probe: kind,

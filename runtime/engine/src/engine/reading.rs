@@ -145,9 +145,9 @@ impl Engine {
 
     /// The manifests are being applied: this operation is over when everything is ready.
     fn applied(&mut self, id: u64, by: Cause) {
-        if let Some((service, operation)) = self.take_deploy(id) {
+        if let Some((command, operation)) = self.take_wish(id) {
             // Its client was told when it began.
-            self.begin_operation(id, &Command::deployed(service), by, operation);
+            self.begin_operation(id, &command, by, operation);
             return;
         }
         let operation = self.ready_of_all();
@@ -157,10 +157,10 @@ impl Engine {
 
     fn refused(&mut self, id: u64, by: Cause, problems: Vec<Problem>) {
         if let Some(message) = self.broken_manifests()
-            && let Some((service, _)) = self.take_deploy(id)
+            && let Some((command, _)) = self.take_wish(id)
         {
-            let operation = Operation::failed(format!("the release was made, but {message}"));
-            self.begin_operation(id, &Command::deployed(service), by, operation);
+            let operation = Operation::failed(format!("the release is there, but {message}"));
+            self.begin_operation(id, &command, by, operation);
             return;
         }
         let operation = self.broken_manifests().map_or_else(|| self.ready_of_all(), Operation::failed);

@@ -4,7 +4,7 @@
 //! manifests are read, the plan replaces the service. If the new release does not become ready, the one that serves is
 //! wanted again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use core_manifest::ServiceName;
 
@@ -13,7 +13,8 @@ use super::{Binary, Engine};
 use crate::action::Action;
 use crate::command::{Cause, Command, Make};
 use crate::event::Purpose;
-use crate::folder::folder_of;
+use crate::folder::{folder_of, release_of};
+use crate::trail::Trail;
 
 /// What is known about releases.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,10 @@ pub(super) struct Releases {
     wanted: BTreeMap<ServiceName, String>,
     /// What each link `current` names.
     live: BTreeMap<ServiceName, Mark>,
+    /// Those that served well.
+    trails: BTreeMap<ServiceName, Trail>,
+    /// Releases that are wanted once the manifests were read, by operation, each with the command that asked for it.
+    wishes: BTreeMap<u64, (Command, String)>,
     /// Deploys by service, in the order in which they came; the first one is under way.
     deploys: BTreeMap<ServiceName, VecDeque<Deploy>>,
 }
@@ -38,6 +43,20 @@ struct Deploy {
     operation: u64,
     by: Cause,
     make: Make,
+    message: Option<String>,
+}
+
+impl Deploy {
+    /// The request to make its release.
+    fn action(&self, service: &ServiceName) -> Action {
+        let Self { operation, by, make, message } = self.clone();
+        Action::MakeRelease { operation, service: service.clone(), make, message, by }
+    }
+
+    /// The command that asked for it.
+    fn command(self, service: &ServiceName) -> Command {
+        Command::Deploy { service: Some(service.clone()), make: self.make, message: self.message }
+    }
 }
 
 impl Engine {
@@ -54,8 +73,39 @@ impl Engine {
         &self.releases.wanted
     }
 
-    pub(super) fn remember_releases(&mut self, wanted: &BTreeMap<ServiceName, String>) {
+    /// The release that a service would go back to.
+    pub fn release_before(&self, name: &ServiceName) -> Option<&str> {
+        let wanted = self.releases.wanted.get(name).or_else(|| self.services.get(name)?.spec.release.as_ref())?;
+        self.releases.trails.get(name)?.before(wanted)
+    }
+
+    /// Whether a service goes back to an earlier release.
+    pub(super) fn goes_back_to_release(&self, name: &ServiceName) -> bool {
+        self.releases.trails.get(name).is_some_and(Trail::goes_back)
+    }
+
+    /// The releases that served well, to be saved.
+    pub(super) fn trails(&self) -> &BTreeMap<ServiceName, Trail> {
+        &self.releases.trails
+    }
+
+    pub(super) fn remember_releases(
+        &mut self,
+        wanted: &BTreeMap<ServiceName, String>,
+        trails: &BTreeMap<ServiceName, Trail>,
+    ) {
         self.releases.wanted.clone_from(wanted);
+        self.releases.trails.clone_from(trails);
+    }
+
+    /// Forgets releases that are not there any more, so that nobody goes back to them.
+    pub(super) fn forget_gone(&mut self, present: &BTreeSet<String>) {
+        let wanted = self.releases.wanted.iter().map(|(name, id)| folder_of(name.as_str(), id));
+        let wanted: BTreeSet<String> = wanted.collect();
+        self.binaries.retain(|folder, binary| {
+            let is_release = release_of(folder).is_some();
+            *binary != Binary::Present || !is_release || present.contains(folder) || wanted.contains(folder)
+        });
     }
 
     /// A reading has chosen these. What a deploy has made since that reading began stays wanted.
@@ -74,17 +124,64 @@ impl Engine {
     }
 
     /// Begins to make a release, or waits until the deploys before it have.
-    pub(super) fn deploy(&mut self, id: u64, service: Option<&ServiceName>, make: &Make, by: Cause) -> Operation {
+    pub(super) fn deploy(
+        &mut self,
+        id: u64,
+        service: Option<&ServiceName>,
+        make: &Make,
+        message: Option<&String>,
+        by: Cause,
+    ) -> Operation {
         let name = match self.deployed(service) {
             Ok(name) => name,
             Err(message) => return Operation::failed(message),
         };
         let queue = self.releases.deploys.entry(name.clone()).or_default();
-        queue.push_back(Deploy { operation: id, by, make: make.clone() });
-        if queue.len() == 1 {
-            self.actions.push(Action::MakeRelease { operation: id, service: name.clone(), make: make.clone() });
+        let deploy = Deploy { operation: id, by, make: make.clone(), message: message.cloned() };
+        if queue.is_empty() {
+            self.actions.push(deploy.action(&name));
         }
+        queue.push_back(deploy);
         Operation::new(Goal::Release, [name].into(), self.now, None)
+    }
+
+    /// Wants a release that has landed: the named one, or the newest before the wanted one that served well.
+    pub(super) fn roll_back(
+        &mut self,
+        id: u64,
+        service: Option<&ServiceName>,
+        release: Option<&String>,
+        by: Cause,
+    ) -> Operation {
+        let name = match self.deployed(service) {
+            Ok(name) => name,
+            Err(message) => return Operation::failed(message),
+        };
+        let wanted = self.releases().get(&name).cloned().unwrap_or_default();
+        let before = || self.release_before(&name).map(str::to_owned);
+        let Some(release) = release.cloned().or_else(before) else {
+            return Operation::failed(format!(
+                "no release of {name} served before {wanted}: `core releases` lists them"
+            ));
+        };
+        if release == wanted {
+            return Operation::failed(format!("{name} runs {release} already: `core releases` lists the others"));
+        }
+        if self.binaries.get(&folder_of(name.as_str(), &release)) != Some(&Binary::Present) {
+            return Operation::failed(format!("{name} has no release `{release}`: `core releases` lists them"));
+        }
+        let command = Command::Rollback { service: Some(name.clone()), release: Some(release.clone()) };
+        self.want_release(id, &name, release, command, true);
+        self.read(Purpose::Apply { operation: id, by });
+        Operation::new(Goal::Release, [name].into(), self.now, None)
+    }
+
+    /// From the next reading on, a service has this release.
+    fn want_release(&mut self, id: u64, name: &ServiceName, release: String, command: Command, back: bool) {
+        self.releases.wanted.insert(name.clone(), release.clone());
+        self.releases.trails.entry(name.clone()).or_default().turn(back);
+        self.releases.wishes.insert(id, (command, release));
+        self.save = true;
     }
 
     /// The service that a deploy is for: the one that it names, or the only one with releases.
@@ -107,38 +204,71 @@ impl Engine {
     /// A release has landed, or was not made.
     pub(super) fn release_made(&mut self, id: u64, name: &ServiceName, result: &Result<String, String>) {
         let Some(queue) = self.releases.deploys.get_mut(name) else { return };
-        let Some(Deploy { by, .. }) = queue.front().cloned().filter(|first| first.operation == id) else { return };
-        queue.pop_front();
+        if queue.front().is_none_or(|first| first.operation != id) {
+            return;
+        }
+        let Some(deploy) = queue.pop_front() else { return };
         if let Some(next) = queue.front() {
-            let Deploy { operation, make, .. } = next.clone();
-            self.actions.push(Action::MakeRelease { operation, service: name.clone(), make });
+            self.actions.push(next.action(name));
         } else {
             self.releases.deploys.remove(name);
         }
+        let (by, command) = (deploy.by, deploy.command(name));
         match result {
             Ok(release) => {
                 self.binaries.insert(folder_of(name.as_str(), release), Binary::Present);
-                self.releases.wanted.insert(name.clone(), release.clone());
-                self.save = true;
+                self.want_release(id, name, release.clone(), command, false);
                 self.read(Purpose::Apply { operation: id, by });
             }
-            Err(message) => self.deploy_failed(id, name, by, message.clone()),
+            // The deploy ends before anything of the stack was changed.
+            Err(message) => {
+                let Some(mut operation) = self.operations.remove(&id) else { return };
+                operation.state = OperationState::Failed { message: message.clone(), culprit: None };
+                self.begin_operation(id, &command, by, operation);
+            }
         }
     }
 
-    /// A deploy ends before anything of the stack was changed.
-    pub(super) fn deploy_failed(&mut self, id: u64, name: &ServiceName, by: Cause, message: String) {
-        let Some(mut operation) = self.operations.remove(&id) else { return };
-        operation.state = OperationState::Failed { message, culprit: None };
-        self.begin_operation(id, &Command::deployed(name.clone()), by, operation);
+    /// The command whose release is wanted since this reading was asked for, if it is one, with its operation: from now on
+    /// its service has to become ready.
+    pub(super) fn take_wish(&mut self, id: u64) -> Option<(Command, Operation)> {
+        let (command, release) = self.releases.wishes.remove(&id)?;
+        let operation = self.operations.remove(&id)?;
+        let goal = if matches!(command, Command::Deploy { .. }) { Goal::Deployed } else { Goal::Back };
+        Some((command, Operation { goal, release: Some(release), ..operation }))
     }
 
-    /// The operation of a deploy whose release has landed, if this is one: from now on its service has to become ready.
-    pub(super) fn take_deploy(&mut self, id: u64) -> Option<(ServiceName, Operation)> {
-        let operation = self.operations.get_mut(&id).filter(|operation| operation.goal == Goal::Release)?;
-        let name = operation.pending.first()?.clone();
-        let operation = self.operations.remove(&id)?;
-        Some((name, Operation { goal: Goal::Ready, ..operation }))
+    /// Why a release will not serve: another one is wanted. One that was put back has a better reason.
+    pub(super) fn not_wanted(&self, name: &ServiceName, release: Option<&String>) -> Option<String> {
+        let service = self.services.get(name).filter(|service| service.rejected.is_none())?;
+        let wanted = self.releases.wanted.get(name).or(service.spec.release.as_ref())?;
+        let release = release.filter(|release| *release != wanted)?;
+        Some(format!("{name}: {release} is not wanted any more, {wanted} is"))
+    }
+
+    /// A deploy that failed after its release had taken the place of the one before, as with `restart`: that one is wanted
+    /// again. After a swap it serves already.
+    pub(super) fn fall_back(&mut self, operation: &mut Operation) {
+        let OperationState::Failed { message, .. } = &mut operation.state else { return };
+        let names: Vec<ServiceName> = operation.pending.iter().cloned().collect();
+        for name in names {
+            let Some(service) = self.services.get(&name).filter(|one| one.rollout.is_none() && one.rejected.is_none())
+            else {
+                continue;
+            };
+            let Some(failed) = service.spec.release.clone() else { continue };
+            let is_wanted = self.releases.wanted.get(&name) == Some(&failed);
+            let served = self.releases.trails.get(&name).is_some_and(|trail| trail.all().contains(&failed));
+            let Some(before) = self.release_before(&name).filter(|_| is_wanted && !served).map(str::to_owned) else {
+                continue;
+            };
+            *message = format!("{message}; {before} is wanted again");
+            let id = self.number_operation();
+            let command = Command::Rollback { service: Some(name.clone()), release: Some(before.clone()) };
+            self.want_release(id, &name, before, command, true);
+            self.add_operation(id, Operation::new(Goal::Release, [name].into(), self.now, None));
+            self.read(Purpose::Apply { operation: id, by: Cause::Failure });
+        }
     }
 
     /// A release was rolled back: what serves is wanted again.
@@ -146,17 +276,27 @@ impl Engine {
         let serving = self.services.get(name).and_then(|service| service.spec.release.clone());
         if let Some(serving) = serving.filter(|_| self.releases.wanted.contains_key(name)) {
             self.releases.wanted.insert(name.clone(), serving);
+            self.releases.trails.entry(name.clone()).or_default().turn(false);
         }
     }
 
     /// Reports the release that has taken over, once it has.
     pub(super) fn settle_release(&mut self, name: &ServiceName) {
         let Some(service) = self.services.get(name).filter(|service| service.rollout.is_none()) else { return };
-        let Some(release) = &service.spec.release else { return };
+        // The word of a development server is no release.
+        let Some(release) = service.spec.release.as_ref().filter(|release| !release.is_empty()) else { return };
         let is_live = self.instances_of(name).any(|one| one.id.generation == service.born && one.is_ready());
+        if !is_live {
+            return;
+        }
+        let release = &release.clone();
+        // One that serves on until another takes over is where the service comes from.
+        if self.releases.wanted.get(name).is_none_or(|wanted| wanted == release) {
+            self.save |= self.releases.trails.entry(name.clone()).or_default().serves(release);
+        }
         let is_named =
             matches!(self.releases.live.get(name), Some(Mark::Asked(one) | Mark::Done(one)) if one == release);
-        if is_live && !is_named {
+        if !is_named {
             self.releases.live.insert(name.clone(), Mark::Asked(release.clone()));
             self.actions.push(Action::MarkLive { service: name.clone(), release: release.clone() });
         }

@@ -7,7 +7,7 @@ use core_manifest::spec::Strategy;
 use core_manifest::{ServiceName, ServiceSpec};
 
 use super::instance::Instance;
-use super::service::{Rollout, Service, Stage};
+use super::service::{Rollout, Service, Stage, Warm};
 use super::shim::Shim;
 use super::{Basis, Down, Engine, mutated};
 use crate::action::Action;
@@ -16,7 +16,7 @@ use crate::ids::InstanceId;
 use crate::phase::{Phase, Process, Stop, StopReason};
 use crate::plan::Change;
 use crate::record::Cause;
-use crate::saved::{Saved, SavedRollout, SavedService};
+use crate::saved::{Saved, SavedRollout, SavedService, SavedWarm};
 
 impl Engine {
     /// The state to save.
@@ -30,13 +30,15 @@ impl Engine {
                     born: rollout.born,
                     switched: rollout.stage.is_switched(),
                 }),
+                warm: service.warm.as_ref().map(|warm| SavedWarm { spec: warm.spec.clone(), born: warm.born }),
                 operator: service.operator,
                 scale: service.scale,
                 rejected: service.rejected.clone(),
             };
             (name.clone(), saved)
         });
-        let others = self.instances.values().filter(|instance| instance.phase.is_live() && !self.is_born(&instance.id));
+        let is_other = |id: &InstanceId| !self.is_born(id) && !self.is_warm(id);
+        let others = self.instances.values().filter(|instance| instance.phase.is_live() && is_other(&instance.id));
         Saved {
             generation: self.generation,
             down: self.down.is_some() && !self.finished,
@@ -50,6 +52,7 @@ impl Engine {
                 .collect(),
             range: self.range.clone(),
             releases: self.wanted_releases().clone(),
+            trails: self.trails().clone(),
         }
     }
 
@@ -78,6 +81,7 @@ impl Engine {
                 if let Some(service) = self.services.get_mut(&name) {
                     service.born = self.generation;
                     service.rollout = None;
+                    service.warm = None;
                     // A rejection counts while something of the service runs. From now on the manifest does.
                     service.rejected = None;
                 }
@@ -96,7 +100,7 @@ impl Engine {
         self.generation = self.generation.max(saved.generation);
         self.selected.clone_from(&saved.selected);
         self.given_ports = saved.ports();
-        self.remember_releases(&saved.releases);
+        self.remember_releases(&saved.releases, &saved.trails);
         self.range = saved.range.clone();
         if saved.down {
             self.down = Some(Down { code: 0, kill: false });
@@ -111,10 +115,14 @@ impl Engine {
                 };
                 Rollout { spec: rollout.spec.clone(), born: rollout.born, stage }
             });
+            // It is not known how long they were warm already.
+            let until = self.now + one.spec.update.warm;
+            let warm = one.warm.as_ref().map(|warm| Warm { spec: warm.spec.clone(), born: warm.born, until });
             let service = Service {
                 spec: one.spec.clone(),
                 born: one.born,
                 rollout,
+                warm,
                 operator: one.operator,
                 scale: one.scale,
                 rejected: one.rejected.clone(),
@@ -129,6 +137,7 @@ impl Engine {
         let service = self.services.get(id.service());
         let of_service = service.and_then(|service| match &service.rollout {
             Some(rollout) if rollout.born == id.generation => Some(rollout.spec.clone()),
+            _ if self.is_warm(id) => service.warm.as_ref().map(|warm| warm.spec.clone()),
             _ => (service.born == id.generation).then(|| service.spec.clone()),
         });
         let spec = of_service
@@ -147,7 +156,7 @@ impl Engine {
         instance.candidate = is_candidate;
         instance.beside = service.is_some_and(|service| {
             let side_by_side = service.rollout.as_ref().is_some_and(|rollout| rollout.stage != Stage::Fetching);
-            side_by_side && service.born == id.generation
+            (side_by_side || service.warm.is_some()) && service.born == id.generation
         });
         instance.admitted = found.invocation > 0;
         instance.started_once = !matches!(found.life, Life::Idle);

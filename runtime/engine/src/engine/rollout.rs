@@ -172,8 +172,10 @@ impl Engine {
     }
 
     fn finish_rollout(&mut self, name: &ServiceName) {
+        let warm = self.warm_after(name);
         if let Some(service) = self.services.get_mut(name) {
             service.rollout = None;
+            service.warm = warm;
         }
         let ids = self.ids_of(name);
         self.dirty.extend(ids);
@@ -267,6 +269,7 @@ impl Engine {
         };
         let Some(service) = self.services.get_mut(name) else { return };
         service.rollout = rollout;
+        service.warm = None;
         service.spec = spec;
         service.born = generation;
         service.rejected = None;

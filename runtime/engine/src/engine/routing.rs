@@ -162,9 +162,10 @@ impl Engine {
                 let pointers = pointers(service.spec.replicas);
                 shared(&born_in(service.born), &born_in(rollout.born), rollout.stage.share(), pointers)
             }
-            Some((service, _)) => {
-                ready(&|instance: &Instance| instance.id.generation == service.serving() || early && instance.candidate)
-            }
+            Some((service, _)) => ready(&|instance: &Instance| {
+                let is_extra = early && instance.candidate || mutated!(self, RouteWarm) && self.is_warm(&instance.id);
+                instance.id.generation == service.serving() || is_extra
+            }),
         };
         if !targets.is_empty() {
             return Some(targets);

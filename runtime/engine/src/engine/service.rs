@@ -16,6 +16,8 @@ pub(super) struct Service {
     pub(super) born: Generation,
     /// The replacement that is under way.
     pub(super) rollout: Option<Rollout>,
+    /// What was replaced and is kept, while no replacement is under way.
+    pub(super) warm: Option<Warm>,
     pub(super) operator: Operator,
     /// Number of replicas set at run time.
     pub(super) scale: Option<u32>,
@@ -30,6 +32,15 @@ pub(super) struct Rollout {
     pub(super) spec: Arc<ServiceSpec>,
     pub(super) born: Generation,
     pub(super) stage: Stage,
+}
+
+/// Instances that run and get no requests, so that going back to them takes no boot.
+#[derive(Clone, Debug)]
+pub(super) struct Warm {
+    pub(super) spec: Arc<ServiceSpec>,
+    pub(super) born: Generation,
+    /// When they end.
+    pub(super) until: Time,
 }
 
 /// The stage of a replacement.
@@ -122,7 +133,13 @@ impl Share {
 
 impl Service {
     pub(super) fn new(spec: Arc<ServiceSpec>, born: Generation) -> Self {
-        Self { spec, born, rollout: None, operator: Operator::Silent, scale: None, rejected: None }
+        Self { spec, born, rollout: None, warm: None, operator: Operator::Silent, scale: None, rejected: None }
+    }
+
+    /// When it has to be looked at again.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let rollout = self.rollout.as_ref().and_then(|rollout| rollout.stage.deadline());
+        rollout.or(self.warm.as_ref().map(|warm| warm.until))
     }
 
     /// The generation whose instances take the requests.
@@ -133,7 +150,9 @@ impl Service {
         }
     }
 
+    /// As the operator ordered, unless the manifest came to name a port since that only one can listen on.
     pub(super) fn replicas(&self) -> u32 {
-        self.scale.unwrap_or(self.spec.replicas)
+        let has_fixed_port = || self.spec.ports.values().any(|port| port.number.is_some() && !port.hold);
+        self.scale.filter(|_| !has_fixed_port()).unwrap_or(self.spec.replicas)
     }
 }

@@ -9,6 +9,7 @@ use super::service::Service;
 use super::waiting::WaitingOn;
 use super::want::Want;
 use super::{Binary, Engine};
+use crate::action::Role;
 use crate::exit::{Exit, Failure};
 use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::phase::{EndReason, Phase, PhaseName, StopReason, Tally};
@@ -89,6 +90,8 @@ pub struct InstanceView {
     pub last_probe: Option<String>,
     /// The release that it runs, if its service has releases.
     pub release: Option<String>,
+    /// Its part, if its service has releases.
+    pub role: Option<Role>,
     /// The description of its service.
     pub description: Option<String>,
 }
@@ -151,7 +154,7 @@ impl Engine {
 
     /// All instances with their phase and the number of their last invocation.
     pub fn instances(&self) -> impl Iterator<Item = (&InstanceId, PhaseName, u32)> {
-        self.instances.values().map(|instance| (&instance.id, instance.phase.name(), instance.invocation))
+        self.instances.values().map(|instance| (&instance.id, self.phase_name(instance), instance.invocation))
     }
 
     /// Number of replicas that a service should have; `None` if there is no such service.
@@ -161,7 +164,7 @@ impl Engine {
 
     /// The phase of an instance.
     pub fn phase(&self, id: &InstanceId) -> Option<PhaseName> {
-        self.instances.get(id).map(|instance| instance.phase.name())
+        self.instances.get(id).map(|instance| self.phase_name(instance))
     }
 
     /// The spec of an instance, including what was refreshed since it was created.
@@ -242,7 +245,7 @@ impl Engine {
         InstanceView {
             id: instance.id.clone(),
             invocation: instance.invocation_id(),
-            phase: instance.phase.name(),
+            phase: self.phase_name(instance),
             reason: self.reason(instance),
             end: if let Phase::Ended(reason) = instance.phase { Some(reason) } else { None },
             pid: instance.phase.process().map(|process| process.pid).filter(|pid| *pid > 0),
@@ -255,6 +258,7 @@ impl Engine {
             waiting_on: waiting.iter().map(waiting_view).collect(),
             last_probe: instance.readiness.last_failure.clone(),
             release: instance.spec.release.clone(),
+            role: instance.role.filter(|_| instance.spec.release.is_some() && instance.phase.is_live()),
             description: instance.spec.description.clone(),
         }
     }
@@ -263,6 +267,9 @@ impl Engine {
         let failure = || instance.last_failure.as_ref().map(Failure::to_string);
         match &instance.phase {
             Phase::Waiting | Phase::Starting { .. } => None,
+            Phase::Ready { .. } | Phase::Probing { .. } if self.is_warm(&instance.id) => {
+                Some("replaced, and kept for `core rollback`".into())
+            }
             // Clients rely on the probes, so they are told when one could not be run.
             Phase::Ready { .. } => {
                 let unasked = |tally: &Tally| tally.unasked.is_some().then(|| tally.in_words()).flatten();

@@ -1,6 +1,6 @@
 //! What an instance waits for before it starts. Every wait has a typed reason.
 
-use core_manifest::spec::{Condition, Protocol};
+use core_manifest::spec::{Condition, Protocol, Strategy};
 use core_manifest::{ServiceName, ServiceSpec};
 
 use super::instance::Instance;
@@ -143,7 +143,8 @@ impl Engine {
         }
         self.instances_of(instance.id.service())
             .find(|other| {
-                let may_stay = instance.beside && !other.candidate;
+                let swaps = instance.spec.update.strategy != Strategy::Restart;
+                let may_stay = instance.beside && !other.candidate && swaps;
                 other.id.slot == instance.id.slot && other.id != instance.id && other.phase.is_live() && !may_stay
             })
             .map(|other| other.id.clone())

@@ -6,7 +6,7 @@ use super::instance::Instance;
 use super::service::Service;
 use super::{Basis, Engine, mutated};
 use crate::ids::InstanceId;
-use crate::phase::StopReason;
+use crate::phase::{Phase, StopReason};
 use crate::saved::Operator;
 
 /// What is wanted of an instance.
@@ -31,7 +31,10 @@ impl Engine {
         };
         let generation = instance.id.generation;
         let serves_on = service.rollout.as_ref().is_some_and(|rollout| rollout.born == generation);
-        if generation != service.born && !serves_on {
+        // A warm one that ends is gone: nobody needs it to go on.
+        let is_there = matches!(instance.phase, Phase::Probing { .. } | Phase::Ready { .. } | Phase::Draining { .. });
+        let stays_warm = self.is_warm(&instance.id) && (is_there || mutated!(self, RestartWarm));
+        if generation != service.born && !serves_on && !stays_warm {
             return Want::Stop(StopReason::Replaced);
         }
         if instance.id.slot.replica >= service.replicas() {
@@ -39,7 +42,7 @@ impl Engine {
         }
         match self.held_back(instance.id.service(), service) {
             Some(reason) => Want::Stop(reason),
-            None if serves_on => Want::Keep,
+            None if serves_on || stays_warm => Want::Keep,
             None => Want::Run,
         }
     }
@@ -56,7 +59,7 @@ impl Engine {
         }
     }
 
-    /// Whether the instance is one that its service should have, including those of a rollout.
+    /// Whether the instance is one that serves or is to serve.
     pub(super) fn is_born(&self, id: &InstanceId) -> bool {
         self.services.get(id.service()).is_some_and(|service| {
             service.born == id.generation

@@ -4,6 +4,7 @@ mod stack;
 mod words;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use core_engine::exit::{Exit, Failure};
 use core_engine::ids::Generation;
 use core_engine::record::Cause;
 use core_engine::{Engine, InvocationId, Saved, Time, Topology};
-use core_manifest::{Problem, ServiceName};
+use core_manifest::{Identifier, Problem, ServiceName};
 
 const BEGINNING: Time = Time(1_000_000);
 
@@ -33,6 +34,8 @@ struct Run {
     /// How many sources binaries have, and which of them are not chosen any more.
     sources: usize,
     failed_sources: FailedSources,
+    /// Folders that are there.
+    present: BTreeSet<String>,
     /// Edits are carried out as they are saved.
     follows_edits: bool,
     /// What the history is told is said, too.
@@ -52,6 +55,7 @@ pub(crate) fn run(text: &str) -> Result<String, String> {
         operation: 0,
         fingerprint: 0,
         sources: 1,
+        present: BTreeSet::new(),
         failed_sources: FailedSources::new(),
         follows_edits: true,
         records: false,
@@ -125,10 +129,14 @@ impl Run {
                 (Some("unattended"), _) => Life::Unattended,
                 other => return Err(format!("no life: {other:?}")),
             };
+            let mut ports = BTreeMap::new();
+            if let (Some("port"), Some(number)) = (words.next(), words.next()) {
+                ports.insert(Identifier::new("http")?, number.parse().map_err(|_| "no port")?);
+            }
             found.push(Found {
                 instance: invocation.instance,
                 invocation: invocation.number,
-                ports: BTreeMap::new(),
+                ports,
                 restarts: 0,
                 failures: 0,
                 life,
@@ -158,7 +166,8 @@ impl Run {
             "down" => Some(Command::Down),
             "kill" => Some(Command::Kill),
             "apply" => Some(Command::Apply),
-            "deploy" => Some(Command::Deploy { service: services()?.pop(), make: Make::IfChanged }),
+            "deploy" => Some(Command::Deploy { service: services()?.pop(), make: Make::IfChanged, message: None }),
+            "rollback" => Some(Command::Rollback { service: None, release: words.get(1).map(ToString::to_string) }),
             _ => None,
         };
         if let Some(command) = command {
@@ -235,18 +244,25 @@ impl Run {
                     _ => Reach::Astray(rest[2..].join(" ")),
                 },
             },
-            "prepared" => Event::Prepared { folder: rest[0].into(), result: Ok(()) },
+            "prepared" => {
+                self.present.insert(rest[0].into());
+                Event::Prepared { folder: rest[0].into(), result: Ok(()) }
+            }
             "unprepared" => Event::Prepared { folder: rest[0].into(), result: Err(text().into()) },
             "mismatched" => {
                 let result = Err(Unavailable { why: text(), is_final: true });
                 Event::Prepared { folder: rest[0].into(), result }
             }
             "marked" => Event::Marked { service: ServiceName::new(rest[0])?, release: rest[1].into() },
-            "made" | "unmade" => Event::ReleaseMade {
-                operation: rest[0].parse().map_err(|_| "no operation")?,
-                service: ServiceName::new(rest[1])?,
-                result: if *verb == "made" { Ok(rest[2].into()) } else { Err(rest[2..].join(" ")) },
-            },
+            "made" | "unmade" => {
+                let is_made = *verb == "made";
+                self.present.extend(is_made.then(|| format!("{}/{}", rest[1], rest[2])));
+                Event::ReleaseMade {
+                    operation: rest[0].parse().map_err(|_| "no operation")?,
+                    service: ServiceName::new(rest[1])?,
+                    result: if is_made { Ok(rest[2].into()) } else { Err(rest[2..].join(" ")) },
+                }
+            }
             "advance" => return self.advance(rest[0]),
             "records" => {
                 self.records = true;
@@ -256,6 +272,7 @@ impl Run {
                 self.upkeep = true;
                 return Ok(());
             }
+            "memory-short" => Event::MemoryShort,
             "sources" => {
                 self.sources = rest[0].parse().map_err(|_| "no number")?;
                 return Ok(());
@@ -302,6 +319,7 @@ impl Run {
                 .filter_map(|(name, spec)| Some((name.clone(), spec.release.clone()?)))
                 .collect(),
             fingerprint: self.fingerprint,
+            present: self.present.clone(),
             follows_edits: self.follows_edits,
             ..Loaded::default()
         })

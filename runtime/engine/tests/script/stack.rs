@@ -82,6 +82,9 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
             spec.update.strategy = Strategy::Swap;
             spec.update.ramp = Duration::ZERO;
         }
+        ["warm", seconds] => {
+            spec.update.warm = Duration::from_secs(seconds.parse().map_err(|_| "no number")?);
+        }
         ["no-swap"] => spec.update.strategy = Strategy::Restart,
         ["env", value] => {
             spec.env.insert("VALUE".into(), Template::literal(*value));

@@ -70,6 +70,7 @@ pub(super) fn words(action: &Action) -> String {
         Action::Yield { pid, yields } => {
             format!("process {pid} {}", if *yields { "yields" } else { "no longer yields" })
         }
+        Action::TellRole { instance, pid: _, role } => format!("{instance} is {}", role.word()),
         Action::Verify(asked) => {
             let targets: Vec<String> = asked.targets.iter().map(|(_, target)| target.instance.to_string()).collect();
             format!("does {} reach {}?", asked.edge, targets.join(", "))

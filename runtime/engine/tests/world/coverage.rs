@@ -7,7 +7,7 @@ use core_engine::phase::PhaseName;
 use core_engine::{Engine, InstanceId};
 
 /// Kinds of events, as the table names them.
-pub(crate) const EVENTS: [&str; 40] = [
+pub(crate) const EVENTS: [&str; 41] = [
     "restored",
     "loaded",
     "rejected",
@@ -46,6 +46,7 @@ pub(crate) const EVENTS: [&str; 40] = [
     "route failed",
     "verified",
     "not verified",
+    "memory short",
     "tick",
     "late answer",
 ];
@@ -214,7 +215,7 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::PlanWanted { .. } => ("plan wanted", Of::All),
         Event::Command { command, .. } => match command {
             // The others change nothing by themselves; no service of a world has releases.
-            Command::Up { .. } | Command::Apply | Command::Deploy { .. } => ("up", Of::All),
+            Command::Up { .. } | Command::Apply | Command::Deploy { .. } | Command::Rollback { .. } => ("up", Of::All),
             Command::Start { .. } => ("start", Of::All),
             Command::Stop { services } => ("stop", Of::Service(services[0].clone())),
             Command::Restart { services } => ("restart", Of::Service(services[0].clone())),
@@ -269,6 +270,7 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::Routed { service, .. } => ("route failed", Of::Service(service.clone())),
         Event::Verified { service, reach: Reach::Reached, .. } => ("verified", Of::Service(service.clone())),
         Event::Verified { service, .. } => ("not verified", Of::Service(service.clone())),
+        Event::MemoryShort => ("memory short", Of::All),
         Event::Tick => ("tick", Of::All),
     }
 }
@@ -276,30 +278,32 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
 /// Whether an event of a kind can reach an instance in a phase at all. What is about the whole stack meets every phase;
 /// what a shim says needs a shim, and what a probe says needs a process that was asked.
 fn may_occur(event: &str, phase: PhaseName) -> bool {
-    use PhaseName::{Backoff, Draining, Ended, GaveUp, Probing, Ready, Starting, Stopping, Waiting};
+    use PhaseName::{Backoff, Draining, Ended, GaveUp, Probing, Ready, Starting, Stopping, Waiting, Warm};
     match event {
         // The engine is empty when it begins.
         "restored" => false,
         // Also when a start that was given up on is answered at last; that is too rare to be asked for.
         "started" | "start failed" => matches!(phase, Starting),
         // A shim says that it started before it says that it ended.
-        "exited" => matches!(phase, Probing | Ready | Draining | Stopping),
-        "exited, leftovers" => matches!(phase, Probing | Ready | Draining | Stopping),
+        "exited" => matches!(phase, Probing | Ready | Draining | Warm | Stopping),
+        "exited, leftovers" => matches!(phase, Probing | Ready | Draining | Warm | Stopping),
         "emptied" => matches!(phase, Stopping),
         "line broken" => !matches!(phase, Ended | GaveUp | Waiting),
-        "shim stopped" => matches!(phase, Starting | Probing | Ready | Draining | Stopping),
+        "shim stopped" => matches!(phase, Starting | Probing | Ready | Draining | Warm | Stopping),
         "unreached: dead" | "unreached: silent" => matches!(phase, Probing | Ready | Stopping),
         "unreached: failed" => matches!(phase, Starting | Probing | Ready | Stopping),
         "adopted running" => matches!(phase, Starting | Probing | Ready | Draining | Stopping),
         "adopted ended" => matches!(phase, Starting | Probing | Ready | Stopping | Backoff),
         // A probe of this invocation may still be answered after its end.
-        "ready: yes" => matches!(phase, Probing | Ready | Draining | Stopping),
+        "ready: yes" => matches!(phase, Probing | Ready | Draining | Warm | Stopping),
         "ready: unasked" | "alive: unasked" => matches!(phase, Probing | Ready),
         "ready: no" => !matches!(phase, Starting | Ended),
-        "alive: yes" => matches!(phase, Probing | Ready | Draining | Stopping),
-        "alive: no" => matches!(phase, Probing | Ready | Draining | Stopping | Backoff),
+        "alive: yes" => matches!(phase, Probing | Ready | Draining | Warm | Stopping),
+        "alive: no" => matches!(phase, Probing | Ready | Draining | Warm | Stopping | Backoff),
         "counted 0" | "counted more" => matches!(phase, Draining | Stopping | Ended),
         "late answer" => matches!(phase, Starting | Probing | Ready | Backoff | Stopping),
+        // What is kept warm is so only when the edge was asked all that there was to ask.
+        "verified" | "not verified" => !matches!(phase, Warm),
         _ => true,
     }
 }

@@ -64,9 +64,10 @@ impl World {
             | Action::Planned { .. }
             | Action::KeepLogs { .. }
             | Action::CutLog { .. }
-            // No service of a world has releases.
-            | Action::MakeRelease { .. }
-            | Action::MarkLive { .. } => {}
+            | Action::TellRole { .. }
+            // Nobody deploys in a world: its releases come by edits.
+            | Action::MakeRelease { .. } => {}
+            Action::MarkLive { service, release } => self.tell_soon(Event::Marked { service, release }),
             Action::Exit { .. } => {
                 self.exited = true;
                 self.awake = false;

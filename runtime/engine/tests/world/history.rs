@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use core_engine::InstanceId;
-use core_engine::event::Command;
+use core_engine::event::{Command, Event};
 use core_manifest::ServiceName;
 
 use super::{Later, World, stack};
@@ -25,6 +25,8 @@ impl World {
         let pause = self.rng.millis(1, 5000);
         self.run_for(pause)?;
         self.calm_down()?;
+        // What is under way gets its answer.
+        self.run_for(Duration::from_millis(20))?;
         // And nothing happens any more.
         self.promises.calm = true;
         self.run_for(Duration::from_secs(7))?;
@@ -45,7 +47,7 @@ impl World {
         }
         let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
         let one = self.rng.pick(&names).clone();
-        match self.rng.below(30) {
+        match self.rng.below(31) {
             0..=7 => {
                 self.coverage.part("edits", 1);
                 let edited = stack::edit(&mut self.rng, &self.files.topology.clone());
@@ -91,6 +93,7 @@ impl World {
                 self.freeze();
                 Ok(())
             }
+            29 => self.give_if_awake(Event::MemoryShort),
             _ => {
                 let kill = self.rng.percent(30);
                 self.operate(if kill { Command::Kill } else { Command::Down })?;

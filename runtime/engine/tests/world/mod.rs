@@ -370,7 +370,12 @@ impl World {
         let live = self.engine.instances().filter(|(_, phase, _)| {
             matches!(
                 phase,
-                PhaseName::Starting | PhaseName::Probing | PhaseName::Ready | PhaseName::Draining | PhaseName::Stopping
+                PhaseName::Starting
+                    | PhaseName::Probing
+                    | PhaseName::Ready
+                    | PhaseName::Draining
+                    | PhaseName::Warm
+                    | PhaseName::Stopping
             )
         });
         live.map(|(id, ..)| id.clone()).collect()

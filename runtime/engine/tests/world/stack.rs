@@ -87,6 +87,10 @@ fn service(rng: &mut Rng, at: usize, has_edge: bool) -> ServiceSpec {
         if number.is_none() && (spec.route.is_some() || rng.percent(20)) && rng.percent(80) {
             spec.update.strategy = Strategy::Swap;
         }
+        if spec.route.is_some() && spec.update.strategy == Strategy::Swap && rng.percent(60) {
+            spec.update.warm = *rng.pick(&[Duration::ZERO, Duration::from_secs(4), Duration::from_secs(9)]);
+            release(rng, &mut spec);
+        }
         if number.is_none() && rng.percent(25) {
             spec.replicas = 2 + u32::try_from(rng.below(2)).unwrap_or(0);
         }
@@ -95,6 +99,11 @@ fn service(rng: &mut Rng, at: usize, has_edge: bool) -> ServiceSpec {
         fetch(rng, &mut spec);
     }
     spec
+}
+
+/// It runs one of a few releases, so that it often goes back to one that it had.
+fn release(rng: &mut Rng, spec: &mut ServiceSpec) {
+    spec.release = Some(format!("r{}", rng.below(3)));
 }
 
 /// Its program is fetched, in one of several versions.
@@ -153,7 +162,8 @@ pub(crate) fn edit(rng: &mut Rng, old: &Topology) -> Topology {
     let mut specs: Vec<ServiceSpec> = old.services.values().map(|spec| spec.as_ref().clone()).collect();
     let has_edge = specs.iter().any(|spec| spec.kind.is_edge());
     let at = usize::try_from(rng.below(specs.len() as u64)).unwrap_or(0);
-    match rng.below(13) {
+    let with_release = specs.iter().position(|spec| spec.release.is_some());
+    match rng.below(15) {
         0 if specs.len() > 3 && !specs[at].kind.is_edge() => {
             let gone = specs.remove(at).name;
             for spec in &mut specs {
@@ -190,6 +200,7 @@ pub(crate) fn edit(rng: &mut Rng, old: &Topology) -> Topology {
                 specs[at].ports.insert(name, port);
             }
         }
+        13 | 14 if with_release.is_some() => release(rng, &mut specs[with_release.unwrap_or(at)]),
         9 if specs[at].kind == Kind::Process => fetch(rng, &mut specs[at]),
         8 => {
             // Two at once.

@@ -13,9 +13,10 @@ use tokio::sync::oneshot;
 use super::accept::Peer;
 use super::failure::{Answered, failure, names, not_saved, read, services};
 use super::state::Server;
-use super::types::{Accepted, DeployRequest, Failure, ScaleRequest, UpRequest};
+use super::types::{Accepted, DeployRequest, Failure, RollbackRequest, ScaleRequest, UpRequest};
 use super::{Ask, Refusal};
 use crate::journal::{Journal, ROOM_HELP};
+use crate::releases;
 
 /// The answer to a request that started an operation.
 type Begun = Answered<(StatusCode, Json<Accepted>)>;
@@ -117,5 +118,17 @@ pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): Conn
         None if request.no_cache => Make::Afresh,
         None => Make::IfChanged,
     };
-    server.command(peer, Command::Deploy { service: names(&named)?.pop(), make }).await
+    server.command(peer, Command::Deploy { service: names(&named)?.pop(), make, message: request.message }).await
+}
+
+pub(super) async fn rollback(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    let request: RollbackRequest = read(&body)?;
+    // One that was deleted since the manifests were read.
+    if let Some(id) = &request.release
+        && let Err(message) = releases::find(&server.paths, request.service.as_deref(), id)
+    {
+        return Err(failure(StatusCode::UNPROCESSABLE_ENTITY, "no-such-release", &message));
+    }
+    let named: Vec<String> = request.service.into_iter().collect();
+    server.command(peer, Command::Rollback { service: names(&named)?.pop(), release: request.release }).await
 }

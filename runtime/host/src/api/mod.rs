@@ -24,7 +24,7 @@ pub use server::schema;
 pub use state::Server;
 pub use types::{
     Accepted, Alive, DeployRequest, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, Program,
-    ScaleRequest, ServicesRequest, Status, UpRequest, WaitingStatus, Why, WhyStep,
+    RollbackRequest, ScaleRequest, ServicesRequest, Status, UpRequest, WaitingStatus, Why, WhyStep,
 };
 
 /// What a request asks of the loop that owns the state.

@@ -27,8 +27,8 @@ use super::refused;
 use super::state::{Server, listed};
 use super::types::WhyStep;
 use super::types::{
-    Accepted, Alive, DeployRequest, Failure, OperationStatus, PlanAnswer, ScaleRequest, ServicesRequest, Status,
-    UpRequest, Why,
+    Accepted, Alive, DeployRequest, Failure, OperationStatus, PlanAnswer, RollbackRequest, ScaleRequest,
+    ServicesRequest, Status, UpRequest, Why,
 };
 use super::{Ask, Followed};
 use crate::history;
@@ -86,6 +86,7 @@ impl Server {
             .route("/v1/restart", post(commands::restart))
             .route("/v1/scale", post(commands::scale))
             .route("/v1/deploy", post(commands::deploy))
+            .route("/v1/rollback", post(commands::rollback))
             .route("/v1/apply", post(commands::apply))
             .route("/v1/down", post(commands::down))
             .route("/v1/kill", post(commands::kill))
@@ -274,6 +275,7 @@ pub fn schema() -> serde_json::Value {
         services: ServicesRequest,
         scale: ScaleRequest,
         deploy: DeployRequest,
+        rollback: RollbackRequest,
         accepted: Accepted,
         alive: Alive,
         operation: OperationStatus,

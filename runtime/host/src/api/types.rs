@@ -99,6 +99,9 @@ pub struct InstanceStatus {
     /// The release that it runs, if its service has releases.
     #[serde(default)]
     pub release: Option<String>,
+    /// Its part, if its service has releases: `live`, or `warm` for one that was replaced and is kept.
+    #[serde(default)]
+    pub role: Option<String>,
 }
 
 /// Something that an instance waits for.
@@ -192,6 +195,21 @@ pub struct DeployRequest {
     /// The absolute path of an archive to deploy instead of the folder.
     #[serde(default)]
     pub archive: Option<String>,
+    /// What it is for, for the history and the list of releases.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// The body of `POST /v1/rollback`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// The name of the service; by default the only one that has releases.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The release to go back to; by default the newest that served well before the wanted one.
+    #[serde(default)]
+    pub release: Option<String>,
 }
 
 /// The answer to a request that starts an operation, with status 202.

@@ -24,13 +24,20 @@ pub struct HistoryEntry {
     /// When it ended: RFC 3339, UTC.
     #[serde(default)]
     pub ended: Option<String>,
-    /// `up`, `down`, `start`, `stop`, `restart`, `scale`, `apply` (also if no user asked for it) or `kill`.
+    /// `up`, `down`, `start`, `stop`, `restart`, `scale`, `deploy`, `rollback`, `apply` (also if no
+    /// user asked for it) or `kill`.
     pub verb: String,
     /// The services that the command named.
     pub services: Vec<String>,
     /// The number of replicas that was asked for.
     #[serde(default)]
     pub replicas: Option<u32>,
+    /// The release that a rollback went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// The message of a deploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// Who or what caused it.
     pub by: HistoryCause,
     /// The generation before it.

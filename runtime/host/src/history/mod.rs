@@ -30,14 +30,15 @@ const LONGEST: usize = 500;
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 enum Line {
-    Begun(HistoryEntry),
+    Begun(Box<HistoryEntry>),
     Ended { id: String, time: String, outcome: HistoryOutcome },
 }
 
 impl Line {
     fn id(&self) -> &str {
         match self {
-            Self::Begun(HistoryEntry { id, .. }) | Self::Ended { id, .. } => id,
+            Self::Begun(entry) => &entry.id,
+            Self::Ended { id, .. } => id,
         }
     }
 }
@@ -71,7 +72,7 @@ impl Journal {
         let line = match record {
             Record::Begun(begun) => {
                 self.entries += 1;
-                Line::Begun(self.entry(begun, time))
+                Line::Begun(Box::new(self.entry(begun, time)))
             }
             Record::Ended { operation, outcome } => {
                 Line::Ended { id: self.id(*operation), time, outcome: self.outcome(outcome) }
@@ -100,6 +101,8 @@ impl Journal {
             verb: command.verb().into(),
             services: command.services().iter().map(ToString::to_string).collect(),
             replicas: command.replicas(),
+            release: command.release().map(str::to_owned),
+            message: command.message().map(str::to_owned),
             by: self.cause(begun.by),
             from: begun.from,
             generation: (begun.to != begun.from).then_some(begun.to),
@@ -115,6 +118,7 @@ impl Journal {
             Cause::Supervisor => ("supervisor", None),
             Cause::Source => ("source", None),
             Cause::Edit => ("edit", None),
+            Cause::Failure => ("failure", None),
             Cause::Signal => ("signal", None),
         };
         let user = uid.and_then(|uid| self.users.entry(uid).or_insert_with(|| users::name(uid)).clone());
@@ -174,7 +178,7 @@ fn entries(path: &Path, living: Option<&str>) -> Vec<HistoryEntry> {
                 let is_open = entry.id.split_once('.').is_some_and(|(supervisor, _)| living == Some(supervisor));
                 entry.outcome = if is_open { HistoryOutcome::UnderWay } else { HistoryOutcome::CutShort };
                 places.insert(entry.id.clone(), all.len());
-                all.push(entry);
+                all.push(*entry);
             }
             Line::Ended { id, time, outcome } => {
                 if let Some(entry) = places.remove(&id).and_then(|at| all.get_mut(at)) {

@@ -3,12 +3,13 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use core_manifest::{Diagnostic, SourceFile, Span, variables};
 use core_stack::Sources;
 
 use crate::files;
+use crate::machine;
 use crate::paths::Paths;
 use crate::trust::{Open, Trust};
 
@@ -16,6 +17,16 @@ use crate::trust::{Open, Trust};
 fn own_path() -> String {
     let path = std::env::current_exe().map_or_else(|_| "core".into(), |path| path.display().to_string());
     path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned()
+}
+
+/// Less memory than this, in bytes, is kept for what serves.
+const LITTLE_MEMORY: u64 = 2 << 30;
+
+/// Whether the host has so little memory that nothing is kept in it beside what serves.
+fn has_little_memory() -> bool {
+    static ANSWER: LazyLock<bool> =
+        LazyLock::new(|| machine::look(&[]).is_ok_and(|machine| machine.memory_bytes < LITTLE_MEMORY));
+    *ANSWER
 }
 
 /// Reads the files of the stack. Errors are added to `out`.
@@ -29,6 +40,7 @@ pub(super) fn sources(paths: &Paths, profile: &str, trust: &Trust, out: &mut Vec
         edge: paths.edge().display().to_string(),
         core: own_path(),
         profile: profile.to_owned(),
+        has_little_memory: has_little_memory(),
         env: env.filter(|(name, _)| !variables::is_own(name)).collect(),
         dotenv: optional(paths, trust, &paths.root.join(".env"), out),
         ..Sources::default()

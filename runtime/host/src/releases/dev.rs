@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::install;
 use super::project::{Project, find_next};
-use super::{Making, app_of};
+use super::{Deployer, Making, app_of};
 use crate::binaries::inputs::lexically;
 use crate::binaries::log::Log;
 use crate::binaries::owner::Owner;
@@ -103,6 +103,7 @@ pub(super) async fn prepare(
         part: part.path(),
         building: &wanted.building,
         owner: Owner::of(&paths.root)?,
+        deployer: &Deployer::default(),
         progress,
     };
     let key = key(&home, &project, &wanted.tool_version);

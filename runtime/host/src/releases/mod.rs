@@ -14,6 +14,7 @@ mod choose;
 mod dev;
 mod frozen;
 mod install;
+mod listing;
 mod modules;
 mod persist;
 mod project;
@@ -46,8 +47,9 @@ use crate::trust::Trust;
 pub(crate) use choose::choose;
 use choose::landed;
 pub(crate) use dev::holds;
+pub use listing::{Listed, Releases, find, list, pin, remove};
 pub(crate) use prune::{Needed, mark_live, prune};
-pub use record::Record;
+pub use record::{Deployer, Record};
 use tools::Tool;
 
 /// The folder of the framework's own cache, in that of the app: what a release may be written to.
@@ -70,6 +72,7 @@ struct Making<'a> {
     /// Where it is made. All of it is deleted, whether the release lands or not.
     part: &'a Path,
     building: &'a Building,
+    deployer: &'a Deployer,
     /// The user who builds.
     owner: Owner,
     progress: &'a Progress,
@@ -178,6 +181,7 @@ pub(crate) async fn make(
     service: &str,
     wanted: &Wanted,
     afresh: bool,
+    deployer: &Deployer,
     progress: &Progress,
 ) -> Result<String, String> {
     // Chosen when nobody else makes one: the one before may have been of the same sources.
@@ -195,7 +199,7 @@ pub(crate) async fn make(
     // From here on it is shown by its ID.
     progress.end(&asked);
     let folder = folder_of(service, &id);
-    let made = home.make(paths, &folder, wanted, progress).await;
+    let made = home.make(paths, &folder, wanted, deployer, progress).await;
     progress.end(&folder);
     made.map(|()| id)
 }
@@ -208,7 +212,7 @@ async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progre
     let Some((service, _)) = release_of(folder) else { return Err(format!("{folder} is no release").into()) };
     progress.say(folder, "waiting for another build");
     let home = Home::open(paths, service).await?;
-    Ok(home.make(paths, folder, wanted, progress).await?)
+    Ok(home.make(paths, folder, wanted, &Deployer::default(), progress).await?)
 }
 
 /// Builds a release into the folder `landing` in `part`.
@@ -216,8 +220,8 @@ async fn build(
     paths: &Paths,
     folder: &str,
     wanted: &Wanted,
-    part: &Path,
-    landing: &Path,
+    (part, landing): (&Path, &Path),
+    deployer: &Deployer,
     progress: &Progress,
 ) -> Result<(), String> {
     let Some((node, _)) = &wanted.tool else { return Err("no node was chosen".to_owned()) };
@@ -232,6 +236,7 @@ async fn build(
         node_version: wanted.tool_version.clone(),
         part,
         building: &wanted.building,
+        deployer,
         owner: Owner::of(&paths.root)?,
         progress,
     };
@@ -254,7 +259,7 @@ pub async fn pack(
     let home = Home::open(paths, service).await?;
     let part = home.part(&id)?;
     let landing = part.path().join("landing");
-    build(paths, &folder_of(service, &id), wanted, part.path(), &landing, progress).await?;
+    build(paths, &folder_of(service, &id), wanted, (part.path(), &landing), &Deployer::default(), progress).await?;
     archive::pack(&landing, to)?;
     Ok(id)
 }
@@ -263,11 +268,18 @@ pub async fn pack(
 ///
 /// # Errors
 /// Why it cannot run here, or what is wrong with it, as text for people.
-pub(crate) async fn land(paths: &Paths, service: &str, wanted: &Wanted, file: &Path) -> Result<String, String> {
+pub(crate) async fn land(
+    paths: &Paths,
+    service: &str,
+    wanted: &Wanted,
+    file: &Path,
+    deployer: &Deployer,
+) -> Result<String, String> {
     let home = Home::open(paths, service).await?;
     let part = home.part("archive")?;
     let landing = part.path().join("landing");
-    let record = archive::unpack(file, &landing, &wanted.tool_version)?;
+    let record = Record { deployer: deployer.clone(), ..archive::unpack(file, &landing, &wanted.tool_version)? };
+    record.write(&landing)?;
     frozen::compare(&record, &wanted.building)?;
     if !home.has_landed(paths, &record.id) {
         let app = fs::read_link(landing.join(choose::APP)).map_err(|error| error.to_string())?;
@@ -314,14 +326,21 @@ impl Home {
     }
 
     /// Makes a release, unless it has landed.
-    async fn make(&self, paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), String> {
+    async fn make(
+        &self,
+        paths: &Paths,
+        folder: &str,
+        wanted: &Wanted,
+        deployer: &Deployer,
+        progress: &Progress,
+    ) -> Result<(), String> {
         let (_, id) = release_of(folder).unwrap_or_default();
         if self.has_landed(paths, id) {
             return Ok(());
         }
         let part = self.part(id)?;
         let landing = part.path().join("landing");
-        build(paths, folder, wanted, part.path(), &landing, progress).await?;
+        build(paths, folder, wanted, (part.path(), &landing), deployer, progress).await?;
         self.land(&landing, id)
     }
 

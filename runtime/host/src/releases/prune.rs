@@ -15,8 +15,10 @@ use crate::paths::Paths;
 
 /// The list of the files of a release, as it landed.
 const FILES: &str = "files";
+/// The mark of a release that a person wants to keep.
+pub(super) const PINNED: &str = "pinned";
 /// The mark of a release that has served; its time is when it last took over.
-const SERVED: &str = "served";
+pub(super) const SERVED: &str = "served";
 /// How many releases are kept beside the live one and the one before it, if the manifest does not say.
 pub(super) const KEEP: usize = 5;
 /// How many releases are kept that never served.
@@ -71,7 +73,7 @@ pub(super) fn written(release: &Path) -> Option<PathBuf> {
     collect(release, Path::new(""), &mut now).ok()?;
     let is_news = |line: &String| {
         let path = line.split('\t').next().unwrap_or_default();
-        ![FILES, SERVED].contains(&path) && !before.contains(line.as_str())
+        ![FILES, SERVED, PINNED].contains(&path) && !before.contains(line.as_str())
     };
     let news = now.into_iter().find(is_news)?;
     Some(PathBuf::from(news.split('\t').next().unwrap_or_default()))
@@ -105,6 +107,9 @@ pub(crate) fn prune(paths: &Paths, service: &str, needed: &Needed) -> Vec<String
     let old: Vec<String> = old.chain(unserved.into_iter().skip(KEEP_UNSERVED)).collect();
     let mut said = Vec::new();
     for id in old.into_iter().filter(|id| !needed.releases.contains(id)) {
+        if home.join(&id).join(PINNED).exists() {
+            continue;
+        }
         let release = home.join(&id);
         if let Some(path) = written(&release) {
             said.push(format!("release {id} is kept: {} was written into it and may be data", path.display()));

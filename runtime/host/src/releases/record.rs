@@ -5,13 +5,26 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use core_engine::record::Cause;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::binaries::platform;
+use crate::users;
 
 /// The file in the folder of a release.
 pub(super) const FILE: &str = "release.json";
+
+/// Who deploys a release, and what for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Deployer {
+    /// The name of the user, or what caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The message of `core deploy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
 
 /// What is known of a release.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +35,9 @@ pub struct Record {
     pub service: String,
     /// When it was made, in RFC 3339.
     pub made: String,
+    /// Who deployed it, and what for.
+    #[serde(flatten)]
+    pub deployer: Deployer,
     /// The hash of everything that it was built from.
     pub source: String,
     /// The commit of the sources, if they are in a git checkout.
@@ -53,7 +69,21 @@ pub struct Record {
     pub seconds: BTreeMap<String, f64>,
 }
 
+impl Deployer {
+    /// Who it is, by what caused the deploy. May ask another host for the name of a user.
+    pub(crate) fn new(by: Cause, message: Option<String>) -> Self {
+        let uid = if let Cause::User(uid) = by { uid } else { None };
+        let name = |uid| users::name(uid).unwrap_or_else(|| format!("uid {uid}"));
+        Self { by: uid.map(name), message }
+    }
+}
+
 impl Record {
+    /// Reads it from the folder of a release; `None` if there is none.
+    pub(super) fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()
+    }
+
     /// With what is known of this host.
     pub(super) fn of_this_host() -> Self {
         // Programs of a host with musl are started by its own loader.

@@ -13,7 +13,7 @@ use nix::libc;
 use serde::{Deserialize, Serialize};
 
 use crate::paths::Paths;
-use crate::{environment::Environment, identity, writable};
+use crate::{environment::Environment, identity, roles, writable};
 
 /// Whether this error means that the host has run out of something for now.
 pub(super) fn is_lack(errno: i32) -> bool {
@@ -62,6 +62,7 @@ pub(super) fn build(
     let mark = mark().map_err(|error| Failure::Host(format!("no random numbers: {error}")))?;
     let mut env = environment.of(spec, &fill);
     env.push(format!("CORE_INSTANCE={mark}").into_bytes());
+    env.extend(roles::begin(&paths.run, order).map_err(|error| Failure::Host(format!("its part: {error}")))?);
     if spec.notifies() {
         env.push(format!("NOTIFY_SOCKET={}", core_shim::shim::notify_address(&mark)).into_bytes());
     }

@@ -184,6 +184,7 @@ fn instance_status(instance: &InstanceView, usage: Option<&Usage>) -> InstanceSt
         waiting_on: instance.waiting_on.iter().map(waiting_status).collect(),
         status: None,
         release: instance.release.clone(),
+        role: instance.role.map(|role| role.word().to_owned()),
     }
 }
 

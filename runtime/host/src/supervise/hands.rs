@@ -7,6 +7,7 @@ use core_engine::action::{Action, RouteTable};
 use core_engine::event::{Event, Make, Reach, Unreached};
 use core_engine::folder::shown_folder;
 use core_engine::phase::StopReason;
+use core_engine::record::Cause;
 use core_engine::{InstanceId, InvocationId};
 use core_manifest::{Identifier, ServiceName, ServiceSpec};
 use tracing::{info, warn};
@@ -14,7 +15,7 @@ use tracing::{info, warn};
 use super::Supervisor;
 use crate::logs::Retention;
 use crate::probes::{self, Question, ShellLine};
-use crate::{descriptors, edge, identity, net, priority, releases};
+use crate::{descriptors, edge, identity, net, priority, releases, roles};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -29,7 +30,9 @@ impl Supervisor {
             Action::KeepLogs { limits } => self.logs.keep(Retention { limits }),
             Action::CutLog { service, segment_bytes } => self.shims.limit_log(&service, segment_bytes),
             Action::Prepare { folder, .. } => self.prepare(&folder),
-            Action::MakeRelease { operation, service, make } => self.make_release(operation, &service, make),
+            Action::MakeRelease { operation, service, make, message, by } => {
+                self.make_release(operation, &service, make, (by, message));
+            }
             Action::MarkLive { service, release } => self.mark_live(&service, &release),
             Action::Start(order) => {
                 self.prober.forget(&order.invocation.instance);
@@ -55,6 +58,10 @@ impl Supervisor {
                 let _ = self.inbox.send(Event::Counted { instance, established });
             }
             Action::Route(table) => self.route(&table),
+            Action::TellRole { instance, pid, role } => {
+                let adjustment = self.engine.spec(&instance).and_then(|spec| spec.identity.oom_score_adj);
+                roles::tell(&self.paths.run, &instance, pid, role, adjustment);
+            }
             Action::Yield { pid, yields } => drop(tokio::task::spawn_local(priority::set(pid, yields))),
             Action::Verify(asked) => {
                 let (paths, inbox) = (self.paths.clone(), self.inbox.clone());
@@ -87,8 +94,8 @@ impl Supervisor {
     }
 
     /// Makes a release of a service, and reports the result.
-    fn make_release(&mut self, operation: u64, service: &ServiceName, make: Make) {
-        let job = self.job_of_release(operation, service, make);
+    fn make_release(&mut self, operation: u64, service: &ServiceName, make: Make, deployer: (Cause, Option<String>)) {
+        let job = self.job_of_release(operation, service, make, deployer);
         self.jobs.begin(job, &self.paths, &self.progress, &self.inbox);
     }
 
@@ -113,6 +120,9 @@ impl Supervisor {
     fn release(&mut self, instance: &InstanceId) {
         // If the engine has forgotten the instance, its records are removed with its shim.
         let leaves = self.engine.phase(instance).is_none().then(|| self.paths.run.join(instance.to_string()));
+        if leaves.is_some() {
+            roles::forget(&self.paths.run, instance);
+        }
         self.shims.release(instance, leaves);
         self.prober.forget(instance);
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use core_engine::event::{Event, Make, Unavailable};
+use core_engine::record::Cause;
 use core_manifest::{Diagnostic, ServiceName};
 use core_stack::Wanted;
 use tokio::sync::{mpsc, oneshot};
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use crate::binaries::{self, Locator, Progress};
 use crate::load::{self, Options};
 use crate::paths::Paths;
-use crate::releases;
+use crate::releases::{self, Deployer};
 
 /// How long a cancelled job may take to end.
 const CALLED_OFF: Duration = Duration::from_secs(2);
@@ -32,7 +33,13 @@ pub(super) enum Order {
     /// A folder: of `.dep/`, or a release.
     Folder(String),
     /// A release of a service of its sources as they are.
-    Release { operation: u64, service: ServiceName, make: Make, options: Box<Options> },
+    Release {
+        operation: u64,
+        service: ServiceName,
+        make: Make,
+        deployer: (Cause, Option<String>),
+        options: Box<Options>,
+    },
 }
 
 impl Order {
@@ -135,7 +142,7 @@ impl Job {
                 binaries::prepare_tool(paths, &self.all, wanted, progress).await?;
                 releases::provide(paths, folder, wanted, progress).await.map(|()| None)
             }
-            Order::Release { service, options, make, .. } => {
+            Order::Release { service, options, make, deployer, .. } => {
                 // What the manifests say now, which may not have been applied yet.
                 progress.say(&self.order.key(), "reading the manifests");
                 let stack = load::load(paths, options, &mut Locator::default()).map_err(|faults| broken(&faults))?;
@@ -145,12 +152,17 @@ impl Job {
                 let wanted = folders.find_map(|folder| stack.wanted.get(folder).filter(|one| one.source.is_release()));
                 let wanted = wanted.ok_or_else(|| format!("{service} has no releases any more"))?;
                 binaries::prepare_tool(paths, &stack.wanted, wanted, progress).await?;
+                let (by, message) = deployer;
+                let deployer = &Deployer::new(*by, message.clone());
                 let made = match make {
                     Make::Archive(file) => {
                         progress.say(&self.order.key(), "unpacking the archive");
-                        releases::land(paths, service.as_str(), wanted, Path::new(file)).await
+                        releases::land(paths, service.as_str(), wanted, Path::new(file), deployer).await
                     }
-                    _ => releases::make(paths, service.as_str(), wanted, *make == Make::Afresh, progress).await,
+                    _ => {
+                        let afresh = *make == Make::Afresh;
+                        releases::make(paths, service.as_str(), wanted, afresh, deployer, progress).await
+                    }
                 };
                 made.map(Some).map_err(Unavailable::from)
             }

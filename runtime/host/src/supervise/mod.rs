@@ -41,6 +41,7 @@ use crate::launch::{self, Launch};
 use crate::logs::Sweeper;
 use crate::own_log;
 use crate::paths::Paths;
+use crate::pressure;
 use crate::probes::Prober;
 use crate::shims::{self, Keeper, Shims};
 use crate::usage::Counters;
@@ -101,6 +102,8 @@ enum Input {
     Disk,
     Signal,
     Sweep,
+    /// Whether memory is short is to be looked at.
+    Look,
     Keeper(KeeperReport),
     KeeperSilent,
     KeeperGone,
@@ -175,6 +178,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     }
     supervisor.keeper.answering();
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
+    let mut look = tokio::time::interval(pressure::PAUSE);
     // If this cannot be watched, a removal is not noticed.
     let mut lost = Lost::of(&supervisor.paths.run).ok();
     // When to try again to start a keeper, after a failure.
@@ -195,6 +199,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             () = until(deadline) => Input::Event(Event::Tick),
             () = supervisor.keeper.is_silent() => Input::KeeperSilent,
             _ = sweep.tick() => Input::Sweep,
+            _ = look.tick(), if supervisor.engine.keeps_warm() => Input::Look,
             () = lost::next(lost.as_ref()) => Input::Lost,
         };
         match input {
@@ -215,6 +220,8 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Disk => supervisor.look_at_the_disk(),
             Input::Signal => supervisor.signalled(),
             Input::Sweep => supervisor.sweep(),
+            Input::Look if pressure::is_short() => supervisor.give(&Event::MemoryShort),
+            Input::Look => {}
             Input::Lost => supervisor.look_for_run_folder(&mut lost),
             Input::Keeper(report) => supervisor.shims.heard(report),
             Input::KeeperSilent => {

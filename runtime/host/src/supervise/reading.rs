@@ -163,6 +163,7 @@ impl Supervisor {
         let mut needed = releases::Needed::default();
         let running = self.engine.instances().filter_map(|(id, ..)| self.engine.spec(id));
         needed.releases.extend(self.engine.releases().get(service).cloned());
+        needed.releases.extend(self.engine.release_before(service).map(str::to_owned));
         for spec in running {
             needed.dep.extend(spec.binaries.values().filter_map(|binary| binary.folder.clone()));
             needed.releases.extend(spec.release.clone().filter(|_| spec.name == *service));
@@ -187,7 +188,13 @@ impl Supervisor {
     }
 
     /// The job that makes a release of a service, for an operation.
-    pub(super) fn job_of_release(&self, operation: u64, service: &ServiceName, make: Make) -> Job {
+    pub(super) fn job_of_release(
+        &self,
+        operation: u64,
+        service: &ServiceName,
+        make: Make,
+        deployer: (Cause, Option<String>),
+    ) -> Job {
         let options = Box::new(Options {
             profile: Some(self.reading.profile()),
             ports: self.given_ports(),
@@ -195,7 +202,8 @@ impl Supervisor {
             runs_programs: true,
             ..Options::default()
         });
-        Job { order: Order::Release { operation, service: service.clone(), make, options }, all: BTreeMap::new() }
+        let order = Order::Release { operation, service: service.clone(), make, deployer, options };
+        Job { order, all: BTreeMap::new() }
     }
 
     /// Handles the result of a reading.

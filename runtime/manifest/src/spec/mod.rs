@@ -201,6 +201,9 @@ pub struct Update {
     /// How long open connections have to finish.
     #[serde(with = "seconds")]
     pub drain: Duration,
+    /// How long the instances of a release that was replaced by a swap are kept.
+    #[serde(with = "seconds", default)]
+    pub warm: Duration,
 }
 
 /// A binary that a service uses.
@@ -265,6 +268,7 @@ impl ServiceSpec {
                 observe: Duration::from_secs(5),
                 ramp: Duration::from_secs(5),
                 drain: Duration::from_secs(30),
+                warm: Duration::ZERO,
             },
             binaries: BTreeMap::new(),
             files: Vec::new(),

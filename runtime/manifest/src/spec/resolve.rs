@@ -27,6 +27,8 @@ pub struct Context {
     pub release: Option<String>,
     /// Whether each service with a route gets a host name of its own below `localhost`.
     pub has_own_hosts: bool,
+    /// Whether releases that were replaced are kept warm, unless a manifest says otherwise.
+    pub keeps_warm: bool,
 }
 
 /// Makes a spec from `manifest`. `node` is the tree it was read from, for the places of errors. Errors go to `out`;
@@ -51,7 +53,7 @@ pub fn resolve(
     let own_host = context.has_own_hosts.then(|| format!("{name}.localhost"));
     let route = manifest.route.as_ref();
     let route = route.and_then(|route| route::resolve(route, own_host.as_deref(), &ports, &mut faults));
-    let update = update::resolve(manifest, &ports, readiness.as_ref(), &mut faults);
+    let update = update::resolve(manifest, &ports, readiness.as_ref(), context, &mut faults);
     let spec = ServiceSpec {
         name: name.clone(),
         kind: manifest.kind,

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::faults::Faults;
-use super::{PortSpec, Probe, Update};
+use super::{Context, PortSpec, Probe, Update};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{Manifest, Strategy};
 use crate::name::Identifier;
 
 const NO_OWN_PROBE: &str = "a held port answers for old and new alike; only a probe of one instance (notify, exec, ready_log_line, a unix socket in ${run}) could tell them apart";
+
+/// How long a release is kept warm that another one replaced, in seconds, where that is the default.
+const WARM: f64 = 600.0;
 
 /// The strategy of a service that does not set one, and why.
 fn default_strategy(
@@ -38,6 +41,7 @@ pub(super) fn resolve(
     manifest: &Manifest,
     ports: &BTreeMap<Identifier, PortSpec>,
     readiness: Option<&Probe>,
+    context: &Context,
     faults: &mut Faults<'_>,
 ) -> Update {
     let update = &manifest.update;
@@ -73,5 +77,10 @@ pub(super) fn resolve(
         ramp: faults.seconds(&["update", "ramp_seconds"], update.ramp_seconds, 5.0),
         observe: faults.seconds(&["update", "observe_seconds"], update.observe_seconds, 5.0),
         drain: faults.seconds(&["update", "drain_seconds"], update.drain_seconds, 30.0),
+        warm: faults.seconds(
+            &["update", "warm_minutes"],
+            update.warm_minutes.map(|minutes| minutes * 60.0),
+            if context.keeps_warm && context.release.is_some() { WARM } else { 0.0 },
+        ),
     }
 }

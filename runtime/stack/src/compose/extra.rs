@@ -139,6 +139,7 @@ fn update(making: &Making<'_>) -> Value {
         "observe_seconds": update.observe.as_secs_f64(),
         "ramp_seconds": update.ramp.as_secs_f64(),
         "drain_seconds": update.drain.as_secs_f64(),
+        "warm_minutes": update.warm.as_secs_f64() / 60.0,
     })
 }
 

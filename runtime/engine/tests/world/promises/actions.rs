@@ -16,6 +16,9 @@ impl Promises {
             }
             return Ok(());
         }
+        if self.warm.contains(id) {
+            return Err(format!("{} is started, and {id} was only kept warm", order.invocation));
+        }
         let before = InvocationId { instance: id.clone(), number: order.invocation.number - 1 };
         let Some(exit) = self.ended.get(&before) else { return Ok(()) };
         let succeeded = exit.code().is_some_and(|code| order.spec.is_success(code));
@@ -110,7 +113,7 @@ impl Promises {
         let never_ready = !self.good_probe.contains(invocation)
             && since.is_none_or(|since| (world.now - since).saturating_sub(spared) >= patience);
         let failed = has_ended || not_alive || never_ready;
-        if !failed && !again && !self.touched.contains(id.service()) {
+        if !failed && !again && !self.touched.contains(id.service()) && !self.warm.contains(id) {
             return Err(format!("{invocation} is asked to end without a cause"));
         }
         if failed || again || self.killing {
@@ -149,6 +152,9 @@ impl Promises {
     pub(super) fn check_route(&self, world: &World, table: &RouteTable) -> Result<(), String> {
         let before = world.routes.get(&table.service);
         for target in &table.targets {
+            if world.engine.phase(&target.instance) == Some(PhaseName::Warm) {
+                return Err(format!("the edge is sent to {}, which is only kept warm", target.instance));
+            }
             let known = before.is_some_and(|all| all.contains(target));
             let ready = world.engine.phase(&target.instance) == Some(PhaseName::Ready);
             if !known && !ready && !world.engine.instances().any(|(id, _, number)| id == &target.instance && number > 1)
