@@ -60,6 +60,24 @@ impl Figures {
         self.runs.push(figure);
     }
 
+    /// Takes down a run beside one of the same length in which nothing happened.
+    pub(crate) fn compare(&mut self, row: &str, with: &Outcome, without: &Outcome, note: &str) {
+        let p99 = |outcome: &Outcome| {
+            percentile(outcome.samples.iter().map(|sample| sample.took.as_secs_f64() * 1000.0).collect())
+        };
+        let figure = Figure {
+            row: row.into(),
+            requests: with.samples.len() + without.samples.len(),
+            failed: with.failures().len() + without.failures().len(),
+            reopened: with.reopened + without.reopened,
+            outside: p99(without),
+            inside: p99(with),
+            note: note.into(),
+        };
+        eprintln!("    {}", figure.cells().join(" | "));
+        self.runs.push(figure);
+    }
+
     /// Takes down how long something took.
     pub(crate) fn line(&mut self, what: &str, took: Duration, note: &str) {
         let line = format!("{what} {:.1} ms ({note})", took.as_secs_f64() * 1000.0);

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::common::load::{Load, Outcome, Shape};
 use crate::common::proc;
+use crate::deploys;
 use crate::figures::{Figures, Window};
 use crate::many;
 use crate::open;
@@ -20,8 +21,10 @@ use crate::settings::Settings;
 type Row = fn(&Settings, &Place, &mut Figures);
 
 /// All rows, with the names by which they may be asked for.
-pub(crate) const ALL: [(&str, Row); 11] = [
+pub(crate) const ALL: [(&str, Row); 13] = [
     ("swap", swap),
+    ("deploy", deploys::take),
+    ("build", deploys::build),
     ("saturation", saturation),
     ("open", open::take),
     ("rude", rude::take),

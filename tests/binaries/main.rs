@@ -17,6 +17,7 @@ mod escape;
 mod fetch;
 mod go;
 mod held;
+mod hooks;
 mod lock;
 mod machine;
 mod npm;
@@ -42,6 +43,7 @@ fn main() {
         escape::TESTS,
         lock::TESTS,
         build::TESTS,
+        hooks::TESTS,
         release::TESTS,
         rollback::TESTS,
         pypi::TESTS,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use core_manifest::spec::{HttpAnswer, LogLimits};
 use core_manifest::{Identifier, Problem, ServiceName, ServiceSpec, Template};
 
-use crate::command::{Cause, Make};
+use crate::command::{Cause, Deploying};
 use crate::event::{FailedSources, ProbeKind, Purpose};
 use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::phase::StopReason;
@@ -77,12 +77,28 @@ pub enum Action {
         operation: u64,
         /// The service whose app is built.
         service: ServiceName,
-        /// Where it comes from.
-        make: Make,
-        /// What it is for, in the words of who deploys.
-        message: Option<String>,
+        /// What is asked for.
+        how: Deploying,
         /// Who deploys.
         by: Cause,
+    },
+    /// Give up making a release. There is no answer, and no `ReleaseMade` of this operation is heard any more.
+    DropRelease {
+        /// Number of the operation.
+        operation: u64,
+        /// The service whose app is built.
+        service: ServiceName,
+    },
+    /// Run what the manifest wants to be run after a deploy or a rollback. There is no answer.
+    Hook {
+        /// The service.
+        service: ServiceName,
+        /// Which of its hooks.
+        hook: Hook,
+        /// The release that it is about, if there is one.
+        release: Option<String>,
+        /// What failed, if something did.
+        message: Option<String>,
     },
     /// A release has taken over: name it as the live one, for people. Answer: `Marked`.
     MarkLive {
@@ -193,6 +209,28 @@ pub enum Action {
         /// Exit code of the stack.
         code: i32,
     },
+}
+
+/// What a manifest may have run after a deploy or a rollback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// The release serves, and did so as long as it is observed.
+    AfterSwitch,
+    /// The deploy failed, at whatever step.
+    OnFailure,
+    /// The service went back to a release.
+    OnRollback,
+}
+
+impl Hook {
+    /// Its name in a manifest.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AfterSwitch => "after_switch",
+            Self::OnFailure => "on_failure",
+            Self::OnRollback => "on_rollback",
+        }
+    }
 }
 
 /// The part of an instance of a release.

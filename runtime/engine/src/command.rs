@@ -42,10 +42,8 @@ pub enum Command {
     Deploy {
         /// The service; `None` means the only one that has releases.
         service: Option<ServiceName>,
-        /// Where the release comes from.
-        make: Make,
-        /// What it is for, in the words of who deploys.
-        message: Option<String>,
+        /// What is asked for.
+        how: Deploying,
     },
     /// Switch to a release that has landed; it is not built again.
     Rollback {
@@ -60,6 +58,25 @@ pub enum Command {
     Down,
     /// Kill the stack without asking the services to stop.
     Kill,
+}
+
+/// What is asked for by a deploy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deploying {
+    /// Where the release comes from.
+    pub make: Make,
+    /// What it is for, in the words of who deploys.
+    pub message: Option<String>,
+    /// Whether the service switches to the release once it is there.
+    pub switch: bool,
+    /// Whether this takes the place of deploys of the same service whose releases are not there yet.
+    pub supersede: bool,
+}
+
+impl Default for Deploying {
+    fn default() -> Self {
+        Self { make: Make::default(), message: None, switch: true, supersede: false }
+    }
 }
 
 /// Where a release comes from.
@@ -111,7 +128,7 @@ impl Command {
 
     /// What it is for, in the words of who gave it.
     pub fn message(&self) -> Option<&str> {
-        if let Self::Deploy { message, .. } = self { message.as_deref() } else { None }
+        if let Self::Deploy { how, .. } = self { how.message.as_deref() } else { None }
     }
 
     /// The number of replicas that it asks for.

@@ -1,6 +1,9 @@
 //! What services get from outside: the environment of `core up`, and the values of variables and secrets.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::process::Command;
 use std::sync::Arc;
 
 use core_engine::InstanceId;
@@ -23,7 +26,6 @@ pub struct Environment {
 impl Environment {
     /// This process's environment, which is that of `core up`: the keeper preserved it.
     pub fn inherited() -> Self {
-        use std::os::unix::ffi::OsStringExt;
         let all = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| !variables::is_own(name))?;
             Some((name, value.into_vec()))
@@ -40,6 +42,16 @@ impl Environment {
     /// filled with the present values.
     pub fn fill(&self, paths: &Paths, instance: &InstanceId, ports: &BTreeMap<Identifier, u16>) -> InstanceFill {
         fill_of(paths, instance, ports).with_values(self.values.clone())
+    }
+
+    /// Gives a command the environment of an instance, and no other.
+    pub fn put_on(&self, command: &mut Command, spec: &ServiceSpec, fill: &InstanceFill) {
+        command.env_clear();
+        for pair in self.of(spec, fill) {
+            if let Some(at) = pair.iter().position(|byte| *byte == b'=') {
+                command.env(OsString::from_vec(pair[..at].to_vec()), OsString::from_vec(pair[at + 1..].to_vec()));
+            }
+        }
     }
 
     /// The environment of an instance, each as `NAME=value`.

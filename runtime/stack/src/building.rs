@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use core_manifest::ServiceName;
 use core_manifest::manifest::Config;
-use core_manifest::manifest::config::Build;
+use core_manifest::manifest::config::{Build, Hooks};
 use core_manifest::schema::Shape;
 use core_manifest::tree::Node;
 
@@ -21,12 +21,23 @@ pub struct Building {
     pub identity: BTreeMap<String, String>,
     /// The settings of the manifest.
     pub build: Build,
+    /// What is run before a release serves, if anything is.
+    pub release_command: Option<String>,
+    /// What is run around a deploy.
+    pub hooks: Hooks,
     /// What the app writes, and is not in a release.
     pub persist: Vec<String>,
     /// How many old releases are kept, if the manifest says.
     pub keep: Option<u32>,
     /// The user that the service runs as, if the manifest names one.
     pub user: Option<String>,
+}
+
+impl Building {
+    /// Whether something has to be run before a release that has landed may serve.
+    pub fn prepares_switch(&self) -> bool {
+        self.release_command.is_some() || self.hooks.before_switch.is_some()
+    }
 }
 
 impl Drafts {
@@ -58,6 +69,15 @@ impl Drafts {
         let mut identity: BTreeMap<String, String> = inherited.collect();
         identity.extend(env.clone());
         let user = resolved(&["process", "user"]).and_then(|user| user.text().map(str::to_owned));
-        Building { env, identity, build: config.build, persist: config.persist, keep: config.keep, user }
+        Building {
+            env,
+            identity,
+            build: config.build,
+            release_command: config.release_command,
+            hooks: config.hooks,
+            persist: config.persist,
+            keep: config.keep,
+            user,
+        }
     }
 }

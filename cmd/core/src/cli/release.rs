@@ -23,6 +23,12 @@ pub(crate) struct DeployArgs {
     /// What it is for: shown by `core releases` and `core history`.
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) message: Option<String>,
+    /// Only build and land the release; the service does not switch to it. `core rollback ID` does.
+    #[arg(long)]
+    pub(crate) no_switch: bool,
+    /// End deploys of the same service whose releases are not there yet: this one takes their place.
+    #[arg(long)]
+    pub(crate) supersede: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }

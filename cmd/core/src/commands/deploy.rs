@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use core_engine::engine::OperationState;
 use core_host::api::DeployRequest;
+use core_host::releases;
 use tokio::time::Instant;
 
 use super::sight::{self, Sight};
@@ -27,6 +28,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
     let began = Instant::now();
     let serving = async || live(&ask_progress(&paths).await.ok()?.instances, args.service.as_deref());
     let before = serving().await;
+    let there = releases::list(&paths, args.service.as_deref()).releases;
     let seconds = args.wait.timeout.unwrap_or(TIMEOUT);
     let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     let archive = match args.archive.as_ref().map(std::fs::canonicalize).transpose() {
@@ -42,6 +44,8 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
         no_cache: args.no_cache,
         archive,
         message: args.message.clone(),
+        no_switch: args.no_switch,
+        supersede: args.supersede,
     };
     let asked = async {
         let accepted = begin(&paths, "deploy", &request).await?;
@@ -54,6 +58,16 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
                 Exit::Failed
             }
             _ => {
+                if args.no_switch {
+                    let made = releases::list(&paths, args.service.as_deref()).releases;
+                    let is_new = |one: &&releases::Listed| there.iter().all(|old| old.record.id != one.record.id);
+                    let what = made.iter().find(is_new).map_or_else(
+                        || "these sources are a release already".to_owned(),
+                        |one| format!("{}: {} {}", styled(GREEN, "made"), one.record.service, one.record.id),
+                    );
+                    render::note(&format!("{what}; nothing was switched, `core releases` lists it"));
+                    return Exit::Ok;
+                }
                 let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
                 let now = serving().await;
                 let release = now.as_ref().map_or_else(String::new, |release| format!(": {release}"));

@@ -1,9 +1,7 @@
 //! Runs a service, or a command in its place, in the foreground and without the rest of the stack.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 
 use core_engine::InstanceId;
 use core_engine::folder::shown_folder;
@@ -11,6 +9,7 @@ use core_engine::ids::Generation;
 use core_host::binaries::{self, Progress};
 use core_host::environment::Environment;
 use core_host::fill::{InstanceFill, fill_of};
+use core_host::hooks::put_binaries_first;
 use core_host::identity;
 use core_host::paths::Paths;
 use core_host::releases;
@@ -74,13 +73,8 @@ pub(crate) async fn run(paths: &Paths, stack: &Stack, spec: &ServiceSpec, words:
     };
     let folder =
         words.and_then(|_| releases::folder(paths, spec)).unwrap_or_else(|| spec.working_dir.fill(&fill).into());
-    process.current_dir(folder).env_clear();
-    for pair in Environment::inherited().of(spec, &fill) {
-        use std::os::unix::ffi::OsStringExt;
-        if let Some(at) = pair.iter().position(|byte| *byte == b'=') {
-            process.env(OsString::from_vec(pair[..at].to_vec()), OsString::from_vec(pair[at + 1..].to_vec()));
-        }
-    }
+    process.current_dir(folder);
+    Environment::inherited().put_on(&mut process, spec, &fill);
     if words.is_some() {
         put_binaries_first(&mut process, spec);
     }
@@ -120,15 +114,4 @@ fn write_files(folder: &std::path::Path, spec: &ServiceSpec, fill: &InstanceFill
 fn free_port() -> Option<u16> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
     listener.local_addr().ok().map(|address| address.port())
-}
-
-/// Puts the folders of the service's own programs first in PATH.
-fn put_binaries_first(process: &mut std::process::Command, spec: &ServiceSpec) {
-    let path = |(name, value): (&OsStr, Option<&OsStr>)| (name == "PATH").then(|| value.map(OsStr::to_owned)).flatten();
-    let before = process.get_envs().find_map(path).unwrap_or_default();
-    let programs = spec.binaries.values().map(|binary| Path::new(&binary.path)).filter(|path| path.is_file());
-    let folders: Vec<PathBuf> = programs.filter_map(Path::parent).map(Path::to_owned).collect();
-    if let Ok(all) = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&before))) {
-        process.env("PATH", all);
-    }
 }

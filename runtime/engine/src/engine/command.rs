@@ -34,9 +34,7 @@ impl Engine {
             Command::Scale { service, replicas } => self.scale(service, *replicas),
             Command::Deploy { .. } | Command::Rollback { .. } => {
                 let operation = match command {
-                    Command::Deploy { service, make, message } => {
-                        self.deploy(id, service.as_ref(), make, message.as_ref(), by)
-                    }
+                    Command::Deploy { service, how } => self.deploy(id, service.as_ref(), how, by),
                     Command::Rollback { service, release } => {
                         self.roll_back(id, service.as_ref(), release.as_ref(), by)
                     }

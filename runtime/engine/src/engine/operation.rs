@@ -42,6 +42,8 @@ pub struct Operation {
     pub(super) goal: Goal,
     /// Services that have not reached the goal.
     pub(super) pending: BTreeSet<ServiceName>,
+    /// The services whose hooks follow: those of a deploy or rollback.
+    pub(super) services: BTreeSet<ServiceName>,
     /// The release that is to serve.
     pub(super) release: Option<String>,
     /// When its time started to run: builds and downloads do not count.
@@ -83,7 +85,18 @@ pub enum OperationState {
 impl Operation {
     pub(super) fn new(goal: Goal, pending: BTreeSet<ServiceName>, now: Time, timeout: Option<Duration>) -> Self {
         let state = OperationState::Running;
-        Self { goal, pending, release: None, counted_from: now, preparing: false, timeout, telling: None, state }
+        let services = if goal == Goal::Release { pending.clone() } else { BTreeSet::new() };
+        Self {
+            goal,
+            pending,
+            services,
+            release: None,
+            counted_from: now,
+            preparing: false,
+            timeout,
+            telling: None,
+            state,
+        }
     }
 
     pub(super) fn failed(message: String) -> Self {
@@ -91,6 +104,7 @@ impl Operation {
         Self {
             goal: Goal::Ready,
             pending: BTreeSet::new(),
+            services: BTreeSet::new(),
             release: None,
             counted_from: Time(0),
             preparing: false,
@@ -140,6 +154,7 @@ impl Engine {
             if operation.goal == Goal::Deployed {
                 self.fall_back(&mut operation);
             }
+            self.run_hooks(&operation);
             Self::tell_ended(&mut self.actions, id, &mut operation);
             self.operations.insert(id, operation);
         }

@@ -10,8 +10,8 @@ use core_manifest::ServiceName;
 
 use super::operation::{Goal, Operation, OperationState};
 use super::{Binary, Engine};
-use crate::action::Action;
-use crate::command::{Cause, Command, Make};
+use crate::action::{Action, Hook};
+use crate::command::{Cause, Command, Deploying};
 use crate::event::Purpose;
 use crate::folder::{folder_of, release_of};
 use crate::trail::Trail;
@@ -42,20 +42,19 @@ enum Mark {
 struct Deploy {
     operation: u64,
     by: Cause,
-    make: Make,
-    message: Option<String>,
+    how: Deploying,
 }
 
 impl Deploy {
     /// The request to make its release.
     fn action(&self, service: &ServiceName) -> Action {
-        let Self { operation, by, make, message } = self.clone();
-        Action::MakeRelease { operation, service: service.clone(), make, message, by }
+        let Self { operation, by, how } = self.clone();
+        Action::MakeRelease { operation, service: service.clone(), how, by }
     }
 
     /// The command that asked for it.
     fn command(self, service: &ServiceName) -> Command {
-        Command::Deploy { service: Some(service.clone()), make: self.make, message: self.message }
+        Command::Deploy { service: Some(service.clone()), how: self.how }
     }
 }
 
@@ -124,25 +123,42 @@ impl Engine {
     }
 
     /// Begins to make a release, or waits until the deploys before it have.
-    pub(super) fn deploy(
-        &mut self,
-        id: u64,
-        service: Option<&ServiceName>,
-        make: &Make,
-        message: Option<&String>,
-        by: Cause,
-    ) -> Operation {
+    pub(super) fn deploy(&mut self, id: u64, service: Option<&ServiceName>, how: &Deploying, by: Cause) -> Operation {
         let name = match self.deployed(service) {
             Ok(name) => name,
             Err(message) => return Operation::failed(message),
         };
+        if how.supersede {
+            self.supersede(&name, id);
+        }
         let queue = self.releases.deploys.entry(name.clone()).or_default();
-        let deploy = Deploy { operation: id, by, make: make.clone(), message: message.cloned() };
+        let deploy = Deploy { operation: id, by, how: how.clone() };
         if queue.is_empty() {
             self.actions.push(deploy.action(&name));
         }
         queue.push_back(deploy);
         Operation::new(Goal::Release, [name].into(), self.now, None)
+    }
+
+    /// A newer deploy takes the place of those of the service whose releases are not there yet.
+    fn supersede(&mut self, name: &ServiceName, by: u64) {
+        let queue = self.releases.deploys.remove(name).unwrap_or_default();
+        if let Some(first) = queue.front() {
+            self.actions.push(Action::DropRelease { operation: first.operation, service: name.clone() });
+        }
+        for deploy in queue {
+            let (id, cause, command) = (deploy.operation, deploy.by, deploy.command(name));
+            self.end_early(id, name, &command, cause, format!("a newer deploy, of operation {by}, takes its place"));
+        }
+    }
+
+    /// A deploy ends before anything of the stack was changed.
+    fn end_early(&mut self, id: u64, name: &ServiceName, command: &Command, by: Cause, message: String) {
+        let Some(mut operation) = self.operations.remove(&id) else { return };
+        let (service, hook, failure) = (name.clone(), Hook::OnFailure, Some(message.clone()));
+        self.actions.push(Action::Hook { service, hook, release: None, message: failure });
+        operation.state = OperationState::Failed { message, culprit: None };
+        self.begin_operation(id, command, by, operation);
     }
 
     /// Wants a release that has landed: the named one, or the newest before the wanted one that served well.
@@ -213,19 +229,20 @@ impl Engine {
         } else {
             self.releases.deploys.remove(name);
         }
-        let (by, command) = (deploy.by, deploy.command(name));
+        let (by, switches, command) = (deploy.by, deploy.how.switch, deploy.command(name));
         match result {
+            Ok(release) if !switches => {
+                self.binaries.insert(folder_of(name.as_str(), release), Binary::Present);
+                let Some(mut operation) = self.operations.remove(&id) else { return };
+                operation.state = OperationState::Done;
+                self.begin_operation(id, &command, by, operation);
+            }
             Ok(release) => {
                 self.binaries.insert(folder_of(name.as_str(), release), Binary::Present);
                 self.want_release(id, name, release.clone(), command, false);
                 self.read(Purpose::Apply { operation: id, by });
             }
-            // The deploy ends before anything of the stack was changed.
-            Err(message) => {
-                let Some(mut operation) = self.operations.remove(&id) else { return };
-                operation.state = OperationState::Failed { message: message.clone(), culprit: None };
-                self.begin_operation(id, &command, by, operation);
-            }
+            Err(message) => self.end_early(id, name, &command, by, message.clone()),
         }
     }
 
@@ -236,6 +253,27 @@ impl Engine {
         let operation = self.operations.remove(&id)?;
         let goal = if matches!(command, Command::Deploy { .. }) { Goal::Deployed } else { Goal::Back };
         Some((command, Operation { goal, release: Some(release), ..operation }))
+    }
+
+    /// Has the hooks run of a deploy or rollback that is over.
+    pub(super) fn run_hooks(&mut self, operation: &Operation) {
+        let has_changed = operation.telling.as_ref().is_some_and(|telling| !telling.changed.is_empty());
+        let (hook, message) = match (&operation.state, operation.goal) {
+            (OperationState::Done, Goal::Deployed) if has_changed => (Hook::AfterSwitch, None),
+            (OperationState::Done, Goal::Back) => (Hook::OnRollback, None),
+            (OperationState::Failed { message, .. }, Goal::Deployed | Goal::Back) => {
+                (Hook::OnFailure, Some(message.clone()))
+            }
+            _ => return,
+        };
+        for service in operation.services.clone() {
+            self.actions.push(Action::Hook {
+                service,
+                hook,
+                release: operation.release.clone(),
+                message: message.clone(),
+            });
+        }
     }
 
     /// Why a release will not serve: another one is wanted. One that was put back has a better reason.

@@ -113,7 +113,7 @@ impl Engine {
                     Strategy::Restart => Stage::Fetching,
                     Strategy::Swap | Strategy::Rolling => Stage::Bringing,
                 };
-                Rollout { spec: rollout.spec.clone(), born: rollout.born, stage }
+                Rollout { spec: rollout.spec.clone(), born: rollout.born, stage, returns: false }
             });
             // It is not known how long they were warm already.
             let until = self.now + one.spec.update.warm;

@@ -258,14 +258,19 @@ impl Engine {
         };
         let rollout = if swaps {
             let serves = self.any_ready(name, serving_born);
-            serves.then_some(Rollout { spec: serving_spec, born: serving_born, stage: Stage::Bringing })
+            serves.then_some(Rollout { spec: serving_spec, born: serving_born, stage: Stage::Bringing, returns: false })
         } else if self.missing_of(&spec).is_empty() || mutated!(self, StopBeforeFetch) {
             None
         } else {
             // The newest that runs, even if an earlier edit replaces it: one that only drains was not asked to stop.
             let runs = |i: &&Instance| i.phase.is_live() && !matches!(i.phase, Phase::Stopping { .. });
             let newest = self.instances_of(name).filter(runs).max_by_key(|i| i.id.generation);
-            newest.map(|i| Rollout { spec: i.spec.clone(), born: i.id.generation, stage: Stage::Fetching })
+            newest.map(|i| Rollout {
+                spec: i.spec.clone(),
+                born: i.id.generation,
+                stage: Stage::Fetching,
+                returns: false,
+            })
         };
         let Some(service) = self.services.get_mut(name) else { return };
         service.rollout = rollout;

@@ -32,6 +32,8 @@ pub(super) struct Rollout {
     pub(super) spec: Arc<ServiceSpec>,
     pub(super) born: Generation,
     pub(super) stage: Stage,
+    /// What takes over was there before, and only gets its requests back.
+    pub(super) returns: bool,
 }
 
 /// Instances that run and get no requests, so that going back to them takes no boot.

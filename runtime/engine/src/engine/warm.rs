@@ -102,6 +102,7 @@ impl Engine {
             spec: std::mem::replace(&mut service.spec, kept),
             born: std::mem::replace(&mut service.born, born),
             stage: Stage::Switching { share: Share::ALL },
+            returns: true,
         };
         service.rollout = Some(leaving);
         service.warm = None;
@@ -146,7 +147,7 @@ impl Engine {
     pub(super) fn has_returned(&self, name: &ServiceName) -> bool {
         let Some(service) = self.services.get(name) else { return false };
         service.rollout.as_ref().is_some_and(|rollout| {
-            rollout.born > service.born && matches!(rollout.stage, Stage::Observing { .. }) && self.is_written(name)
+            rollout.returns && matches!(rollout.stage, Stage::Observing { .. }) && self.is_written(name)
         })
     }
 }

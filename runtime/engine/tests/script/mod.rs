@@ -9,10 +9,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use core_engine::action::Action;
+use core_engine::command::Deploying;
 use core_engine::engine::OperationState;
 use core_engine::event::{
-    Answer, Command, Event, FailedSources, Found, Life, Loaded, Make, ProbeKind, Reach, Rejected, SourceChoice,
-    Unavailable, Unreached,
+    Answer, Command, Event, FailedSources, Found, Life, Loaded, ProbeKind, Reach, Rejected, SourceChoice, Unavailable,
+    Unreached,
 };
 use core_engine::exit::{Exit, Failure};
 use core_engine::ids::Generation;
@@ -166,7 +167,11 @@ impl Run {
             "down" => Some(Command::Down),
             "kill" => Some(Command::Kill),
             "apply" => Some(Command::Apply),
-            "deploy" => Some(Command::Deploy { service: services()?.pop(), make: Make::IfChanged, message: None }),
+            "deploy" | "stage" | "supersede" => {
+                let how =
+                    Deploying { switch: verb != &"stage", supersede: verb == &"supersede", ..Deploying::default() };
+                Some(Command::Deploy { service: services()?.pop(), how })
+            }
             "rollback" => Some(Command::Rollback { service: None, release: words.get(1).map(ToString::to_string) }),
             _ => None,
         };

@@ -35,6 +35,11 @@ pub(super) fn words(action: &Action) -> String {
         Action::CutLog { service, segment_bytes } => format!("cut the log of {service} at {segment_bytes} bytes"),
         Action::Prepare { folder, .. } => format!("prepare {folder}"),
         Action::MakeRelease { operation, service, .. } => format!("make a release of {service}: operation {operation}"),
+        Action::DropRelease { operation, service } => format!("drop the release of {service}: operation {operation}"),
+        Action::Hook { service, hook, release, message } => {
+            let about = [release.as_deref(), message.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+            format!("hook {} of {service}: {about}", hook.word())
+        }
         Action::MarkLive { service, release } => format!("live: {service} {release}"),
         Action::Start(order) => {
             let ports: Vec<String> = order.ports.values().map(u16::to_string).collect();

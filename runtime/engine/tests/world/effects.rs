@@ -66,7 +66,9 @@ impl World {
             | Action::CutLog { .. }
             | Action::TellRole { .. }
             // Nobody deploys in a world: its releases come by edits.
-            | Action::MakeRelease { .. } => {}
+            | Action::MakeRelease { .. }
+            | Action::DropRelease { .. }
+            | Action::Hook { .. } => {}
             Action::MarkLive { service, release } => self.tell_soon(Event::Marked { service, release }),
             Action::Exit { .. } => {
                 self.exited = true;

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
-use core_engine::event::{Command, Make};
+use core_engine::command::{Command, Deploying, Make};
 use core_engine::record::Cause;
 use tokio::sync::oneshot;
 
@@ -118,7 +118,9 @@ pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): Conn
         None if request.no_cache => Make::Afresh,
         None => Make::IfChanged,
     };
-    server.command(peer, Command::Deploy { service: names(&named)?.pop(), make, message: request.message }).await
+    let DeployRequest { message, no_switch, supersede, .. } = request;
+    let how = Deploying { make, message, switch: !no_switch, supersede };
+    server.command(peer, Command::Deploy { service: names(&named)?.pop(), how }).await
 }
 
 pub(super) async fn rollback(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {

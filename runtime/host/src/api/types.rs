@@ -198,6 +198,12 @@ pub struct DeployRequest {
     /// What it is for, for the history and the list of releases.
     #[serde(default)]
     pub message: Option<String>,
+    /// Whether the release is only made, and the service does not switch to it.
+    #[serde(default)]
+    pub no_switch: bool,
+    /// Whether this takes the place of deploys of the same service whose releases are not there yet.
+    #[serde(default)]
+    pub supersede: bool,
 }
 
 /// The body of `POST /v1/rollback`.

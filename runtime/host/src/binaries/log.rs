@@ -32,6 +32,17 @@ impl Log {
         Ok(Self { file, shown: paths.shown(&path) })
     }
 
+    /// Goes on with the log of a folder, or starts one.
+    pub(crate) async fn go_on(paths: &Paths, folder: &str) -> Result<Self, String> {
+        let path = Self::path(paths, folder);
+        if !path.exists() {
+            return Self::begin(paths, folder).await;
+        }
+        let file = File::options().append(true).open(&path).await;
+        let file = file.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { file, shown: paths.shown(&path) })
+    }
+
     /// Adds a line.
     pub(crate) async fn say(&mut self, line: &str) {
         let _ = self.file.write_all(format!("{line}\n").as_bytes()).await;

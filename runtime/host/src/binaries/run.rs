@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::pin::pin;
@@ -74,11 +74,25 @@ impl Spoken {
 pub(crate) fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
-    // SAFETY: prctl(2) is one system call, which is allowed after a fork.
-    unsafe { command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) };
+    dies_with_us(&mut command);
     crate::descriptors::as_before(command.as_std_mut());
     without(&mut command, variables::is_own);
     command
+}
+
+/// The kernel kills the program when this process dies. To be said again after a change of the user, which undoes it
+/// (`prctl(2)`).
+pub(crate) fn dies_with_us(command: &mut Command) {
+    // SAFETY: prctl(2) is one system call, which is allowed after a fork.
+    unsafe { command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) };
+}
+
+/// A text as the standard input of a command.
+pub(crate) fn input(text: String) -> io::Result<Stdio> {
+    let (reader, mut writer) = io::pipe()?;
+    // A command that does not read it ends the writer by its own end.
+    std::thread::Builder::new().name("stdin".into()).spawn(move || drop(writer.write_all(text.as_bytes())))?;
+    Ok(Stdio::from(reader))
 }
 
 /// Limits a build to its share of this host, unless the user has set the limits; its heap to `most_mib` at most.

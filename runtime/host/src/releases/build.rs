@@ -17,8 +17,10 @@ use super::record::Record;
 use super::tools::Tool;
 use super::{frozen, install, prune};
 use crate::binaries::Scratch;
+use crate::binaries::fence::Limits;
 use crate::binaries::inputs::{copy_inputs, lexically, of_app};
 use crate::binaries::log::Log;
+use crate::binaries::run::input;
 use crate::paths::Paths;
 
 /// Builds the release into the folder `landing`, which does not exist yet.
@@ -97,6 +99,9 @@ async fn run(
     record: &mut Record,
 ) -> Result<(), String> {
     let mut log = Log::begin(making.paths, making.folder).await?;
+    let app = root.join(&project.app);
+    let hooks = &making.building.hooks;
+    hook(making, "before_build", hooks.before_build.as_ref(), &app, record, &mut log).await?;
     let began = Instant::now();
     if !*is_installed {
         install::install(making, project, root, &mut log).await?;
@@ -105,7 +110,6 @@ async fn run(
     install::postinstall(making, project, root, &mut log).await?;
     record.seconds.insert("install".into(), began.elapsed().as_secs_f64());
     let began = Instant::now();
-    let app = root.join(&project.app);
     let next = find_next(&app, root).ok_or("the project has no package `next`: is it a Next.js app?")?;
     let package = fs::read_to_string(next.join("package.json")).unwrap_or_default();
     let package: serde_json::Value = serde_json::from_str(&package).unwrap_or_default();
@@ -121,7 +125,29 @@ async fn run(
     making.say("building");
     let built = making.run("building", &mut command, &mut log).await;
     record.seconds.insert("build".into(), began.elapsed().as_secs_f64());
-    built
+    built?;
+    hook(making, "after_build", hooks.after_build.as_ref(), &app, record, &mut log).await
+}
+
+/// Runs a hook of the manifest in the copy, like a step of the build.
+async fn hook(
+    making: &Making<'_>,
+    title: &str,
+    line: Option<&String>,
+    app: &Path,
+    record: &Record,
+    log: &mut Log,
+) -> Result<(), String> {
+    let Some(line) = line else { return Ok(()) };
+    making.say(&format!("running {title}"));
+    let shell = Tool { program: "/bin/sh".into(), args: vec!["-c".into(), line.clone()] };
+    let mut about = serde_json::to_value(record).unwrap_or_default();
+    about["hook"] = title.into();
+    let mut command = making.command(&shell, app);
+    command.stdin(input(about.to_string()).map_err(|error| format!("{title}: {error}"))?);
+    command.envs(&making.building.env).env("CORE_HOOK", title);
+    let limits = Limits { time: making.building.hooks.longest(), ..making.limits() };
+    log.run_within(title, &mut command, limits).await
 }
 
 /// Next's own cache, kept between builds.

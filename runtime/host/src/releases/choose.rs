@@ -19,6 +19,8 @@ use crate::paths::Paths;
 const DIGITS: usize = 7;
 /// The link to the live release.
 pub(super) const CURRENT: &str = "current";
+/// The mark of a release that has landed and may not serve yet.
+pub(super) const PENDING: &str = "pending";
 /// What is executed of a release: a link to the app in `server/`.
 pub(super) const APP: &str = "app";
 
@@ -116,6 +118,7 @@ pub(super) fn hash_of(paths: &Paths, app: &str, node: &str, building: &Building)
     let below = project.app.display().to_string();
     let mut extra = vec!["release 1", node, ADAPTER, &below, project.managed.command()];
     extra.extend(building.identity.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+    extra.extend([&building.hooks.before_build, &building.hooks.after_build].into_iter().flatten().map(String::as_str));
     extra.extend(building.build.scripts.iter().chain(&building.persist).map(String::as_str));
     let counts = of_app(&paths.root, &project.root);
     // What the app writes is no part of it.
@@ -131,7 +134,10 @@ pub(super) fn hash_of(paths: &Paths, app: &str, node: &str, building: &Building)
 pub(super) fn landed(paths: &Paths, service: &str) -> Vec<String> {
     let entries = fs::read_dir(paths.releases().join(service)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut all: Vec<String> = names.filter(|name| name.starts_with(|first: char| first.is_ascii_digit())).collect();
+    let home = paths.releases().join(service);
+    let is_release = |name: &String| name.starts_with(|first: char| first.is_ascii_digit());
+    let mut all: Vec<String> =
+        names.filter(is_release).filter(|name| !home.join(name).join(PENDING).exists()).collect();
     all.sort();
     all
 }

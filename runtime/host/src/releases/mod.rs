@@ -13,6 +13,7 @@ mod build;
 mod choose;
 mod dev;
 mod frozen;
+mod home;
 mod install;
 mod listing;
 mod modules;
@@ -23,7 +24,7 @@ mod record;
 mod tools;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,20 +34,20 @@ use core_manifest::ServiceSpec;
 use core_manifest::manifest::Source;
 use core_next::build::WITHOUT;
 use core_stack::{Building, Wanted};
-use nix::fcntl::Flock;
 use tokio::process::Command;
 
 use crate::binaries::fence::{self, Limits};
 use crate::binaries::log::Log;
 use crate::binaries::modes::{self, Origin, is_open_but};
 use crate::binaries::owner::Owner;
-use crate::binaries::{self, Progress, Scratch, lock_file, run};
+use crate::binaries::{self, Progress, run};
 use crate::machine;
 use crate::paths::Paths;
 use crate::trust::Trust;
 pub(crate) use choose::choose;
 use choose::landed;
 pub(crate) use dev::holds;
+use home::Home;
 pub use listing::{Listed, Releases, find, list, pin, remove};
 pub(crate) use prune::{Needed, mark_live, prune};
 pub use record::{Deployer, Record};
@@ -56,6 +57,15 @@ use tools::Tool;
 pub(crate) const CACHE: &str = ".next";
 /// How long a step may take if the manifest does not say.
 const LONGEST_STEP: Duration = Duration::from_secs(1200);
+
+/// What is left to do when a release has landed, before it may serve.
+pub(crate) trait Finish {
+    /// Does it; nobody else makes a release of the service meanwhile.
+    ///
+    /// # Errors
+    /// Why the release may not serve, as text for people.
+    async fn finish(&self, service: &str, release: &str) -> Result<(), String>;
+}
 
 /// A release that is being made.
 struct Making<'a> {
@@ -150,13 +160,41 @@ pub(crate) fn written(paths: &Paths, service: &str, id: &str) -> Option<String> 
 /// # Errors
 /// Why it is not available, as text for people.
 pub async fn provide(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
+    provide_finished(paths, folder, wanted, progress, None::<&Nothing>).await
+}
+
+/// What is done with a release that a command of one service alone needs. It may not serve before more is done.
+struct Nothing;
+
+impl Finish for Nothing {
+    async fn finish(&self, _service: &str, _release: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The same; a release that is made may serve.
+///
+/// # Errors
+/// Why it is not available, as text for people.
+pub(crate) async fn provide_finished(
+    paths: &Paths,
+    folder: &str,
+    wanted: &Wanted,
+    progress: &Progress,
+    finish: Option<&impl Finish>,
+) -> Result<(), Unavailable> {
     match wanted.source {
         // A release of an earlier version of core has landed, or it would not have been chosen.
         Source::NextBuild { .. } if release_of(folder).is_none() => Ok(()),
-        Source::NextBuild { .. } => prepare(paths, folder, wanted, progress).await,
+        Source::NextBuild { .. } => prepare(paths, folder, wanted, progress, finish).await,
         Source::NextDev { .. } => dev::prepare(paths, folder, wanted, progress).await,
         _ => binaries::prepare(paths, folder, wanted, progress).await,
     }
+}
+
+/// Whether a release has landed and may not serve yet.
+pub(crate) fn is_pending(paths: &Paths, service: &str, id: &str) -> bool {
+    paths.releases().join(service).join(id).join(choose::PENDING).exists()
 }
 
 /// The folder of the app in the release that a service runs, if it runs one.
@@ -183,6 +221,7 @@ pub(crate) async fn make(
     afresh: bool,
     deployer: &Deployer,
     progress: &Progress,
+    finish: Option<&impl Finish>,
 ) -> Result<String, String> {
     // Chosen when nobody else makes one: the one before may have been of the same sources.
     let asked = asked(service);
@@ -199,7 +238,11 @@ pub(crate) async fn make(
     // From here on it is shown by its ID.
     progress.end(&asked);
     let folder = folder_of(service, &id);
-    let made = home.make(paths, &folder, wanted, deployer, progress).await;
+    let made = async {
+        home.make(paths, &folder, wanted, deployer, progress).await?;
+        home.finish(service, &id, finish).await
+    };
+    let made = made.await;
     progress.end(&folder);
     made.map(|()| id)
 }
@@ -208,11 +251,23 @@ pub(crate) async fn make(
 ///
 /// # Errors
 /// Why it has not, as text for people.
-async fn prepare(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
-    let Some((service, _)) = release_of(folder) else { return Err(format!("{folder} is no release").into()) };
+async fn prepare(
+    paths: &Paths,
+    folder: &str,
+    wanted: &Wanted,
+    progress: &Progress,
+    finish: Option<&impl Finish>,
+) -> Result<(), Unavailable> {
+    let Some((service, id)) = release_of(folder) else { return Err(format!("{folder} is no release").into()) };
     progress.say(folder, "waiting for another build");
     let home = Home::open(paths, service).await?;
-    Ok(home.make(paths, folder, wanted, &Deployer::default(), progress).await?)
+    let has_landed = home.has_landed(paths, id);
+    home.make(paths, folder, wanted, &Deployer::default(), progress).await?;
+    // One that has served needs nothing more.
+    if !has_landed && finish.is_some() {
+        home.finish(service, id, finish).await?;
+    }
+    Ok(())
 }
 
 /// Builds a release into the folder `landing` in `part`.
@@ -274,6 +329,7 @@ pub(crate) async fn land(
     wanted: &Wanted,
     file: &Path,
     deployer: &Deployer,
+    finish: Option<&impl Finish>,
 ) -> Result<String, String> {
     let home = Home::open(paths, service).await?;
     let part = home.part("archive")?;
@@ -287,83 +343,10 @@ pub(crate) async fn land(
         persist::Persist::of(paths, service, &wanted.building).link(&app, &app, &landed)?;
         prune::list(&landing).map_err(|error| format!("the list of its files: {error}"))?;
         modes::settle(&landing, Origin::Built).map_err(|error| format!("{}: {error}", landing.display()))?;
-        home.land(&landing, &record.id)?;
+        home.land(&landing, &record.id, &wanted.building)?;
     }
+    home.finish(service, &record.id, finish).await?;
     Ok(record.id)
-}
-
-/// The folder of the releases of a service, locked.
-struct Home {
-    path: PathBuf,
-    trust: Trust,
-    /// Nobody else has it, until this is dropped.
-    _turn: Flock<File>,
-}
-
-impl Home {
-    /// Makes the folder, and waits until nobody else makes a release in it.
-    async fn open(paths: &Paths, service: &str) -> Result<Self, String> {
-        let path = paths.releases().join(service);
-        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-        fs::create_dir_all(&path).map_err(failed)?;
-        let trust = Trust::of(&paths.root);
-        for above in [&paths.releases(), &path] {
-            let checked = fs::metadata(above).map_err(failed)?;
-            if let Err(open) = trust.check(&checked) {
-                let shown = paths.shown(above);
-                return Err(format!("{shown} {}: {} {shown}, and delete what is in it", open.what, open.remedy));
-            }
-        }
-        let turn = lock_file(&path.join(".lock")).await?;
-        // What is left was killed: nobody else makes one now.
-        sweep(&path);
-        Ok(Self { path, trust, _turn: turn })
-    }
-
-    fn has_landed(&self, paths: &Paths, id: &str) -> bool {
-        let target = self.path.join(id);
-        target.is_dir() && !is_open_but(&target, &paths.data(), &self.trust)
-    }
-
-    /// Makes a release, unless it has landed.
-    async fn make(
-        &self,
-        paths: &Paths,
-        folder: &str,
-        wanted: &Wanted,
-        deployer: &Deployer,
-        progress: &Progress,
-    ) -> Result<(), String> {
-        let (_, id) = release_of(folder).unwrap_or_default();
-        if self.has_landed(paths, id) {
-            return Ok(());
-        }
-        let part = self.part(id)?;
-        let landing = part.path().join("landing");
-        build(paths, folder, wanted, (part.path(), &landing), deployer, progress).await?;
-        self.land(&landing, id)
-    }
-
-    /// A folder in which a release is made, which is deleted in the end.
-    fn part(&self, id: &str) -> Result<Scratch, String> {
-        Scratch::new(self.path.join(format!(".part-{id}")))
-    }
-
-    /// Puts a release in its place.
-    fn land(&self, landing: &Path, id: &str) -> Result<(), String> {
-        let target = self.path.join(id);
-        let _ = fs::remove_dir_all(&target);
-        fs::rename(landing, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))
-    }
-}
-
-/// Deletes what builds left that were killed. The lock of the service is held.
-fn sweep(home: &Path) {
-    for entry in fs::read_dir(home).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".part-") {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 /// The folder of the app, in a source that is one.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::CACHE;
-use super::choose::{CURRENT, landed};
+use super::choose::{CURRENT, PENDING, landed};
 use crate::paths::Paths;
 
 /// The list of the files of a release, as it landed.
@@ -73,7 +73,7 @@ pub(super) fn written(release: &Path) -> Option<PathBuf> {
     collect(release, Path::new(""), &mut now).ok()?;
     let is_news = |line: &String| {
         let path = line.split('\t').next().unwrap_or_default();
-        ![FILES, SERVED, PINNED].contains(&path) && !before.contains(line.as_str())
+        ![FILES, SERVED, PINNED, PENDING].contains(&path) && !before.contains(line.as_str())
     };
     let news = now.into_iter().find(is_news)?;
     Some(PathBuf::from(news.split('\t').next().unwrap_or_default()))

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use core_engine::action::{Action, RouteTable};
-use core_engine::event::{Event, Make, Reach, Unreached};
+use core_engine::action::{Action, Hook, RouteTable};
+use core_engine::command::Deploying;
+use core_engine::event::{Event, Reach, Unreached};
 use core_engine::folder::shown_folder;
 use core_engine::phase::StopReason;
 use core_engine::record::Cause;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 use super::Supervisor;
 use crate::logs::Retention;
 use crate::probes::{self, Question, ShellLine};
-use crate::{descriptors, edge, identity, net, priority, releases, roles};
+use crate::{descriptors, edge, hooks, identity, net, priority, releases, roles};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -30,9 +31,9 @@ impl Supervisor {
             Action::KeepLogs { limits } => self.logs.keep(Retention { limits }),
             Action::CutLog { service, segment_bytes } => self.shims.limit_log(&service, segment_bytes),
             Action::Prepare { folder, .. } => self.prepare(&folder),
-            Action::MakeRelease { operation, service, make, message, by } => {
-                self.make_release(operation, &service, make, (by, message));
-            }
+            Action::MakeRelease { operation, service, how, by } => self.make_release(operation, &service, how, by),
+            Action::DropRelease { service, .. } => self.jobs.drop_one(&releases::asked(service.as_str())),
+            Action::Hook { service, hook, release, message } => self.hook(service, hook, release, message),
             Action::MarkLive { service, release } => self.mark_live(&service, &release),
             Action::Start(order) => {
                 self.prober.forget(&order.invocation.instance);
@@ -82,7 +83,7 @@ impl Supervisor {
 
     /// Downloads or builds, and reports the result.
     fn prepare(&mut self, folder: &str) {
-        let Some(job) = self.reading.job(folder) else {
+        let Some(job) = self.job(folder) else {
             // Wanted by the saved state while the manifests are invalid: a folder that landed before is enough.
             let shown = shown_folder(folder);
             let has_landed = self.paths.root.join(&shown).is_dir();
@@ -94,9 +95,25 @@ impl Supervisor {
     }
 
     /// Makes a release of a service, and reports the result.
-    fn make_release(&mut self, operation: u64, service: &ServiceName, make: Make, deployer: (Cause, Option<String>)) {
-        let job = self.job_of_release(operation, service, make, deployer);
+    fn make_release(&mut self, operation: u64, service: &ServiceName, how: Deploying, by: Cause) {
+        let job = self.job_of_release(operation, service, how, by);
         self.jobs.begin(job, &self.paths, &self.progress, &self.inbox);
+    }
+
+    /// Runs a hook, in another thread; nothing waits for it.
+    fn hook(&self, service: ServiceName, hook: Hook, release: Option<String>, message: Option<String>) {
+        let (paths, options) = (self.paths.clone(), self.options_of_jobs());
+        let work = move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return warn!(%service, "{} was not run: {error}", hook.word()),
+            };
+            let (release, message) = (release.as_deref(), message.as_deref());
+            runtime.block_on(hooks::after(&paths, &options, &service, hook, release, message));
+        };
+        if let Err(error) = std::thread::Builder::new().name("hook".into()).spawn(work) {
+            warn!("a hook was not run: no thread: {error}");
+        }
     }
 
     /// Names a release as the live one, reports that, and deletes what is old by now, in another thread: a disk may be

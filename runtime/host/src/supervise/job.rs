@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-use core_engine::event::{Event, Make, Unavailable};
+use core_engine::command::{Deploying, Make};
+use core_engine::event::{Event, Unavailable};
 use core_engine::record::Cause;
 use core_manifest::{Diagnostic, ServiceName};
 use core_stack::Wanted;
@@ -13,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::binaries::{self, Locator, Progress};
+use crate::hooks::BeforeSwitch;
 use crate::load::{self, Options};
 use crate::paths::Paths;
 use crate::releases::{self, Deployer};
@@ -25,6 +27,8 @@ pub(super) struct Job {
     pub(super) order: Order,
     /// How each folder is made that it may need.
     pub(super) all: BTreeMap<String, Wanted>,
+    /// How the manifests are read.
+    pub(super) options: Options,
 }
 
 /// What was asked for.
@@ -33,13 +37,7 @@ pub(super) enum Order {
     /// A folder: of `.dep/`, or a release.
     Folder(String),
     /// A release of a service of its sources as they are.
-    Release {
-        operation: u64,
-        service: ServiceName,
-        make: Make,
-        deployer: (Cause, Option<String>),
-        options: Box<Options>,
-    },
+    Release { operation: u64, service: ServiceName, how: Deploying, by: Cause },
 }
 
 impl Order {
@@ -68,6 +66,8 @@ impl Order {
 pub(super) struct Jobs(Vec<UnderWay>);
 
 struct UnderWay {
+    /// Its name among the jobs that are shown.
+    key: String,
     /// Dropping this cancels the job.
     call: oneshot::Sender<()>,
     /// Closes when the job has ended.
@@ -80,7 +80,7 @@ impl Jobs {
         self.0.retain(|job| !job.call.is_closed());
         let (paths, progress, to) = (paths.clone(), progress.clone(), inbox.clone());
         let ((call, called_off), (ends, over)) = (oneshot::channel(), oneshot::channel::<()>());
-        let order = job.order.clone();
+        let (order, key) = (job.order.clone(), job.order.key());
         let work = move || {
             let done = catch_unwind(AssertUnwindSafe(|| job.carry_out(&paths, &progress, called_off)));
             progress.end(&job.order.key());
@@ -91,12 +91,17 @@ impl Jobs {
             drop(ends);
         };
         match std::thread::Builder::new().name("job".into()).spawn(work) {
-            Ok(_) => self.0.push(UnderWay { call, over }),
+            Ok(_) => self.0.push(UnderWay { key, call, over }),
             Err(error) => {
                 let result = Err(format!("it cannot be started: no thread: {error}").into());
                 let _ = inbox.send(order.answer(result));
             }
         }
+    }
+
+    /// Cancels the job of this name, if there is one. It reports nothing.
+    pub(super) fn drop_one(&mut self, key: &str) {
+        self.0.retain(|job| job.key != key);
     }
 
     /// Cancels all jobs, and waits a moment until they have cleaned up.
@@ -140,9 +145,11 @@ impl Job {
                     progress.say(folder, "waiting for its tools");
                 }
                 binaries::prepare_tool(paths, &self.all, wanted, progress).await?;
-                releases::provide(paths, folder, wanted, progress).await.map(|()| None)
+                let before = BeforeSwitch { paths, options: &self.options, building: &wanted.building, progress };
+                releases::provide_finished(paths, folder, wanted, progress, Some(&before)).await.map(|()| None)
             }
-            Order::Release { service, options, make, deployer, .. } => {
+            Order::Release { service, how, by, .. } => {
+                let options = &self.options;
                 // What the manifests say now, which may not have been applied yet.
                 progress.say(&self.order.key(), "reading the manifests");
                 let stack = load::load(paths, options, &mut Locator::default()).map_err(|faults| broken(&faults))?;
@@ -152,16 +159,17 @@ impl Job {
                 let wanted = folders.find_map(|folder| stack.wanted.get(folder).filter(|one| one.source.is_release()));
                 let wanted = wanted.ok_or_else(|| format!("{service} has no releases any more"))?;
                 binaries::prepare_tool(paths, &stack.wanted, wanted, progress).await?;
-                let (by, message) = deployer;
-                let deployer = &Deployer::new(*by, message.clone());
-                let made = match make {
+                let deployer = &Deployer::new(*by, how.message.clone());
+                let before = BeforeSwitch { paths, options, building: &wanted.building, progress };
+                let before = Some(&before).filter(|_| how.switch);
+                let made = match &how.make {
                     Make::Archive(file) => {
                         progress.say(&self.order.key(), "unpacking the archive");
-                        releases::land(paths, service.as_str(), wanted, Path::new(file), deployer).await
+                        releases::land(paths, service.as_str(), wanted, Path::new(file), deployer, before).await
                     }
                     _ => {
-                        let afresh = *make == Make::Afresh;
-                        releases::make(paths, service.as_str(), wanted, afresh, deployer, progress).await
+                        let afresh = how.make == Make::Afresh;
+                        releases::make(paths, service.as_str(), wanted, afresh, deployer, progress, before).await
                     }
                 };
                 made.map(Some).map_err(Unavailable::from)

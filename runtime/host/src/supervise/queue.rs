@@ -122,9 +122,11 @@ fn subject(action: &Action) -> Subject<'_> {
         | Action::Connect { .. }
         | Action::Adopt { .. }
         | Action::Ask { .. } => Subject::Aside,
-        Action::Prepare { service, .. } | Action::MakeRelease { service, .. } | Action::MarkLive { service, .. } => {
-            Subject::Service(service)
-        }
+        Action::Prepare { service, .. }
+        | Action::MakeRelease { service, .. }
+        | Action::DropRelease { service, .. }
+        | Action::Hook { service, .. }
+        | Action::MarkLive { service, .. } => Subject::Service(service),
         Action::Start(order) => Subject::Service(order.invocation.instance.service()),
         Action::Signal { invocation, .. }
         | Action::ShutdownCommand { invocation, .. }

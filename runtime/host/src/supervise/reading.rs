@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use core_engine::Topology;
-use core_engine::event::{Event, FailedSources, Loaded, Make, Purpose, Rejected, SourceChoice};
+use core_engine::command::Deploying;
+use core_engine::event::{Event, FailedSources, Loaded, Purpose, Rejected, SourceChoice};
 use core_engine::record::Cause;
 use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
@@ -91,13 +92,13 @@ impl Reading {
     }
 
     /// The download or build that makes a folder.
-    pub(super) fn job(&self, folder: &str) -> Option<Job> {
+    fn job(&self, folder: &str) -> Option<(Order, BTreeMap<String, Wanted>)> {
         let all = &self.known.as_ref()?.wanted;
         let tool = all.get(folder)?.tool.as_ref().and_then(|(_, folder)| folder.clone());
         let needed = [Some(folder.to_owned()), tool].into_iter().flatten();
         let all =
             needed.filter_map(|folder| all.get_key_value(&folder)).map(|(folder, one)| (folder.clone(), one.clone()));
-        Some(Job { order: Order::Folder(folder.to_owned()), all: all.collect() })
+        Some((Order::Folder(folder.to_owned()), all.collect()))
     }
 
     /// What has landed and is sound.
@@ -187,23 +188,27 @@ impl Supervisor {
         ports
     }
 
-    /// The job that makes a release of a service, for an operation.
-    pub(super) fn job_of_release(
-        &self,
-        operation: u64,
-        service: &ServiceName,
-        make: Make,
-        deployer: (Cause, Option<String>),
-    ) -> Job {
-        let options = Box::new(Options {
+    /// How the manifests are read for a job.
+    pub(super) fn options_of_jobs(&self) -> Options {
+        Options {
             profile: Some(self.reading.profile()),
             ports: self.given_ports(),
             releases: self.engine.releases(),
             runs_programs: true,
             ..Options::default()
-        });
-        let order = Order::Release { operation, service: service.clone(), make, deployer, options };
-        Job { order, all: BTreeMap::new() }
+        }
+    }
+
+    /// The job that makes a folder, if the manifests say how.
+    pub(super) fn job(&self, folder: &str) -> Option<Job> {
+        let (order, all) = self.reading.job(folder)?;
+        Some(Job { order, all, options: self.options_of_jobs() })
+    }
+
+    /// The job that makes a release of a service.
+    pub(super) fn job_of_release(&self, operation: u64, service: &ServiceName, how: Deploying, by: Cause) -> Job {
+        let order = Order::Release { operation, service: service.clone(), how, by };
+        Job { order, all: BTreeMap::new(), options: self.options_of_jobs() }
     }
 
     /// Handles the result of a reading.

@@ -1,12 +1,16 @@
 //! `config`: the settings for the driver of a service's kind.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// How long each hook may take if the manifest does not say.
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`,
-/// `mode`, `persist`, `keep` and `build` for kind next.
+/// `mode`, `persist`, `keep`, `build`, `release_command` and `hooks` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -37,6 +41,55 @@ pub struct Config {
     /// How releases of the app are built.
     #[serde(default, skip_serializing_if = "Build::is_default")]
     pub build: Build,
+    /// A shell line that runs once per deploy, in the folder of the new release and with the environment of the service,
+    /// before the release serves: "npx prisma migrate deploy". If it fails, the deploy ends and nothing is switched. A
+    /// rollback undoes nothing of it. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_command: Option<String>,
+    /// Programs that are run around a deploy.
+    #[serde(default, skip_serializing_if = "Hooks::is_default")]
+    pub hooks: Hooks,
+}
+
+/// Shell lines that are run around a deploy. Each gets the `release.json` of its release on standard input, as JSON, with
+/// `hook` and, after a failure, `message`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hooks {
+    /// In the copy that is built, before packages are installed. If it fails, the deploy ends. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_build: Option<String>,
+    /// In the copy that was built. If it fails, the deploy ends. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_build: Option<String>,
+    /// In the folder of the new release, after `release_command` and before it is started. If it fails, the deploy ends.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_switch: Option<String>,
+    /// In the folder of the new release, once it serves and was observed. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_switch: Option<String>,
+    /// After a deploy that failed, at whatever step. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
+    /// In the folder of the release that the service went back to. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_rollback: Option<String>,
+    /// Seconds that each of them, and `release_command`, may take. Default: 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: Option<u64>,
+}
+
+impl Hooks {
+    /// How long each may take.
+    pub fn longest(&self) -> Duration {
+        self.timeout_seconds.map_or(LONGEST, Duration::from_secs)
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How releases of an app are built.
