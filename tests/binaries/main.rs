@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod boot;
 mod broken;
 mod build;
 mod cargo;
@@ -30,6 +31,7 @@ mod scene;
 mod server;
 mod shared;
 mod shelf;
+mod ship;
 
 use common::trials;
 
@@ -38,6 +40,7 @@ fn main() {
         fetch::TESTS,
         shared::TESTS,
         order::TESTS,
+        boot::TESTS,
         broken::TESTS,
         held::TESTS,
         escape::TESTS,
@@ -46,6 +49,7 @@ fn main() {
         hooks::TESTS,
         release::TESTS,
         rollback::TESTS,
+        ship::TESTS,
         pypi::TESTS,
         npm::TESTS,
         cargo::TESTS,

@@ -65,6 +65,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Deploy(args) => commands::deploy::run(&context, &args).await,
         Command::Rollback(args) => commands::rollback::run(&context, &args).await,
         Command::Releases(args) => commands::releases::run(&context, &args),
+        Command::Boot(args) => commands::boot::run(&context, &args),
         Command::Build(args) => commands::build::run(&context, &args).await,
         Command::Exec(args) => commands::exec::run(&context, &args).await,
         Command::Named(args) => {

@@ -65,6 +65,8 @@ pub enum Command {
 pub struct Deploying {
     /// Where the release comes from.
     pub make: Make,
+    /// Whether nothing is made if nothing has changed that the manifest has watched.
+    pub if_changed: bool,
     /// What it is for, in the words of who deploys.
     pub message: Option<String>,
     /// Whether the service switches to the release once it is there.
@@ -75,7 +77,7 @@ pub struct Deploying {
 
 impl Default for Deploying {
     fn default() -> Self {
-        Self { make: Make::default(), message: None, switch: true, supersede: false }
+        Self { make: Make::default(), if_changed: false, message: None, switch: true, supersede: false }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Building {
     pub release_command: Option<String>,
     /// What is run around a deploy.
     pub hooks: Hooks,
+    /// Which files are watched by `core deploy --if-changed`, if not all.
+    pub watch_paths: Vec<String>,
     /// What the app writes, and is not in a release.
     pub persist: Vec<String>,
     /// How many old releases are kept, if the manifest says.
@@ -75,6 +77,7 @@ impl Drafts {
             build: config.build,
             release_command: config.release_command,
             hooks: config.hooks,
+            watch_paths: config.watch_paths,
             persist: config.persist,
             keep: config.keep,
             user,

@@ -12,7 +12,7 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
         Kind::Caddy => &["trusted_proxies"],
-        Kind::Next => &["app", "mode", "persist", "keep", "build", "release_command", "hooks"],
+        Kind::Next => &["app", "mode", "persist", "keep", "build", "release_command", "hooks", "watch_paths"],
         Kind::Process | Kind::Pocketbase => &[],
     }
 }

@@ -1,5 +1,6 @@
 //! What may be typed.
 
+mod boot;
 mod own;
 mod release;
 
@@ -10,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::completion;
+pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use own::{NatsClusterArgs, NatsClusterStep, NatsServerArgs, SuperviseArgs};
 pub(crate) use release::{
     BuildArgs, DeployArgs, ExecArgs, NamedArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
@@ -104,6 +106,8 @@ pub(crate) enum Command {
     Apply(WaitArgs),
     /// Show the services, what they depend on, and the routes of the edge
     Graph(GraphArgs),
+    /// Start the stack with the host: a unit of systemd, a script of OpenRC, or a line of cron
+    Boot(BootArgs),
     /// Show what this host supports, and what is weaker without it
     Doctor(DoctorArgs),
     /// Print a script that completes commands and service names in a shell

@@ -11,7 +11,7 @@ use crate::completion;
 
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
-    /// An archive of `core build`, instead of the folder.
+    /// An archive of `core build`, instead of the folder; - for one that comes on standard input.
     #[arg(value_hint = ValueHint::FilePath, conflicts_with = "no_cache")]
     pub(crate) archive: Option<PathBuf>,
     /// The service whose app is deployed. Default: the only one that has releases.
@@ -20,9 +20,20 @@ pub(crate) struct DeployArgs {
     /// Build though these sources were built before, without packages and caches of earlier builds.
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Deploy on another host, over ssh: user@server, or user@server:ROOT. The release is built here, with the variables of
+    /// the profile production where there is one. Several are deployed to one after the other, up to the first that fails.
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["if_changed", "no_cache", "upload"])]
+    pub(crate) host: Vec<String>,
+    /// What comes on standard input, as SHA256:BYTES: prints `have N`, and takes the rest from there.
+    #[arg(long, hide = true, requires = "archive")]
+    pub(crate) upload: Option<String>,
     /// What it is for: shown by `core releases` and `core history`.
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) message: Option<String>,
+    /// Do nothing if nothing has changed since the release that is wanted: of the files that `config.watch_paths` names, if
+    /// it names any, and of the variables of the build.
+    #[arg(long, conflicts_with_all = ["archive", "no_cache"])]
+    pub(crate) if_changed: bool,
     /// Only build and land the release; the service does not switch to it. `core rollback ID` does.
     #[arg(long)]
     pub(crate) no_switch: bool,

@@ -1,5 +1,6 @@
 //! `core build`
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use core_host::binaries::{self, Progress};
@@ -21,41 +22,62 @@ const PROFILE: &str = "production";
 const PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(context: &Context, args: &BuildArgs) -> Exit {
-    let paths = match context.paths() {
-        Ok(paths) => paths,
-        Err(exit) => return exit,
-    };
-    let has_profile = load::profiles(&paths.root.join("manifests")).iter().any(|name| name == PROFILE);
-    let profile = context.asked_profile().or_else(|| has_profile.then(|| PROFILE.to_owned()));
-    let stack = match context.with_profile(profile).load_to_run(&paths) {
-        Ok(stack) => stack,
-        Err(exit) => return exit,
-    };
-    let (service, wanted) = match wanted(&stack, args.service.as_deref()) {
-        Ok(found) => found,
-        Err(message) => {
-            render::error(&message);
-            return Exit::Usage;
-        }
-    };
     let began = Instant::now();
-    let progress = Progress::default();
-    let made = tokio::select! {
-        made = make(&paths, &stack, &service, wanted, args, &progress) => made,
-        never = show(&progress) => match never {},
-    };
-    match made {
-        Ok(id) => {
+    let made = built(context, args.service.as_deref(), async |made: Making<'_>| {
+        let id = releases::pack(made.paths, made.service, made.wanted, &args.output, made.progress).await?;
+        Ok(format!("{} {id}", made.service))
+    });
+    match made.await {
+        Ok(what) => {
             let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
-            let file = args.output.display();
-            render::note(&format!("{}: {service} {id} in {file} {took}", styled(GREEN, "built")));
+            render::note(&format!("{}: {what} in {} {took}", styled(GREEN, "built"), args.output.display()));
             Exit::Ok
         }
-        Err(error) => {
-            render::error(&error);
-            Exit::Failed
-        }
+        Err(exit) => exit,
     }
+}
+
+/// Builds an archive to be sent to another host, unless there is one of these sources.
+pub(crate) async fn to_send(context: &Context, service: Option<&str>) -> Result<PathBuf, Exit> {
+    let made = async |made: Making<'_>| releases::pack_once(made.paths, made.service, made.wanted, made.progress).await;
+    built(context, service, made).await
+}
+
+/// What is built.
+struct Making<'a> {
+    paths: &'a Paths,
+    service: &'a str,
+    wanted: &'a Wanted,
+    progress: &'a Progress,
+}
+
+/// Builds a release for another host, by `make`, and shows what is done.
+async fn built<T>(
+    context: &Context,
+    service: Option<&str>,
+    make: impl AsyncFnOnce(Making<'_>) -> Result<T, String>,
+) -> Result<T, Exit> {
+    let paths = context.paths()?;
+    let has_profile = load::profiles(&paths.root.join("manifests")).iter().any(|name| name == PROFILE);
+    let profile = context.asked_profile().or_else(|| has_profile.then(|| PROFILE.to_owned()));
+    let stack = context.with_profile(profile).load_to_run(&paths)?;
+    let (service, wanted) = wanted(&stack, service).map_err(|message| {
+        render::error(&message);
+        Exit::Usage
+    })?;
+    let progress = Progress::default();
+    let making = async {
+        binaries::prepare_tool(&paths, &stack.wanted, wanted, &progress).await.map_err(|error| error.why)?;
+        make(Making { paths: &paths, service: service.as_str(), wanted, progress: &progress }).await
+    };
+    let made = tokio::select! {
+        made = making => made,
+        never = show(&progress) => match never {},
+    };
+    made.map_err(|error| {
+        render::error(&error);
+        Exit::Failed
+    })
 }
 
 /// The service whose app is built, and how.
@@ -80,18 +102,6 @@ fn wanted<'a>(stack: &'a Stack, named: Option<&str>) -> Result<(ServiceName, &'a
             Err(format!("several services have releases: {}; say which with --service", names.join(", ")))
         }
     }
-}
-
-async fn make(
-    paths: &Paths,
-    stack: &Stack,
-    service: &ServiceName,
-    wanted: &Wanted,
-    args: &BuildArgs,
-    progress: &Progress,
-) -> Result<String, String> {
-    binaries::prepare_tool(paths, &stack.wanted, wanted, progress).await.map_err(|error| error.why)?;
-    releases::pack(paths, service.as_str(), wanted, &args.output, progress).await
 }
 
 /// Prints what is being done, each step once.

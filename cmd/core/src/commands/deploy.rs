@@ -1,14 +1,16 @@
 //! `core deploy`
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use core_engine::engine::OperationState;
 use core_host::api::DeployRequest;
-use core_host::releases;
+use core_host::paths::Paths;
+use core_host::releases::{self, Expected, Incoming};
 use tokio::time::Instant;
 
 use super::sight::{self, Sight};
-use super::{ask_progress, begin, refuse_moved, tell, tell_failure};
+use super::{ask_progress, begin, build, refuse_moved, ship, tell, tell_failure};
 use crate::cli::DeployArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -18,6 +20,15 @@ use crate::render::{self, DIM, GREEN, styled};
 const TIMEOUT: f64 = 120.0;
 
 pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
+    if !args.host.is_empty() {
+        return match args.archive.clone() {
+            Some(archive) => ship::run(&archive, args).await,
+            None => match build::to_send(context, args.service.as_deref()).await {
+                Ok(archive) => ship::run(&archive, args).await,
+                Err(exit) => exit,
+            },
+        };
+    }
     let paths = match context.paths() {
         Ok(paths) => paths,
         Err(exit) => return exit,
@@ -31,7 +42,16 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
     let there = releases::list(&paths, args.service.as_deref()).releases;
     let seconds = args.wait.timeout.unwrap_or(TIMEOUT);
     let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    let archive = match args.archive.as_ref().map(std::fs::canonicalize).transpose() {
+    let is_piped = args.archive.as_deref().is_some_and(|archive| archive.as_os_str() == "-");
+    let received = if is_piped { receive(&paths, args.upload.as_deref()).map(Some) } else { Ok(args.archive.clone()) };
+    let archive = match received {
+        Ok(archive) => archive,
+        Err(message) => {
+            render::error(&message);
+            return Exit::Failed;
+        }
+    };
+    let archive = match archive.as_ref().map(std::fs::canonicalize).transpose() {
         Ok(archive) => archive.map(|path| path.display().to_string()),
         Err(error) => {
             let archive = args.archive.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
@@ -42,8 +62,9 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
     let request = DeployRequest {
         service: args.service.clone(),
         no_cache: args.no_cache,
-        archive,
+        archive: archive.clone(),
         message: args.message.clone(),
+        if_changed: args.if_changed,
         no_switch: args.no_switch,
         supersede: args.supersede,
     };
@@ -51,7 +72,12 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
         let accepted = begin(&paths, "deploy", &request).await?;
         sight::wait(&paths, accepted.operation, &Sight { quiet: Duration::ZERO, most, silence: Duration::ZERO }).await
     };
-    match asked.await {
+    let asked = asked.await;
+    // What came through a pipe is needed no longer, whatever became of it, unless somebody still reads it.
+    if let (true, Some(archive), Ok(Some(_)) | Err(_)) = (is_piped, &archive, &asked) {
+        let _ = std::fs::remove_file(archive);
+    }
+    match asked {
         Ok(Some(operation)) => match operation.status {
             OperationState::Failed { message, .. } => {
                 tell_failure(&message, &operation.last_lines);
@@ -89,6 +115,18 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
         }
         Err(error) => tell(&error),
     }
+}
+
+/// An archive from standard input. Says first how much of it is there, if it was announced.
+fn receive(paths: &Paths, upload: Option<&str>) -> Result<PathBuf, String> {
+    let expected = upload.map(Expected::parse).transpose().map_err(|why| format!("--upload: {why}"))?;
+    let is_announced = expected.is_some();
+    let incoming = Incoming::open(paths, expected)?;
+    if is_announced {
+        let have = incoming.have().map_err(|error| format!("the archive: {error}"))?;
+        render::line(&format!("have {have}"));
+    }
+    incoming.receive(&mut std::io::stdin().lock())
 }
 
 /// The release that serves now: that of the newest ready instance.

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod apart;
+pub(crate) mod boot;
 pub(crate) mod build;
 mod build_log;
 pub(crate) mod check;
@@ -24,6 +25,7 @@ pub(crate) mod releases;
 pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod service;
+mod ship;
 pub(crate) mod sight;
 pub(crate) mod status;
 pub(crate) mod supervise;

@@ -118,8 +118,8 @@ pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): Conn
         None if request.no_cache => Make::Afresh,
         None => Make::IfChanged,
     };
-    let DeployRequest { message, no_switch, supersede, .. } = request;
-    let how = Deploying { make, message, switch: !no_switch, supersede };
+    let DeployRequest { if_changed, message, no_switch, supersede, .. } = request;
+    let how = Deploying { make, if_changed, message, switch: !no_switch, supersede };
     server.command(peer, Command::Deploy { service: names(&named)?.pop(), how }).await
 }
 

@@ -198,6 +198,9 @@ pub struct DeployRequest {
     /// What it is for, for the history and the list of releases.
     #[serde(default)]
     pub message: Option<String>,
+    /// Whether nothing is done if nothing has changed that the manifest has watched.
+    #[serde(default)]
+    pub if_changed: bool,
     /// Whether the release is only made, and the service does not switch to it.
     #[serde(default)]
     pub no_switch: bool,

@@ -17,8 +17,22 @@ pub(crate) const NEVER_INPUTS: [&str; 8] =
 /// # Errors
 /// The error of the file system, with the path.
 pub(crate) fn hash_of_inputs(folder: &Path, counts: impl Fn(&str) -> bool, extra: &[&str]) -> io::Result<String> {
+    hash_of_some(folder, counts, |_| true, extra)
+}
+
+/// The same, of those of the files that are meant.
+///
+/// # Errors
+/// The error of the file system, with the path.
+pub(crate) fn hash_of_some(
+    folder: &Path,
+    counts: impl Fn(&str) -> bool,
+    is_meant: impl Fn(&str) -> bool,
+    extra: &[&str],
+) -> io::Result<String> {
     let mut files = Vec::new();
     collect(folder, Path::new(""), &counts, &mut files)?;
+    files.retain(|path| is_meant(&path.to_string_lossy()));
     files.sort();
     let mut hash = Sha256::new();
     for text in extra {

@@ -38,6 +38,7 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
         service: making.service.to_owned(),
         made: jiff::Timestamp::now().to_string(),
         source: hash_of(paths, making.app, &making.node_version, making.building)?,
+        watched: making.watched.clone(),
         deployer: making.deployer.clone(),
         node: making.node_version.clone(),
         variables: frozen::digests(making.building),

@@ -102,6 +102,7 @@ pub(super) async fn prepare(
         node_version: wanted.tool_version.clone(),
         part: part.path(),
         building: &wanted.building,
+        watched: None,
         owner: Owner::of(&paths.root)?,
         deployer: &Deployer::default(),
         progress,

@@ -14,6 +14,7 @@ mod choose;
 mod dev;
 mod frozen;
 mod home;
+mod incoming;
 mod install;
 mod listing;
 mod modules;
@@ -22,6 +23,7 @@ mod project;
 mod prune;
 mod record;
 mod tools;
+mod watched;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,6 +50,7 @@ pub(crate) use choose::choose;
 use choose::landed;
 pub(crate) use dev::holds;
 use home::Home;
+pub use incoming::{Expected, Incoming};
 pub use listing::{Listed, Releases, find, list, pin, remove};
 pub(crate) use prune::{Needed, mark_live, prune};
 pub use record::{Deployer, Record};
@@ -82,6 +85,8 @@ struct Making<'a> {
     /// Where it is made. All of it is deleted, whether the release lands or not.
     part: &'a Path,
     building: &'a Building,
+    /// The hash of the files that are watched, if some are.
+    watched: Option<String>,
     deployer: &'a Deployer,
     /// The user who builds.
     owner: Owner,
@@ -209,6 +214,14 @@ pub(crate) fn asked(service: &str) -> String {
     folder_of(service, "new")
 }
 
+/// Whether a release is of the sources as they are now, as far as the manifest has them watched.
+///
+/// # Errors
+/// Why that cannot be told, as text for people.
+pub(crate) fn is_of_now(paths: &Paths, service: &str, wanted: &Wanted, id: &str) -> Result<bool, String> {
+    watched::is_of_now(paths, service, wanted, id)
+}
+
 /// Makes a release of the sources as they are now, unless one of the same sources has landed; `afresh` makes one in any
 /// case, without what earlier builds have left. Returns its ID.
 ///
@@ -291,6 +304,7 @@ async fn build(
         node_version: wanted.tool_version.clone(),
         part,
         building: &wanted.building,
+        watched: watched::hash(paths, wanted)?,
         deployer,
         owner: Owner::of(&paths.root)?,
         progress,
@@ -317,6 +331,24 @@ pub async fn pack(
     build(paths, &folder_of(service, &id), wanted, (part.path(), &landing), &Deployer::default(), progress).await?;
     archive::pack(&landing, to)?;
     Ok(id)
+}
+
+/// An archive of a release of the sources as they are, to be sent: made once for the same sources, so that what was cut off
+/// can go on.
+///
+/// # Errors
+/// Why it was not made, as text for people.
+pub async fn pack_once(paths: &Paths, service: &str, wanted: &Wanted, progress: &Progress) -> Result<PathBuf, String> {
+    let folder = paths.state().join("outgoing");
+    let hash = choose::hash_of(paths, app_of(wanted), &wanted.tool_version, &wanted.building)?;
+    let file = folder.join(format!("{service}-{hash}.tar.zst"));
+    if !file.is_file() {
+        // That of other sources is of no use any more.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", paths.shown(&folder)))?;
+        pack(paths, service, wanted, &file, progress).await?;
+    }
+    Ok(file)
 }
 
 /// Lands the release of an archive, unless it has landed. Returns its ID.

@@ -40,6 +40,9 @@ pub struct Record {
     pub deployer: Deployer,
     /// The hash of everything that it was built from.
     pub source: String,
+    /// The hash of the files that `config.watch_paths` names, if it names any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<String>,
     /// The commit of the sources, if they are in a git checkout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,

@@ -158,6 +158,11 @@ impl Job {
                     spec.into_iter().flat_map(|spec| spec.binaries.values()).filter_map(|one| one.folder.as_ref());
                 let wanted = folders.find_map(|folder| stack.wanted.get(folder).filter(|one| one.source.is_release()));
                 let wanted = wanted.ok_or_else(|| format!("{service} has no releases any more"))?;
+                if let Some(id) = options.releases.get(service).filter(|_| how.if_changed)
+                    && releases::is_of_now(paths, service.as_str(), wanted, id)?
+                {
+                    return Ok(Some(id.clone()));
+                }
                 binaries::prepare_tool(paths, &stack.wanted, wanted, progress).await?;
                 let deployer = &Deployer::new(*by, how.message.clone());
                 let before = BeforeSwitch { paths, options, building: &wanted.building, progress };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`,
-/// `mode`, `persist`, `keep`, `build`, `release_command` and `hooks` for kind next.
+/// `mode`, `persist`, `keep`, `build`, `release_command`, `hooks` and `watch_paths` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -46,6 +46,10 @@ pub struct Config {
     /// rollback undoes nothing of it. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_command: Option<String>,
+    /// Files that `core deploy --if-changed` looks at, relative to the project, by the rules of `.gitignore`: "/apps/web/",
+    /// "packages/ui", "!*.md". Default: all that a build uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watch_paths: Vec<String>,
     /// Programs that are run around a deploy.
     #[serde(default, skip_serializing_if = "Hooks::is_default")]
     pub hooks: Hooks,

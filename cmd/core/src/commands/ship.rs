@@ -1,0 +1,197 @@
+//! `core deploy --host`: sends a release to other hosts, over the system's own ssh, and has it deployed there.
+
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom};
+use std::path::Path;
+use std::process::Stdio;
+
+use core_host::releases::Expected;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{ChildStdin, Command};
+
+use crate::cli::DeployArgs;
+use crate::exit::Exit;
+use crate::render::{self, GREEN, styled};
+
+/// The variable with another command than `ssh`: words, as git has them in `GIT_SSH_COMMAND`.
+const VARIABLE: &str = "CORE_SSH_COMMAND";
+/// How much is sent at once.
+const PIECE: usize = 1 << 16;
+/// The exit code of ssh when the connection failed (ssh(1)).
+const NO_LINK: i32 = 255;
+
+/// A stack on another host.
+#[derive(Debug, PartialEq, Eq)]
+struct Place<'a> {
+    /// As ssh understands it: `user@server`.
+    server: &'a str,
+    root: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn parse(text: &'a str) -> Self {
+        // An address of IPv6 has its colons in brackets.
+        let from = text.rfind(']').unwrap_or(0);
+        match text[from..].split_once(':') {
+            Some((before, root)) if !root.is_empty() => Self { server: &text[..from + before.len()], root: Some(root) },
+            Some((before, _)) => Self { server: &text[..from + before.len()], root: None },
+            None => Self { server: text, root: None },
+        }
+    }
+
+    /// What is run there.
+    fn line(&self, words: &[String]) -> String {
+        let root = self.root.map(|root| vec!["--root".to_owned(), root.to_owned()]).unwrap_or_default();
+        let words: Vec<String> = root.iter().chain(words).map(|word| quoted(word)).collect();
+        // Where programs of one's own are, which a shell without a login does not know.
+        format!("PATH=\"$PATH:/usr/local/bin:$HOME/.local/bin\" exec core {}", words.join(" "))
+    }
+}
+
+/// How far it got.
+enum Ended {
+    Deployed,
+    /// With the exit code of the command there.
+    Failed(i32),
+    /// The connection ended; whether all of it had been sent.
+    Lost(bool),
+}
+
+/// Sends an archive to each host, one after the other; the first failure ends it.
+pub(crate) async fn run(archive: &Path, args: &DeployArgs) -> Exit {
+    let opened = File::open(archive).and_then(|mut file| Expected::of(&mut file).map(|expected| (file, expected)));
+    let (mut file, expected) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            render::error(&format!("{}: {error}", archive.display()));
+            return Exit::Failed;
+        }
+    };
+    for (number, host) in args.host.iter().enumerate() {
+        let place = Place::parse(host);
+        let rest = &args.host[number + 1..];
+        let left = || {
+            if !rest.is_empty() {
+                render::note(&format!("not deployed to {}", rest.join(", ")));
+            }
+        };
+        match send(&place, &mut file, &expected, args).await {
+            Ok(Ended::Deployed) => render::note(&format!("{} to {host}", styled(GREEN, "deployed"))),
+            Ok(Ended::Failed(code)) => {
+                render::error(&format!("{host}: it was not deployed"));
+                left();
+                return Exit::Code(u8::try_from(code).unwrap_or(1));
+            }
+            Ok(Ended::Lost(false)) => {
+                render::error(&format!("{host}: the connection ended before all of it was sent"));
+                render::help("the same command goes on where it stopped");
+                left();
+                return Exit::Failed;
+            }
+            Ok(Ended::Lost(true)) => {
+                render::error(&format!("{host}: the connection ended; the deploy goes on there"));
+                let follow = place.line(&["history".to_owned()]);
+                render::help(&format!("how it ends: ssh {} {}", place.server, quoted(&follow)));
+                left();
+                return Exit::Failed;
+            }
+            Err(error) => {
+                render::error(&format!("{host}: {error}"));
+                left();
+                return Exit::Failed;
+            }
+        }
+    }
+    Exit::Ok
+}
+
+async fn send(place: &Place<'_>, file: &mut File, expected: &Expected, args: &DeployArgs) -> std::io::Result<Ended> {
+    let words = words(expected, args);
+    let ssh = std::env::var(VARIABLE).unwrap_or_else(|_| "ssh".to_owned());
+    let mut ssh = ssh.split_whitespace();
+    let mut command = Command::new(ssh.next().unwrap_or("ssh"));
+    command.args(ssh).arg(place.server).arg("--").arg(place.line(&words));
+    // What is said there is said here.
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(std::io::Error::other("no pipe to ssh"));
+    };
+    let mut said = BufReader::new(stdout);
+    let mut line = String::new();
+    said.read_line(&mut line).await?;
+    let have = line.trim().strip_prefix("have ").and_then(|have| have.parse::<u64>().ok());
+    let mut is_sent = false;
+    if let Some(have) = have {
+        let more = if have > 0 { format!(", {} of it are there", size(have)) } else { String::new() };
+        render::note(&format!("{}: sending {}{more}", place.server, size(expected.size)));
+        file.seek(SeekFrom::Start(have))?;
+        is_sent = pour(file, stdin).await.is_ok();
+    } else {
+        let _ = stdin.shutdown().await;
+    }
+    let mut rest = Vec::new();
+    let _ = said.read_to_end(&mut rest).await;
+    let code = child.wait().await?.code().unwrap_or(1);
+    Ok(match code {
+        0 => Ended::Deployed,
+        NO_LINK if have.is_some() => Ended::Lost(is_sent),
+        code => Ended::Failed(code),
+    })
+}
+
+/// A size in words.
+fn size(bytes: u64) -> String {
+    if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes.div_ceil(1 << 10)) }
+}
+
+/// Sends the rest of a file.
+async fn pour(file: &mut File, mut to: ChildStdin) -> std::io::Result<()> {
+    use std::io::Read as _;
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count = file.read(&mut piece)?;
+        if count == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&piece[..count]).await?;
+    }
+}
+
+/// The words of the command there.
+fn words(expected: &Expected, args: &DeployArgs) -> Vec<String> {
+    let mut words = vec!["deploy".to_owned(), "-".to_owned(), "--upload".to_owned(), expected.word()];
+    let options = [("--service", &args.service), ("--message", &args.message)];
+    for (name, value) in options {
+        words.extend(value.iter().flat_map(|value| [name.to_owned(), value.clone()]));
+    }
+    words.extend(args.wait.timeout.iter().flat_map(|seconds| ["--timeout".to_owned(), seconds.to_string()]));
+    words.extend(args.no_switch.then(|| "--no-switch".to_owned()));
+    words.extend(args.supersede.then(|| "--supersede".to_owned()));
+    words
+}
+
+/// A word for the shell of the other host.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_may_name_the_root() {
+        let place = |server, root| Place { server, root };
+        assert_eq!(Place::parse("app@example.org"), place("app@example.org", None));
+        assert_eq!(Place::parse("app@example.org:/srv/stack"), place("app@example.org", Some("/srv/stack")));
+        assert_eq!(Place::parse("app@[::1]:srv"), place("app@[::1]", Some("srv")));
+        assert_eq!(Place::parse("app@[::1]"), place("app@[::1]", None));
+        assert_eq!(Place::parse("example.org:"), place("example.org", None));
+        let line = place("x", Some("/srv/my stack")).line(&["--message".into(), "it's done".into()]);
+        assert!(line.ends_with(r"exec core --root '/srv/my stack' --message 'it'\''s done'"), "{line}");
+    }
+}
