@@ -14,6 +14,7 @@ mod boot;
 mod broken;
 mod build;
 mod cargo;
+mod ci;
 mod escape;
 mod fetch;
 mod go;
@@ -41,6 +42,7 @@ fn main() {
         shared::TESTS,
         order::TESTS,
         boot::TESTS,
+        ci::TESTS,
         broken::TESTS,
         held::TESTS,
         escape::TESTS,

@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = tests![
     failed_deploys_are_no_step,
     what_is_needed_cannot_be_removed,
     who_deployed_what_for_is_known,
+    the_disk_has_what_is_kept,
 ];
 
 impl Scene {
@@ -41,6 +42,8 @@ fn each_rollback_goes_one_step_back() {
     let said = stack.ok(&["rollback"]);
     expect_words(&said.err, &[&format!("web goes back from {third} to {second}"), "no migration is undone"]);
     expect_words(&said.err, &[&format!("rolled back: web {second}")]);
+    expect_words(&said.err, &["web: it is down until the other release is ready: it has no route"]);
+    expect_words(&stack.ok(&["why", "web"]).out, &[&format!("it runs release {second}")]);
     assert_eq!(scene.live(), second);
     stack.until_says("web", "serving two");
     // A further step, and not to what was just left.
@@ -155,4 +158,33 @@ fn who_deployed_what_for_is_known() {
     let history = stack.ok(&["history", "--json"]).out;
     let id = live[0]["id"].as_str().expect("an ID");
     expect_words(&history, &["the second page", id]);
+}
+
+/// Thirty deploys: the live one, the one before, two old ones and the pinned one are left.
+fn the_disk_has_what_is_kept() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.edit("web", |manifest| {
+        manifest["kind"] = "next".into();
+        manifest["config"] = json!({"app": "app", "keep": 2});
+    });
+    stack.up();
+    let mut all = vec![scene.live()];
+    for page in 0..30 {
+        all.push(scene.deploy(&format!("page {page}")));
+        if page == 3 {
+            stack.ok(&["releases", "pin", all.last().expect("a release")]);
+        }
+    }
+    let mut kept = all.split_off(all.len() - 4);
+    kept.push(all[4].clone());
+    kept.sort();
+    // What is old is deleted once another one serves.
+    until("the others are gone", || scene.releases() == kept);
+    let listed = stack.ok(&["releases", "--json"]).out;
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    let bytes: u64 =
+        listed["releases"].as_array().expect("releases").iter().filter_map(|one| one["bytes"].as_u64()).sum();
+    println!("30 deploys: {} releases of {bytes} bytes are kept", kept.len());
+    assert_eq!(listed["releases"].as_array().map(Vec::len), Some(kept.len()));
 }

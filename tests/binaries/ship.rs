@@ -23,7 +23,7 @@ const LINE: &str = r#"while [ "$1" != -- ]; do shift; done; shift"#;
 
 impl Scene {
     /// Puts a program in the place of ssh, and returns the command that is to be run.
-    fn ssh(&self, script: &str, there: &Scene) -> String {
+    pub(crate) fn ssh(&self, script: &str, there: &Self) -> String {
         let bin = self.stack.root.join("ssh");
         // What the user there has in every shell.
         let core = env!("CARGO_BIN_EXE_core");
@@ -43,7 +43,7 @@ impl Scene {
     }
 
     /// Where it is, for `--host`.
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("app@there:{}", self.stack.root.display())
     }
 }

@@ -67,6 +67,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Releases(args) => commands::releases::run(&context, &args),
         Command::Boot(args) => commands::boot::run(&context, &args),
         Command::Build(args) => commands::build::run(&context, &args).await,
+        Command::GenerateCi(args) => commands::ci::run(&context, &args),
         Command::Exec(args) => commands::exec::run(&context, &args).await,
         Command::Named(args) => {
             let words = [&[args.name][..], &args.words].concat();

@@ -139,6 +139,22 @@ impl Managed {
         }
     }
 
+    /// The line of a shell that installs on a machine of its own, with all scripts of packages: what is installed there is
+    /// tested, and goes away with the machine.
+    pub fn install_line(&self) -> &'static str {
+        match (self.manager, self.lock.is_some()) {
+            (Manager::Npm, true) => "npm ci",
+            (Manager::Npm, false) => "npm install",
+            (Manager::Pnpm, true) => "corepack enable\npnpm install --frozen-lockfile",
+            (Manager::Pnpm, false) => "corepack enable\npnpm install",
+            (Manager::Yarn, true) => "corepack enable\nyarn install --frozen-lockfile",
+            (Manager::YarnBerry, true) => "corepack enable\nyarn install --immutable",
+            (Manager::Yarn | Manager::YarnBerry, false) => "corepack enable\nyarn install",
+            (Manager::Bun, true) => "npm install --global bun\nbun install --frozen-lockfile",
+            (Manager::Bun, false) => "npm install --global bun\nbun install",
+        }
+    }
+
     /// Variables for the installation; `cache` is a folder that is kept between builds.
     pub fn env(&self, cache: &str) -> Vec<(String, String)> {
         let at = |name: &str| format!("{cache}/{name}");

@@ -1,6 +1,7 @@
 //! What may be typed.
 
 mod boot;
+mod ci;
 mod own;
 mod release;
 
@@ -12,6 +13,7 @@ use clap_complete::engine::ArgValueCandidates;
 
 use crate::completion;
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
+pub(crate) use ci::{CiArgs, Forge};
 pub(crate) use own::{NatsClusterArgs, NatsClusterStep, NatsServerArgs, SuperviseArgs};
 pub(crate) use release::{
     BuildArgs, DeployArgs, ExecArgs, NamedArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     /// Variables are those of the profile, by default production where there is one. `core deploy FILE` lands it on a host
     /// with the same platform, C library and version of Node.js.
     Build(BuildArgs),
+    /// Write a workflow that installs, tests, builds, and deploys over ssh, for GitHub or GitLab
+    GenerateCi(CiArgs),
     /// Run a command in the folder of a service's app, with its environment and as its user
     ///
     /// Of an app that runs as a release, that is the folder of the live release. For example: core exec web -- node

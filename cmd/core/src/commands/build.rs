@@ -51,6 +51,23 @@ struct Making<'a> {
     progress: &'a Progress,
 }
 
+/// The service whose app is built for another host, and how it is built.
+pub(crate) fn of_production(context: &Context, paths: &Paths, named: Option<&str>) -> Result<(String, Wanted), Exit> {
+    let stack = for_another_host(context, paths)?;
+    let (service, wanted) = wanted(&stack, named).map_err(|message| {
+        render::error(&message);
+        Exit::Usage
+    })?;
+    Ok((service.to_string(), wanted.clone()))
+}
+
+/// The stack with the profile whose variables a release for another host is built with.
+fn for_another_host(context: &Context, paths: &Paths) -> Result<Stack, Exit> {
+    let has_profile = load::profiles(&paths.root.join("manifests")).iter().any(|name| name == PROFILE);
+    let profile = context.asked_profile().or_else(|| has_profile.then(|| PROFILE.to_owned()));
+    context.with_profile(profile).load_to_run(paths)
+}
+
 /// Builds a release for another host, by `make`, and shows what is done.
 async fn built<T>(
     context: &Context,
@@ -58,9 +75,7 @@ async fn built<T>(
     make: impl AsyncFnOnce(Making<'_>) -> Result<T, String>,
 ) -> Result<T, Exit> {
     let paths = context.paths()?;
-    let has_profile = load::profiles(&paths.root.join("manifests")).iter().any(|name| name == PROFILE);
-    let profile = context.asked_profile().or_else(|| has_profile.then(|| PROFILE.to_owned()));
-    let stack = context.with_profile(profile).load_to_run(&paths)?;
+    let stack = for_another_host(context, &paths)?;
     let (service, wanted) = wanted(&stack, service).map_err(|message| {
         render::error(&message);
         Exit::Usage

@@ -10,7 +10,7 @@ use core_host::releases::{self, Expected, Incoming};
 use tokio::time::Instant;
 
 use super::sight::{self, Sight};
-use super::{ask_progress, begin, build, refuse_moved, ship, tell, tell_failure};
+use super::{ask_progress, begin, build, downtime, refuse_moved, ship, tell, tell_failure};
 use crate::cli::DeployArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -35,6 +35,9 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
     };
     if let Err(exit) = refuse_moved(&paths) {
         return exit;
+    }
+    if !args.no_switch {
+        downtime::tell(context, &paths, args.service.as_deref());
     }
     let began = Instant::now();
     let serving = async || live(&ask_progress(&paths).await.ok()?.instances, args.service.as_deref());

@@ -8,7 +8,7 @@ use core_host::releases;
 use tokio::time::Instant;
 
 use super::sight::{self, Sight};
-use super::{begin, refuse_moved, tell, tell_failure};
+use super::{begin, downtime, refuse_moved, tell, tell_failure};
 use crate::cli::RollbackArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -46,6 +46,7 @@ pub(crate) async fn run(context: &Context, args: &RollbackArgs) -> Exit {
         let (service, id) = (&target.record.service, &target.record.id);
         render::note(&format!("{service} goes back{from} to {id}; databases stay as they are: no migration is undone"));
     }
+    downtime::tell(context, &paths, request.service.as_deref());
     let began = Instant::now();
     let seconds = args.wait.timeout.unwrap_or(TIMEOUT);
     let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);

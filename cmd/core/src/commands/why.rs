@@ -3,6 +3,7 @@
 use core_engine::phase::PhaseName;
 use core_host::api::{InstanceStatus, Why, WhyStep};
 use core_host::client::{self, ClientError};
+use core_host::releases;
 
 use super::status::since;
 use super::tell;
@@ -25,8 +26,11 @@ pub(crate) async fn run(context: &Context, args: &WhyArgs) -> Exit {
         render::line(&serde_json::to_string_pretty(&why).unwrap_or_default());
         return Exit::Ok;
     }
+    let releases = releases::list(&paths, None).releases;
+    let wanted = |service: &str| releases.iter().find(|one| one.wanted && one.record.service == service);
     for step in &why.steps {
-        for line in lines(step, render::width().saturating_sub(4 * step.depth)) {
+        let wanted = wanted(&step.instance.service).map(|one| one.record.id.as_str());
+        for line in lines(step, wanted, render::width().saturating_sub(4 * step.depth)) {
             render::line(&format!("{}{line}", "    ".repeat(step.depth)));
         }
     }
@@ -34,7 +38,7 @@ pub(crate) async fn run(context: &Context, args: &WhyArgs) -> Exit {
 }
 
 /// One instance: its phase, what it waits for, and, if it is the root cause, everything that is known about it.
-fn lines(step: &WhyStep, width: usize) -> Vec<String> {
+fn lines(step: &WhyStep, wanted: Option<&str>, width: usize) -> Vec<String> {
     let instance = &step.instance;
     let phase = styled(phase_style(instance), instance.phase.word());
     let mut all = vec![format!("{} is {phase} {}", styled(BOLD, &instance.id), age(instance))];
@@ -42,6 +46,11 @@ fn lines(step: &WhyStep, width: usize) -> Vec<String> {
         let lines = words::wrap(text, width.saturating_sub(4)).into_iter().enumerate();
         all.extend(lines.map(|(at, line)| format!("{}{line}", if at == 0 { "  " } else { "    " })));
     };
+    if let Some(release) = &instance.release {
+        let other = wanted.filter(|wanted| wanted != release);
+        let other = other.map_or_else(String::new, |other| format!("; {other} is wanted"));
+        say(&format!("it runs release {release}{other}"));
+    }
     for waiting in &instance.waiting_on {
         say(&waiting.message);
     }

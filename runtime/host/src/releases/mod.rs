@@ -52,6 +52,7 @@ pub(crate) use dev::holds;
 use home::Home;
 pub use incoming::{Expected, Incoming};
 pub use listing::{Listed, Releases, find, list, pin, remove};
+pub use project::{Tooling, tooling};
 pub(crate) use prune::{Needed, mark_live, prune};
 pub use record::{Deployer, Record};
 use tools::Tool;

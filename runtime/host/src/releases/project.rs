@@ -4,6 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use core_next::manager::{LOCKS, Managed, is_in_workspace, workspace_globs};
+use core_stack::Wanted;
+
+use crate::binaries::inputs::lexically;
+use crate::paths::Paths;
 
 /// Where Next.js is among the packages.
 const NEXT: &str = "node_modules/next";
@@ -29,6 +33,24 @@ impl Project {
         let managed = Managed::of(&package, |name| lock(&root, name));
         Self { app: app.strip_prefix(&root).map(Path::to_owned).unwrap_or_default(), managed, root }
     }
+}
+
+/// What another machine needs to install and test an app.
+#[derive(Clone, Debug)]
+pub struct Tooling {
+    /// The folder of the project, relative to the root of the stack.
+    pub folder: PathBuf,
+    /// The major version of Node.js.
+    pub node: String,
+    /// The command that installs what the lock file says.
+    pub install: String,
+}
+
+/// What another machine needs to install and test the app of a source.
+pub fn tooling(paths: &Paths, wanted: &Wanted) -> Tooling {
+    let project = Project::of(&lexically(&paths.root.join(super::app_of(wanted))));
+    let folder = project.root.strip_prefix(&paths.root).map(Path::to_owned).unwrap_or_default();
+    Tooling { folder, node: wanted.tool_version.clone(), install: project.managed.install_line().to_owned() }
 }
 
 /// Whether a folder is the root of a workspace that has this app.
