@@ -13,6 +13,7 @@ use crate::shelf::expect_words;
 pub(crate) const TESTS: &[Test] = tests![
     after_a_power_cut_the_live_release_serves,
     a_unit_is_one_that_systemd_takes,
+    a_power_cut_between_switch_and_record,
     the_crontab_keeps_its_other_lines,
     what_others_wrote_is_left_alone,
 ];
@@ -143,4 +144,33 @@ fn what_others_wrote_is_left_alone() {
     assert_eq!(said.code, 1, "{said:?}");
     expect_words(&said.err, &["was not written by `core boot on`"]);
     assert_eq!(fs::read_to_string(&theirs).expect("it"), "[Unit]\n");
+}
+
+/// The wish is what was written down; where that is lost, the link for people tells.
+fn a_power_cut_between_switch_and_record() {
+    let scene = Scene::new();
+    let stack = &scene.stack;
+    stack.up();
+    let first = scene.live();
+    stack.write("app/page", "two");
+    stack.ok(&["deploy"]);
+    let second = scene.live();
+    scene.cut_power();
+    let link = stack.root.join(".releases/web/current");
+    let point = |to: &str| {
+        fs::remove_file(&link).expect("the link");
+        std::os::unix::fs::symlink(to, &link).expect("a link");
+    };
+    point(&first);
+    stack.up();
+    stack.until_says("web", "serving two");
+    assert_eq!(scene.live(), second, "the link is put right");
+    scene.cut_power();
+    fs::remove_file(stack.root.join(".core-stack/state.json")).expect("the state");
+    let before = stack.root.join(".core-stack/state.json.before");
+    let _ = fs::remove_file(before);
+    point(&first);
+    stack.up();
+    stack.until_says("web", "serving one");
+    assert_eq!(scene.notes().iter().filter(|line| *line == "build").count(), 2, "nothing was built");
 }

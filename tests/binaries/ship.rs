@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_link_that_drops_ends_nothing,
     an_archive_may_come_through_a_pipe,
     what_is_not_watched_is_no_change,
+    this_program_is_put_where_it_can_run,
 ];
 
 /// The line comes after `--`; whatever is before names the host.
@@ -205,4 +206,30 @@ fn what_is_not_watched_is_no_change() {
     let said = stack.core(&["deploy", "--if-changed"]);
     assert_eq!(said.code, 1, "{said:?}");
     expect_words(&said.err, &["config.watch_paths: `a{b`"]);
+}
+
+/// What is there is replaced as a whole, and only by something that runs there.
+fn this_program_is_put_where_it_can_run() {
+    let here = Scene::new();
+    let (home, bin) = (here.stack.root.join("home"), here.stack.root.join("ssh"));
+    fs::create_dir(&home).expect("a home");
+    let ssh = |set: &str| {
+        let line = "exec /bin/sh -c \"$1\"";
+        put_program(&bin, &format!("#!/bin/sh\n{LINE}\nset -- \"{set}; $*\"\n{line}\n"));
+        let mut command = here.stack.command(&["bootstrap", "--host", "app@there:srv/stack"]);
+        command.env("CORE_SSH_COMMAND", bin.display().to_string()).env("HOME", &home).current_dir(&home);
+        Said::of(command.output().expect("core"))
+    };
+    let user = "id() { echo 1000; }";
+    let said = ssh(user);
+    assert_eq!(said.code, 0, "{said:?}");
+    let put = home.join(".local/bin/core");
+    assert_eq!(fs::read(&put).expect("it"), fs::read(env!("CARGO_BIN_EXE_core")).expect("core"));
+    assert!(home.join("srv/stack").is_dir(), "the root is made");
+    expect_words(&said.err, &["ready: app@there:srv/stack: core 0"]);
+    let before = fs::metadata(&put).expect("it").modified().expect("a time");
+    let said = ssh(&format!("{user}; uname() {{ [ \\$1 = -m ] && echo riscv64 || echo Linux; }}"));
+    assert_eq!(said.code, 1, "{said:?}");
+    expect_words(&said.err, &["that host is Linux on riscv64", "packaging/portable"]);
+    assert_eq!(fs::metadata(&put).expect("it").modified().expect("a time"), before);
 }

@@ -77,17 +77,6 @@ impl Stack {
         self
     }
 
-    /// With its state and its logs on a small disk of their own, before anything of it runs.
-    pub(crate) fn on_small_disk(mut self) -> Self {
-        self.disk = Some(small::Disk::at(&self.root.join(".core-stack")));
-        self
-    }
-
-    /// The disk of its state.
-    pub(crate) fn disk(&self) -> &small::Disk {
-        self.disk.as_ref().expect("a disk of its own")
-    }
-
     /// Writes a file of the stack.
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.root.join(path);

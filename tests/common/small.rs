@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::{proc, until};
+use super::{Stack, proc, until};
 
 /// Room enough for the state and logs of a few services.
 const SIZE: &str = "4m";
@@ -74,5 +74,28 @@ impl Drop for Disk {
     fn drop(&mut self) {
         proc::kill(self.keeper.id());
         let _ = self.keeper.wait();
+    }
+}
+
+impl Stack {
+    /// With its state and its logs on a small disk of their own, before anything of it runs.
+    pub(crate) fn on_small_disk(self) -> Self {
+        self.with_small_disk(".core-stack")
+    }
+
+    /// With another folder on a small disk.
+    pub(crate) fn with_small_disk(mut self, folder: &str) -> Self {
+        self.disk = Some(Disk::at(&self.root.join(folder)));
+        self
+    }
+
+    /// The small disk, if it has one.
+    pub(crate) fn small_disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    /// The disk of its state.
+    pub(crate) fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("a disk of its own")
     }
 }

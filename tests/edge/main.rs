@@ -15,6 +15,7 @@ mod common;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod bad_deploys;
 mod broken;
 mod edited;
 mod open;
@@ -28,5 +29,12 @@ fn main() {
     if fixture::ran() {
         return;
     }
-    trials::run(trials::of(&[edited::TESTS, broken::TESTS, open::TESTS, releases::TESTS, verified::TESTS]));
+    trials::run(trials::of(&[
+        edited::TESTS,
+        bad_deploys::TESTS,
+        broken::TESTS,
+        open::TESTS,
+        releases::TESTS,
+        verified::TESTS,
+    ]));
 }

@@ -18,8 +18,6 @@ pub(crate) const TESTS: &[Test] = tests![
     a_release_that_crashes_while_it_is_watched_is_put_back,
     a_release_that_is_not_well_is_never_used,
     deploys_in_a_row_lose_nothing,
-    bad_deploys_touch_nobody,
-    the_supervisor_dies_at_every_step_of_a_deploy,
 ];
 
 /// Plays node: packages are there at once, a build copies the app, and the server is the fixture.
@@ -36,17 +34,22 @@ esac
 to=.next/standalone
 mkdir -p $to .next/static && echo static > .next/static/file
 cp words page $to/
+[ -e big ] && { head -c 5m /dev/zero > $to/big || exit 1; }
 [ -e serverless ] || echo server > $to/server.js
 "#;
 
-struct Scene {
-    place: Place,
+pub(crate) struct Scene {
+    pub(crate) place: Place,
 }
 
 impl Scene {
     /// With the first release up, behind the edge.
-    fn new(update: Value) -> Self {
-        let stack = Stack::with_programs();
+    pub(crate) fn new(update: Value) -> Self {
+        Self::on(Stack::with_programs(), update)
+    }
+
+    /// The same in a stack that was prepared.
+    pub(crate) fn on(stack: Stack, update: Value) -> Self {
         let node = stack.root.join("node");
         put_program(&node.join("bin/node"), NODE);
         put_program(&node.join("lib/node_modules/npm/bin/npm-cli.js"), "");
@@ -65,24 +68,24 @@ impl Scene {
         Self { place: Place::of(stack, &web) }
     }
 
-    fn stack(&self) -> &Stack {
+    pub(crate) fn stack(&self) -> &Stack {
         &self.place.stack
     }
 
     /// The release that the link for people names.
-    fn live(&self) -> String {
+    pub(crate) fn live(&self) -> String {
         let link = fs::read_link(self.stack().root.join(".releases/web/current")).expect("a link");
         link.display().to_string()
     }
 
-    fn try_deploy(&self, page: &str, words: &str) -> Said {
+    pub(crate) fn try_deploy(&self, page: &str, words: &str) -> Said {
         self.stack().write("app/page", page);
         self.stack().write("app/words", words);
         self.stack().core(&["deploy"])
     }
 
     /// Deploys a page, and returns its release.
-    fn deploy(&self, page: &str) -> String {
+    pub(crate) fn deploy(&self, page: &str) -> String {
         let said = self.try_deploy(page, "");
         assert_eq!(said.code, 0, "{said:?}");
         self.live()
@@ -100,7 +103,7 @@ impl Scene {
     }
 
     /// Who answers.
-    fn answering(&self) -> u32 {
+    pub(crate) fn answering(&self) -> u32 {
         let (status, body) = self.place.get("/").expect("an answer");
         assert_eq!(status, 200);
         body.trim().rsplit(' ').next().and_then(|pid| pid.parse().ok()).expect("a PID")
@@ -121,7 +124,7 @@ impl Scene {
     }
 }
 
-fn update() -> Value {
+pub(crate) fn update() -> Value {
     json!({"observe_seconds": 0.3, "ramp_seconds": 0.3, "ready_seconds": 4, "warm_minutes": 10})
 }
 
@@ -237,123 +240,5 @@ fn deploys_in_a_row_lose_nothing() {
     }
     println!("longest rollback: {longest:?}");
     assert_eq!((releases.len(), scene.stack().pid("caddy")), (2, caddy));
-    load.expect_none_lost();
-}
-
-/// Each kind of failure names its step with what was said, and leaves nothing behind.
-fn bad_deploys_touch_nobody() {
-    let scene = Scene::new(update());
-    let stack = scene.stack();
-    let (first, one) = (scene.live(), stack.pid("web"));
-    let configure = |config: Value| {
-        stack.edit("web", |manifest| {
-            manifest["kind"] = "next".into();
-            manifest["config"] = config;
-            manifest["config"]["app"] = "app".into();
-        });
-    };
-    let load = scene.place.load();
-    let none = || json!({});
-    let cases: [(&str, Value, &[&str]); 8] = [
-        ("fails", none(), &["building failed", "there is no such page"]),
-        ("eats", json!({"build": {"memory_mb": 256}}), &["building failed", "more than 256 MiB of memory"]),
-        ("hangs", json!({"build": {"timeout_seconds": 1}}), &["building failed", "did not end within 1 s"]),
-        ("serverless", none(), &["server.js"]),
-        ("offline", none(), &["installing packages failed", "network request to the registry failed"]),
-        (
-            "page",
-            json!({"release_command": "echo 'no such table'; exit 4"}),
-            &["release_command failed", "no such table"],
-        ),
-        ("page", json!({"hooks": {"before_build": "echo 'bad day'; exit 4"}}), &["before_build failed", "bad day"]),
-        ("page", json!({"hooks": {"before_switch": "echo 'bad day'; exit 4"}}), &["before_switch failed", "bad day"]),
-    ];
-    for (number, (file, config, words)) in cases.into_iter().enumerate() {
-        configure(config);
-        stack.write(&format!("app/{file}"), "");
-        // Other packages are installed anew.
-        stack.write("app/package-lock.json", &format!("{{\"lockfileVersion\": {number}}}"));
-        let said = scene.try_deploy(&format!("page {number}"), "");
-        assert_eq!(said.code, 1, "{file}: {said:?}");
-        for word in words {
-            let flat = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(flat.contains(word), "{file}: `{word}` is not in {}", said.err);
-        }
-        if file != "page" {
-            fs::remove_file(stack.root.join("app").join(file)).expect("the file");
-        }
-        assert_eq!((scene.answering(), scene.live()), (one, first.clone()), "{file}");
-        assert_eq!(scene.left(), vec![first.clone()], "{file}");
-    }
-    // An archive that is cut off, and one of another C library.
-    configure(none());
-    stack.ok(&["build", "-o", "web.tar.zst"]);
-    let whole = fs::read(stack.root.join("web.tar.zst")).expect("the archive");
-    fs::write(stack.root.join("half.tar.zst"), &whole[..whole.len() / 2]).expect("half of it");
-    let said = stack.core(&["deploy", "half.tar.zst"]);
-    assert!(said.code == 1 && said.err.contains("is no archive of a release"), "{said:?}");
-    assert_eq!((scene.answering(), scene.left()), (one, vec![first]));
-    scene.deploy("a good one");
-    load.expect_none_lost();
-}
-
-impl Scene {
-    /// What is in the folder of the releases, but for what builds share.
-    fn left(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.stack().root.join(".releases/web")).expect("releases").flatten();
-        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| ![".cache", ".lock", "current"].contains(&name.as_str())).collect()
-    }
-}
-
-/// Whoever serves goes on, and the next deploy is carried out.
-fn the_supervisor_dies_at_every_step_of_a_deploy() {
-    let mut update = update();
-    update["observe_seconds"] = json!(2);
-    update["warm_minutes"] = json!(0);
-    let scene = Scene::new(update);
-    let stack = scene.stack();
-    let at = stack.root.join("at");
-    let migrating = at.with_extension("migrating");
-    stack.edit("web", |manifest| {
-        manifest["kind"] = "next".into();
-        manifest["config"] = json!({"app": "app", "release_command": "true"});
-    });
-    stack.ok(&["apply"]);
-    let load = scene.place.load();
-    for (number, step) in ["building", "migrating", "probing", "switched"].into_iter().enumerate() {
-        let before = stack.pids_of("web");
-        let words = if step == "probing" { "--ready-when at.ready" } else { "" };
-        stack.write("app/words", words);
-        stack.write("app/page", &format!("page {number}"));
-        if step == "building" {
-            stack.write("app/hangs", "");
-        }
-        if step == "migrating" {
-            stack.edit("web", |manifest| {
-                let line = format!("touch '{}'; sleep 1000", migrating.display());
-                manifest["config"]["release_command"] = line.into();
-            });
-        }
-        let mut deploy = stack.command(&["deploy"]);
-        let mut deploy = deploy.stderr(std::process::Stdio::null()).spawn().expect("core");
-        until(step, || match step {
-            "building" => at.with_extension("building").exists(),
-            "migrating" => migrating.exists(),
-            "probing" => stack.instances("web").iter().any(|one| one["phase"] == "probing"),
-            _ => !before.contains(&scene.answering()),
-        });
-        stack.kill_supervisor();
-        let _ = deploy.wait();
-        stack.write("app/words", "");
-        let _ = fs::remove_file(stack.root.join("app/hangs"));
-        stack.edit("web", |manifest| manifest["config"]["release_command"] = "true".into());
-        stack.ok(&["deploy"]);
-        until("one of them is left, and none that ran before", || {
-            let now = stack.pids_of("web");
-            now.len() == 1 && !before.contains(&now[0])
-        });
-        assert!(scene.left().iter().all(|name| name.starts_with("20")), "{step}: {:?}", scene.left());
-    }
     load.expect_none_lost();
 }

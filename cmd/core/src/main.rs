@@ -66,6 +66,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Rollback(args) => commands::rollback::run(&context, &args).await,
         Command::Releases(args) => commands::releases::run(&context, &args),
         Command::Boot(args) => commands::boot::run(&context, &args),
+        Command::Bootstrap(args) => commands::bootstrap::run(&args).await,
         Command::Build(args) => commands::build::run(&context, &args).await,
         Command::GenerateCi(args) => commands::ci::run(&context, &args),
         Command::Exec(args) => commands::exec::run(&context, &args).await,

@@ -16,7 +16,7 @@ pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
 pub(crate) use own::{NatsClusterArgs, NatsClusterStep, NatsServerArgs, SuperviseArgs};
 pub(crate) use release::{
-    BuildArgs, DeployArgs, ExecArgs, NamedArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
+    BootstrapArgs, BuildArgs, DeployArgs, ExecArgs, NamedArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
 };
 
 /// Over the options that every command has, so that they stand apart from its own.
@@ -86,6 +86,8 @@ pub(crate) enum Command {
     /// Variables are those of the profile, by default production where there is one. `core deploy FILE` lands it on a host
     /// with the same platform, C library and version of Node.js.
     Build(BuildArgs),
+    /// Copy this program to other hosts over ssh, if it can run there
+    Bootstrap(BootstrapArgs),
     /// Write a workflow that installs, tests, builds, and deploys over ssh, for GitHub or GitLab
     GenerateCi(CiArgs),
     /// Run a command in the folder of a service's app, with its environment and as its user

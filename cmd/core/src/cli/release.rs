@@ -45,6 +45,16 @@ pub(crate) struct DeployArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BootstrapArgs {
+    /// The hosts: user@server, or user@server:ROOT, whose folder is made.
+    #[arg(long, value_name = "HOST", required = true)]
+    pub(crate) host: Vec<String>,
+    /// The program to copy. Default: this one.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) program: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
     /// The service.
     #[arg(add = ArgValueCandidates::new(completion::services))]

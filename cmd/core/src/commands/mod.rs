@@ -2,6 +2,7 @@
 
 mod apart;
 pub(crate) mod boot;
+pub(crate) mod bootstrap;
 pub(crate) mod build;
 mod build_log;
 pub(crate) mod check;
@@ -24,6 +25,7 @@ pub(crate) mod nats_cluster;
 pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod releases;
+mod remote;
 pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod service;

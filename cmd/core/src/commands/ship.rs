@@ -7,46 +7,17 @@ use std::process::Stdio;
 
 use core_host::releases::Expected;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{ChildStdin, Command};
+use tokio::process::ChildStdin;
 
+use super::remote::{Place, quoted, size};
 use crate::cli::DeployArgs;
 use crate::exit::Exit;
 use crate::render::{self, GREEN, styled};
 
-/// The variable with another command than `ssh`: words, as git has them in `GIT_SSH_COMMAND`.
-const VARIABLE: &str = "CORE_SSH_COMMAND";
 /// How much is sent at once.
 const PIECE: usize = 1 << 16;
 /// The exit code of ssh when the connection failed (ssh(1)).
 const NO_LINK: i32 = 255;
-
-/// A stack on another host.
-#[derive(Debug, PartialEq, Eq)]
-struct Place<'a> {
-    /// As ssh understands it: `user@server`.
-    server: &'a str,
-    root: Option<&'a str>,
-}
-
-impl<'a> Place<'a> {
-    fn parse(text: &'a str) -> Self {
-        // An address of IPv6 has its colons in brackets.
-        let from = text.rfind(']').unwrap_or(0);
-        match text[from..].split_once(':') {
-            Some((before, root)) if !root.is_empty() => Self { server: &text[..from + before.len()], root: Some(root) },
-            Some((before, _)) => Self { server: &text[..from + before.len()], root: None },
-            None => Self { server: text, root: None },
-        }
-    }
-
-    /// What is run there.
-    fn line(&self, words: &[String]) -> String {
-        let root = self.root.map(|root| vec!["--root".to_owned(), root.to_owned()]).unwrap_or_default();
-        let words: Vec<String> = root.iter().chain(words).map(|word| quoted(word)).collect();
-        // Where programs of one's own are, which a shell without a login does not know.
-        format!("PATH=\"$PATH:/usr/local/bin:$HOME/.local/bin\" exec core {}", words.join(" "))
-    }
-}
 
 /// How far it got.
 enum Ended {
@@ -90,7 +61,7 @@ pub(crate) async fn run(archive: &Path, args: &DeployArgs) -> Exit {
             }
             Ok(Ended::Lost(true)) => {
                 render::error(&format!("{host}: the connection ended; the deploy goes on there"));
-                let follow = place.line(&["history".to_owned()]);
+                let follow = place.core(&["history".to_owned()]);
                 render::help(&format!("how it ends: ssh {} {}", place.server, quoted(&follow)));
                 left();
                 return Exit::Failed;
@@ -107,10 +78,7 @@ pub(crate) async fn run(archive: &Path, args: &DeployArgs) -> Exit {
 
 async fn send(place: &Place<'_>, file: &mut File, expected: &Expected, args: &DeployArgs) -> std::io::Result<Ended> {
     let words = words(expected, args);
-    let ssh = std::env::var(VARIABLE).unwrap_or_else(|_| "ssh".to_owned());
-    let mut ssh = ssh.split_whitespace();
-    let mut command = Command::new(ssh.next().unwrap_or("ssh"));
-    command.args(ssh).arg(place.server).arg("--").arg(place.line(&words));
+    let mut command = place.ssh(&place.core(&words));
     // What is said there is said here.
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -139,11 +107,6 @@ async fn send(place: &Place<'_>, file: &mut File, expected: &Expected, args: &De
     })
 }
 
-/// A size in words.
-fn size(bytes: u64) -> String {
-    if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes.div_ceil(1 << 10)) }
-}
-
 /// Sends the rest of a file.
 async fn pour(file: &mut File, mut to: ChildStdin) -> std::io::Result<()> {
     use std::io::Read as _;
@@ -168,30 +131,4 @@ fn words(expected: &Expected, args: &DeployArgs) -> Vec<String> {
     words.extend(args.no_switch.then(|| "--no-switch".to_owned()));
     words.extend(args.supersede.then(|| "--supersede".to_owned()));
     words
-}
-
-/// A word for the shell of the other host.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_may_name_the_root() {
-        let place = |server, root| Place { server, root };
-        assert_eq!(Place::parse("app@example.org"), place("app@example.org", None));
-        assert_eq!(Place::parse("app@example.org:/srv/stack"), place("app@example.org", Some("/srv/stack")));
-        assert_eq!(Place::parse("app@[::1]:srv"), place("app@[::1]", Some("srv")));
-        assert_eq!(Place::parse("app@[::1]"), place("app@[::1]", None));
-        assert_eq!(Place::parse("example.org:"), place("example.org", None));
-        let line = place("x", Some("/srv/my stack")).line(&["--message".into(), "it's done".into()]);
-        assert!(line.ends_with(r"exec core --root '/srv/my stack' --message 'it'\''s done'"), "{line}");
-    }
 }
