@@ -106,7 +106,7 @@ fn the_crontab_keeps_its_other_lines() {
     let scene = Scene::new();
     let table = scene.stack.root.join("table");
     let script = format!(
-        "#!/bin/sh\n[ \"$1\" = -l ] && exec cat '{0}'\ncat > '{0}.new' && mv '{0}.new' '{0}'\n",
+        "#!/bin/sh\n[ -e '{0}.broken' ] && echo 'permission denied' >&2 && exit 1\n[ \"$1\" = -l ] && exec cat '{0}'\ncat > '{0}.new' && mv '{0}.new' '{0}'\n",
         table.display()
     );
     put_program(&scene.stack.root.join("node/bin/crontab"), &script);
@@ -120,6 +120,13 @@ fn the_crontab_keeps_its_other_lines() {
         assert!(now[2].ends_with(&format!("# core boot: {}", scene.stack.root.display())), "{now:?}");
     }
     expect_words(&scene.boot(&["show", "--manager", "cron"]).err, &["on: the stack starts with the host"]);
+    // One that cannot be read is not replaced.
+    let broken = table.with_extension("broken");
+    fs::write(&broken, "").expect("a file");
+    let said = scene.boot(&["on", "--manager", "cron"]);
+    assert_eq!((said.code, lines().len()), (1, 3), "{said:?}");
+    expect_words(&said.err, &["the crontab cannot be read: permission denied"]);
+    fs::remove_file(broken).expect("the file");
     assert_eq!(scene.boot(&["off", "--manager", "cron"]).code, 0);
     assert_eq!(lines(), ["5 * * * * true", "@reboot another"]);
     expect_words(&scene.boot(&["off", "--manager", "cron"]).err, &["off already"]);

@@ -161,6 +161,11 @@ fn a_release_may_be_made_without_a_switch() {
     assert_eq!((stack.pid("web"), scene.live(), scene.hooks().len()), (pid, first.clone(), 1));
     let second = scene.releases().into_iter().find(|one| *one != first).expect("another one");
     expect_words(&said.err, &["made", &second]);
+    // Nobody gets to it without its migration.
+    let said = stack.core(&["rollback", &second]);
+    assert_eq!((said.code, stack.pid("web")), (2, pid), "{said:?}");
+    expect_words(&said.err, &["was only made: its release_command was not run"]);
+    expect_words(&stack.ok(&["releases"]).out, &["only made"]);
     // Deployed later it is not built again; what has to be run before it serves is run then.
     let built = scene.notes().len();
     stack.ok(&["deploy"]);

@@ -108,6 +108,15 @@ fn failed_deploys_are_no_step() {
     assert!(scene.releases().contains(&first) && scene.releases().contains(&second), "{:?}", scene.releases());
     stack.ok(&["rollback"]);
     assert_eq!(scene.live(), first);
+    // One that served once and fails now, too.
+    fs::remove_file(stack.root.join("app/crashes")).expect("the file");
+    scene.deploy("three");
+    fs::write(scene.server(&first).join("crashes"), "").expect("it breaks");
+    stack.write("app/page", "one");
+    let third = scene.live();
+    let said = stack.core(&["deploy"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    expect_words(&said.err, &[&format!("{third} is wanted again")]);
 }
 
 fn what_is_needed_cannot_be_removed() {

@@ -132,6 +132,7 @@ until [ -s "$out" ]; do :; done
 cat "$out"
 cat >&3
 exec 3>&-
+until grep whole "$out"; do :; done
 rm "$pipe" "$out"
 exit 255"#;
     let ssh = here.ssh(script, &there);
@@ -208,6 +209,9 @@ fn what_is_not_watched_is_no_change() {
     expect_words(&said.err, &["config.watch_paths: `a{b`"]);
 }
 
+/// A small one that says its version.
+const PROGRAM: &str = "/bin/ls";
+
 /// What is there is replaced as a whole, and only by something that runs there.
 fn this_program_is_put_where_it_can_run() {
     let here = Scene::new();
@@ -216,7 +220,7 @@ fn this_program_is_put_where_it_can_run() {
     let ssh = |set: &str| {
         let line = "exec /bin/sh -c \"$1\"";
         put_program(&bin, &format!("#!/bin/sh\n{LINE}\nset -- \"{set}; $*\"\n{line}\n"));
-        let mut command = here.stack.command(&["bootstrap", "--host", "app@there:srv/stack"]);
+        let mut command = here.stack.command(&["bootstrap", "--program", PROGRAM, "--host", "app@there:srv/stack"]);
         command.env("CORE_SSH_COMMAND", bin.display().to_string()).env("HOME", &home).current_dir(&home);
         Said::of(command.output().expect("core"))
     };
@@ -224,9 +228,9 @@ fn this_program_is_put_where_it_can_run() {
     let said = ssh(user);
     assert_eq!(said.code, 0, "{said:?}");
     let put = home.join(".local/bin/core");
-    assert_eq!(fs::read(&put).expect("it"), fs::read(env!("CARGO_BIN_EXE_core")).expect("core"));
+    assert_eq!(fs::read(&put).expect("it"), fs::read(PROGRAM).expect("the program"));
     assert!(home.join("srv/stack").is_dir(), "the root is made");
-    expect_words(&said.err, &["ready: app@there:srv/stack: core 0"]);
+    expect_words(&said.err, &["ready: app@there:srv/stack: ls "]);
     let before = fs::metadata(&put).expect("it").modified().expect("a time");
     let said = ssh(&format!("{user}; uname() {{ [ \\$1 = -m ] && echo riscv64 || echo Linux; }}"));
     assert_eq!(said.code, 1, "{said:?}");

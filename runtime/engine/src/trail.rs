@@ -23,9 +23,21 @@ impl Trail {
         self.served[..end].iter().rev().map(String::as_str).find(|one| *one != wanted)
     }
 
-    /// Another release is wanted: one to go back to, or a further one.
-    pub(crate) fn turn(&mut self, back: bool) {
+    /// Another release is wanted instead of this one: one to go back to, or a further one. Whoever goes on from where the
+    /// service was going back to has left what it came from.
+    pub(crate) fn turn(&mut self, from: Option<&str>, back: bool) {
+        if self.back
+            && !back
+            && let Some(at) = from.and_then(|from| self.served.iter().position(|one| one == from))
+        {
+            self.served.truncate(at + 1);
+        }
         self.back = back;
+    }
+
+    /// The service stays where it is: what was wanted instead failed.
+    pub(crate) fn stay(&mut self) {
+        self.back = false;
     }
 
     /// A release has taken over and was good. Returns whether that is news.
@@ -72,7 +84,7 @@ mod tests {
 
     fn go_back(trail: &mut Trail, from: &str) -> String {
         let target = trail.before(from).unwrap().to_owned();
-        trail.turn(true);
+        trail.turn(Some(from), true);
         trail.serves(&target);
         target
     }
@@ -88,7 +100,7 @@ mod tests {
     #[test]
     fn a_second_step_need_not_wait_for_the_first() {
         let mut trail = trail(&["a", "b", "c"]);
-        trail.turn(true);
+        trail.turn(Some("c"), true);
         assert_eq!(trail.before("b"), Some("a"), "b is wanted, and does not serve yet");
     }
 
@@ -98,6 +110,16 @@ mod tests {
         go_back(&mut trail, "c");
         trail.serves("d");
         assert_eq!(trail.before("d"), Some("b"));
+    }
+
+    #[test]
+    fn who_goes_on_before_the_first_step_is_over_has_left_it_all_the_same() {
+        let mut trail = trail(&["a", "b", "c"]);
+        trail.turn(Some("c"), true);
+        // The service is back at b, which is still being observed.
+        trail.turn(Some("b"), false);
+        assert_eq!(trail.before("d"), Some("b"));
+        assert_eq!(trail.all(), ["a", "b"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use core_engine::InstanceId;
 use core_engine::action::Hook;
@@ -31,6 +32,8 @@ pub(crate) struct BeforeSwitch<'a> {
     pub(crate) options: &'a Options,
     pub(crate) building: &'a Building,
     pub(crate) progress: &'a Progress,
+    /// Set once something of it runs: it is not to be cut off half-way.
+    pub(crate) begun: &'a AtomicBool,
 }
 
 impl releases::Finish for BeforeSwitch<'_> {
@@ -42,6 +45,7 @@ impl releases::Finish for BeforeSwitch<'_> {
             return Ok(());
         }
         let place = Place::of(self.paths, self.options, name, Some(release))?;
+        self.begun.store(true, Ordering::Relaxed);
         let folder = folder_of(service, release);
         let mut log = Log::go_on(self.paths, &folder).await?;
         let steps = [
@@ -76,12 +80,7 @@ pub(crate) async fn after(
             return Ok(());
         };
         let hooks = &wanted.building.hooks;
-        let line = match hook {
-            Hook::AfterSwitch => &hooks.after_switch,
-            Hook::OnFailure => &hooks.on_failure,
-            Hook::OnRollback => &hooks.on_rollback,
-        };
-        let Some(line) = line else { return Ok(()) };
+        let Some(line) = line(hooks, hook) else { return Ok(()) };
         let mut log = Log::begin(paths, &folder_of(service.as_str(), hook.word())).await?;
         place.run(hook.word(), line, message, hooks, &mut log).await
     };
@@ -89,6 +88,16 @@ pub(crate) async fn after(
     if let Err(error) = done {
         tracing::warn!(%service, "{error}");
     }
+}
+
+/// The line of a hook that follows a deploy or a rollback, if the manifest has one.
+pub(crate) fn line(hooks: &Hooks, hook: Hook) -> Option<&str> {
+    let line = match hook {
+        Hook::AfterSwitch => &hooks.after_switch,
+        Hook::OnFailure => &hooks.on_failure,
+        Hook::OnRollback => &hooks.on_rollback,
+    };
+    line.as_deref()
 }
 
 /// Where it is run, and with what.

@@ -139,20 +139,18 @@ impl Managed {
         }
     }
 
-    /// The line of a shell that installs on a machine of its own, with all scripts of packages: what is installed there is
+    /// The lines of a shell that install on a machine of its own, with all scripts of packages: what is installed there is
     /// tested, and goes away with the machine.
-    pub fn install_line(&self) -> &'static str {
-        match (self.manager, self.lock.is_some()) {
-            (Manager::Npm, true) => "npm ci",
-            (Manager::Npm, false) => "npm install",
-            (Manager::Pnpm, true) => "corepack enable\npnpm install --frozen-lockfile",
-            (Manager::Pnpm, false) => "corepack enable\npnpm install",
-            (Manager::Yarn, true) => "corepack enable\nyarn install --frozen-lockfile",
-            (Manager::YarnBerry, true) => "corepack enable\nyarn install --immutable",
-            (Manager::Yarn | Manager::YarnBerry, false) => "corepack enable\nyarn install",
-            (Manager::Bun, true) => "npm install --global bun\nbun install --frozen-lockfile",
-            (Manager::Bun, false) => "npm install --global bun\nbun install",
-        }
+    pub fn install_lines(&self) -> String {
+        let words = match (self.manager, self.lock.is_some()) {
+            (Manager::Npm, true) => "ci",
+            (Manager::YarnBerry, true) => "install --immutable",
+            (Manager::Pnpm | Manager::Yarn | Manager::Bun, true) => "install --frozen-lockfile",
+            (_, false) => "install",
+        };
+        let version = if self.version.is_empty() { String::new() } else { format!("@{}", self.version) };
+        let fetched = self.package().map(|(package, _)| format!("npm install --global {package}{version}\n"));
+        format!("{}{} {words}", fetched.unwrap_or_default(), self.command())
     }
 
     /// Variables for the installation; `cache` is a folder that is kept between builds.

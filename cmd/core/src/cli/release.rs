@@ -34,7 +34,7 @@ pub(crate) struct DeployArgs {
     /// it names any, and of the variables of the build.
     #[arg(long, conflicts_with_all = ["archive", "no_cache"])]
     pub(crate) if_changed: bool,
-    /// Only build and land the release; the service does not switch to it. `core rollback ID` does.
+    /// Only build and land the release; the service does not switch to it. `core deploy` of the same sources does.
     #[arg(long)]
     pub(crate) no_switch: bool,
     /// End deploys of the same service whose releases are not there yet: this one takes their place.

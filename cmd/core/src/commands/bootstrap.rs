@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use core_host::releases::Expected;
+use core_stack::shell::quoted;
 use tokio::io::AsyncWriteExt as _;
 
-use super::remote::{Place, quoted, size};
+use super::remote::{Place, size};
 use crate::cli::BootstrapArgs;
 use crate::exit::Exit;
 use crate::render::{self, GREEN, styled};
@@ -25,7 +27,14 @@ pub(crate) async fn run(args: &BootstrapArgs) -> Exit {
         }
     };
     for host in &args.host {
-        match put(&Place::parse(host), &path, &bytes).await {
+        let place = match Place::parse(host) {
+            Ok(place) => place,
+            Err(why) => {
+                render::error(&why);
+                return Exit::Usage;
+            }
+        };
+        match put(&place, &path, &bytes).await {
             Ok(said) => render::note(&format!("{}: {host}: {said}", styled(GREEN, "ready"))),
             Err((message, help)) => {
                 render::error(&format!("{host}: {message}"));
@@ -50,11 +59,12 @@ async fn put(place: &Place<'_>, path: &Path, bytes: &[u8]) -> Result<String, (St
     })?;
     let folder = if host.uid == 0 { "/usr/local/bin" } else { "$HOME/.local/bin" };
     render::note(&format!("{}: sending {}", place.server, size(bytes.len() as u64)));
+    let sha256 = Expected::of_bytes(bytes).sha256;
     // In one step: a stack may run from the one that is there.
     let root = place.root.map_or_else(String::new, |root| format!(" && mkdir -p {}", quoted(root)));
     let line = format!(
         "set -e; mkdir -p \"{folder}\"; cat > \"{folder}/.core.part\"; chmod 755 \"{folder}/.core.part\"; \
-         \"{folder}/.core.part\" --version && mv \"{folder}/.core.part\" \"{folder}/core\"{root}"
+         echo \"{sha256}  {folder}/.core.part\" | sha256sum -c - >/dev/null; \"{folder}/.core.part\" --version && mv \"{folder}/.core.part\" \"{folder}/core\"{root}"
     );
     let version = ask(place, &line, bytes).await.map_err(plain)?;
     Ok(format!("{} in {folder}", version.trim()))

@@ -129,7 +129,12 @@ fn receive(paths: &Paths, upload: Option<&str>) -> Result<PathBuf, String> {
         let have = incoming.have().map_err(|error| format!("the archive: {error}"))?;
         render::line(&format!("have {have}"));
     }
-    incoming.receive(&mut std::io::stdin().lock())
+    let archive = incoming.receive(&mut std::io::stdin().lock())?;
+    if is_announced {
+        // From here on, nobody is needed who listens.
+        render::line("whole");
+    }
+    Ok(archive)
 }
 
 /// The release that serves now: that of the newest ready instance.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 
 use core_engine::InstanceId;
-use core_engine::folder::shown_folder;
+use core_engine::folder::{release_of, shown_folder};
 use core_engine::ids::Generation;
 use core_host::binaries::{self, Progress};
 use core_host::environment::Environment;
@@ -32,6 +32,11 @@ pub(crate) async fn run(paths: &Paths, stack: &Stack, spec: &ServiceSpec, words:
         }
         if let Err(error) = landed {
             render::error(&format!("{}: {}", shown_folder(folder), error.why));
+            return Exit::Failed;
+        }
+        if release_of(folder).is_some_and(|(service, id)| releases::is_pending(paths, service, id)) {
+            render::error(&format!("{}: its release_command was not run yet", shown_folder(folder)));
+            render::help("`core up` runs it, or `core deploy`");
             return Exit::Failed;
         }
     }

@@ -73,6 +73,7 @@ fn show(paths: &Paths, args: &ReleasesArgs) {
 fn row(one: &Listed, now: &jiff::Zoned) -> Vec<Cell> {
     let (state, style) = match one {
         _ if one.live => ("live", GREEN),
+        _ if one.unprepared => ("only made", DIM),
         _ if one.wanted => ("wanted", BOLD),
         _ if one.before => ("rollback goes here", BOLD),
         _ if one.served.is_some() => ("served", DIM),

@@ -1,8 +1,9 @@
 //! Other hosts, over the system's own ssh.
 
+use core_stack::shell::quoted;
 use tokio::process::Command;
 
-/// The variable with another command than `ssh`: words, as git has them in `GIT_SSH_COMMAND`.
+/// The variable with another command than `ssh`: words between spaces, without quotes.
 const VARIABLE: &str = "CORE_SSH_COMMAND";
 
 /// A stack on another host.
@@ -14,14 +15,24 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn parse(text: &'a str) -> Self {
+    /// From `user@server` or `user@server:ROOT`.
+    ///
+    /// # Errors
+    /// That it is none, as text for people.
+    pub(super) fn parse(text: &'a str) -> Result<Self, String> {
         // An address of IPv6 has its colons in brackets.
         let from = text.rfind(']').unwrap_or(0);
-        match text[from..].split_once(':') {
-            Some((before, root)) if !root.is_empty() => Self { server: &text[..from + before.len()], root: Some(root) },
-            Some((before, _)) => Self { server: &text[..from + before.len()], root: None },
-            None => Self { server: text, root: None },
+        let (server, root) = match text[from..].split_once(':') {
+            Some((before, root)) => (&text[..from + before.len()], Some(root).filter(|root| !root.is_empty())),
+            None => (text, None),
+        };
+        // ssh begins there; a shell would take it as it stands.
+        let root = root.map(|root| root.strip_prefix("~/").unwrap_or(root));
+        // ssh would take it for an option.
+        if server.is_empty() || server.starts_with('-') {
+            return Err(format!("`{text}` is no host: expected user@server or user@server:ROOT"));
         }
+        Ok(Self { server, root })
     }
 
     /// The line of a shell that runs `core` there, with these words.
@@ -47,28 +58,21 @@ pub(super) fn size(bytes: u64) -> String {
     if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes.div_ceil(1 << 10)) }
 }
 
-/// A word for the shell of the other host.
-pub(super) fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_host_may_name_the_root() {
-        let place = |server, root| Place { server, root };
+        let place = |server, root| Ok(Place { server, root });
         assert_eq!(Place::parse("app@example.org"), place("app@example.org", None));
         assert_eq!(Place::parse("app@example.org:/srv/stack"), place("app@example.org", Some("/srv/stack")));
         assert_eq!(Place::parse("app@[::1]:srv"), place("app@[::1]", Some("srv")));
+        assert_eq!(Place::parse("app@example.org:~/stack"), place("app@example.org", Some("stack")));
         assert_eq!(Place::parse("app@[::1]"), place("app@[::1]", None));
         assert_eq!(Place::parse("example.org:"), place("example.org", None));
-        let line = place("x", Some("/srv/my stack")).core(&["--message".into(), "it's done".into()]);
+        assert!(Place::parse("-oProxyCommand=x").is_err() && Place::parse(":root").is_err());
+        let line = Place { server: "x", root: Some("/srv/my stack") }.core(&["--message".into(), "it's done".into()]);
         assert!(line.ends_with(r"exec core --root '/srv/my stack' --message 'it'\''s done'"), "{line}");
     }
 }

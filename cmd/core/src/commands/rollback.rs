@@ -34,6 +34,10 @@ pub(crate) async fn run(context: &Context, args: &RollbackArgs) -> Exit {
             return Exit::Usage;
         }
     };
+    if let Some(why) = named.as_ref().and_then(releases::Listed::not_ready) {
+        render::error(&why);
+        return Exit::Usage;
+    }
     let request = RollbackRequest {
         service: args.service.clone().or_else(|| named.as_ref().map(|one| one.record.service.clone())),
         release: named.as_ref().map(|one| one.record.id.clone()),

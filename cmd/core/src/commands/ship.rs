@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Stdio;
 
 use core_host::releases::Expected;
+use core_stack::shell::quoted;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::ChildStdin;
 
-use super::remote::{Place, quoted, size};
+use super::remote::{Place, size};
 use crate::cli::DeployArgs;
 use crate::exit::Exit;
 use crate::render::{self, GREEN, styled};
@@ -24,7 +25,7 @@ enum Ended {
     Deployed,
     /// With the exit code of the command there.
     Failed(i32),
-    /// The connection ended; whether all of it had been sent.
+    /// The connection ended; whether all of it had arrived.
     Lost(bool),
 }
 
@@ -39,7 +40,13 @@ pub(crate) async fn run(archive: &Path, args: &DeployArgs) -> Exit {
         }
     };
     for (number, host) in args.host.iter().enumerate() {
-        let place = Place::parse(host);
+        let place = match Place::parse(host) {
+            Ok(place) => place,
+            Err(why) => {
+                render::error(&why);
+                return Exit::Usage;
+            }
+        };
         let rest = &args.host[number + 1..];
         let left = || {
             if !rest.is_empty() {
@@ -54,7 +61,7 @@ pub(crate) async fn run(archive: &Path, args: &DeployArgs) -> Exit {
                 return Exit::Code(u8::try_from(code).unwrap_or(1));
             }
             Ok(Ended::Lost(false)) => {
-                render::error(&format!("{host}: the connection ended before all of it was sent"));
+                render::error(&format!("{host}: the connection ended before all of it had arrived"));
                 render::help("the same command goes on where it stopped");
                 left();
                 return Exit::Failed;
@@ -88,12 +95,15 @@ async fn send(place: &Place<'_>, file: &mut File, expected: &Expected, args: &De
     let mut line = String::new();
     said.read_line(&mut line).await?;
     let have = line.trim().strip_prefix("have ").and_then(|have| have.parse::<u64>().ok());
-    let mut is_sent = false;
+    let mut has_arrived = false;
     if let Some(have) = have {
         let more = if have > 0 { format!(", {} of it are there", size(have)) } else { String::new() };
         render::note(&format!("{}: sending {}{more}", place.server, size(expected.size)));
         file.seek(SeekFrom::Start(have))?;
-        is_sent = pour(file, stdin).await.is_ok();
+        if pour(file, stdin).await.is_ok() {
+            line.clear();
+            has_arrived = said.read_line(&mut line).await.is_ok() && line.trim() == "whole";
+        }
     } else {
         let _ = stdin.shutdown().await;
     }
@@ -102,7 +112,7 @@ async fn send(place: &Place<'_>, file: &mut File, expected: &Expected, args: &De
     let code = child.wait().await?.code().unwrap_or(1);
     Ok(match code {
         0 => Ended::Deployed,
-        NO_LINK if have.is_some() => Ended::Lost(is_sent),
+        NO_LINK if have.is_some() => Ended::Lost(has_arrived),
         code => Ended::Failed(code),
     })
 }

@@ -71,6 +71,7 @@ impl Engine {
         if !is_asked && from.is_none() {
             return;
         }
+        operation.has_changed = !changes.is_empty();
         operation.telling = Some(Telling { changed: changes.keys().cloned().collect() });
         let begun = Begun {
             operation: id,

@@ -51,6 +51,8 @@ pub struct Operation {
     /// Whether something was being downloaded or built when it was last looked at.
     pub(super) preparing: bool,
     pub(super) timeout: Option<Duration>,
+    /// Whether it has changed a service.
+    pub(super) has_changed: bool,
     /// What the history still has to get; `None` when it has everything, or gets nothing.
     pub(super) telling: Option<Telling>,
     /// The state of the operation.
@@ -94,6 +96,7 @@ impl Operation {
             counted_from: now,
             preparing: false,
             timeout,
+            has_changed: false,
             telling: None,
             state,
         }
@@ -109,6 +112,7 @@ impl Operation {
             counted_from: Time(0),
             preparing: false,
             timeout: None,
+            has_changed: false,
             telling: None,
             state,
         }

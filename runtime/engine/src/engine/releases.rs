@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use core_manifest::ServiceName;
 
+use super::instance::Instance;
 use super::operation::{Goal, Operation, OperationState};
 use super::{Binary, Engine};
 use crate::action::{Action, Hook};
@@ -194,8 +195,9 @@ impl Engine {
 
     /// From the next reading on, a service has this release.
     fn want_release(&mut self, id: u64, name: &ServiceName, release: String, command: Command, back: bool) {
+        let from = self.releases().remove(name);
         self.releases.wanted.insert(name.clone(), release.clone());
-        self.releases.trails.entry(name.clone()).or_default().turn(back);
+        self.releases.trails.entry(name.clone()).or_default().turn(from.as_deref(), back);
         self.releases.wishes.insert(id, (command, release));
         self.save = true;
     }
@@ -257,9 +259,8 @@ impl Engine {
 
     /// Has the hooks run of a deploy or rollback that is over.
     pub(super) fn run_hooks(&mut self, operation: &Operation) {
-        let has_changed = operation.telling.as_ref().is_some_and(|telling| !telling.changed.is_empty());
         let (hook, message) = match (&operation.state, operation.goal) {
-            (OperationState::Done, Goal::Deployed) if has_changed => (Hook::AfterSwitch, None),
+            (OperationState::Done, Goal::Deployed) if operation.has_changed => (Hook::AfterSwitch, None),
             (OperationState::Done, Goal::Back) => (Hook::OnRollback, None),
             (OperationState::Failed { message, .. }, Goal::Deployed | Goal::Back) => {
                 (Hook::OnFailure, Some(message.clone()))
@@ -280,8 +281,13 @@ impl Engine {
     pub(super) fn not_wanted(&self, name: &ServiceName, release: Option<&String>) -> Option<String> {
         let service = self.services.get(name).filter(|service| service.rejected.is_none())?;
         let wanted = self.releases.wanted.get(name).or(service.spec.release.as_ref())?;
-        let release = release.filter(|release| *release != wanted)?;
-        Some(format!("{name}: {release} is not wanted any more, {wanted} is"))
+        let release = release?;
+        if release != wanted {
+            return Some(format!("{name}: {release} is not wanted any more, {wanted} is"));
+        }
+        // The manifests were read with it, and another one was chosen.
+        let is_gone = service.rollout.is_none() && service.spec.release.as_ref() != Some(release);
+        is_gone.then(|| format!("{name}: {release} is not there any more"))
     }
 
     /// A deploy that failed after its release had taken the place of the one before, as with `restart`: that one is wanted
@@ -295,8 +301,15 @@ impl Engine {
                 continue;
             };
             let Some(failed) = service.spec.release.clone() else { continue };
+            // One that was stopped, or waits for something that will not come, has not failed.
+            let born = service.born;
+            let failed_at = |one: &Instance| one.id.generation == born && one.last_failure.is_some();
+            if !self.instances_of(&name).any(failed_at) {
+                continue;
+            }
             let is_wanted = self.releases.wanted.get(&name) == Some(&failed);
-            let served = self.releases.trails.get(&name).is_some_and(|trail| trail.all().contains(&failed));
+            // It is the last one on its way only if it has served since it was wanted.
+            let served = self.releases.trails.get(&name).is_some_and(|trail| trail.all().last() == Some(&failed));
             let Some(before) = self.release_before(&name).filter(|_| is_wanted && !served).map(str::to_owned) else {
                 continue;
             };
@@ -311,10 +324,13 @@ impl Engine {
 
     /// A release was rolled back: what serves is wanted again.
     pub(super) fn withdraw_release(&mut self, name: &ServiceName) {
-        let serving = self.services.get(name).and_then(|service| service.spec.release.clone());
-        if let Some(serving) = serving.filter(|_| self.releases.wanted.contains_key(name)) {
+        let Some(service) = self.services.get(name) else { return };
+        let failed = service.rejected.as_ref().and_then(|(spec, _)| spec.release.clone());
+        // A newer wish stands.
+        let is_wanted = failed.is_some() && self.releases.wanted.get(name) == failed.as_ref();
+        if let Some(serving) = service.spec.release.clone().filter(|_| is_wanted) {
             self.releases.wanted.insert(name.clone(), serving);
-            self.releases.trails.entry(name.clone()).or_default().turn(false);
+            self.releases.trails.entry(name.clone()).or_default().stay();
         }
     }
 

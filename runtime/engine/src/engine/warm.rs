@@ -121,7 +121,7 @@ impl Engine {
 
     /// Tells the instances of a release which part they have, where that is another one now.
     pub(super) fn settle_roles(&mut self, name: &ServiceName) {
-        let Some(service) = self.services.get(name) else { return };
+        let Some(service) = self.services.get(name).filter(|service| service.spec.release.is_some()) else { return };
         let observed = match &service.rollout {
             Some(Rollout { born, stage: Stage::Observing { .. }, .. }) => Some(*born),
             _ => service.warm.as_ref().map(|warm| warm.born),

@@ -124,13 +124,23 @@ pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): Conn
 }
 
 pub(super) async fn rollback(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
-    let request: RollbackRequest = read(&body)?;
-    // One that was deleted since the manifests were read.
-    if let Some(id) = &request.release
-        && let Err(message) = releases::find(&server.paths, request.service.as_deref(), id)
-    {
-        return Err(failure(StatusCode::UNPROCESSABLE_ENTITY, "no-such-release", &message));
-    }
-    let named: Vec<String> = request.service.into_iter().collect();
-    server.command(peer, Command::Rollback { service: names(&named)?.pop(), release: request.release }).await
+    let RollbackRequest { service, release } = read(&body)?;
+    let refused = |message: &str| failure(StatusCode::UNPROCESSABLE_ENTITY, "no-such-release", message);
+    let release = match release {
+        None => None,
+        // One that was deleted since the manifests were read, or that may not serve. The disk may not answer.
+        Some(id) => {
+            let (paths, service) = (server.paths.clone(), service.clone());
+            let found = tokio::task::spawn_blocking(move || releases::find(&paths, service.as_deref(), &id));
+            let found = tokio::time::timeout(DISK_PATIENCE, found).await.ok().and_then(Result::ok);
+            let found = found.unwrap_or_else(|| Err("the disk of the releases does not answer".to_owned()));
+            let found = found.map_err(|message| refused(&message))?;
+            if let Some(why) = found.not_ready() {
+                return Err(refused(&why));
+            }
+            Some(found.record.id)
+        }
+    };
+    let named: Vec<String> = service.into_iter().collect();
+    server.command(peer, Command::Rollback { service: names(&named)?.pop(), release }).await
 }

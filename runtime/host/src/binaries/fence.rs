@@ -49,7 +49,7 @@ impl Over {
             }
             Self::Time(time) => {
                 let seconds = time.as_secs();
-                format!("it did not end within {seconds} s and was killed (the limit is config.build.timeout_seconds)")
+                format!("it did not end within {seconds} s and was killed (timeout_seconds in `config` is the limit)")
             }
         }
     }

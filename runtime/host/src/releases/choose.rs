@@ -19,8 +19,10 @@ use crate::paths::Paths;
 const DIGITS: usize = 7;
 /// The link to the live release.
 pub(super) const CURRENT: &str = "current";
-/// The mark of a release that has landed and may not serve yet.
+/// The mark of a release that has landed and may not serve yet: what has to be run first is being run, or was cut off.
 pub(super) const PENDING: &str = "pending";
+/// The mark of a release that was only made: what has to be run before it serves, its deploy will run.
+pub(super) const UNPREPARED: &str = "unprepared";
 /// What is executed of a release: a link to the app in `server/`.
 pub(super) const APP: &str = "app";
 

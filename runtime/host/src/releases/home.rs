@@ -1,13 +1,16 @@
 //! Where the releases of a service land: one at a time, across all processes of the machine.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use core_engine::folder::release_of;
 use core_stack::{Building, Wanted};
 use nix::fcntl::Flock;
+use nix::unistd::syncfs;
 
-use super::choose::PENDING;
+use super::choose::{PENDING, UNPREPARED};
+use super::prune::LOCK;
 use super::{Deployer, Finish};
 use crate::binaries::modes::is_open_but;
 use crate::binaries::{Progress, Scratch, lock_file};
@@ -36,7 +39,7 @@ impl Home {
                 return Err(format!("{shown} {}: {} {shown}, and delete what is in it", open.what, open.remedy));
             }
         }
-        let turn = lock_file(&path.join(".lock")).await?;
+        let turn = lock_file(&path.join(LOCK)).await?;
         // What is left was killed: nobody else makes one now.
         sweep(&path);
         Ok(Self { path, trust, _turn: turn })
@@ -70,13 +73,23 @@ impl Home {
     pub(super) async fn finish(&self, service: &str, id: &str, finish: Option<&impl Finish>) -> Result<(), String> {
         let release = self.path.join(id);
         let pending = release.join(PENDING);
-        let done = match finish {
-            Some(finish) => finish.finish(service, id).await,
-            None => Ok(()),
+        let unprepared = release.join(UNPREPARED);
+        let failed = |error: io::Error| format!("{}: {error}", release.display());
+        let Some(finish) = finish else {
+            // Nobody switches to it now.
+            if pending.exists() {
+                fs::rename(pending, unprepared).map_err(failed)?;
+            }
+            return sync(&release).map_err(failed);
         };
+        let done = finish.finish(service, id).await;
         if done.is_ok() {
-            let _ = fs::remove_file(pending);
-        } else if pending.exists() {
+            for mark in [pending, unprepared].iter().filter(|mark| mark.exists()) {
+                fs::remove_file(mark).map_err(failed)?;
+            }
+            return sync(&release).map_err(failed);
+        }
+        if pending.exists() {
             let _ = fs::remove_dir_all(release);
         }
         done
@@ -94,8 +107,18 @@ impl Home {
             fs::write(landing.join(PENDING), "").map_err(|error| format!("{}: {error}", target.display()))?;
         }
         let _ = fs::remove_dir_all(&target);
-        fs::rename(landing, &target).map_err(|error| format!("{} cannot land: {error}", target.display()))
+        // What is named as the wanted one must be whole after a power cut.
+        let landed = File::open(landing)
+            .and_then(|folder| syncfs(folder).map_err(io::Error::from))
+            .and_then(|()| fs::rename(landing, &target))
+            .and_then(|()| sync(&self.path));
+        landed.map_err(|error| format!("{} cannot land: {error}", target.display()))
     }
+}
+
+/// Writes down which names a folder has.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Deletes what builds left that were killed. The lock of the service is held.

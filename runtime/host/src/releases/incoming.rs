@@ -45,7 +45,12 @@ impl Expected {
             hash.update(piece);
             Ok(())
         })?;
-        Ok(Self { sha256: hex(&hash.finalize()), size })
+        Ok(Self { sha256: core_stack::hex(&hash.finalize()), size })
+    }
+
+    /// Of bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self { sha256: core_stack::hex(&Sha256::digest(bytes)), size: bytes.len() as u64 }
     }
 
     /// As one word, which `parse` understands.
@@ -169,10 +174,6 @@ fn pass(from: &mut impl Read, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> 
             Err(error) => return Err(error),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::choose::{CURRENT, landed};
-use super::prune::{PINNED, SERVED, size};
+use super::choose::{CURRENT, UNPREPARED, landed};
+use super::prune::{PINNED, SERVED, size, turn};
 use super::record::Record;
 use crate::journal::Journal;
 use crate::paths::Paths;
@@ -35,8 +35,21 @@ pub struct Listed {
     pub before: bool,
     /// Whether it is kept in any case.
     pub pinned: bool,
+    /// Whether what has to be run before it serves was not run yet.
+    #[serde(default)]
+    pub unprepared: bool,
     /// When it last took over: RFC 3339, UTC; `None` if it never served.
     pub served: Option<String>,
+}
+
+impl Listed {
+    /// Why it may not serve, as text for people.
+    pub fn not_ready(&self) -> Option<String> {
+        let id = &self.record.id;
+        self.unprepared.then(|| {
+            format!("release {id} was only made: its release_command was not run; `core deploy` of the same sources does that")
+        })
+    }
 }
 
 /// The releases of one service, or of all. Works whether the stack runs or not.
@@ -62,6 +75,7 @@ fn listed(paths: &Paths, saved: &Saved, service: &str, id: String) -> Listed {
         wanted: saved.release_wanted(service) == Some(&id),
         before: saved.release_before(service).as_ref() == Some(&id),
         pinned: folder.join(PINNED).exists(),
+        unprepared: folder.join(UNPREPARED).exists(),
         served: time.and_then(|time| Timestamp::try_from(time).ok()).map(|time| time.to_string()),
         record: Record { service: service.to_owned(), id, ..Record::read(&folder).unwrap_or_default() },
     }
@@ -124,6 +138,7 @@ pub fn remove(paths: &Paths, one: &Listed) -> Result<u64, String> {
         return Err(format!("release {id} of {service} {why}"));
     }
     let folder = folder(paths, one);
+    let _turn = turn(paths, service).ok_or_else(|| format!("a release of {service} is being made; try again then"))?;
     let bytes = size(&folder);
     // Gone at once; what cannot be deleted now, the next deploy sweeps.
     let doomed = folder.with_file_name(format!(".part-removed-{id}"));

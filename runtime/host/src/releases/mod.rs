@@ -198,9 +198,10 @@ pub(crate) async fn provide_finished(
     }
 }
 
-/// Whether a release has landed and may not serve yet.
-pub(crate) fn is_pending(paths: &Paths, service: &str, id: &str) -> bool {
-    paths.releases().join(service).join(id).join(choose::PENDING).exists()
+/// Whether something has to be run before a release may serve that is there.
+pub fn is_pending(paths: &Paths, service: &str, id: &str) -> bool {
+    let release = paths.releases().join(service).join(id);
+    [choose::PENDING, choose::UNPREPARED].iter().any(|mark| release.join(mark).exists())
 }
 
 /// The folder of the app in the release that a service runs, if it runs one.

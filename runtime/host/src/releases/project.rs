@@ -50,7 +50,7 @@ pub struct Tooling {
 pub fn tooling(paths: &Paths, wanted: &Wanted) -> Tooling {
     let project = Project::of(&lexically(&paths.root.join(super::app_of(wanted))));
     let folder = project.root.strip_prefix(&paths.root).map(Path::to_owned).unwrap_or_default();
-    Tooling { folder, node: wanted.tool_version.clone(), install: project.managed.install_line().to_owned() }
+    Tooling { folder, node: wanted.tool_version.clone(), install: project.managed.install_lines() }
 }
 
 /// Whether a folder is the root of a workspace that has this app.

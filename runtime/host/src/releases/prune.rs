@@ -3,18 +3,22 @@
 //! A release is deleted only as it landed: one with files that were not in it then may hold data, and stays.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use nix::fcntl::{Flock, FlockArg};
+
 use super::CACHE;
-use super::choose::{CURRENT, PENDING, landed};
+use super::choose::{CURRENT, PENDING, UNPREPARED, landed};
 use crate::paths::Paths;
 
 /// The list of the files of a release, as it landed.
 const FILES: &str = "files";
+/// Locked while a release is made.
+pub(super) const LOCK: &str = ".lock";
 /// The mark of a release that a person wants to keep.
 pub(super) const PINNED: &str = "pinned";
 /// The mark of a release that has served; its time is when it last took over.
@@ -73,7 +77,7 @@ pub(super) fn written(release: &Path) -> Option<PathBuf> {
     collect(release, Path::new(""), &mut now).ok()?;
     let is_news = |line: &String| {
         let path = line.split('\t').next().unwrap_or_default();
-        ![FILES, SERVED, PINNED, PENDING].contains(&path) && !before.contains(line.as_str())
+        ![FILES, SERVED, PINNED, PENDING, UNPREPARED].contains(&path) && !before.contains(line.as_str())
     };
     let news = now.into_iter().find(is_news)?;
     Some(PathBuf::from(news.split('\t').next().unwrap_or_default()))
@@ -94,8 +98,16 @@ fn collect(root: &Path, below: &Path, lines: &mut Vec<String>) -> io::Result<()>
     Ok(())
 }
 
-/// Deletes what is old and not needed. Returns what to tell people, a line each.
+/// The lock of the releases of a service, if nobody makes one now: what is being prepared to serve is not deleted.
+pub(super) fn turn(paths: &Paths, service: &str) -> Option<Flock<File>> {
+    let file = File::options().write(true).create(true).truncate(false).open(paths.releases().join(service).join(LOCK));
+    Flock::lock(file.ok()?, FlockArg::LockExclusiveNonblock).ok()
+}
+
+/// Deletes what is old and not needed; what comes next does it while a release is being made. Returns what to tell people,
+/// a line each.
 pub(crate) fn prune(paths: &Paths, service: &str, needed: &Needed) -> Vec<String> {
+    let Some(_turn) = turn(paths, service) else { return Vec::new() };
     let home = paths.releases().join(service);
     let time = |id: &String| fs::metadata(home.join(id).join(SERVED)).and_then(|meta| meta.modified()).ok();
     let (mut served, mut unserved): (Vec<String>, Vec<String>) =

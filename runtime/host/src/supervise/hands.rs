@@ -6,7 +6,7 @@ use std::sync::Arc;
 use core_engine::action::{Action, Hook, RouteTable};
 use core_engine::command::Deploying;
 use core_engine::event::{Event, Reach, Unreached};
-use core_engine::folder::shown_folder;
+use core_engine::folder::{release_of, shown_folder};
 use core_engine::phase::StopReason;
 use core_engine::record::Cause;
 use core_engine::{InstanceId, InvocationId};
@@ -86,7 +86,9 @@ impl Supervisor {
         let Some(job) = self.job(folder) else {
             // Wanted by the saved state while the manifests are invalid: a folder that landed before is enough.
             let shown = shown_folder(folder);
-            let has_landed = self.paths.root.join(&shown).is_dir();
+            let is_pending =
+                release_of(folder).is_some_and(|(service, id)| releases::is_pending(&self.paths, service, id));
+            let has_landed = self.paths.root.join(&shown).is_dir() && !is_pending;
             let result = if has_landed { Ok(()) } else { Err(format!("nothing is known of {shown}").into()) };
             let _ = self.inbox.send(Event::Prepared { folder: folder.to_owned(), result });
             return;
@@ -102,6 +104,9 @@ impl Supervisor {
 
     /// Runs a hook, in another thread; nothing waits for it.
     fn hook(&self, service: ServiceName, hook: Hook, release: Option<String>, message: Option<String>) {
+        if !self.has_hook(&service, hook) {
+            return;
+        }
         let (paths, options) = (self.paths.clone(), self.options_of_jobs());
         let work = move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use core_engine::command::{Deploying, Make};
@@ -68,6 +70,8 @@ pub(super) struct Jobs(Vec<UnderWay>);
 struct UnderWay {
     /// Its name among the jobs that are shown.
     key: String,
+    /// Set once it runs what a manifest has run before a switch: that is not cut off by a newer deploy.
+    begun: Arc<AtomicBool>,
     /// Dropping this cancels the job.
     call: oneshot::Sender<()>,
     /// Closes when the job has ended.
@@ -81,8 +85,10 @@ impl Jobs {
         let (paths, progress, to) = (paths.clone(), progress.clone(), inbox.clone());
         let ((call, called_off), (ends, over)) = (oneshot::channel(), oneshot::channel::<()>());
         let (order, key) = (job.order.clone(), job.order.key());
+        let begun = Arc::new(AtomicBool::new(false));
+        let of_job = Arc::clone(&begun);
         let work = move || {
-            let done = catch_unwind(AssertUnwindSafe(|| job.carry_out(&paths, &progress, called_off)));
+            let done = catch_unwind(AssertUnwindSafe(|| job.carry_out(&paths, &progress, &of_job, called_off)));
             progress.end(&job.order.key());
             let result = done.unwrap_or_else(|_| Some(Err("it ended by a fault of core itself".to_owned().into())));
             if let Some(result) = result {
@@ -91,7 +97,7 @@ impl Jobs {
             drop(ends);
         };
         match std::thread::Builder::new().name("job".into()).spawn(work) {
-            Ok(_) => self.0.push(UnderWay { key, call, over }),
+            Ok(_) => self.0.push(UnderWay { key, begun, call, over }),
             Err(error) => {
                 let result = Err(format!("it cannot be started: no thread: {error}").into());
                 let _ = inbox.send(order.answer(result));
@@ -99,9 +105,10 @@ impl Jobs {
         }
     }
 
-    /// Cancels the job of this name, if there is one. It reports nothing.
+    /// Cancels the job of this name, if there is one. It reports nothing. A migration that runs comes to its end, and what
+    /// it reports then is of no use to anybody.
     pub(super) fn drop_one(&mut self, key: &str) {
-        self.0.retain(|job| job.key != key);
+        self.0.retain(|job| job.key != key || job.begun.load(Ordering::Relaxed));
     }
 
     /// Cancels all jobs, and waits a moment until they have cleaned up.
@@ -121,6 +128,7 @@ impl Job {
         &self,
         paths: &Paths,
         progress: &Progress,
+        begun: &AtomicBool,
         called_off: oneshot::Receiver<()>,
     ) -> Option<Result<Option<String>, Unavailable>> {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -130,14 +138,19 @@ impl Job {
         let work = tokio::task::LocalSet::new();
         work.block_on(&runtime, async {
             tokio::select! {
-                result = self.prepare(paths, progress) => Some(result),
+                result = self.prepare(paths, progress, begun) => Some(result),
                 // Dropping the future kills its programs and deletes its unfinished folder.
                 _ = called_off => None,
             }
         })
     }
 
-    async fn prepare(&self, paths: &Paths, progress: &Progress) -> Result<Option<String>, Unavailable> {
+    async fn prepare(
+        &self,
+        paths: &Paths,
+        progress: &Progress,
+        begun: &AtomicBool,
+    ) -> Result<Option<String>, Unavailable> {
         match &self.order {
             Order::Folder(folder) => {
                 let wanted = self.all.get(folder).ok_or_else(|| format!("nothing is known of {folder}"))?;
@@ -145,7 +158,8 @@ impl Job {
                     progress.say(folder, "waiting for its tools");
                 }
                 binaries::prepare_tool(paths, &self.all, wanted, progress).await?;
-                let before = BeforeSwitch { paths, options: &self.options, building: &wanted.building, progress };
+                let before =
+                    BeforeSwitch { paths, options: &self.options, building: &wanted.building, progress, begun };
                 releases::provide_finished(paths, folder, wanted, progress, Some(&before)).await.map(|()| None)
             }
             Order::Release { service, how, by, .. } => {
@@ -165,7 +179,7 @@ impl Job {
                 }
                 binaries::prepare_tool(paths, &stack.wanted, wanted, progress).await?;
                 let deployer = &Deployer::new(*by, how.message.clone());
-                let before = BeforeSwitch { paths, options, building: &wanted.building, progress };
+                let before = BeforeSwitch { paths, options, building: &wanted.building, progress, begun };
                 let before = Some(&before).filter(|_| how.switch);
                 let made = match &how.make {
                     Make::Archive(file) => {

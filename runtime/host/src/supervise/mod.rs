@@ -179,6 +179,8 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     supervisor.keeper.answering();
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
     let mut look = tokio::time::interval(pressure::PAUSE);
+    // Nobody looks while nothing is warm, and that time is not made up for.
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // If this cannot be watched, a removal is not noticed.
     let mut lost = Lost::of(&supervisor.paths.run).ok();
     // When to try again to start a keeper, after a failure.

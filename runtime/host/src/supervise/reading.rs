@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use core_engine::Topology;
+use core_engine::action::Hook;
 use core_engine::command::Deploying;
 use core_engine::event::{Event, FailedSources, Loaded, Purpose, Rejected, SourceChoice};
+use core_engine::folder::release_of;
 use core_engine::record::Cause;
 use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
@@ -16,6 +18,7 @@ use super::Supervisor;
 use super::job::{Job, Order};
 use crate::binaries::{self, Locator};
 use crate::compose;
+use crate::hooks;
 use crate::journal::Journal;
 use crate::launch::Launch;
 use crate::load::{self, Options};
@@ -177,6 +180,13 @@ impl Supervisor {
             }
         }
         needed
+    }
+
+    /// Whether the manifest of a service has this hook.
+    pub(super) fn has_hook(&self, service: &ServiceName, hook: Hook) -> bool {
+        let wanted = self.reading.known().into_iter().flat_map(|known| &known.wanted);
+        let of_service = |folder: &str| release_of(folder).is_some_and(|(name, _)| name == service.as_str());
+        wanted.filter(|(folder, _)| of_service(folder)).any(|(_, one)| hooks::line(&one.building.hooks, hook).is_some())
     }
 
     /// The ports that were given by name.

@@ -76,7 +76,14 @@ impl Boot {
         let meta = fs::metadata(&paths.root).map_err(|error| format!("{}: {error}", paths.root.display()))?;
         let is_root = geteuid().is_root();
         let owner = Uid::from_raw(meta.uid());
-        let user = if is_root && !owner.is_root() { User::from_uid(owner).ok().flatten() } else { None };
+        let user = if is_root && !owner.is_root() {
+            // Root does not run what somebody else has written.
+            let known = User::from_uid(owner).ok().flatten();
+            let unknown = || format!("{} belongs to user {owner}, whom this host does not know", paths.root.display());
+            Some(known.ok_or_else(unknown)?)
+        } else {
+            None
+        };
         let manager = manager.unwrap_or_else(found);
         Ok(Self {
             manager,
@@ -129,7 +136,9 @@ impl Boot {
         let (place, is_on) = match self.place() {
             Some(place) => (place.display().to_string(), place.exists()),
             None => {
-                ("the crontab".to_owned(), self.table().iter().any(|line| line.ends_with(&mark_of_line(&self.root))))
+                let mark = mark_of_line(&self.root);
+                let has_line = self.table().is_ok_and(|lines| lines.iter().any(|line| line.ends_with(&mark)));
+                ("the crontab".to_owned(), has_line)
             }
         };
         let state = if is_on {
@@ -151,7 +160,7 @@ impl Boot {
                 Ok(linger.map_or_else(|| said.clone(), |linger| format!("{said}\n{linger}")))
             }
             None => {
-                let mut lines = self.table();
+                let mut lines = self.table()?;
                 lines.retain(|line| !line.ends_with(&mark_of_line(&self.root)));
                 lines.push(self.text());
                 self.set_table(&lines)?;
@@ -171,7 +180,7 @@ impl Boot {
                 Ok(format!("off: {} is gone; the stack runs on", place.display()))
             }
             None => {
-                let (before, mark) = (self.table(), mark_of_line(&self.root));
+                let (before, mark) = (self.table()?, mark_of_line(&self.root));
                 let lines: Vec<String> = before.iter().filter(|line| !line.ends_with(&mark)).cloned().collect();
                 if lines.len() == before.len() {
                     return Ok("off already: there is no line of it in the crontab".to_owned());
@@ -230,11 +239,17 @@ impl Boot {
         command
     }
 
-    /// The lines of the crontab; none if there is none.
-    fn table(&self) -> Vec<String> {
-        let said = self.crontab().arg("-l").stderr(Stdio::null()).output();
-        let text = said.ok().filter(|said| said.status.success()).map(|said| said.stdout).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+    /// The lines of the crontab; none if there is none. A table that cannot be read is not replaced.
+    fn table(&self) -> Result<Vec<String>, Failure> {
+        let help = "install cron, or have whatever starts programs on this host run the command of `core boot show`";
+        let said = self.crontab().arg("-l").output();
+        let said = said.map_err(|error| (format!("crontab: {error}"), Some(help.to_owned())))?;
+        let why = String::from_utf8_lossy(&said.stderr).trim().to_owned();
+        if !said.status.success() && !why.contains("no crontab for") {
+            return Err((format!("the crontab cannot be read: {why}"), None));
+        }
+        let text = String::from_utf8(said.stdout).map_err(|_| ("the crontab is no text in UTF-8".to_owned(), None))?;
+        Ok(text.lines().map(str::to_owned).collect())
     }
 
     fn set_table(&self, lines: &[String]) -> Result<(), Failure> {

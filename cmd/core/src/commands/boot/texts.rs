@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use core_stack::shell::quoted;
+
 /// The first words of a file that core has written, by which it is known.
 pub(super) const MARK: &str = "# Written by `core boot on`; `core boot off` removes it.";
 /// Seconds until cron's line gives up on the folder of the stack: its disk may come late.
@@ -23,7 +25,9 @@ pub(super) struct Start<'a> {
 impl Start<'_> {
     /// A unit for the system, or for a user.
     pub(super) fn unit(&self, is_of_user: bool) -> String {
-        let word = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"));
+        let word = |text: &str| {
+            format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$"))
+        };
         let (core, root) = (word(&self.core.display().to_string()), word(&self.root.display().to_string()));
         let (profile, path) = (word(self.profile), word(&format!("PATH={}", self.path)));
         let user = self.user.map_or_else(String::new, |user| format!("User={user}\n"));
@@ -46,9 +50,11 @@ impl Start<'_> {
              RemainAfterExit=yes\n\
              {user}Delegate=yes\n\
              Environment={path}\n\
-             # 1: the stack runs, and something of it is not ready; `core status` says what.\n\
+             # It ends with 1 where something of the stack is not ready, which is no reason to end the rest. Whether the stack\n\
+             # runs at all is looked at next.\n\
              SuccessExitStatus=1\n\
              ExecStart={core} --root {root} --profile {profile} up -d\n\
+             ExecStartPost={core} --root {root} status\n\
              # Moves supervisor and keeper to the program that is there now; no service is restarted.\n\
              ExecReload={core} --root {root} up -d\n\
              ExecStop={core} --root {root} down\n\
@@ -74,7 +80,8 @@ impl Start<'_> {
                 None => line,
             }
         };
-        let (up, reload, down) = (run(&format!("--profile {} up -d", quoted(self.profile))), run("up -d"), run("down"));
+        let up = run(&format!("--profile {} up -d", quoted(self.profile)));
+        let (reload, status, down) = (run("up -d"), run("status"), run("down"));
         format!(
             "#!/sbin/openrc-run\n\
              {MARK}\n\
@@ -90,9 +97,8 @@ impl Start<'_> {
              start() {{\n\
              \tebegin \"Starting the stack\"\n\
              \t{up}\n\
-             \t# 1: the stack runs, and something of it is not ready; `core status` says what.\n\
-             \tlocal code=$?\n\
-             \t[ $code -le 1 ]\n\
+             \t# Something of it may not be ready, which is no reason to end the rest.\n\
+             \t{status} >/dev/null\n\
              \teend $?\n\
              }}\n\
              \n\
@@ -114,25 +120,23 @@ impl Start<'_> {
         let root = quoted_path(self.root);
         let line = format!(
             "@reboot i=0; until [ -d {root}/services ] || [ $i -ge {PATIENCE} ]; do i=$((i+1)); sleep 1; done; \
-             PATH={} {} --root {root} --profile {} up -d >/dev/null 2>&1 {}",
+             PATH={} {} --root {root} --profile {} up -d >/dev/null 2>&1 ",
             quoted(self.path),
             quoted_path(self.core),
             quoted(self.profile),
-            mark_of_line(self.root),
         );
-        // A percent sign ends a line of cron (crontab(5)).
-        line.replace('%', "\\%")
+        escaped(&line) + &mark_of_line(self.root)
     }
 }
 
-/// The end of a line of a crontab that starts this stack.
+/// The end of a line of a crontab that starts this stack, as it stands in the table.
 pub(super) fn mark_of_line(root: &Path) -> String {
-    format!("# core boot: {}", root.display())
+    escaped(&format!("# core boot: {}", root.display()))
 }
 
-/// A word for a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
+/// A percent sign ends a line of cron (crontab(5)).
+fn escaped(text: &str) -> String {
+    text.replace('%', "\\%")
 }
 
 fn quoted_path(path: &Path) -> String {
@@ -159,6 +163,7 @@ mod tests {
         assert!(line.contains(r"'/srv/it'\''s 100\%'/services"), "{line}");
         assert_eq!(line.lines().count(), 1);
         let script = start.script();
-        assert!(script.contains("su -s /bin/sh 'app' -c 'PATH="), "{script}");
+        assert!(script.contains("su -s /bin/sh app -c 'PATH="), "{script}");
+        assert!(line.ends_with(&mark_of_line(start.root)), "{line}");
     }
 }

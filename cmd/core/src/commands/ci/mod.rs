@@ -24,16 +24,18 @@ curl -fsSL --retry 3 -o "$HOME/.local/bin/core" "$CORE_URL"
 echo "$CORE_SHA256  $HOME/.local/bin/core" | sha256sum -c -
 chmod +x "$HOME/.local/bin/core""#;
 const BUILD: &str = r#"if [ -n "${DOPPLER_TOKEN:-}" ]; then
-  curl -fsSL -u "$DOPPLER_TOKEN:" -o "$HOME/doppler.env" \
-    "https://api.doppler.com/v3/configs/config/secrets/download?format=env"
-  set -a
-  . "$HOME/doppler.env"
-  set +a
-  rm "$HOME/doppler.env"
+  umask 077
+  trap 'rm -f "$HOME/doppler.env"' EXIT
+  printf 'user = "%s:"\n' "$DOPPLER_TOKEN" | curl -fsSL -K - -o "$HOME/doppler.env" \
+    "https://api.doppler.com/v3/configs/config/secrets/download?format=docker"
+  while IFS='=' read -r name value; do
+    case "$name" in '' | '#'*) ;; *) export "$name=$value" ;; esac
+  done < "$HOME/doppler.env"
 fi
 "$HOME/.local/bin/core" --root . build --service @SERVICE@ -o @SERVICE@.tar.zst"#;
 const DEPLOY: &str = r#"mkdir -p "$HOME/.ssh"
 chmod 700 "$HOME/.ssh"
+trap 'rm -f "$HOME/.ssh/core_deploy"' EXIT
 (umask 077 && printf '%s\n' "$SSH_PRIVATE_KEY" > "$HOME/.ssh/core_deploy")
 if [ -n "${SSH_KNOWN_HOSTS:-}" ]; then printf '%s\n' "$SSH_KNOWN_HOSTS" >> "$HOME/.ssh/known_hosts"; fi
 : "${CORE_SSH_COMMAND:=ssh -i $HOME/.ssh/core_deploy -o StrictHostKeyChecking=accept-new -o BatchMode=yes}"
