@@ -22,13 +22,12 @@ impl Scene {
     /// Everything dies at once, and what was in memory is gone.
     fn cut_power(&self) {
         let run = self.stack.run_folder().expect("a run folder");
-        let pids: Vec<u32> = self.stack.processes().iter().map(|process| process.pid).collect();
-        // The keeper would start another supervisor.
-        for pid in &pids {
-            proc::hold(*pid);
-        }
-        proc::kill_all(&pids);
-        until("all of it is dead", || self.stack.processes().is_empty());
+        // The keeper would start another supervisor, and a service another process: until nothing is left.
+        until("all of it is dead", || {
+            let pids: Vec<u32> = self.stack.processes().iter().map(|process| process.pid).collect();
+            proc::kill_all(&pids);
+            pids.is_empty()
+        });
         fs::remove_dir_all(run).expect("the run folder");
     }
 

@@ -166,6 +166,9 @@ fn an_archive_is_built_here_and_deployed_there() {
     stack.write("broken", "no archive");
     let said = stack.core(&["deploy", "broken"]);
     assert!(said.code == 1 && said.err.contains("is no archive of a release"), "{said:?}");
+    // A folder is that of an app.
+    let said = stack.core(&["deploy", "services"]);
+    assert!(said.code == 2 && said.err.contains("no service of this stack has its app in services"), "{said:?}");
     let said = stack.core(&["deploy", "absent"]);
     assert!(said.code == 2 && said.err.contains("absent"), "{said:?}");
     assert_eq!(stack.pid("web"), next);

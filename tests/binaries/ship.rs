@@ -202,6 +202,7 @@ fn what_is_not_watched_is_no_change() {
     assert!(deploy(), "a file has another name");
     configure("two");
     assert!(deploy(), "a variable of the build has another value");
+    assert!(stack.ok(&["deploy", "app"]).err.contains("unchanged: web"), "the folder of the app names the service");
     assert!(!deploy());
     stack.edit("web", |manifest| manifest["config"]["watch_paths"] = serde_json::json!(["a{b"]));
     let said = stack.core(&["deploy", "--if-changed"]);

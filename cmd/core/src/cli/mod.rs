@@ -243,7 +243,7 @@ pub(crate) struct ServicesArgs {
 }
 
 /// How long a command waits for what it has begun.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct WaitArgs {
     /// Seconds to wait at most, not counting downloads and builds; the operation itself goes on. Default: 120; for
     /// `stop`, as long as the services may take.

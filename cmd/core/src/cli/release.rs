@@ -9,10 +9,11 @@ use clap_complete::engine::ArgValueCandidates;
 use super::WaitArgs;
 use crate::completion;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct DeployArgs {
-    /// An archive of `core build`, instead of the folder; - for one that comes on standard input.
-    #[arg(value_hint = ValueHint::FilePath, conflicts_with = "no_cache")]
+    /// The folder of an app of this stack; or, instead of its sources, an archive of `core build`, or - for one that comes
+    /// on standard input.
+    #[arg(value_name = "FOLDER|ARCHIVE", value_hint = ValueHint::AnyPath)]
     pub(crate) archive: Option<PathBuf>,
     /// The service whose app is deployed. Default: the only one that has releases.
     #[arg(long, value_name = "SERVICE", add = ArgValueCandidates::new(completion::services))]
@@ -32,7 +33,7 @@ pub(crate) struct DeployArgs {
     pub(crate) message: Option<String>,
     /// Do nothing if nothing has changed since the release that is wanted: of the files that `config.watch_paths` names, if
     /// it names any, and of the variables of the build.
-    #[arg(long, conflicts_with_all = ["archive", "no_cache"])]
+    #[arg(long, conflicts_with = "no_cache")]
     pub(crate) if_changed: bool,
     /// Only build and land the release; the service does not switch to it. `core deploy` of the same sources does.
     #[arg(long)]

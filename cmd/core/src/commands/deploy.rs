@@ -1,12 +1,13 @@
 //! `core deploy`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use core_engine::engine::OperationState;
 use core_host::api::DeployRequest;
 use core_host::paths::Paths;
 use core_host::releases::{self, Expected, Incoming};
+use core_manifest::ServiceSpec;
 use tokio::time::Instant;
 
 use super::sight::{self, Sight};
@@ -20,6 +21,35 @@ use crate::render::{self, DIM, GREEN, styled};
 const TIMEOUT: f64 = 120.0;
 
 pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
+    let folder = args.archive.as_ref().filter(|archive| archive.is_dir());
+    match folder.map(|folder| app_in(context, folder)).transpose() {
+        Ok(None) => deploy(context, args).await,
+        Ok(Some(service)) => {
+            let args = DeployArgs { archive: None, service: args.service.clone().or(Some(service)), ..args.clone() };
+            deploy(context, &args).await
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// The service whose app is in this folder.
+fn app_in(context: &Context, folder: &Path) -> Result<String, Exit> {
+    let stack = context.load(&context.paths()?)?;
+    let app = |spec: &ServiceSpec| {
+        let mut folders = spec.binaries.values().filter_map(|binary| binary.folder.as_ref());
+        let wanted = folders.find_map(|folder| stack.wanted.get(folder).filter(|one| one.source.is_release()))?;
+        std::fs::canonicalize(context.paths().ok()?.root.join(wanted.source.app()?)).ok()
+    };
+    let asked = std::fs::canonicalize(folder).ok();
+    let found = stack.topology.services.iter().find(|(_, spec)| app(spec).is_some_and(|app| Some(app) == asked));
+    found.map(|(name, _)| name.to_string()).ok_or_else(|| {
+        render::error(&format!("no service of this stack has its app in {}, with releases", folder.display()));
+        render::help("`core releases` lists the services with releases; another checkout is named by --root");
+        Exit::Usage
+    })
+}
+
+async fn deploy(context: &Context, args: &DeployArgs) -> Exit {
     if !args.host.is_empty() {
         return match args.archive.clone() {
             Some(archive) => ship::run(&archive, args).await,
