@@ -127,9 +127,13 @@ fn what_is_not_migrated_never_serves() {
     assert_eq!(said.code, 1, "{said:?}");
     expect_words(&said.err, &["release_command failed", "no database"]);
     assert_eq!(scene.releases(), [""; 0]);
-    scene.configure(json!({"release_command": "true"}));
+    // One that was only made is there, and has to be migrated all the same.
+    scene.configure(json!({"release_command": "echo first >> \"$NOTES.hooks\""}));
+    stack.ok(&["deploy", "--no-switch"]);
+    assert_eq!((scene.releases().len(), scene.hooks()), (1, vec![]));
     stack.ok(&["apply"]);
     stack.until_says("web", "serving one");
+    assert_eq!((scene.releases().len(), scene.hooks()), (1, vec!["first".to_owned()]));
     // The supervisor dies in the middle of the next one.
     let (pid, releases) = (stack.pid("web"), scene.releases());
     scene.configure(json!({"release_command": "echo $$$$ > \"$NOTES.pid\"; exec sleep 1000"}));
@@ -147,7 +151,10 @@ fn what_is_not_migrated_never_serves() {
     assert_eq!(stack.pid("web"), pid);
     stack.ok(&["deploy"]);
     stack.until_says("web", "serving two");
-    assert_eq!((scene.hooks(), scene.releases().len()), (vec!["migrated".to_owned()], releases.len() + 1));
+    assert_eq!(
+        (scene.hooks(), scene.releases().len()),
+        (vec!["first".to_owned(), "migrated".to_owned()], releases.len() + 1)
+    );
 }
 
 fn a_release_may_be_made_without_a_switch() {
@@ -170,6 +177,16 @@ fn a_release_may_be_made_without_a_switch() {
     let built = scene.notes().len();
     stack.ok(&["deploy"]);
     assert_eq!((scene.live(), scene.hooks().len(), scene.notes().len()), (second, 2, built));
+    // One that needs nothing may be named by a rollback at once.
+    scene.configure(json!({}));
+    stack.write("app/page", "three");
+    stack.ok(&["deploy", "--no-switch"]);
+    let listed = stack.ok(&["releases", "--json"]).out;
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    let all = listed["releases"].as_array().expect("releases");
+    let made = all.iter().find(|one| one["served"].is_null()).expect("one that never served");
+    stack.ok(&["rollback", made["id"].as_str().expect("an ID")]);
+    stack.until_says("web", "serving three");
 }
 
 fn a_newer_deploy_takes_the_place_of_older_ones() {

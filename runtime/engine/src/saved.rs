@@ -115,12 +115,6 @@ impl Saved {
         Some(trail.before(self.release_wanted(service)?)?.to_owned())
     }
 
-    /// The releases of a service that served well, the newest last, without those that were rolled away from.
-    pub fn releases_served(&self, service: &str) -> &[String] {
-        let trail = self.trails.iter().find(|(name, _)| name.as_str() == service);
-        trail.map_or(&[], |(_, trail)| trail.all())
-    }
-
     /// The last good topology, from the saved specs.
     pub fn topology(&self) -> crate::Topology {
         crate::Topology {

@@ -64,9 +64,9 @@ impl Trail {
         self.back
     }
 
-    /// The releases on it, the newest last.
-    pub(crate) fn all(&self) -> &[String] {
-        &self.served
+    /// The release that served last.
+    pub(crate) fn last(&self) -> Option<&str> {
+        self.served.last().map(String::as_str)
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
         // The service is back at b, which is still being observed.
         trail.turn(Some("b"), false);
         assert_eq!(trail.before("d"), Some("b"));
-        assert_eq!(trail.all(), ["a", "b"]);
+        assert_eq!(trail.served, ["a", "b"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -63,5 +64,16 @@ impl Environment {
         }
         all.extend(spec.env.iter().map(|(name, value)| (name.clone(), value.fill(fill).into_bytes())));
         all.into_iter().map(|(name, value)| [name.as_bytes(), b"=", &value].concat()).collect()
+    }
+}
+
+/// Puts the folders of a service's own programs first in PATH.
+pub fn put_binaries_first(process: &mut Command, spec: &ServiceSpec) {
+    let path = process.get_envs().find_map(|(name, value)| (name == "PATH").then(|| value.map(ToOwned::to_owned))?);
+    let before = path.unwrap_or_default();
+    let programs = spec.binaries.values().map(|binary| PathBuf::from(&binary.path)).filter(|path| path.is_file());
+    let folders: Vec<PathBuf> = programs.filter_map(|path| path.parent().map(ToOwned::to_owned)).collect();
+    if let Ok(all) = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&before))) {
+        process.env("PATH", all);
     }
 }

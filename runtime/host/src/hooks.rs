@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use core_engine::InstanceId;
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 use crate::binaries::fence::Limits;
 use crate::binaries::log::Log;
 use crate::binaries::{Locator, Progress, run};
-use crate::environment::Environment;
+use crate::environment::{Environment, put_binaries_first};
 use crate::fill::fill_of;
 use crate::load::{self, Options};
 use crate::paths::Paths;
@@ -73,12 +72,7 @@ pub(crate) async fn after(
 ) {
     let run = async || {
         let place = Place::of(paths, options, service.clone(), release)?;
-        let folders = place.spec.binaries.values().filter_map(|binary| binary.folder.as_ref());
-        let Some(wanted) =
-            folders.filter_map(|folder| place.stack.wanted.get(folder)).find(|one| one.source.is_release())
-        else {
-            return Ok(());
-        };
+        let Some(wanted) = place.stack.app_of(&place.spec) else { return Ok(()) };
         let hooks = &wanted.building.hooks;
         let Some(line) = line(hooks, hook) else { return Ok(()) };
         let mut log = Log::begin(paths, &folder_of(service.as_str(), hook.word())).await?;
@@ -154,16 +148,5 @@ impl Place {
         identity::assume(command.as_std_mut(), identity::numbers(&self.spec.identity)?);
         run::dies_with_us(&mut command);
         log.run_within(title, &mut command, Limits { memory_mib: None, time: hooks.longest() }).await
-    }
-}
-
-/// Puts the folders of a service's own programs first in PATH.
-pub fn put_binaries_first(process: &mut Command, spec: &ServiceSpec) {
-    let path = process.get_envs().find_map(|(name, value)| (name == "PATH").then(|| value.map(ToOwned::to_owned))?);
-    let before = path.unwrap_or_default();
-    let programs = spec.binaries.values().map(|binary| PathBuf::from(&binary.path)).filter(|path| path.is_file());
-    let folders: Vec<PathBuf> = programs.filter_map(|path| path.parent().map(ToOwned::to_owned)).collect();
-    if let Ok(all) = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&before))) {
-        process.env("PATH", all);
     }
 }

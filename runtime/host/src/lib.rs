@@ -16,7 +16,7 @@ mod files;
 pub mod fill;
 pub mod harmless;
 pub mod history;
-pub mod hooks;
+mod hooks;
 pub mod identity;
 pub mod journal;
 pub mod keeper;

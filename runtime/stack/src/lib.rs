@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use core_engine::Topology;
 use core_engine::topology::PortRange;
 use core_manifest::origin::Origin;
-use core_manifest::{Identifier, ServiceName, Template};
+use core_manifest::{Identifier, ServiceName, ServiceSpec, Template};
 
 pub use building::Building;
 pub use draft::{Draft, Drafts, Head};
@@ -65,6 +65,12 @@ pub struct Stack {
 }
 
 impl Stack {
+    /// How releases of a service are made, if it has any.
+    pub fn app_of(&self, spec: &ServiceSpec) -> Option<&Wanted> {
+        let mut folders = spec.binaries.values().filter_map(|binary| binary.folder.as_ref());
+        folders.find_map(|folder| self.wanted.get(folder).filter(|wanted| wanted.source.is_release()))
+    }
+
     /// Services with a secret in their command line, where every user of the host can read it.
     pub fn secrets_in_command_lines(&self) -> Vec<&ServiceName> {
         let shows = |text: &Template| self.hidden.is_in(&text.inlined().to_string());

@@ -97,13 +97,9 @@ async fn built<T>(
 
 /// The service whose app is built, and how.
 fn wanted<'a>(stack: &'a Stack, named: Option<&str>) -> Result<(ServiceName, &'a Wanted), String> {
-    let of = |name: &ServiceName| {
-        let spec = stack.topology.services.get(name)?;
-        let mut folders = spec.binaries.values().filter_map(|binary| binary.folder.as_ref());
-        folders.find_map(|folder| stack.wanted.get(folder).filter(|wanted| wanted.source.is_release()))
-    };
+    let services = stack.topology.services.iter();
     let all: Vec<(ServiceName, &Wanted)> =
-        stack.topology.services.keys().filter_map(|name| Some((name.clone(), of(name)?))).collect();
+        services.filter_map(|(name, spec)| Some((name.clone(), stack.app_of(spec)?))).collect();
     match (named, all.as_slice()) {
         (Some(named), all) => all
             .iter()

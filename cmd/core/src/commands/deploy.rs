@@ -1,17 +1,15 @@
 //! `core deploy`
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use core_engine::engine::OperationState;
 use core_host::api::DeployRequest;
 use core_host::paths::Paths;
 use core_host::releases::{self, Expected, Incoming};
 use core_manifest::ServiceSpec;
 use tokio::time::Instant;
 
-use super::sight::{self, Sight};
-use super::{ask_progress, begin, build, downtime, refuse_moved, ship, tell, tell_failure};
+use super::sight::{self, Ended};
+use super::{ask_progress, build, downtime, refuse_moved, ship};
 use crate::cli::DeployArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -34,12 +32,9 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> Exit {
 
 /// The service whose app is in this folder.
 fn app_in(context: &Context, folder: &Path) -> Result<String, Exit> {
-    let stack = context.load(&context.paths()?)?;
-    let app = |spec: &ServiceSpec| {
-        let mut folders = spec.binaries.values().filter_map(|binary| binary.folder.as_ref());
-        let wanted = folders.find_map(|folder| stack.wanted.get(folder).filter(|one| one.source.is_release()))?;
-        std::fs::canonicalize(context.paths().ok()?.root.join(wanted.source.app()?)).ok()
-    };
+    let paths = context.paths()?;
+    let stack = context.load(&paths)?;
+    let app = |spec: &ServiceSpec| std::fs::canonicalize(paths.root.join(stack.app_of(spec)?.source.app()?)).ok();
     let asked = std::fs::canonicalize(folder).ok();
     let found = stack.topology.services.iter().find(|(_, spec)| app(spec).is_some_and(|app| Some(app) == asked));
     found.map(|(name, _)| name.to_string()).ok_or_else(|| {
@@ -74,7 +69,6 @@ async fn deploy(context: &Context, args: &DeployArgs) -> Exit {
     let before = serving().await;
     let there = releases::list(&paths, args.service.as_deref()).releases;
     let seconds = args.wait.timeout.unwrap_or(TIMEOUT);
-    let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     let is_piped = args.archive.as_deref().is_some_and(|archive| archive.as_os_str() == "-");
     let received = if is_piped { receive(&paths, args.upload.as_deref()).map(Some) } else { Ok(args.archive.clone()) };
     let archive = match received {
@@ -101,53 +95,34 @@ async fn deploy(context: &Context, args: &DeployArgs) -> Exit {
         no_switch: args.no_switch,
         supersede: args.supersede,
     };
-    let asked = async {
-        let accepted = begin(&paths, "deploy", &request).await?;
-        sight::wait(&paths, accepted.operation, &Sight { quiet: Duration::ZERO, most, silence: Duration::ZERO }).await
-    };
-    let asked = asked.await;
-    // What came through a pipe is needed no longer, whatever became of it, unless somebody still reads it.
-    if let (true, Some(archive), Ok(Some(_)) | Err(_)) = (is_piped, &archive, &asked) {
+    let ended = sight::carry_out(&paths, "deploy", &request, seconds, ", the build not counted").await;
+    // What came through a pipe is needed no longer, unless it is still read.
+    if let (true, Some(archive), Ended::Done | Ended::Failed(_)) = (is_piped, &archive, &ended) {
         let _ = std::fs::remove_file(archive);
     }
-    match asked {
-        Ok(Some(operation)) => match operation.status {
-            OperationState::Failed { message, .. } => {
-                tell_failure(&message, &operation.last_lines);
-                Exit::Failed
-            }
-            _ => {
-                if args.no_switch {
-                    let made = releases::list(&paths, args.service.as_deref()).releases;
-                    let is_new = |one: &&releases::Listed| there.iter().all(|old| old.record.id != one.record.id);
-                    let what = made.iter().find(is_new).map_or_else(
-                        || "these sources are a release already".to_owned(),
-                        |one| format!("{}: {} {}", styled(GREEN, "made"), one.record.service, one.record.id),
-                    );
-                    render::note(&format!("{what}; nothing was switched, `core releases` lists it"));
-                    return Exit::Ok;
-                }
-                let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
-                let now = serving().await;
-                let release = now.as_ref().map_or_else(String::new, |release| format!(": {release}"));
-                if now.is_some() && now == before {
-                    render::note(&format!(
-                        "{}{release} has these sources and serves already",
-                        styled(GREEN, "unchanged")
-                    ));
-                } else {
-                    render::note(&format!("{}{release} {took}", styled(GREEN, "deployed")));
-                }
-                Exit::Ok
-            }
-        },
-        Ok(None) => {
-            render::error(&format!("not done within {seconds} s, the build not counted"));
-            render::help("it goes on: `core status` shows it, `core history` how it ends");
-            Exit::Failed
-        }
-        Err(error) => tell(&error),
+    match ended {
+        Ended::Failed(exit) | Ended::GoesOn(exit) => return exit,
+        Ended::Done => {}
     }
+    if args.no_switch {
+        let made = releases::list(&paths, args.service.as_deref()).releases;
+        let is_new = |one: &&releases::Listed| there.iter().all(|old| old.record.id != one.record.id);
+        let what = made.iter().find(is_new).map_or_else(
+            || "these sources are a release already".to_owned(),
+            |one| format!("{}: {} {}", styled(GREEN, "made"), one.record.service, one.record.id),
+        );
+        render::note(&format!("{what}; nothing was switched, `core releases` lists it"));
+        return Exit::Ok;
+    }
+    let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
+    let now = serving().await;
+    let release = now.as_ref().map_or_else(String::new, |release| format!(": {release}"));
+    if now.is_some() && now == before {
+        render::note(&format!("{}{release} has these sources and serves already", styled(GREEN, "unchanged")));
+    } else {
+        render::note(&format!("{}{release} {took}", styled(GREEN, "deployed")));
+    }
+    Exit::Ok
 }
 
 /// An archive from standard input. Says first how much of it is there, if it was announced.

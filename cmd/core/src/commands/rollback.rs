@@ -1,14 +1,11 @@
 //! `core rollback`
 
-use std::time::Duration;
-
-use core_engine::engine::OperationState;
 use core_host::api::RollbackRequest;
 use core_host::releases;
 use tokio::time::Instant;
 
-use super::sight::{self, Sight};
-use super::{begin, downtime, refuse_moved, tell, tell_failure};
+use super::sight::{self, Ended};
+use super::{downtime, refuse_moved};
 use crate::cli::RollbackArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -53,29 +50,13 @@ pub(crate) async fn run(context: &Context, args: &RollbackArgs) -> Exit {
     downtime::tell(context, &paths, request.service.as_deref());
     let began = Instant::now();
     let seconds = args.wait.timeout.unwrap_or(TIMEOUT);
-    let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    let asked = async {
-        let accepted = begin(&paths, "rollback", &request).await?;
-        sight::wait(&paths, accepted.operation, &Sight { quiet: Duration::ZERO, most, silence: Duration::ZERO }).await
-    };
-    match asked.await {
-        Ok(Some(operation)) => match operation.status {
-            OperationState::Failed { message, .. } => {
-                tell_failure(&message, &operation.last_lines);
-                Exit::Failed
-            }
-            _ => {
-                let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
-                let to = target.map_or_else(String::new, |one| format!(": {} {}", one.record.service, one.record.id));
-                render::note(&format!("{}{to} {took}", styled(GREEN, "rolled back")));
-                Exit::Ok
-            }
-        },
-        Ok(None) => {
-            render::error(&format!("not done within {seconds} s"));
-            render::help("it goes on: `core status` shows it, `core history` how it ends");
-            Exit::Failed
+    match sight::carry_out(&paths, "rollback", &request, seconds, "").await {
+        Ended::Done => {
+            let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
+            let to = target.map_or_else(String::new, |one| format!(": {} {}", one.record.service, one.record.id));
+            render::note(&format!("{}{to} {took}", styled(GREEN, "rolled back")));
+            Exit::Ok
         }
-        Err(error) => tell(&error),
+        Ended::Failed(exit) | Ended::GoesOn(exit) => exit,
     }
 }

@@ -6,11 +6,13 @@ use core_engine::engine::OperationState;
 use core_host::api::OperationStatus;
 use core_host::client::ClientError;
 use core_host::paths::Paths;
+use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{ask_operation, ask_progress};
-use crate::render::note;
+use super::{ask_operation, ask_progress, begin, tell, tell_failure};
+use crate::exit::Exit;
 use crate::render::progress::Progress;
+use crate::render::{self, note};
 
 /// The shortest time between two updates of the progress.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -24,6 +26,37 @@ pub(crate) struct Sight {
     /// How long the supervisor may fail to answer: while it starts hundreds of programs at once, it gets little CPU
     /// time.
     pub(crate) silence: Duration,
+}
+
+/// How something ended that was asked for. What went wrong was said.
+pub(crate) enum Ended {
+    Done,
+    Failed(Exit),
+    /// Nobody waits for it any longer, and it goes on.
+    GoesOn(Exit),
+}
+
+/// Asks for an operation and waits for it, with its progress, for so many seconds; `aside` says what does not count.
+pub(crate) async fn carry_out(paths: &Paths, verb: &str, body: &impl Serialize, seconds: f64, aside: &str) -> Ended {
+    let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    let accepted = match begin(paths, verb, body).await {
+        Ok(accepted) => accepted,
+        Err(error) => return Ended::Failed(tell(&error)),
+    };
+    let sight = Sight { quiet: Duration::ZERO, most, silence: Duration::ZERO };
+    match wait(paths, accepted.operation, &sight).await {
+        Ok(Some(OperationStatus { status: OperationState::Failed { message, .. }, last_lines, .. })) => {
+            tell_failure(&message, &last_lines);
+            Ended::Failed(Exit::Failed)
+        }
+        Ok(Some(_)) => Ended::Done,
+        Ok(None) => {
+            render::error(&format!("not done within {seconds} s{aside}"));
+            render::help("it goes on: `core status` shows it, `core history` how it ends");
+            Ended::GoesOn(Exit::Failed)
+        }
+        Err(error) => Ended::GoesOn(tell(&error)),
+    }
 }
 
 /// Waits until an operation has ended. Returns `None` if the time is up.

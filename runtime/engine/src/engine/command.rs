@@ -32,22 +32,8 @@ impl Engine {
             Command::Stop { services } => self.stop_services(services),
             Command::Restart { services } => self.restart_services(services),
             Command::Scale { service, replicas } => self.scale(service, *replicas),
-            Command::Deploy { .. } | Command::Rollback { .. } => {
-                let operation = match command {
-                    Command::Deploy { service, how } => self.deploy(id, service.as_ref(), how, by),
-                    Command::Rollback { service, release } => {
-                        self.roll_back(id, service.as_ref(), release.as_ref(), by)
-                    }
-                    _ => return,
-                };
-                if operation.state == super::OperationState::Running {
-                    // The history gets it when it is known what it changes.
-                    self.add_operation(id, operation);
-                    self.actions.push(Action::Accepted { operation: id });
-                    return;
-                }
-                operation
-            }
+            Command::Deploy { service, how } => self.deploy(id, service.as_ref(), how, by),
+            Command::Rollback { service, release } => self.roll_back(id, service.as_ref(), release.as_ref(), by),
             Command::Apply => {
                 self.read(Purpose::Apply { operation: id, by });
                 return;
@@ -58,7 +44,12 @@ impl Engine {
         if matches!(command, Command::Down | Command::Kill) {
             self.refuse_early();
         }
-        self.begin_operation(id, command, by, operation);
+        if operation.goal == Goal::Release {
+            // The history gets it when it is known what it changes.
+            self.add_operation(id, operation);
+        } else {
+            self.begin_operation(id, command, by, operation);
+        }
         self.actions.push(Action::Accepted { operation: id });
     }
 

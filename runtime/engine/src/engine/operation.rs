@@ -42,10 +42,8 @@ pub struct Operation {
     pub(super) goal: Goal,
     /// Services that have not reached the goal.
     pub(super) pending: BTreeSet<ServiceName>,
-    /// The services whose hooks follow: those of a deploy or rollback.
-    pub(super) services: BTreeSet<ServiceName>,
-    /// The release that is to serve.
-    pub(super) release: Option<String>,
+    /// Of a deploy or rollback: the service, and the release that is to serve.
+    pub(super) release: Option<(ServiceName, String)>,
     /// When its time started to run: builds and downloads do not count.
     pub(super) counted_from: Time,
     /// Whether something was being downloaded or built when it was last looked at.
@@ -87,11 +85,9 @@ pub enum OperationState {
 impl Operation {
     pub(super) fn new(goal: Goal, pending: BTreeSet<ServiceName>, now: Time, timeout: Option<Duration>) -> Self {
         let state = OperationState::Running;
-        let services = if goal == Goal::Release { pending.clone() } else { BTreeSet::new() };
         Self {
             goal,
             pending,
-            services,
             release: None,
             counted_from: now,
             preparing: false,
@@ -107,7 +103,6 @@ impl Operation {
         Self {
             goal: Goal::Ready,
             pending: BTreeSet::new(),
-            services: BTreeSet::new(),
             release: None,
             counted_from: Time(0),
             preparing: false,
@@ -168,7 +163,7 @@ impl Engine {
         let touched: Vec<ServiceName> = operation.pending.intersection(&self.changed).cloned().collect();
         for name in touched {
             let standing = match operation.goal {
-                Goal::Deployed | Goal::Back if let Some(why) = self.not_wanted(&name, operation.release.as_ref()) => {
+                Goal::Deployed | Goal::Back if let Some(why) = self.not_wanted(operation.release.as_ref()) => {
                     Standing::Hopeless(why, None)
                 }
                 // What is not wanted any more after this is not tried again.

@@ -233,8 +233,8 @@ impl Engine {
         }
         let (by, switches, command) = (deploy.by, deploy.how.switch, deploy.command(name));
         match result {
-            Ok(release) if !switches => {
-                self.binaries.insert(folder_of(name.as_str(), release), Binary::Present);
+            // Whether it may serve, the host says by itself.
+            Ok(_) if !switches => {
                 let Some(mut operation) = self.operations.remove(&id) else { return };
                 operation.state = OperationState::Done;
                 self.begin_operation(id, &command, by, operation);
@@ -254,7 +254,8 @@ impl Engine {
         let (command, release) = self.releases.wishes.remove(&id)?;
         let operation = self.operations.remove(&id)?;
         let goal = if matches!(command, Command::Deploy { .. }) { Goal::Deployed } else { Goal::Back };
-        Some((command, Operation { goal, release: Some(release), ..operation }))
+        let name = command.services().first()?.clone();
+        Some((command, Operation { goal, release: Some((name, release)), ..operation }))
     }
 
     /// Has the hooks run of a deploy or rollback that is over.
@@ -267,21 +268,16 @@ impl Engine {
             }
             _ => return,
         };
-        for service in operation.services.clone() {
-            self.actions.push(Action::Hook {
-                service,
-                hook,
-                release: operation.release.clone(),
-                message: message.clone(),
-            });
+        if let Some((service, release)) = operation.release.clone() {
+            self.actions.push(Action::Hook { service, hook, release: Some(release), message });
         }
     }
 
     /// Why a release will not serve: another one is wanted. One that was put back has a better reason.
-    pub(super) fn not_wanted(&self, name: &ServiceName, release: Option<&String>) -> Option<String> {
+    pub(super) fn not_wanted(&self, release: Option<&(ServiceName, String)>) -> Option<String> {
+        let (name, release) = release?;
         let service = self.services.get(name).filter(|service| service.rejected.is_none())?;
         let wanted = self.releases.wanted.get(name).or(service.spec.release.as_ref())?;
-        let release = release?;
         if release != wanted {
             return Some(format!("{name}: {release} is not wanted any more, {wanted} is"));
         }
@@ -309,7 +305,7 @@ impl Engine {
             }
             let is_wanted = self.releases.wanted.get(&name) == Some(&failed);
             // It is the last one on its way only if it has served since it was wanted.
-            let served = self.releases.trails.get(&name).is_some_and(|trail| trail.all().last() == Some(&failed));
+            let served = self.releases.trails.get(&name).is_some_and(|trail| trail.last() == Some(&failed));
             let Some(before) = self.release_before(&name).filter(|_| is_wanted && !served).map(str::to_owned) else {
                 continue;
             };

@@ -136,12 +136,15 @@ impl Making<'_> {
     }
 }
 
-/// The folders of releases that exist and that only trusted users could change, as the engine knows them. Each is
+/// The folders of releases that may serve and that only trusted users could change, as the engine knows them. Each is
 /// examined once: `sound` holds those that passed.
 pub(crate) fn present(paths: &Paths, sound: &mut BTreeSet<String>) -> BTreeSet<String> {
     let services = fs::read_dir(paths.releases()).into_iter().flatten().flatten();
     let names = services.filter_map(|entry| entry.file_name().into_string().ok());
-    let of = |service: String| landed(paths, &service).into_iter().map(move |id| folder_of(&service, &id));
+    let of = |service: String| {
+        let ids = landed(paths, &service).into_iter().filter(|id| !is_pending(paths, &service, id));
+        ids.map(|id| folder_of(&service, &id)).collect::<Vec<_>>()
+    };
     let there: BTreeSet<String> = names.flat_map(of).collect();
     sound.retain(|name| there.contains(name));
     let trust = Trust::of(&paths.root);
@@ -190,9 +193,18 @@ pub(crate) async fn provide_finished(
     finish: Option<&impl Finish>,
 ) -> Result<(), Unavailable> {
     match wanted.source {
-        // A release of an earlier version of core has landed, or it would not have been chosen.
-        Source::NextBuild { .. } if release_of(folder).is_none() => Ok(()),
-        Source::NextBuild { .. } => prepare(paths, folder, wanted, progress, finish).await,
+        Source::NextBuild { .. } => {
+            // One of an earlier version of core has landed, or it would not have been chosen.
+            let Some((service, id)) = release_of(folder) else { return Ok(()) };
+            progress.say(folder, "waiting for another build");
+            let home = Home::open(paths, service).await?;
+            home.make(paths, folder, wanted, &Deployer::default(), progress).await?;
+            // One that has served needs nothing more; what is left of another, a deploy does.
+            if finish.is_some() && is_pending(paths, service, id) {
+                home.finish(service, id, finish).await?;
+            }
+            Ok(())
+        }
         Source::NextDev { .. } => dev::prepare(paths, folder, wanted, progress).await,
         _ => binaries::prepare(paths, folder, wanted, progress).await,
     }
@@ -260,29 +272,6 @@ pub(crate) async fn make(
     let made = made.await;
     progress.end(&folder);
     made.map(|()| id)
-}
-
-/// Makes sure that a release has landed. One release of a service is made at a time, across all processes of the machine.
-///
-/// # Errors
-/// Why it has not, as text for people.
-async fn prepare(
-    paths: &Paths,
-    folder: &str,
-    wanted: &Wanted,
-    progress: &Progress,
-    finish: Option<&impl Finish>,
-) -> Result<(), Unavailable> {
-    let Some((service, id)) = release_of(folder) else { return Err(format!("{folder} is no release").into()) };
-    progress.say(folder, "waiting for another build");
-    let home = Home::open(paths, service).await?;
-    let has_landed = home.has_landed(paths, id);
-    home.make(paths, folder, wanted, &Deployer::default(), progress).await?;
-    // One that has served needs nothing more.
-    if !has_landed && finish.is_some() {
-        home.finish(service, id, finish).await?;
-    }
-    Ok(())
 }
 
 /// Builds a release into the folder `landing` in `part`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use core_engine::command::{Deploying, Make};
 use core_engine::event::{Event, Unavailable};
+use core_engine::folder::folder_of;
 use core_engine::record::Cause;
 use core_manifest::{Diagnostic, ServiceName};
 use core_stack::Wanted;
@@ -49,6 +50,13 @@ impl Order {
             Self::Folder(folder) => folder.clone(),
             Self::Release { service, .. } => releases::asked(service.as_str()),
         }
+    }
+
+    /// The folder of a release that was made without a switch and may serve: a rollback may name it.
+    fn only_made(&self, paths: &Paths, result: &Result<Option<String>, Unavailable>) -> Option<String> {
+        let Self::Release { service, how: Deploying { switch: false, .. }, .. } = self else { return None };
+        let id = result.as_ref().ok()?.as_ref()?;
+        (!releases::is_pending(paths, service.as_str(), id)).then(|| folder_of(service.as_str(), id))
     }
 
     /// The event that reports what has become of it: `Ok` holds the release, if one was made.
@@ -92,6 +100,9 @@ impl Jobs {
             progress.end(&job.order.key());
             let result = done.unwrap_or_else(|_| Some(Err("it ended by a fault of core itself".to_owned().into())));
             if let Some(result) = result {
+                if let Some(folder) = job.order.only_made(&paths, &result) {
+                    let _ = to.send(Event::Prepared { folder, result: Ok(()) });
+                }
                 let _ = to.send(job.order.answer(result));
             }
             drop(ends);
@@ -167,10 +178,7 @@ impl Job {
                 // What the manifests say now, which may not have been applied yet.
                 progress.say(&self.order.key(), "reading the manifests");
                 let stack = load::load(paths, options, &mut Locator::default()).map_err(|faults| broken(&faults))?;
-                let spec = stack.topology.services.get(service);
-                let mut folders =
-                    spec.into_iter().flat_map(|spec| spec.binaries.values()).filter_map(|one| one.folder.as_ref());
-                let wanted = folders.find_map(|folder| stack.wanted.get(folder).filter(|one| one.source.is_release()));
+                let wanted = stack.topology.services.get(service).and_then(|spec| stack.app_of(spec));
                 let wanted = wanted.ok_or_else(|| format!("{service} has no releases any more"))?;
                 if let Some(id) = options.releases.get(service).filter(|_| how.if_changed)
                     && releases::is_of_now(paths, service.as_str(), wanted, id)?

@@ -212,7 +212,9 @@ impl Supervisor {
     /// The job that makes a folder, if the manifests say how.
     pub(super) fn job(&self, folder: &str) -> Option<Job> {
         let (order, all) = self.reading.job(folder)?;
-        Some(Job { order, all, options: self.options_of_jobs() })
+        // Only a release may have to read the manifests again. What is given by now is much to look up.
+        let options = if release_of(folder).is_some() { self.options_of_jobs() } else { Options::default() };
+        Some(Job { order, all, options })
     }
 
     /// The job that makes a release of a service.
