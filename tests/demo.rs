@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use common::demo::{Demo, UP};
 use common::http::get as http_get;
+use common::printed;
 use common::readme::{bin, commands, run};
 use common::{Stack, browser, free_port, http, until};
 use serde_json::{Value, json};
@@ -210,6 +211,7 @@ fn an_app_that_was_not_written_for_core_runs() {
     assert!(page("").1.contains("another text"), "{}", page("").1);
     assert_eq!(page("word").1, "the word: read-at-run-time");
     assert_eq!(releases(), 2);
+    printed::compare(&stack);
     let run_folder = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run_folder.as_deref());

@@ -26,7 +26,7 @@ use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use common::{Said, Stack, free_port, http};
+use common::{Said, Stack, free_port, http, printed};
 use serde_json::json;
 use shapes::{Ends, SHAPES, Shape};
 
@@ -43,6 +43,13 @@ const VERSIONS: [(&str, &str); 8] = [
 ];
 
 const LAYOUT: &str = "export default function Layout({ children }) { return <html><body>{children}</body></html>; }\n";
+/// Routes of other classes, for `core analyze`.
+const AGAIN: &str = "export const revalidate = 60;\nexport default function Page() { return <p>{Date.now()}</p>; }\n";
+const SOME: &str = "export const generateStaticParams = () => [{ word: 'a' }, { word: 'b' }];
+export default async function Page({ params }) { return <p>{(await params).word}</p>; }\n";
+const NOW: &str = "export const dynamic = 'force-dynamic';\nexport const GET = () => new Response('now');\n";
+const OLD: &str = "export default function Page() { return <p>old</p>; }
+export const getServerSideProps = () => ({ props: {} });\n";
 /// How long a page may take: a development server compiles it first.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -129,6 +136,10 @@ fn version(next: &str, react: &str) -> Result<Vec<f64>, String> {
     stack.write("app/layout.jsx", LAYOUT);
     stack.write("app/page.jsx", &page("one"));
     stack.write("public/hello.txt", "hello");
+    stack.write("app/again/page.jsx", AGAIN);
+    stack.write("app/some/[word]/page.jsx", SOME);
+    stack.write("app/api/now/route.js", NOW);
+    stack.write("pages/old.jsx", OLD);
     let mut npm = Command::new("npm");
     npm.args(["install", "--package-lock-only", "--no-audit", "--no-fund"]).current_dir(&stack.root);
     well("npm install", &Said::of(npm.output().map_err(|error| format!("npm: {error}"))?))?;
@@ -140,6 +151,7 @@ fn version(next: &str, react: &str) -> Result<Vec<f64>, String> {
     well("core deploy", &stack.core(&["deploy"]))?;
     expect(port, "", "text two")?;
     all.push(began.elapsed().as_secs_f64());
+    printed::compare(&stack);
     well("core down", &stack.core(&["down"]))?;
     Ok(all)
 }

@@ -15,6 +15,7 @@ fn expect_fresh(which: &str, path: &str) {
 fn the_schemas_are_fresh() {
     expect_fresh("service", "manifests/schema/service.schema.json");
     expect_fresh("stack", "manifests/schema/stack.schema.json");
+    expect_fresh("payload", "docs/payload.schema.json");
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub(crate) mod load;
 pub(crate) mod manifests;
 pub(crate) mod ours;
 pub(crate) mod preload;
+pub(crate) mod printed;
 pub(crate) mod proc;
 pub(crate) mod readme;
 pub(crate) mod rude;

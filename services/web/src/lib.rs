@@ -4,6 +4,7 @@ pub mod build;
 pub mod manager;
 pub mod next_version;
 mod node;
+pub mod payload;
 mod scripts;
 
 use core_engine::driver::{Expansion, Surroundings};

@@ -16,7 +16,8 @@ pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
 pub(crate) use own::{NatsClusterArgs, NatsClusterStep, NatsServerArgs, SuperviseArgs};
 pub(crate) use release::{
-    BootstrapArgs, BuildArgs, DeployArgs, ExecArgs, NamedArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
+    AnalyzeArgs, BootstrapArgs, BuildArgs, DeployArgs, ExecArgs, NamedArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand,
+    RollbackArgs,
 };
 
 /// Over the options that every command has, so that they stand apart from its own.
@@ -81,6 +82,8 @@ pub(crate) enum Command {
     Rollback(RollbackArgs),
     /// Show the releases of apps: which one serves, who made each, and what a rollback goes to
     Releases(ReleasesArgs),
+    /// Show what is known of a built app: its routes, rules, sizes, variables, and what is worth knowing
+    Analyze(AnalyzeArgs),
     /// Build a release of an app into an archive, for another host; nothing is started
     ///
     /// Variables are those of the profile, by default production where there is one. `core deploy FILE` lands it on a host

@@ -86,6 +86,20 @@ pub(crate) struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct AnalyzeArgs {
+    /// A folder with an app that was built; or a release, or its first or last characters. Default: the live release, or
+    /// the app in this folder.
+    #[arg(value_name = "FOLDER|RELEASE", value_hint = ValueHint::DirPath)]
+    pub(crate) what: Option<String>,
+    /// The service whose release it is.
+    #[arg(long, value_name = "SERVICE", add = ArgValueCandidates::new(completion::services))]
+    pub(crate) service: Option<String>,
+    /// Print JSON: the payload. `core schema payload` prints its schema.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RollbackArgs {
     /// The release, or its first or last characters. Default: the newest that served well before the one that is wanted.
     pub(crate) release: Option<String>,

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod analyze;
 mod apart;
 pub(crate) mod boot;
 pub(crate) mod bootstrap;

@@ -12,13 +12,14 @@ pub(crate) fn run(args: &SchemaArgs) -> Exit {
         "service" => core_manifest::editor::schema(),
         "stack" => Shape::of::<StackManifest>().json().clone(),
         "api" => core_host::api::schema(),
+        "payload" => core_host::releases::payload::Payload::schema(),
         // What an edit of each field does, for docs/FIELDS.md.
         "fields" => {
             render::line(core_engine::diff::table().trim_end());
             return Exit::Ok;
         }
         other => {
-            render::error(&format!("there is no schema `{other}`: service, stack, api, fields"));
+            render::error(&format!("there is no schema `{other}`: service, stack, api, payload, fields"));
             return Exit::Usage;
         }
     };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use core_next::build::{BUILD, CACHE, PROGRAM};
+use core_next::payload::Payload;
 use core_next::{ADAPTER, ADAPTER_FILE, next_version};
 
 use super::Making;
@@ -15,7 +16,7 @@ use super::persist::Persist;
 use super::project::{Project, find_next};
 use super::record::Record;
 use super::tools::Tool;
-use super::{frozen, install, prune};
+use super::{analysis, frozen, install, prune};
 use crate::binaries::Scratch;
 use crate::binaries::fence::Limits;
 use crate::binaries::inputs::{copy_inputs, lexically, of_app};
@@ -71,8 +72,14 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
         tracing::warn!("the packages of {} are not kept: {error}", making.service);
     }
     result?;
+    making.say("looking at what was built");
+    let payload = look_at(making, &root.join(&project.app), &root);
     making.say("putting it together");
     assemble(&root, &project.app, landing)?;
+    if let Some(payload) = payload {
+        let text = serde_json::to_string_pretty(&payload).unwrap_or_default() + "\n";
+        fs::write(landing.join(analysis::FILE), text).map_err(io(analysis::FILE))?;
+    }
     let persist = Persist::of(paths, making.service, making.building);
     let home = |folder: &Path| folder.join(SERVER_FOLDER).join(&project.app);
     let landed = paths.releases().join(making.folder);
@@ -84,6 +91,18 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
     record.bytes = prune::size(landing);
     record.write(landing)?;
     prune::list(landing).map_err(io("the list of its files"))
+}
+
+/// What is known of the app that was built. Without it the release lands all the same: it is for people.
+fn look_at(making: &Making<'_>, app: &Path, root: &Path) -> Option<Payload> {
+    let names = making.building.identity.keys().cloned().collect();
+    match analysis::analyze(app, root, Some(making.node_version.clone()), names) {
+        Ok(payload) => Some(Payload { release: Some(making.id.to_owned()), ..payload }),
+        Err(why) => {
+            tracing::warn!(service = making.service, "there is no payload: {why}");
+            None
+        }
+    }
 }
 
 /// What one build of a service leaves to the next.

@@ -1,12 +1,13 @@
 //! Releases: which one a service runs, how one is made, and where it lands.
 //!
 //! ```text
-//! .releases/<service>/<id>/   server/ is what runs, app a link to the app in it; release.json, build.log
+//! .releases/<service>/<id>/   server/ is what runs, app a link to the app in it; release.json, payload.json, build.log
 //! .releases/<service>/current link to the live release, for people
 //! .releases/<service>/.build  the copy that is built; .cache: what one build leaves to the next
 //! .releases/<service>/.part-… a release that has not landed
 //! ```
 
+mod analysis;
 mod archive;
 mod assemble;
 mod build;
@@ -46,8 +47,10 @@ use crate::binaries::{self, Progress, run};
 use crate::machine;
 use crate::paths::Paths;
 use crate::trust::Trust;
+pub use analysis::{analyze, payload_of};
 pub(crate) use choose::choose;
 use choose::landed;
+pub use core_next::payload;
 pub(crate) use dev::holds;
 use home::Home;
 pub use incoming::{Expected, Incoming};
