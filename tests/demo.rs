@@ -42,6 +42,17 @@ export default function Page() {
 }
 "#;
 
+/// A form that works without a script.
+const FORM: &str = r"import { redirect } from 'next/navigation';
+export default function Page() {
+  async function say(form: FormData) {
+    'use server';
+    redirect('/said/' + form.get('word'));
+  }
+  return <form action={say}><input name='word' /></form>;
+}
+";
+
 impl Demo {
     /// What the page says, once it answers with 200.
     fn home(&self) -> String {
@@ -162,6 +173,7 @@ fn an_app_that_was_not_written_for_core_runs() {
     stack.write(".env", "LOCAL_WORD=shared\n");
     stack.write(".env.local", "LOCAL_WORD=read-at-run-time\n");
     stack.write("app/page.tsx", HOT);
+    stack.write("app/form/page.tsx", FORM);
     let script = commands("Your Next.js app");
     let lines: Vec<&str> = script.lines().filter(|line| !line.is_empty()).collect();
     let [init, develop, produce] = lines[..] else { panic!("three commands: {script}") };
@@ -202,6 +214,7 @@ fn an_app_that_was_not_written_for_core_runs() {
         "no other file of the app was touched"
     );
 
+    let form = page("form").1;
     let releases =
         || fs::read_dir(stack.root.join(".releases/web")).expect("releases").flatten().filter(is_release).count();
     assert_eq!(releases(), 1);
@@ -212,9 +225,22 @@ fn an_app_that_was_not_written_for_core_runs() {
     assert_eq!(page("word").1, "the word: read-at-run-time");
     assert_eq!(releases(), 2);
     printed::compare(&stack);
+    assert_eq!(submit(&base("127.0.0.1"), &form), 303, "the form of an old page, sent to the new release");
     let run_folder = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run_folder.as_deref());
+}
+
+/// Sends a form as a browser without scripts does. Returns the status.
+fn submit(base: &str, page: &str) -> u16 {
+    let (_, rest) = page.split_once("name=\"$ACTION_ID_").expect("a form with an action");
+    let id = &rest[..rest.find('"').expect("an ID")];
+    let field = |name: &str, value: &str| {
+        format!("--core\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let body = format!("{}{}--core--\r\n", field(&format!("$ACTION_ID_{id}"), ""), field("word", "hello"));
+    let headers = [("Content-Type", "multipart/form-data; boundary=core")];
+    http::request("POST", &format!("{base}form"), &headers, &body).expect("an answer").0
 }
 
 fn is_release(entry: &fs::DirEntry) -> bool {

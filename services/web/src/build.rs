@@ -29,6 +29,9 @@ pub const BESIDE: [&str; 4] = [
 /// Variables that a build must not inherit: they are for a running server.
 pub const WITHOUT: &[&str] = &["PORT", "HOSTNAME", "NODE_OPTIONS", "NEXT_DEPLOYMENT_ID", "TURBOPACK"];
 
+/// The variable with the key that server actions are encrypted with, and that their IDs are made of.
+pub const ACTIONS_KEY: &str = "NEXT_SERVER_ACTIONS_ENCRYPTION_KEY";
+
 /// Prefix of the variables that a build puts into the browser's bundle.
 pub const PUBLIC_PREFIX: &str = "NEXT_PUBLIC_";
 

@@ -16,7 +16,7 @@ use super::persist::Persist;
 use super::project::{Project, find_next};
 use super::record::Record;
 use super::tools::Tool;
-use super::{analysis, frozen, install, prune};
+use super::{actions_key, analysis, frozen, install, prune};
 use crate::binaries::Scratch;
 use crate::binaries::fence::Limits;
 use crate::binaries::inputs::{copy_inputs, lexically, of_app};
@@ -141,7 +141,8 @@ async fn run(
         next_version::variables(version, &adapter.display().to_string(), making.id, &root.display().to_string());
     let program = next.join(PROGRAM).display().to_string();
     let mut command = making.command(&Tool { program: making.node.to_owned(), args: vec![program] }, &app);
-    command.args(BUILD).envs(&making.building.env).envs(asked);
+    command.args(BUILD).envs(actions_key::variable(making.paths, making.service, making.building)?);
+    command.envs(&making.building.env).envs(asked);
     making.say("building");
     let built = making.run("building", &mut command, &mut log).await;
     record.seconds.insert("build".into(), began.elapsed().as_secs_f64());

@@ -7,6 +7,7 @@
 //! .releases/<service>/.part-… a release that has not landed
 //! ```
 
+mod actions_key;
 mod analysis;
 mod archive;
 mod assemble;
