@@ -214,7 +214,7 @@ fn an_app_that_was_not_written_for_core_runs() {
         "no other file of the app was touched"
     );
 
-    let form = page("form").1;
+    let (form, scripts) = (page("form").1, scripts(&page("").1));
     let releases =
         || fs::read_dir(stack.root.join(".releases/web")).expect("releases").flatten().filter(is_release).count();
     assert_eq!(releases(), 1);
@@ -226,9 +226,26 @@ fn an_app_that_was_not_written_for_core_runs() {
     assert_eq!(releases(), 2);
     printed::compare(&stack);
     assert_eq!(submit(&base("127.0.0.1"), &form), 303, "the form of an old page, sent to the new release");
+    // Files with a hash in their names are served by the edge alone, those of the release before as well.
+    let kept = scripts.iter().filter(|path| page("form").1.contains(path.as_str())).count();
+    assert!(kept > 2, "scripts that did not change keep their addresses: {scripts:?}");
+    stack.ok(&["stop", "web"]);
+    for path in &scripts {
+        assert!(!path.contains("dpl="), "{path}");
+        assert_eq!(page(path.trim_start_matches('/')).0, 200, "{path}");
+    }
     let run_folder = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run_folder.as_deref());
+}
+
+/// The addresses of the scripts of a page.
+fn scripts(page: &str) -> Vec<String> {
+    let sources = page.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let scripts: Vec<String> =
+        sources.filter(|source| source.starts_with("/_next/static/")).map(str::to_owned).collect();
+    assert!(scripts.len() > 3, "{page}");
+    scripts
 }
 
 /// Sends a form as a browser without scripts does. Returns the status.

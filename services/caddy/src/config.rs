@@ -8,7 +8,7 @@ use core_manifest::ServiceSpec;
 use core_manifest::spec::PortSpec;
 use serde_json::{Value, json};
 
-use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, verify_path};
+use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, files, verify_path};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -116,6 +116,7 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
     if let Some(paths) = route.map(|route| &route.local_origin).filter(|paths| !paths.is_empty()) {
         handle.push(local_origin(paths));
     }
+    handle.extend(files::hashed(spec));
     handle.push(json!({"handler": "encode", "encodings": {"zstd": {}, "gzip": {}},
         "prefer": ["zstd", "gzip"], "minimum_length": 512}));
     handle.push(proxy(spec, edge, wiring));

@@ -6,6 +6,7 @@
 //! run folder.
 
 mod config;
+mod files;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -8,8 +8,8 @@ pub const ADAPTER: &str = include_str!("adapter.mjs");
 
 /// The program of Next.js in its package.
 pub const PROGRAM: &str = "dist/bin/next";
-/// Arguments of that program for a build.
-pub const BUILD: &[&str] = &["build"];
+/// Options of a build that choose the bundler.
+const BUNDLERS: [&str; 4] = ["--webpack", "--turbopack", "--turbo", "--rspack"];
 /// Where a build puts the standalone server, below the app.
 pub const STANDALONE: &str = ".next/standalone";
 /// The file of the standalone server that is run.
@@ -42,6 +42,14 @@ pub fn env() -> Vec<(String, String)> {
     all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+/// Arguments of that program for a build. The bundler is the one that the app's own script `build` chooses, if it does.
+pub fn arguments(package: &str) -> Vec<String> {
+    let package: serde_json::Value = serde_json::from_str(package).unwrap_or_default();
+    let script = package["scripts"]["build"].as_str().unwrap_or_default();
+    let chosen = script.split_whitespace().filter(|word| BUNDLERS.contains(word));
+    std::iter::once("build").chain(chosen).map(str::to_owned).collect()
+}
+
 /// Arguments of npm that run the install scripts of packages; a setting of the app must not stop them.
 pub fn rebuild(packages: &[String]) -> Vec<String> {
     let words = ["rebuild", "--ignore-scripts=false", "--foreground-scripts", "--loglevel=error"];
@@ -66,6 +74,14 @@ pub fn is_input(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bundler_is_that_of_the_apps_script() {
+        let of = |script: &str| arguments(&serde_json::json!({"scripts": {"build": script}}).to_string());
+        assert_eq!(of("prisma generate && next build --webpack"), ["build", "--webpack"]);
+        assert_eq!(of("next build --debug"), ["build"]);
+        assert_eq!(arguments("{}"), ["build"]);
+    }
 
     #[test]
     fn what_a_build_makes_is_no_input_of_it() {

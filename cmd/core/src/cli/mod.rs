@@ -14,7 +14,7 @@ use clap_complete::engine::ArgValueCandidates;
 use crate::completion;
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
-pub(crate) use own::{NatsClusterArgs, NatsClusterStep, NatsServerArgs, SuperviseArgs};
+pub(crate) use own::{NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, SuperviseArgs};
 pub(crate) use release::{
     AnalyzeArgs, BootstrapArgs, BuildArgs, DeployArgs, ExecArgs, NamedArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand,
     RollbackArgs,
@@ -137,6 +137,8 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     #[command(hide = true)]
     NatsCluster(NatsClusterArgs),
+    #[command(hide = true)]
+    Precompress(PrecompressArgs),
     /// One service: `core web spec`
     #[command(external_subcommand)]
     Service(Vec<OsString>),

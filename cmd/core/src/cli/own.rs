@@ -13,6 +13,11 @@ pub(crate) struct SuperviseArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PrecompressArgs {
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct NatsClusterArgs {
     #[command(subcommand)]
     pub(crate) step: NatsClusterStep,

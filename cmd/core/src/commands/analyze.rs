@@ -40,7 +40,7 @@ fn payload(context: &Context, args: &AnalyzeArgs) -> Result<Payload, (String, &'
     let build = "build it there with `next build`, or name a release: `core releases` lists them";
     let of_folder = |folder: &Path| {
         let root = folder.ancestors().last().unwrap_or(folder);
-        releases::analyze(folder, root, None, Vec::new()).map_err(|why| (why, build))
+        releases::analyze(folder, root, None, None, Vec::new()).map_err(|why| (why, build))
     };
     let folder = |name: &str| fs::canonicalize(name).ok().filter(|path| path.is_dir());
     if let Some(folder) = args.what.as_deref().and_then(folder) {

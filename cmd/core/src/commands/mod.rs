@@ -24,6 +24,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod nats_cluster;
 pub(crate) mod plan;
+pub(crate) mod precompress;
 pub(crate) mod probe;
 pub(crate) mod releases;
 mod remote;

@@ -37,16 +37,21 @@ pub fn payload_of(paths: &Paths, release: &Listed) -> Result<Payload, String> {
     }
     let node = Some(release.record.node.clone()).filter(|node| !node.is_empty());
     let names = release.record.variables.keys().cloned().collect();
-    let made = analyze(&folder.join(APP), &folder, node, names)?;
-    Ok(Payload { release: Some(release.record.id.clone()), ..made })
+    analyze(&folder.join(APP), &folder, Some(&release.record.id), node, names)
 }
 
-/// The payload of a built app in the folder `app`. Its packages are there or in a folder above it, up to `root`. `node`
-/// is the version of Node.js, `at_build` names the variables of the build.
+/// The payload of a built app in the folder `app`. Its packages are there or in a folder above it, up to `root`. `release`
+/// is the ID of the release, if it is one, `node` the version of Node.js, `at_build` names the variables of the build.
 ///
 /// # Errors
 /// Why it cannot be told, as text for people.
-pub fn analyze(app: &Path, root: &Path, node: Option<String>, at_build: Vec<String>) -> Result<Payload, String> {
+pub fn analyze(
+    app: &Path,
+    root: &Path,
+    release: Option<&str>,
+    node: Option<String>,
+    at_build: Vec<String>,
+) -> Result<Payload, String> {
     if !app.join(".next/BUILD_ID").is_file() {
         let why = if app.join("package.json").is_file() { "is not built" } else { "is not an app" };
         return Err(format!("{} {why}: it has no .next/BUILD_ID", app.display()));
@@ -93,7 +98,7 @@ pub fn analyze(app: &Path, root: &Path, node: Option<String>, at_build: Vec<Stri
         look_into(&app.join(folder), &mut scan, &names, &|name| KNOWN.contains(&name));
     }
     look_into(app, &mut scan, &names, &|name| name == "node_modules" || name.starts_with('.') || name == "public");
-    Ok(payload::of(&built, &scan.end(), &jiff::Zoned::now().strftime("%Y-%m-%d").to_string()))
+    Ok(payload::of(&built, &scan.end(), release, &jiff::Zoned::now().strftime("%Y-%m-%d").to_string()))
 }
 
 /// Lists a folder of the app, and reads what is looked into.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use core_next::build::{BUILD, CACHE, PROGRAM};
+use core_next::build::{CACHE, PROGRAM, arguments};
 use core_next::payload::Payload;
 use core_next::{ADAPTER, ADAPTER_FILE, next_version};
 
@@ -96,8 +96,8 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
 /// What is known of the app that was built. Without it the release lands all the same: it is for people.
 fn look_at(making: &Making<'_>, app: &Path, root: &Path) -> Option<Payload> {
     let names = making.building.identity.keys().cloned().collect();
-    match analysis::analyze(app, root, Some(making.node_version.clone()), names) {
-        Ok(payload) => Some(Payload { release: Some(making.id.to_owned()), ..payload }),
+    match analysis::analyze(app, root, Some(making.id), Some(making.node_version.clone()), names) {
+        Ok(payload) => Some(payload),
         Err(why) => {
             tracing::warn!(service = making.service, "there is no payload: {why}");
             None
@@ -141,7 +141,8 @@ async fn run(
         next_version::variables(version, &adapter.display().to_string(), making.id, &root.display().to_string());
     let program = next.join(PROGRAM).display().to_string();
     let mut command = making.command(&Tool { program: making.node.to_owned(), args: vec![program] }, &app);
-    command.args(BUILD).envs(actions_key::variable(making.paths, making.service, making.building)?);
+    let package = fs::read_to_string(app.join("package.json")).unwrap_or_default();
+    command.args(arguments(&package)).envs(actions_key::variable(making.paths, making.service, making.building)?);
     command.envs(&making.building.env).envs(asked);
     making.say("building");
     let built = making.run("building", &mut command, &mut log).await;

@@ -134,9 +134,13 @@ pub(super) fn hash_of(paths: &Paths, app: &str, node: &str, building: &Building)
 
 /// The releases of a service that have landed, the oldest first.
 pub(super) fn landed(paths: &Paths, service: &str) -> Vec<String> {
-    let entries = fs::read_dir(paths.releases().join(service)).into_iter().flatten().flatten();
+    landed_in(&paths.releases().join(service))
+}
+
+/// The same, of the folder of a service.
+pub(super) fn landed_in(home: &Path) -> Vec<String> {
+    let entries = fs::read_dir(home).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let home = paths.releases().join(service);
     let is_release = |name: &String| name.starts_with(|first: char| first.is_ascii_digit());
     let mut all: Vec<String> =
         names.filter(is_release).filter(|name| !home.join(name).join(PENDING).exists()).collect();

@@ -11,7 +11,7 @@ use nix::unistd::syncfs;
 
 use super::choose::{PENDING, UNPREPARED};
 use super::prune::LOCK;
-use super::{Deployer, Finish};
+use super::{Deployer, Finish, pool};
 use crate::binaries::modes::is_open_but;
 use crate::binaries::{Progress, Scratch, lock_file};
 use crate::paths::Paths;
@@ -66,7 +66,9 @@ impl Home {
         let part = self.part(id)?;
         let landing = part.path().join("landing");
         super::build(paths, folder, wanted, (part.path(), &landing), deployer, progress).await?;
-        self.land(&landing, id, &wanted.building)
+        self.land(&landing, id, &wanted.building)?;
+        pool::compress(&self.path).await;
+        Ok(())
     }
 
     /// Does what is left to do with a release that has landed. One that may not serve then is deleted, if it is new.
@@ -112,7 +114,9 @@ impl Home {
             .and_then(|folder| syncfs(folder).map_err(io::Error::from))
             .and_then(|()| fs::rename(landing, &target))
             .and_then(|()| sync(&self.path));
-        landed.map_err(|error| format!("{} cannot land: {error}", target.display()))
+        landed.map_err(|error| format!("{} cannot land: {error}", target.display()))?;
+        pool::sync(&self.path, Some(id));
+        Ok(())
     }
 }
 

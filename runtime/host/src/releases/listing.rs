@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::choose::{CURRENT, UNPREPARED, landed};
+use super::pool;
 use super::prune::{PINNED, SERVED, size, turn};
 use super::record::Record;
 use crate::journal::Journal;
@@ -144,5 +145,6 @@ pub fn remove(paths: &Paths, one: &Listed) -> Result<u64, String> {
     let doomed = folder.with_file_name(format!(".part-removed-{id}"));
     fs::rename(&folder, &doomed).map_err(|error| format!("{}: {error}", paths.shown(&folder)))?;
     let _ = fs::remove_dir_all(doomed);
+    pool::sync(&paths.releases().join(service), None);
     Ok(bytes)
 }

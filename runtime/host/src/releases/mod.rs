@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! .releases/<service>/<id>/   server/ is what runs, app a link to the app in it; release.json, payload.json, build.log
+//! .releases/<service>/pool    files of all releases that the edge serves
 //! .releases/<service>/current link to the live release, for people
 //! .releases/<service>/.build  the copy that is built; .cache: what one build leaves to the next
 //! .releases/<service>/.part-… a release that has not landed
@@ -21,6 +22,7 @@ mod install;
 mod listing;
 mod modules;
 mod persist;
+mod pool;
 mod project;
 mod prune;
 mod record;
@@ -56,6 +58,7 @@ pub(crate) use dev::holds;
 use home::Home;
 pub use incoming::{Expected, Incoming};
 pub use listing::{Listed, Releases, find, list, pin, remove};
+pub use pool::precompress;
 pub use project::{Tooling, tooling};
 pub(crate) use prune::{Needed, mark_live, prune};
 pub use record::{Deployer, Record};
@@ -371,6 +374,7 @@ pub(crate) async fn land(
         prune::list(&landing).map_err(|error| format!("the list of its files: {error}"))?;
         modes::settle(&landing, Origin::Built).map_err(|error| format!("{}: {error}", landing.display()))?;
         home.land(&landing, &record.id, &wanted.building)?;
+        pool::compress(&home.path).await;
     }
     home.finish(service, &record.id, finish).await?;
     Ok(record.id)

@@ -13,6 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::CACHE;
 use super::choose::{CURRENT, PENDING, UNPREPARED, landed};
+use super::pool;
 use crate::paths::Paths;
 
 /// The list of the files of a release, as it landed.
@@ -132,6 +133,7 @@ pub(crate) fn prune(paths: &Paths, service: &str, needed: &Needed) -> Vec<String
             said.push(format!("release {id} was deleted: {} MiB are free again", bytes >> 20));
         }
     }
+    pool::sync(&home, None);
     said.extend(prune_dep(paths, needed));
     said
 }

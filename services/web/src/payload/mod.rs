@@ -7,6 +7,7 @@
 mod built;
 mod config;
 mod dates;
+mod edge;
 mod findings;
 mod routes;
 mod rules;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use built::{Built, File};
 pub use config::{Actions, Config, Domain, I18n, Images, Pattern};
+pub use edge::Edge;
 pub use findings::{Finding, Level};
 pub use routes::{Class, Kind, Prerendered, Route, Router, Runtime};
 pub use rules::{HeaderRule, Matcher, Proxy, Redirect, Rewrite, Rules};
@@ -47,6 +49,8 @@ pub struct Payload {
     pub rules: Rules,
     /// Files that browsers fetch.
     pub files: Files,
+    /// What the edge may answer by itself.
+    pub edge: Edge,
     /// Its direct dependencies, with the versions that are installed.
     pub packages: BTreeMap<String, String>,
     /// Names of variables. No value is in this file.
@@ -147,9 +151,10 @@ pub struct Caches {
     pub tags: BTreeSet<String>,
 }
 
-/// Makes the payload of an app. `today` is the date by which versions are past theirs, as `2026-11-27`.
-pub fn of(built: &Built, scanned: &Scanned, today: &str) -> Payload {
+/// Makes the payload of an app. `release` is the ID of the release, if it is one. `today` is the date by which versions are past theirs, as `2026-11-27`.
+pub fn of(built: &Built, scanned: &Scanned, release: Option<&str>, today: &str) -> Payload {
     let config = config::of(built);
+    let (rules, proxy) = (rules::of(built), rules::proxy(built));
     let routes = routes::of(built, &config);
     let package = built.json("package.json");
     let version = |name: &str| {
@@ -186,8 +191,10 @@ pub fn of(built: &Built, scanned: &Scanned, today: &str) -> Payload {
             handler: config::text(&built.config()["cacheHandler"]),
             tags: routes::tags(built),
         },
-        proxy: rules::proxy(built),
-        rules: rules::of(built),
+        edge: edge::of(built, &config, &rules, proxy.as_ref(), release),
+        release: release.map(str::to_owned),
+        proxy,
+        rules,
         files: sizes::files(built),
         packages: names.filter_map(|name| Some((name.clone(), version(&name)?))).collect(),
         variables: scanned.variables(built),
