@@ -11,7 +11,7 @@ use nix::unistd::syncfs;
 
 use super::choose::{PENDING, UNPREPARED};
 use super::prune::LOCK;
-use super::{Deployer, Finish, pool};
+use super::{Deployer, Finish, dates, pool};
 use crate::binaries::modes::is_open_but;
 use crate::binaries::{Progress, Scratch, lock_file};
 use crate::paths::Paths;
@@ -109,6 +109,7 @@ impl Home {
             fs::write(landing.join(PENDING), "").map_err(|error| format!("{}: {error}", target.display()))?;
         }
         let _ = fs::remove_dir_all(&target);
+        dates::keep(&self.path, landing);
         // What is named as the wanted one must be whole after a power cut.
         let landed = File::open(landing)
             .and_then(|folder| syncfs(folder).map_err(io::Error::from))

@@ -14,6 +14,7 @@ mod archive;
 mod assemble;
 mod build;
 mod choose;
+mod dates;
 mod dev;
 mod frozen;
 mod home;
