@@ -302,6 +302,17 @@ pub struct RouteTable {
     pub pointers: u32,
     /// Ready instances and their ports: pointer i names the one at i mod n. Empty: requests are refused.
     pub targets: Vec<Target>,
+    /// Where requests go that name another release: pages that were opened before a deploy.
+    pub former: Option<Former>,
+}
+
+/// A release that has been replaced, and whose instances are still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// Its ID, as requests name it.
+    pub release: String,
+    /// Its ready instances: at least one.
+    pub targets: Vec<Target>,
 }
 
 /// An instance that takes requests.

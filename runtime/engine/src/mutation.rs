@@ -61,6 +61,8 @@ pub enum Mutation {
     CloseHeldOfOld,
     /// Send requests to instances that are only kept warm.
     RouteWarm,
+    /// Ask a warm instance to stop while requests that name its release still find it.
+    StopFormer,
     /// Keep instances warm for ever.
     ForgetWarm,
     /// Restart instances that were only kept warm.
@@ -71,7 +73,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -100,6 +102,7 @@ impl Mutation {
         Self::ForgetSources,
         Self::CloseHeldOfOld,
         Self::RouteWarm,
+        Self::StopFormer,
         Self::ForgetWarm,
         Self::RestartWarm,
         Self::ForgetRole,

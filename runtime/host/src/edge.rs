@@ -25,22 +25,37 @@ const NOBODY: &str = "127.0.0.1:0";
 pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
     let folder = edge.join(table.service.as_str());
     fs::create_dir_all(&folder)?;
-    for number in 0..table.pointers {
-        let targets = &table.targets;
-        let address = match targets.len() {
-            0 => NOBODY.to_owned(),
-            count => format!("127.0.0.1:{}", targets[number as usize % count].port),
-        };
-        let path = folder.join(format!("{number}.addr"));
-        // An unchanged pointer is not rewritten.
-        if fs::read(&path).is_ok_and(|have| have == address.as_bytes()) {
-            continue;
+    let address = |targets: &[Target], number: u32| match targets.len() {
+        0 => NOBODY.to_owned(),
+        count => format!("127.0.0.1:{}", targets[number as usize % count].port),
+    };
+    let name = core_caddy::FORMER;
+    match &table.former {
+        // Where it is comes before its name: nobody is sent there before.
+        Some(former) => {
+            for number in 0..core_caddy::FORMER_POINTERS {
+                replace(&folder, &core_caddy::former_pointer(number), &address(&former.targets, number))?;
+            }
+            replace(&folder, name, &former.release)?;
         }
-        let beside = folder.join(format!(".{number}.new"));
-        fs::write(&beside, &address)?;
-        fs::rename(&beside, &path)?;
+        // Requests that have read the name already find the address; the instance drains when this is written.
+        None => replace(&folder, name, "")?,
+    }
+    for number in 0..table.pointers {
+        replace(&folder, &format!("{number}.addr"), &address(&table.targets, number))?;
     }
     Ok(())
+}
+
+/// Puts a text in the place of a file, unless it has that already.
+fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    let path = folder.join(name);
+    if fs::read(&path).is_ok_and(|have| have == text.as_bytes()) {
+        return Ok(());
+    }
+    let beside = folder.join(format!(".{name}.new"));
+    fs::write(&beside, text)?;
+    fs::rename(&beside, &path)
 }
 
 /// How long the edge may take to answer for one pointer: it may be overloaded.
@@ -83,7 +98,7 @@ pub fn forget(edge: &Path, is_known: impl Fn(&str) -> bool) {
 #[cfg(test)]
 mod tests {
     use core_engine::InstanceId;
-    use core_engine::action::Target;
+    use core_engine::action::{Former, Target};
     use core_engine::ids::Generation;
     use core_manifest::ServiceName;
 
@@ -100,6 +115,7 @@ mod tests {
             version: 1,
             pointers: 16,
             targets: vec![target(0, 20000), target(1, 20001), target(2, 20002)],
+            former: None,
         };
         let read = || -> Vec<String> {
             (0..16).map(|n| fs::read_to_string(folder.path().join(format!("web/{n}.addr"))).unwrap()).collect()
@@ -112,6 +128,15 @@ mod tests {
         table.targets = Vec::new();
         write(folder.path(), &table).unwrap();
         assert!(read().iter().all(|address| address == NOBODY));
+        let former = |port| Former { release: "2026-a".into(), targets: vec![target(0, port)] };
+        let told = |name: &str| fs::read_to_string(folder.path().join("web").join(name)).unwrap();
+        assert_eq!(told("former"), "", "the edge finds it in any case");
+        table.former = Some(former(20009));
+        write(folder.path(), &table).unwrap();
+        assert_eq!((told("former").as_str(), told("former.3.addr").as_str()), ("2026-a", "127.0.0.1:20009"));
+        table.former = None;
+        write(folder.path(), &table).unwrap();
+        assert_eq!(told("former"), "");
         forget(folder.path(), |_| false);
         assert!(!folder.path().join("web").exists());
     }

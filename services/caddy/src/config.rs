@@ -8,10 +8,13 @@ use core_manifest::ServiceSpec;
 use core_manifest::spec::PortSpec;
 use serde_json::{Value, json};
 
-use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, files, verify_path};
+use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, files, former, verify_path};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
+
+/// What is said of an instance that does not answer.
+const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
 
 /// Request headers about the client that anyone may send and that Caddy passes on unchanged; and core's own.
 const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
@@ -30,6 +33,19 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     };
     let mut all = vec![farewell()];
     all.extend(routes(around, wiring));
+    let mut errors: Vec<Value> = match wiring {
+        Wiring::Held => around.services.values().filter_map(|spec| without_former(spec, around.edge, wiring)).collect(),
+        Wiring::Direct(_) => Vec::new(),
+    };
+    errors.push(json!({
+        "match": [{"expression": GATEWAY_ERRORS}],
+        "handle": [{
+            "handler": "static_response",
+            "status_code": 503,
+            "headers": {"Retry-After": ["1"], "Content-Type": ["text/plain; charset=utf-8"]},
+            "body": UNAVAILABLE,
+        }],
+    }));
     let mut config = json!({
         "admin": {
             "listen": format!("unix/@RUN@/{ADMIN}|0600"),
@@ -51,15 +67,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
                 // discards the rest of the request at that point, and copying it fails.
                 "enable_full_duplex": true,
                 "routes": all,
-                "errors": {"routes": [{
-                    "match": [{"expression": "{http.error.status_code} in [502, 503, 504]"}],
-                    "handle": [{
-                        "handler": "static_response",
-                        "status_code": 503,
-                        "headers": {"Retry-After": ["1"], "Content-Type": ["text/plain; charset=utf-8"]},
-                        "body": UNAVAILABLE,
-                    }],
-                }]},
+                "errors": {"routes": errors},
             }},
         }},
     });
@@ -119,12 +127,28 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
     handle.extend(files::hashed(spec));
     handle.push(json!({"handler": "encode", "encodings": {"zstd": {}, "gzip": {}},
         "prefer": ["zstd", "gzip"], "minimum_length": 512}));
+    if let (Some(_), Wiring::Held) = (files::pool(spec), wiring) {
+        handle.push(former::handler(spec, edge, transport(former::upstreams(spec, edge))));
+    }
     handle.push(proxy(spec, edge, wiring));
     let mut value = json!({"handle": handle, "terminal": true});
     if !matcher.is_empty() {
         value["match"] = json!([matcher]);
     }
     value
+}
+
+/// Where a request goes that the replaced release did not answer: it has just ended.
+fn without_former(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Option<Value> {
+    let route = spec.route.as_ref().filter(|_| files::pool(spec).is_some())?;
+    // The path is that of the client again.
+    let prefixes = route.paths.iter().map(|path| path.trim_end_matches('/'));
+    let rewrite = |prefix| json!({"handler": "rewrite", "strip_path_prefix": prefix});
+    let mut handle: Vec<Value> =
+        prefixes.filter(|prefix| route.strip_prefix && !prefix.is_empty()).map(rewrite).collect();
+    handle.push(proxy(spec, edge, wiring));
+    Some(json!({"match": [{"vars": {former::VAR: [spec.name.as_str()]}, "expression": GATEWAY_ERRORS}],
+        "handle": handle, "terminal": true}))
 }
 
 /// A development server refuses what is asked for by pages of other hosts, and it does not know under which host the edge
@@ -213,6 +237,14 @@ fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
             addresses.get(&spec.name).into_iter().flatten().map(|address| json!({"dial": address})).collect()
         }
     };
+    let mut value = transport(upstreams);
+    // Requests that are safe to repeat are retried while nothing answers.
+    value["load_balancing"] = json!({"try_duration": "5s", "try_interval": "100ms"});
+    value
+}
+
+/// A proxy to these upstreams, which tries one of them once.
+fn transport(upstreams: Vec<Value>) -> Value {
     json!({
         "handler": "reverse_proxy",
         "upstreams": upstreams,
@@ -225,8 +257,6 @@ fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
         },
         // An app that trusted these headers would trust any client.
         "headers": {"request": {"delete": UNBELIEVED}},
-        // Requests that are safe to repeat are retried while nothing answers.
-        "load_balancing": {"try_duration": "5s", "try_interval": "100ms"},
         "stream_close_delay": "5m",
         "flush_interval": -1,
     })

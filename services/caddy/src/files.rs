@@ -17,7 +17,7 @@ const TYPES: [(&str, &str); 5] = [
 ];
 
 /// The folder of the files of a service's releases, whatever release it runs; `None` if it has no releases.
-fn pool(spec: &ServiceSpec) -> Option<String> {
+pub(crate) fn pool(spec: &ServiceSpec) -> Option<String> {
     let releases = format!("/.releases/{}/", spec.name);
     let of_release = |path: &str| Some(format!("{}{releases}pool", &path[..path.find(&releases)?]));
     spec.binaries.values().find_map(|binary| of_release(&binary.path))

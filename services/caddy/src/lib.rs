@@ -7,6 +7,7 @@
 
 mod config;
 mod files;
+mod former;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,6 +29,16 @@ pub const ADMIN: &str = "admin.sock";
 pub const VERIFY: &str = "verify.sock";
 /// Response header on that socket: the address that the request was sent to.
 pub const REACHED: &str = "x-core-reached";
+
+/// File name of the ID of the release that was replaced, beside the pointers; it is empty while there is none.
+pub const FORMER: &str = "former";
+/// How many pointers name instances of that release.
+pub const FORMER_POINTERS: u32 = 4;
+
+/// File name of a pointer to an instance of that release.
+pub fn former_pointer(number: u32) -> String {
+    format!("{FORMER}.{number}.addr")
+}
 
 /// Path prefix, on [`VERIFY`], of requests for a service through one of its pointers.
 pub fn verify_path(service: &str, pointer: u32) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use core_manifest::{Identifier, ServiceSpec};
 
 use super::shim::Shim;
-use crate::action::Role;
+use crate::action::{Role, Target};
 use crate::exit::{Exit, Failure};
 use crate::ids::{InstanceId, InvocationId};
 use crate::phase::{Drain, Phase, Stop, Tally};
@@ -94,6 +94,12 @@ impl Instance {
     /// The number of one of its ports; `None` if it has not been assigned yet.
     pub(super) fn port(&self, name: &Identifier) -> Option<u16> {
         self.spec.ports.get(name).and_then(|port| port.number).or_else(|| self.ports.get(name).copied())
+    }
+
+    /// Where the edge finds it, if it has a route.
+    pub(super) fn target(&self) -> Option<Target> {
+        let port = self.port(&self.spec.route.as_ref()?.port)?;
+        Some(Target { instance: self.id.clone(), port })
     }
 
     pub(super) fn is_ready(&self) -> bool {

@@ -11,7 +11,7 @@ use super::instance::Instance;
 use super::service::Share;
 use super::want::Want;
 use super::{Engine, mutated};
-use crate::action::{Action, RouteTable, Target, pointers};
+use crate::action::{Action, Former, RouteTable, Target, pointers};
 use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
 use crate::phase::{Drain, Phase};
@@ -22,6 +22,20 @@ const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// When the host's answer about a table counts as lost. Writing one takes microseconds.
 const LOST: Duration = Duration::from_secs(10);
 
+/// What pointers of a service name.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Table {
+    targets: Vec<Target>,
+    former: Option<Former>,
+}
+
+impl Table {
+    fn names(&self, id: &InstanceId) -> bool {
+        let former = self.former.iter().flat_map(|former| &former.targets);
+        self.targets.iter().chain(former).any(|target| &target.instance == id)
+    }
+}
+
 /// The pointers of one service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Routing {
@@ -29,9 +43,9 @@ pub(super) struct Routing {
     /// How many pointers there are. They only get more: the edge may still read those that it needs no longer.
     pointers: u32,
     /// The table that was last sent to the host.
-    told: Option<Vec<Target>>,
+    told: Option<Table>,
     /// The table that is known to be written. `None`: anything may be.
-    written: Option<Vec<Target>>,
+    written: Option<Table>,
     /// Set while the host has not answered: when the answer counts as lost.
     outstanding: Option<Time>,
     /// When to send the table again after a failure.
@@ -58,8 +72,12 @@ impl Routing {
 impl Engine {
     /// Whether the edge may send requests to an instance.
     pub(super) fn is_routed(&self, id: &InstanceId) -> bool {
-        let names = |table: &Option<Vec<Target>>, unknown: bool| {
-            table.as_ref().map_or(unknown, |targets| targets.iter().any(|target| &target.instance == id))
+        let is_lax = mutated!(self, StopFormer);
+        let names = |table: &Option<Table>, unknown: bool| {
+            let of = |table: &Table| {
+                if is_lax { table.targets.iter().any(|one| &one.instance == id) } else { table.names(id) }
+            };
+            table.as_ref().map_or(unknown, of)
         };
         // If no table was sent yet, an earlier engine may have written anything.
         self.routings
@@ -78,15 +96,15 @@ impl Engine {
     /// The tables that were last sent to the host, for a host whose pointer files were removed.
     pub fn route_tables(&self) -> Vec<RouteTable> {
         let table = |(service, routing): (&ServiceName, &Routing)| {
-            let (targets, pointers) = (routing.told.clone()?, routing.pointers);
-            Some(RouteTable { service: service.clone(), version: routing.version, pointers, targets })
+            let (Table { targets, former }, pointers) = (routing.told.clone()?, routing.pointers);
+            Some(RouteTable { service: service.clone(), version: routing.version, pointers, targets, former })
         };
         self.routings.iter().filter_map(table).collect()
     }
 
     /// What the pointers of a service name, if that is known.
     pub(super) fn targets(&self, service: &ServiceName) -> Option<Vec<Target>> {
-        self.routings.get(service)?.written.clone()
+        Some(self.routings.get(service)?.written.as_ref()?.targets.clone())
     }
 
     /// Compares the table of a service with the wanted one, and sends it when it differs.
@@ -129,7 +147,8 @@ impl Engine {
             service: name.clone(),
             version: routing.version,
             pointers,
-            targets: wanted,
+            targets: wanted.targets,
+            former: wanted.former,
         }));
     }
 
@@ -140,8 +159,16 @@ impl Engine {
         of_service.or_else(|| self.instances_of(name).any(|instance| instance.spec.route.is_some()).then_some(1))
     }
 
-    /// The instances that should take requests; `None` leaves the table as it is.
-    fn wanted_table(&self, name: &ServiceName) -> Option<Vec<Target>> {
+    /// What the pointers should name; `None` leaves the table as it is.
+    fn wanted_table(&self, name: &ServiceName) -> Option<Table> {
+        let targets = self.wanted_targets(name)?;
+        // What gets all requests needs no name.
+        let former = self.former(name).filter(|former| !former.targets.iter().any(|one| targets.contains(one)));
+        Some(Table { targets, former })
+    }
+
+    /// The instances that should take requests; `None` leaves them as they are.
+    fn wanted_targets(&self, name: &ServiceName) -> Option<Vec<Target>> {
         let service = self.services.get(name);
         let early = mutated!(self, SwitchBeforeReady);
         let ready = |fits: &dyn Fn(&Instance) -> bool| -> Vec<Target> {
@@ -149,11 +176,7 @@ impl Engine {
                 let is_ready = instance.is_ready() || early && instance.candidate && instance.phase.process().is_some();
                 is_ready && fits(instance) && matches!(self.want(instance), Want::Run | Want::Keep)
             });
-            let targets = of_service.filter_map(|instance| {
-                let port = instance.port(&instance.spec.route.as_ref()?.port)?;
-                Some(Target { instance: instance.id.clone(), port })
-            });
-            targets.collect()
+            of_service.filter_map(Instance::target).collect()
         };
         let born_in = |generation: Generation| ready(&|instance: &Instance| instance.id.generation == generation);
         let targets = match service.map(|service| (service, &service.rollout)) {
@@ -178,7 +201,7 @@ impl Engine {
             self.instances.get(id).is_some_and(|instance| self.comes_back(instance) && !is_robbed(instance))
         };
         match self.routings.get(name).and_then(|routing| routing.told.as_ref()) {
-            Some(told) => Some(told.iter().filter(|target| stays_in(&target.instance)).cloned().collect()),
+            Some(told) => Some(told.targets.iter().filter(|target| stays_in(&target.instance)).cloned().collect()),
             None => {
                 let leaves = |phase: &Phase| matches!(phase, Phase::Draining { stage: Drain::Routed, .. });
                 let must_leave = self.instances_of(name).any(|instance| leaves(&instance.phase));

@@ -8,8 +8,9 @@ use core_manifest::{ServiceName, ServiceSpec};
 
 use super::instance::Instance;
 use super::service::{Rollout, Share, Stage, Warm};
+use super::want::Want;
 use super::{Engine, mutated};
-use crate::action::{Action, Role};
+use crate::action::{Action, Former, Role};
 use crate::ids::InstanceId;
 use crate::phase::{Phase, PhaseName};
 use crate::plan::{Change, change_of};
@@ -117,6 +118,24 @@ impl Engine {
         self.save = true;
         self.refresh(name, spec);
         true
+    }
+
+    /// The release that was replaced last, as long as its instances are there: from when the one that replaced it has all
+    /// other requests, while that is observed, and while they are kept warm. Pages of it that are open find it.
+    pub(super) fn former(&self, name: &ServiceName) -> Option<Former> {
+        let service = self.services.get(name)?;
+        let (spec, born) = match (&service.rollout, &service.warm) {
+            (Some(Rollout { spec, born, stage, .. }), _) if stage.is_switched() && stage.share() == Share::ALL => {
+                (spec, *born)
+            }
+            (None, Some(warm)) => (&warm.spec, warm.born),
+            _ => return None,
+        };
+        let release = spec.release.clone().filter(|id| !id.is_empty() && Some(id) != service.spec.release.as_ref())?;
+        let ready = self.instances_of(name).filter(|instance| instance.id.generation == born && instance.is_ready());
+        let kept = ready.filter(|instance| self.want(instance) == Want::Keep);
+        let targets: Vec<_> = kept.filter_map(Instance::target).collect();
+        (!targets.is_empty()).then_some(Former { release, targets })
     }
 
     /// Tells the instances of a release which part they have, where that is another one now.

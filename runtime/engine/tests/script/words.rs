@@ -70,7 +70,12 @@ pub(super) fn words(action: &Action) -> String {
             let targets: Vec<String> = runs.collect();
             let targets = if targets.is_empty() { "nobody".to_owned() } else { targets.join(", ") };
             let many = if table.pointers == 16 { String::new() } else { format!(", {} pointers", table.pointers) };
-            format!("route {} (version {}{many}) to {targets}", table.service, table.version)
+            let former = table.former.as_ref().map(|former| {
+                let ids: Vec<String> = former.targets.iter().map(|target| target.instance.to_string()).collect();
+                format!(", {} to {}", former.release, ids.join(", "))
+            });
+            let former = former.unwrap_or_default();
+            format!("route {} (version {}{many}) to {targets}{former}", table.service, table.version)
         }
         Action::Yield { pid, yields } => {
             format!("process {pid} {}", if *yields { "yields" } else { "no longer yields" })

@@ -38,7 +38,7 @@ impl World {
                 let longest = if self.chaos && self.rng.percent(5) { 3000 } else { 25 };
                 let pause = self.rng.millis(0, longest);
                 let life = self.life;
-                self.at(pause, Later::Write(life, table.service, table.version, table.targets));
+                self.at(pause, Later::Write(life, table));
             }
             Action::Verify(asked) => {
                 let longest = if self.chaos && self.rng.percent(10) { 3000 } else { 25 };

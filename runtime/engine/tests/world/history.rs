@@ -114,6 +114,7 @@ impl World {
         self.exited = false;
         self.trees.clear();
         self.routes.clear();
+        self.formers.clear();
         self.promises.forget();
         // Somebody may have edited it while it was down.
         if self.chaos && self.rng.percent(50) {

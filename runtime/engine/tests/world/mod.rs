@@ -18,7 +18,7 @@ mod truth;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use core_engine::action::{StartOrder, Target};
+use core_engine::action::{RouteTable, StartOrder, Target};
 use core_engine::event::{Command, Event, Found, SourceChoice};
 use core_engine::exit::Exit;
 use core_engine::mutation::Mutation;
@@ -63,7 +63,7 @@ enum Later {
     /// The engine of this life is told what is in them.
     Look(u64),
     /// Pointers get written.
-    Write(u64, ServiceName, u64, Vec<Target>),
+    Write(u64, RouteTable),
 }
 
 /// The longest that the engine waits for an answer that is lost.
@@ -84,6 +84,8 @@ pub(crate) struct World {
     pub(crate) sources: BTreeMap<String, SourceChoice>,
     pub(crate) trees: BTreeMap<InstanceId, Tree>,
     pub(crate) routes: BTreeMap<ServiceName, Vec<Target>>,
+    /// Where they send requests that name another release.
+    pub(crate) formers: BTreeMap<ServiceName, Vec<Target>>,
     pub(crate) promises: Promises,
     pub(crate) coverage: Coverage,
     pub(crate) log: Vec<String>,
@@ -134,6 +136,7 @@ impl World {
             sources: BTreeMap::new(),
             trees: BTreeMap::new(),
             routes: BTreeMap::new(),
+            formers: BTreeMap::new(),
             promises: Promises::default(),
             coverage: Coverage::default(),
             log: Vec::new(),
@@ -342,22 +345,37 @@ impl World {
             Later::Awake => self.awake(),
             // A supervisor that died writes nothing any more.
             Later::Write(life, ..) if life != self.life => Ok(()),
-            Later::Write(_, service, version, targets) => {
+            Later::Write(_, table) => {
+                let (service, version) = (table.service.clone(), table.version);
                 if self.fault("what comes of the pointers is lost", 3) {
                     self.missed_by = self.now + LOST;
                     // They may be written or not.
                     if self.rng.percent(50) {
-                        self.routes.insert(service, targets);
+                        self.write(table);
                     }
                 } else if self.fault("the edge's pointers fail", 20) {
                     self.tell_after(Duration::ZERO, Event::Routed { service, version, result: Err("no space".into()) });
                 } else {
-                    self.routes.insert(service.clone(), targets);
+                    self.write(table);
                     self.tell_soon(Event::Routed { service, version, result: Ok(()) });
                 }
                 Ok(())
             }
         }
+    }
+
+    /// The edge's pointers are these now.
+    fn write(&mut self, table: RouteTable) {
+        self.formers.insert(table.service.clone(), table.former.map(|former| former.targets).unwrap_or_default());
+        self.routes.insert(table.service, table.targets);
+    }
+
+    /// Whether the edge may send requests to an instance.
+    pub(crate) fn is_routed(&self, id: &InstanceId) -> bool {
+        let of = |routes: &BTreeMap<ServiceName, Vec<Target>>| {
+            routes.get(id.service()).is_some_and(|all| all.iter().any(|target| &target.instance == id))
+        };
+        of(&self.routes) || of(&self.formers)
     }
 
     /// Whether a client of the edge still holds a connection to an instance.

@@ -60,6 +60,15 @@ impl World {
             if spec.route.is_some() && ready != routed {
                 return Err(format!("the edge knows {routed:?} of {service}, ready are {ready:?}"));
             }
+            let is_warm = |phase: PhaseName| phase == PhaseName::Warm;
+            let of_service = self.engine.instances().filter(|(id, ..)| id.service() == service);
+            let warm: BTreeSet<InstanceId> =
+                of_service.filter(|(_, phase, _)| is_warm(*phase)).map(|(id, ..)| id.clone()).collect();
+            let former = self.formers.get(service).map(Vec::as_slice).unwrap_or_default();
+            let former: BTreeSet<InstanceId> = former.iter().map(|target| target.instance.clone()).collect();
+            if spec.route.is_some() && former != warm {
+                return Err(format!("old pages of {service} are sent to {former:?}, warm are {warm:?}"));
+            }
         }
         Ok(())
     }

@@ -125,8 +125,7 @@ impl Promises {
         let patience = self.draining_since.get(id).map(|since| *since + spec.update.drain);
         let over = patience.is_some_and(|until| until <= world.now);
         let edge_lives = world.live().iter().any(|id| world.engine.spec(id).is_some_and(|spec| spec.kind.is_edge()));
-        let is_routed =
-            world.routes.get(id.service()).is_some_and(|all| all.iter().any(|target| &target.instance == id));
+        let is_routed = world.is_routed(id);
         if edge_lives && is_routed && !over {
             return Err(format!("{id} is asked to end while the edge sends requests to it"));
         }
@@ -160,6 +159,12 @@ impl Promises {
             if !known && !ready && !world.engine.instances().any(|(id, _, number)| id == &target.instance && number > 1)
             {
                 return Err(format!("the edge is sent to {}, which is not ready", target.instance));
+            }
+        }
+        for target in table.former.iter().flat_map(|former| &former.targets) {
+            let phase = world.engine.phase(&target.instance);
+            if !matches!(phase, Some(PhaseName::Warm | PhaseName::Ready)) || table.targets.contains(target) {
+                return Err(format!("old pages are sent to {}, which is {phase:?}", target.instance));
             }
         }
         let any_ready =
