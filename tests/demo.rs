@@ -11,6 +11,7 @@
 #[path = "common/mod.rs"]
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use common::demo::{Demo, UP};
 use common::http::get as http_get;
 use common::printed;
 use common::readme::{bin, commands, run};
-use common::{Stack, browser, free_port, http, until};
+use common::{Said, Stack, browser, free_port, http, until};
 use serde_json::{Value, json};
 
 /// What makes an app as a newcomer has it.
@@ -27,9 +28,9 @@ const CREATE: &str = "create-next-app@16.4.3";
 
 /// An answer that is made for each request.
 const ROUTE: &str = r"import { connection } from 'next/server';
-export async function GET() {
+export async function GET(request: Request) {
   await connection();
-  return new Response(`the word: ${process.env.LOCAL_WORD}`);
+  return new Response(`the word: ${process.env.LOCAL_WORD}, of ${request.url}`);
 }
 ";
 
@@ -50,6 +51,24 @@ export default function Page() {
     redirect('/said/' + form.get('word'));
   }
   return <form action={say}><input name='word' /></form>;
+}
+";
+
+/// A value that is cached until somebody asks for a new one.
+const CACHED: &str = r"import { cacheTag, revalidateTag } from 'next/cache';
+import { connection } from 'next/server';
+async function time() {
+  'use cache';
+  cacheTag('time');
+  return Date.now();
+}
+export async function GET() {
+  await connection();
+  return Response.json({ time: await time(), pid: process.pid });
+}
+export async function POST() {
+  revalidateTag('time', { expire: 0 });
+  return new Response('done');
 }
 ";
 
@@ -220,12 +239,17 @@ fn an_app_that_was_not_written_for_core_runs() {
     assert_eq!(releases(), 1);
     stack.write("app/page.tsx", "export default function Page() { return <p>another text</p>; }\n");
     stack.write("app/word/route.ts", ROUTE);
+    stack.write("app/cached/route.ts", CACHED);
     run("core deploy", &stack.root);
     assert!(page("").1.contains("another text"), "{}", page("").1);
-    assert_eq!(page("word").1, "the word: read-at-run-time");
+    assert_eq!(page("word").1, format!("the word: read-at-run-time, of http://localhost:{port}/word"));
+    let host = [("Host", "shop.example.org")];
+    let said = http::request("GET", &format!("{}word", base("127.0.0.1")), &host, "").expect("an answer").1;
+    assert!(said.ends_with(", of http://shop.example.org/word"), "{said}");
     assert_eq!(releases(), 2);
     printed::compare(&stack);
     assert_eq!(submit(&base("127.0.0.1"), &form), 303, "the form of an old page, sent to the new release");
+    replicas_share_a_cache(&stack, &base("127.0.0.1"));
     // Files with a hash in their names are served by the edge alone, those of the release before as well.
     let kept = scripts.iter().filter(|path| page("form").1.contains(path.as_str())).count();
     assert!(kept > 2, "scripts that did not change keep their addresses: {scripts:?}");
@@ -237,6 +261,42 @@ fn an_app_that_was_not_written_for_core_runs() {
     let run_folder = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run_folder.as_deref());
+}
+
+/// What one replica forgets, all forget, at the next request; and so does `core cache purge`.
+fn replicas_share_a_cache(stack: &Stack, base: &str) {
+    let replicas = 2;
+    stack.ok(&["scale", &format!("web={replicas}")]);
+    // What the replicas agree on. Each answer from now on is newer than `old`; two that are asked at once may both have
+    // made a value, since an answer does not wait until it is kept.
+    let agreed = |old: u64| {
+        let mut said: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        until("all replicas say the same", || {
+            let (status, body) = http_get(&format!("{base}cached")).expect("an answer");
+            assert_eq!(status, 200, "{body}");
+            let body: Value = serde_json::from_str(&body).expect("JSON");
+            let number = |key: &str| body[key].as_u64().expect("a number");
+            assert!(number("time") > old, "{body} is not newer than {old}");
+            said.entry(number("pid")).or_default().push(number("time"));
+            let last: BTreeSet<u64> = said.values().flat_map(|times| times.iter().rev().take(2).copied()).collect();
+            said.len() == replicas && said.values().all(|times| times.len() > 1) && last.len() == 1
+        });
+        said.into_values().flatten().next_back().expect("a time")
+    };
+    let before = agreed(0);
+    assert_eq!(http::request("POST", &format!("{base}cached"), &[], "").expect("an answer").0, 200);
+    let after = agreed(before);
+    stack.ok(&["cache", "purge", "other"]);
+    assert_eq!(agreed(before), after);
+    stack.ok(&["cache", "purge", "time"]);
+    let purged = agreed(after);
+    stack.ok(&["cache", "purge"]);
+    agreed(purged);
+    // The rules of tags, in the version of Next.js that this app has.
+    let test = common::checkout().join("services/web/src/handlers/tags.test.mjs");
+    let mut node = std::process::Command::new("node");
+    let said = Said::of(node.arg("--test").arg(test).env("NEXT_DIR", &stack.root).output().expect("node"));
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
 }
 
 /// The addresses of the scripts of a page.

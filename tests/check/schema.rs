@@ -1,8 +1,9 @@
 //! What is generated from the types is what is in the repository.
 
 use std::fs;
+use std::process::Command;
 
-use crate::common::{Stack, checkout, same};
+use crate::common::{Said, Stack, checkout, same};
 
 /// Fails when a schema in the repository is not what the types say.
 fn expect_fresh(which: &str, path: &str) {
@@ -75,4 +76,12 @@ fn package(text: &str) -> (&str, Vec<&str>) {
     let dependencies = dependencies.split(']').next().unwrap_or_default();
     let names = dependencies.lines().filter_map(|line| line.trim().trim_matches([',', '"']).split(' ').next());
     (name, names.map(|name| name.trim_matches('"')).filter(|name| !name.is_empty()).collect())
+}
+
+/// The handlers of the cache, by their own tests.
+#[test]
+fn the_cache_keeps_what_it_was_given() {
+    let test = checkout().join("services/web/src/handlers/store.test.mjs");
+    let said = Said::of(Command::new("node").arg("--test").arg(test).output().expect("node"));
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
 }

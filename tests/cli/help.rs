@@ -29,7 +29,7 @@ fn help_of_core_and_of_each_command() {
 }
 
 /// Commands that came when services could have their names; `core service NAME` stands for `core NAME` then.
-const LATER: [&str; 7] = ["analyze", "boot", "bootstrap", "build", "exec", "generate-ci", "service"];
+const LATER: [&str; 8] = ["analyze", "boot", "bootstrap", "build", "cache", "exec", "generate-ci", "service"];
 
 /// Every word that is a command is one that no service can have, or came later and takes no name away.
 #[test]

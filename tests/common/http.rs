@@ -23,7 +23,10 @@ pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &
     let mut stream = TcpStream::connect(&address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     // Version 1.0: the answer ends with the connection, and nobody cuts it into chunks.
-    let mut text = format!("{method} /{path} HTTP/1.0\r\nHost: {address}\r\n");
+    let mut text = format!("{method} /{path} HTTP/1.0\r\n");
+    if headers.iter().all(|(name, _)| *name != "Host") {
+        text.push_str(&format!("Host: {address}\r\n"));
+    }
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }

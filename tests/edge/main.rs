@@ -21,6 +21,7 @@ mod edited;
 mod open;
 mod place;
 mod releases;
+mod skew;
 mod verified;
 
 use common::trials;
@@ -35,6 +36,7 @@ fn main() {
         broken::TESTS,
         open::TESTS,
         releases::TESTS,
+        skew::TESTS,
         verified::TESTS,
     ]));
 }

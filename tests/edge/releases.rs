@@ -92,7 +92,7 @@ impl Scene {
     }
 
     /// The instances of the app with this role: release and PID.
-    fn with_role(&self, role: &str) -> Vec<(String, u32)> {
+    pub(crate) fn with_role(&self, role: &str) -> Vec<(String, u32)> {
         let all = self.stack().instances("web");
         let with = all.iter().filter(|one| one["role"] == role);
         with.map(|one| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use core_stack::Stack;
 use core_stack::compose::{Project, project};
 
-use crate::launch;
+use crate::own::own_program;
 use crate::paths::Paths;
 
 /// How long the start of one service takes when many are started.
@@ -64,7 +64,7 @@ pub fn write(paths: &Paths, stack: &Stack) -> Result<(), String> {
 }
 
 fn make(paths: &Paths, stack: &Stack) -> Result<Project, String> {
-    let core = launch::own_program().map_err(|error| format!("core does not know where it is: {error}"))?;
+    let core = own_program().map_err(|error| format!("core does not know where it is: {error}"))?;
     project(stack, &paths.root, &core).map_err(|error| failed(&paths.topology_file(), &error))
 }
 

@@ -1,15 +1,15 @@
 //! Starts a stack: a keeper in its own session, which starts the supervisor.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::api::Program;
 use crate::keeper::Keeper;
+use crate::own::{in_place_of, own_program};
 use crate::own_log;
 use crate::paths::Paths;
 
@@ -96,14 +96,6 @@ fn supervisor_args(paths: &Paths, launch: &Launch) -> Vec<OsString> {
     args
 }
 
-/// The path of the running program. After an upgrade, the kernel says that ours was deleted; then it is the new file's.
-///
-/// # Errors
-/// The kernel does not report it.
-pub(crate) fn own_program() -> io::Result<PathBuf> {
-    std::env::current_exe().map(|program| in_place_of(&program))
-}
-
 /// The running program, as reported to clients.
 pub(crate) fn running_program() -> Option<Program> {
     let program = std::env::current_exe().ok()?;
@@ -119,25 +111,9 @@ pub fn of_keeper(paths: &Paths) -> Launch {
     Launch { no_watch, ..Launch::default() }
 }
 
-fn in_place_of(program: &Path) -> PathBuf {
-    let name = program.as_os_str().as_bytes();
-    name.strip_suffix(b" (deleted)").map_or(program, |name| Path::new(OsStr::from_bytes(name))).to_owned()
-}
-
 /// The program of keeper and shims: `core-shim` beside `core`, or `core` itself, which acts as it when called by that
 /// name. So a single copied file is a complete installation.
 pub(crate) fn shim_beside(core: &Path) -> PathBuf {
     let shim = core.with_file_name(core_shim::NAME);
     if shim.is_file() { shim } else { core.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_replaced_is_started_from_its_place() {
-        assert_eq!(in_place_of(Path::new("/usr/lib/core/core (deleted)")), Path::new("/usr/lib/core/core"));
-        assert_eq!(in_place_of(Path::new("/usr/lib/core/core")), Path::new("/usr/lib/core/core"));
-    }
 }

@@ -27,6 +27,7 @@ pub mod logs;
 pub mod machine;
 pub mod nats;
 mod net;
+mod own;
 pub mod own_log;
 pub mod paths;
 mod peer;

@@ -1,6 +1,7 @@
 //! Next.js: how an app is built as a standalone server, and the environment that the server needs.
 
 pub mod build;
+pub mod cache;
 pub mod manager;
 pub mod next_version;
 mod node;
@@ -8,7 +9,7 @@ pub mod payload;
 mod scripts;
 
 use core_engine::driver::{Expansion, Surroundings};
-use core_manifest::spec::ServiceSpec;
+use core_manifest::spec::{GeneratedFile, ServiceSpec};
 use core_manifest::{Diagnostic, Template};
 
 pub use build::{ADAPTER, ADAPTER_FILE, is_input};
@@ -20,6 +21,11 @@ pub const DEFAULTS: &str = include_str!("defaults.json");
 /// Default values for those that run the development server.
 pub const DEV_DEFAULTS: &str = include_str!("dev.json");
 
+/// The program that starts a release's server: it tells Next.js its public address.
+const SERVER: &str = include_str!("server.cjs");
+/// Its file, in the folder of a run.
+const SERVER_FILE: &str = "server.cjs";
+
 /// Whether a `package.json` belongs to a Next.js app.
 pub fn is_app(package: &str) -> bool {
     let package: serde_json::Value = serde_json::from_str(package).unwrap_or_default();
@@ -30,7 +36,7 @@ pub fn is_app(package: &str) -> bool {
 ///
 /// # Errors
 /// When the manifest has a setting that would make Next.js lose requests.
-pub fn expand(mut spec: ServiceSpec, _around: Surroundings<'_>) -> Expansion {
+pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     if spec.env.contains_key("NEXT_MANUAL_SIG_HANDLE") {
         return Err(vec![
             Diagnostic::new(
@@ -53,5 +59,13 @@ pub fn expand(mut spec: ServiceSpec, _around: Surroundings<'_>) -> Expansion {
     default("KEEP_ALIVE_TIMEOUT", "15000");
     default("NEXT_TELEMETRY_DISABLED", "1");
     default("NODE_ENV", "production");
+    if let Some(release) = spec.release.clone().filter(|id| !id.is_empty()) {
+        let entries = format!("{}/{}/{}", around.data, spec.name, cache::ENTRIES);
+        for (name, value) in [(cache::DIR, entries), (cache::RELEASE, release)] {
+            spec.env.insert(name.to_owned(), Template::literal(value));
+        }
+        let contents = Template::literal(SERVER);
+        spec.files.push(GeneratedFile { path: Template::literal(SERVER_FILE), contents });
+    }
     Ok(vec![spec])
 }

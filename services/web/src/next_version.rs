@@ -22,11 +22,22 @@ fn means(version: &str) -> Means {
     }
 }
 
+/// Whether the build of a version can be asked for caches.
+pub fn takes_handlers(version: &str) -> bool {
+    means(version) == Means::Adapter
+}
+
 /// What `next build` of this version gets in its environment. `adapter` is the path of the adapter, `release` the ID of
-/// the release, `root` the folder that is built.
-pub fn variables(version: &str, adapter: &str, release: &str, root: &str) -> Vec<(String, String)> {
+/// the release, `root` the folder that is built, `handlers` that of the cache's handlers.
+pub fn variables(version: &str, adapter: &str, release: &str, root: &str, handlers: &str) -> Vec<(String, String)> {
     let pairs: &[(&str, &str)] = match means(version) {
-        Means::Adapter => &[("NEXT_ADAPTER_PATH", adapter), ("CORE_RELEASE_ID", release), ("CORE_BUILD_ROOT", root)],
+        Means::Adapter => &[
+            ("NEXT_ADAPTER_PATH", adapter),
+            ("CORE_RELEASE_ID", release),
+            ("CORE_BUILD_ROOT", root),
+            ("CORE_HANDLERS", handlers),
+            ("CORE_NEXT_VERSION", version),
+        ],
         // The default of `output`, the release in the addresses of files, and the root of the trace (since 15.0).
         Means::Variables => &[
             ("NEXT_PRIVATE_STANDALONE", "1"),
@@ -50,7 +61,9 @@ mod tests {
         {
             assert_eq!(means(version), Means::Adapter, "{version}");
         }
-        let names = |version| variables(version, "a", "r", "/x").into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let names = |version| {
+            variables(version, "a", "r", "/x", "/x/.core").into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
         assert!(names("16.4.6").contains(&"NEXT_ADAPTER_PATH".to_owned()));
         assert!(!names("16.3.4").contains(&"NEXT_ADAPTER_PATH".to_owned()));
     }

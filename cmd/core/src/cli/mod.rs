@@ -16,8 +16,8 @@ pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
 pub(crate) use own::{NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, SuperviseArgs};
 pub(crate) use release::{
-    AnalyzeArgs, BootstrapArgs, BuildArgs, DeployArgs, ExecArgs, NamedArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand,
-    RollbackArgs,
+    AnalyzeArgs, BootstrapArgs, BuildArgs, CacheArgs, CacheCommand, DeployArgs, ExecArgs, NamedArgs, PurgeArgs,
+    ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
 };
 
 /// Over the options that every command has, so that they stand apart from its own.
@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Releases(ReleasesArgs),
     /// Show what is known of a built app: its routes, rules, sizes, variables, and what is worth knowing
     Analyze(AnalyzeArgs),
+    /// Forget what the replicas of an app keep in their cache
+    Cache(CacheArgs),
     /// Build a release of an app into an archive, for another host; nothing is started
     ///
     /// Variables are those of the profile, by default production where there is one. `core deploy FILE` lands it on a host

@@ -100,6 +100,28 @@ pub(crate) struct AnalyzeArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Forget what is cached: of these paths and tags, or everything; all replicas render it anew
+    Purge(PurgeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PurgeArgs {
+    /// A path of the app, such as /blog/first, or a tag. Default: everything.
+    #[arg(value_name = "PATH|TAG")]
+    pub(crate) what: Vec<String>,
+    /// The service whose app it is. Default: the only one that has releases.
+    #[arg(long, value_name = "SERVICE", add = ArgValueCandidates::new(completion::services))]
+    pub(crate) service: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RollbackArgs {
     /// The release, or its first or last characters. Default: the newest that served well before the one that is wanted.
     pub(crate) release: Option<String>,

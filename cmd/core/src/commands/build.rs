@@ -96,7 +96,7 @@ async fn built<T>(
 }
 
 /// The service whose app is built, and how.
-fn wanted<'a>(stack: &'a Stack, named: Option<&str>) -> Result<(ServiceName, &'a Wanted), String> {
+pub(crate) fn wanted<'a>(stack: &'a Stack, named: Option<&str>) -> Result<(ServiceName, &'a Wanted), String> {
     let services = stack.topology.services.iter();
     let all: Vec<(ServiceName, &Wanted)> =
         services.filter_map(|(name, spec)| Some((name.clone(), stack.app_of(spec)?))).collect();

@@ -6,6 +6,7 @@ pub(crate) mod boot;
 pub(crate) mod bootstrap;
 pub(crate) mod build;
 mod build_log;
+pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod ci;
 pub(crate) mod completions;

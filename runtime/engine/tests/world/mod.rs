@@ -370,14 +370,6 @@ impl World {
         self.routes.insert(table.service, table.targets);
     }
 
-    /// Whether the edge may send requests to an instance.
-    pub(crate) fn is_routed(&self, id: &InstanceId) -> bool {
-        let of = |routes: &BTreeMap<ServiceName, Vec<Target>>| {
-            routes.get(id.service()).is_some_and(|all| all.iter().any(|target| &target.instance == id))
-        };
-        of(&self.routes) || of(&self.formers)
-    }
-
     /// Whether a client of the edge still holds a connection to an instance.
     pub(crate) fn is_connected(&self, id: &InstanceId) -> bool {
         self.trees.get(id).is_some_and(|tree| tree.leader.is_some() && tree.connected_until > self.now)

@@ -1,10 +1,11 @@
 //! What must be true of the world itself, whatever the engine says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::InstanceId;
-use core_engine::action::StartOrder;
+use core_engine::action::{StartOrder, Target};
 use core_engine::phase::PhaseName;
+use core_manifest::ServiceName;
 use core_manifest::spec::Strategy;
 
 use super::World;
@@ -71,6 +72,14 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether the edge may send requests to an instance.
+    pub(crate) fn is_routed(&self, id: &InstanceId) -> bool {
+        let of = |routes: &BTreeMap<ServiceName, Vec<Target>>| {
+            routes.get(id.service()).is_some_and(|all| all.iter().any(|target| &target.instance == id))
+        };
+        of(&self.routes) || of(&self.formers)
     }
 
     /// Whatever runs has a shim that looks after it, and the engine a line to that.

@@ -1,10 +1,12 @@
 //! Makes a release: a copy of the sources, packages, `next build`, and what runs put together.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use core_next::build::{CACHE, PROGRAM, arguments};
+use core_next::build::{CACHE, PROGRAM, SERVER, arguments};
+use core_next::cache;
 use core_next::payload::Payload;
 use core_next::{ADAPTER, ADAPTER_FILE, next_version};
 
@@ -14,7 +16,7 @@ use super::choose::hash_of;
 use super::modules::Modules;
 use super::persist::Persist;
 use super::project::{Project, find_next};
-use super::record::Record;
+use super::record::{PAYLOAD, Record};
 use super::tools::Tool;
 use super::{actions_key, analysis, frozen, install, prune};
 use crate::binaries::Scratch;
@@ -76,9 +78,12 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
     let payload = look_at(making, &root.join(&project.app), &root);
     making.say("putting it together");
     assemble(&root, &project.app, landing)?;
+    if !next_version::takes_handlers(&record.next) {
+        add_handlers(&landing.join(SERVER_FOLDER).join(&project.app)).map_err(io("the cache of its server"))?;
+    }
     if let Some(payload) = payload {
         let text = serde_json::to_string_pretty(&payload).unwrap_or_default() + "\n";
-        fs::write(landing.join(analysis::FILE), text).map_err(io(analysis::FILE))?;
+        fs::write(landing.join(PAYLOAD), text).map_err(io(PAYLOAD))?;
     }
     let persist = Persist::of(paths, making.service, making.building);
     let home = |folder: &Path| folder.join(SERVER_FOLDER).join(&project.app);
@@ -103,6 +108,17 @@ fn look_at(making: &Making<'_>, app: &Path, root: &Path) -> Option<Payload> {
             None
         }
     }
+}
+
+/// Gives a finished server the handlers of the cache.
+fn add_handlers(home: &Path) -> io::Result<()> {
+    let (server, list) = (home.join(SERVER), home.join(".next/required-server-files.json"));
+    let made = cache::into_server(&fs::read_to_string(&server)?).zip(cache::into_list(&fs::read_to_string(&list)?));
+    // A server that is not as expected, or that has a cache of its own, keeps what it has.
+    let Some((server_text, list_text)) = made else { return Ok(()) };
+    write_handlers(&home.join(cache::FOLDER))?;
+    fs::write(server, server_text)?;
+    fs::write(list, list_text)
 }
 
 /// What one build of a service leaves to the next.
@@ -137,8 +153,10 @@ async fn run(
     version.clone_into(&mut record.next);
     let adapter = making.part.join(ADAPTER_FILE);
     fs::write(&adapter, ADAPTER).map_err(|error| format!("{}: {error}", adapter.display()))?;
-    let asked =
-        next_version::variables(version, &adapter.display().to_string(), making.id, &root.display().to_string());
+    let handlers = app.join(cache::FOLDER);
+    write_handlers(&handlers).map_err(|error| format!("{}: {error}", handlers.display()))?;
+    let shown = |path: &Path| path.display().to_string();
+    let asked = next_version::variables(version, &shown(&adapter), making.id, &shown(root), &shown(&handlers));
     let program = next.join(PROGRAM).display().to_string();
     let mut command = making.command(&Tool { program: making.node.to_owned(), args: vec![program] }, &app);
     let package = fs::read_to_string(app.join("package.json")).unwrap_or_default();
@@ -149,6 +167,12 @@ async fn run(
     record.seconds.insert("build".into(), began.elapsed().as_secs_f64());
     built?;
     hook(making, "after_build", hooks.after_build.as_ref(), &app, record, &mut log).await
+}
+
+/// Puts the handlers of the cache into the copy, where the build finds what else they need.
+fn write_handlers(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    cache::FILES.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text))
 }
 
 /// Runs a hook of the manifest in the copy, like a step of the build.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use core_engine::folder::folder_of;
 use core_manifest::manifest::Source;
-use core_next::ADAPTER;
+use core_next::{ADAPTER, cache};
 use core_stack::Building;
 use jiff::{SignedDuration, Timestamp};
 
@@ -122,6 +122,7 @@ pub(super) fn hash_of(paths: &Paths, app: &str, node: &str, building: &Building)
     extra.extend(building.identity.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
     extra.extend([&building.hooks.before_build, &building.hooks.after_build].into_iter().flatten().map(String::as_str));
     extra.extend(building.build.scripts.iter().chain(&building.persist).map(String::as_str));
+    extra.extend(cache::FILES.iter().map(|(_, text)| *text));
     let counts = of_app(&paths.root, &project.root);
     // What the app writes is no part of it.
     let persists = |path: &str| {

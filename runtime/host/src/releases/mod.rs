@@ -231,6 +231,11 @@ pub fn folder(paths: &Paths, spec: &ServiceSpec) -> Option<PathBuf> {
     fs::canonicalize(app).ok()
 }
 
+/// The program that forgets what an app has cached, relative to the app.
+pub fn purge() -> String {
+    format!("{}/{}", core_next::cache::FOLDER, core_next::cache::PURGE)
+}
+
 /// The name of a release that is asked for and has no ID yet, among the jobs that are shown.
 pub(crate) fn asked(service: &str) -> String {
     folder_of(service, "new")

@@ -17,10 +17,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::process::Command;
 
+use super::choose;
 use super::choose::{APP, CURRENT};
-use super::{analysis, choose};
+use super::record::PAYLOAD;
 use crate::binaries::fence;
-use crate::launch::own_program;
+use crate::own::own_program;
 
 /// The folder of a service's pool, among its releases.
 pub(super) const POOL: &str = "pool";
@@ -97,7 +98,7 @@ fn wanted(home: &Path, news: Option<&str>) -> BTreeMap<PathBuf, PathBuf> {
 }
 
 fn read(release: &Path) -> Option<Payload> {
-    serde_json::from_slice(&fs::read(release.join(analysis::FILE)).ok()?).ok()
+    serde_json::from_slice(&fs::read(release.join(PAYLOAD)).ok()?).ok()
 }
 
 /// The files below a folder, without one folder.
@@ -233,7 +234,7 @@ mod tests {
             edge: Edge { rules_on_built: rules.iter().map(ToString::to_string).collect(), ..Edge::default() },
             ..Payload::default()
         };
-        fs::write(home.join(id).join(analysis::FILE), serde_json::to_vec(&payload).unwrap()).unwrap();
+        fs::write(home.join(id).join(PAYLOAD), serde_json::to_vec(&payload).unwrap()).unwrap();
     }
 
     fn names(home: &Path) -> Vec<String> {

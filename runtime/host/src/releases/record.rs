@@ -15,6 +15,9 @@ use crate::users;
 /// The file in the folder of a release.
 pub(super) const FILE: &str = "release.json";
 
+/// The file with what is known of its app.
+pub(super) const PAYLOAD: &str = "payload.json";
+
 /// Who deploys a release, and what for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deployer {
