@@ -29,14 +29,16 @@ type Said<'a> = (&'a Answer, &'a Texts);
 pub(crate) fn differences(next: Said<'_>, edge: Said<'_>, is_head: bool) -> Vec<Difference> {
     let statuses = (status(next), status(edge));
     if next.0.status != edge.0.status {
-        return vec![Difference { what: "status".into(), next: statuses.0, edge: statuses.1 }];
+        return vec![Difference { what: "status".into(), next: reduced(&statuses.0), edge: reduced(&statuses.1) }];
     }
     let has_length = is_head || matches!(next.0.status, 206 | 304);
-    let names: BTreeSet<&str> = [next.0, edge.0].iter().flat_map(|answer| &answer.headers).map(|(name, _)| &**name).collect();
+    let names: BTreeSet<&str> =
+        [next.0, edge.0].iter().flat_map(|answer| &answer.headers).map(|(name, _)| &**name).collect();
     let mut all = Vec::new();
     let mut add = |what: &str, next: String, edge: String| {
         if next != edge {
-            all.push(Difference { what: what.into(), next, edge });
+            let (next, edge) = if what == "vary" { only(&next, &edge) } else { (next, edge) };
+            all.push(Difference { what: what.into(), next: reduced(&next), edge: reduced(&edge) });
         }
     };
     for name in names {
@@ -84,6 +86,26 @@ fn header((answer, texts): Said<'_>, name: &str) -> String {
 fn tokens(list: &str) -> String {
     let all: BTreeSet<String> = list.split(',').map(|word| word.trim().to_lowercase()).collect();
     all.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// Of two lists, what only one of them has.
+fn only(one: &str, other: &str) -> (String, String) {
+    let words = |list: &str| -> BTreeSet<String> {
+        list.split(", ").filter(|word| *word != ABSENT).map(str::to_owned).collect()
+    };
+    let (one, other) = (words(one), words(other));
+    let left = |these: &BTreeSet<String>, those: &BTreeSet<String>| {
+        let all: Vec<&str> = these.difference(those).map(|word| &**word).collect();
+        if all.is_empty() { ABSENT.to_owned() } else { all.join(", ") }
+    };
+    (left(&one, &other), left(&other, &one))
+}
+
+/// A value of a difference, without what only says in which of several requests it was found.
+fn reduced(value: &str) -> String {
+    let Some((before, rest)) = value.split_once("_rsc=") else { return value.to_owned() };
+    let name = rest.find(|character: char| !(character.is_ascii_alphanumeric() || "-_".contains(character)));
+    format!("{before}_rsc=…{}", &rest[name.unwrap_or(rest.len())..])
 }
 
 /// A cookie without the values that belong to one build or one moment.

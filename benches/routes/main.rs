@@ -77,8 +77,8 @@ fn run(app: &'static App, packages: &Packages, sheet: &mut Sheet) -> Result<(), 
     let tells = std::env::var_os("ALL").is_some();
     let edge = Edge::start(app, packages)?;
     let oracle = Oracle::start(app, packages, &edge.id)?;
-    let next = Side::new(app, oracle.port, &[oracle.port], &edge.id);
-    let core = Side::new(app, edge.port, &[edge.port, edge.inner], &edge.id);
+    let next = Side::new(app, oracle.port, None, &edge.id);
+    let core = Side::new(app, edge.port, Some(edge.inner), &edge.id);
     session::compare(app, &next, &core, |request, all| {
         if tells {
             for one in all.iter().filter(|one| decided::decision(one).is_none()) {

@@ -71,8 +71,7 @@ const ALWAYS: [Manner; 17] = [
     Manner::NoneMatchEncoded,
 ];
 /// For apps with the app router.
-const PARTS: [Manner; 5] =
-    [Manner::Part, Manner::PartNamed, Manner::PartMisnamed, Manner::PartAhead, Manner::Union];
+const PARTS: [Manner; 5] = [Manner::Part, Manner::PartNamed, Manner::PartMisnamed, Manner::PartAhead, Manner::Union];
 
 impl Manner {
     /// All that fit.

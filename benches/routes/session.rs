@@ -23,11 +23,11 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// The side that answers on a port. `ports` are those that may be in its texts.
-    pub(crate) fn new(app: &App, port: u16, ports: &[u16], build: &str) -> Self {
+    /// The side that answers on a port. `inner` is the app's own, where that is another one.
+    pub(crate) fn new(app: &App, port: u16, inner: Option<u16>, build: &str) -> Self {
         let start = client::ask(port, &Request::get(app.start)).text();
         let file = |ending| page::file(&start, ending).unwrap_or_else(|| format!("{}/no-such-file", app.base));
-        Self { port, build: build.into(), script: file(".js"), style: file(".css"), texts: Texts::new(ports) }
+        Self { port, build: build.into(), script: file(".js"), style: file(".css"), texts: Texts::new(port, inner) }
     }
 
     fn fill(&self, path: &str) -> String {
@@ -97,13 +97,7 @@ pub(crate) fn compare(app: &App, next: &Side, edge: &Side, mut found: impl FnMut
     }
 }
 
-fn ask_both(
-    next: &Side,
-    edge: &Side,
-    is_head: bool,
-    is_safe: bool,
-    ask: impl Fn(&Side) -> Answer,
-) -> Vec<Difference> {
+fn ask_both(next: &Side, edge: &Side, is_head: bool, is_safe: bool, ask: impl Fn(&Side) -> Answer) -> Vec<Difference> {
     let once = || differences((&ask(next), &next.texts), (&ask(edge), &edge.texts), is_head);
     let has_body = |all: &[Difference]| all.iter().any(|one| one.what == "body");
     let mut all = once();

@@ -87,7 +87,9 @@ impl Sheet {
 
     /// Prints the tables.
     pub(crate) fn print(mut self) {
-        println!("| app | | requests | the same | but for what is decided | differ | time |\n|---|---|---|---|---|---|---|");
+        println!(
+            "| app | | requests | the same | but for what is decided | differ | time |\n|---|---|---|---|---|---|---|"
+        );
         for Row { app, about, result, took } in &self.rows {
             let took = took.as_secs();
             match result {

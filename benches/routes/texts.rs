@@ -1,43 +1,62 @@
-//! What is taken out of texts before they are compared: ports, and numbers that are times or hashes of folders.
+//! What is taken out of texts before they are compared: ports, and what is made up anew for each build or request.
 
 /// So many digits are a time in milliseconds, or a digest.
 const LONG: usize = 8;
+/// So many characters are a random key: of 16 bytes in base64, which React writes into what it streams.
+const KEY: usize = 22;
 
 /// What is known of the texts of one side.
 pub(crate) struct Texts {
-    ports: Vec<String>,
+    ports: Vec<(String, &'static str)>,
 }
 
 impl Texts {
-    /// With the ports that may be in them.
-    pub(crate) fn new(ports: &[u16]) -> Self {
-        Self { ports: ports.iter().map(|port| format!(":{port}")).collect() }
+    /// With the port that clients know, and the one behind it that they should not see.
+    pub(crate) fn new(port: u16, inner: Option<u16>) -> Self {
+        let inner = inner.map(|port| (port.to_string(), "inner-port"));
+        Self { ports: std::iter::once((port.to_string(), "port")).chain(inner).collect() }
     }
 
     /// A text without them.
     pub(crate) fn plain(&self, text: &str) -> String {
         let mut plain = String::with_capacity(text.len());
-        let mut digits = String::new();
+        let mut word = String::new();
         for character in text.chars() {
-            if character.is_ascii_digit() {
-                digits.push(character);
+            if character.is_ascii_alphanumeric() || character == '-' || character == '_' {
+                word.push(character);
                 continue;
             }
-            self.end(&mut plain, &mut digits);
+            self.end(&mut plain, &word);
+            word.clear();
             plain.push(character);
         }
-        self.end(&mut plain, &mut digits);
+        self.end(&mut plain, &word);
         plain
     }
 
-    /// Puts down the digits that have ended.
-    fn end(&self, plain: &mut String, digits: &mut String) {
-        let is_port = plain.ends_with(':') && self.ports.contains(&format!(":{digits}"));
-        plain.push_str(match digits.len() {
-            _ if is_port => "port",
-            length if length >= LONG => "N",
-            _ => digits,
-        });
+    /// Puts down a word that has ended.
+    fn end(&self, plain: &mut String, word: &str) {
+        let port = self.ports.iter().find(|(port, _)| plain.ends_with(':') && port == word);
+        let has = |is: fn(&char) -> bool| word.chars().any(|character| is(&character));
+        let is_key = word.len() == KEY && has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
+        match port {
+            Some((_, name)) => plain.push_str(name),
+            None if is_key => plain.push_str("KEY"),
+            None => numbers(plain, word),
+        }
+    }
+}
+
+/// Puts down a word without its long numbers.
+fn numbers(plain: &mut String, word: &str) {
+    let mut digits = String::new();
+    for character in word.chars().map(Some).chain(std::iter::once(None)) {
+        if let Some(digit) = character.filter(char::is_ascii_digit) {
+            digits.push(digit);
+            continue;
+        }
+        plain.push_str(if digits.len() < LONG { &digits } else { "N" });
         digits.clear();
+        plain.extend(character);
     }
 }

@@ -1,5 +1,7 @@
-// Which headers reach the app, less those that a connection has for itself.
+// What whoever is in front of the app tells it, beside what the client sent.
+const TOLD = /^(host|via|forwarded|x-real-ip|x-forwarded-.*)$/;
+
 export async function GET(request) {
-  const all = [...request.headers].filter(([name]) => !['connection', 'x-forwarded-port'].includes(name)).sort();
-  return new Response(all.map(([name, value]) => `${name}: ${value}\n`).join(''));
+  const told = [...request.headers].filter(([name]) => TOLD.test(name)).sort();
+  return new Response(told.map(([name, value]) => `${name}: ${value}\n`).join(''));
 }
