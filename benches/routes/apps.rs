@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::common::checkout;
+use crate::extras::{Extra, after, form, get, send, with};
 
 /// What serves an app on the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,52 +39,6 @@ impl App {
     pub(crate) fn folder(&self) -> PathBuf {
         checkout().join("benches/routes/apps").join(self.name)
     }
-}
-
-/// What a request has for a body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Body {
-    /// None.
-    None,
-    /// A text.
-    Text(&'static str),
-    /// The first form of the page, as a browser without scripts sends it, with these fields filled in.
-    Form(&'static [(&'static str, &'static str)]),
-}
-
-/// One request. In its path `{build}` stands for the build id, `{script}` and `{style}` for files of the start page.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Extra {
-    /// `GET`.
-    pub(crate) method: &'static str,
-    /// Its path.
-    pub(crate) path: &'static str,
-    /// Its headers.
-    pub(crate) headers: &'static [(&'static str, &'static str)],
-    /// Its body.
-    pub(crate) body: Body,
-    /// A path that is asked for first; the cookies of that answer are sent.
-    pub(crate) after: Option<&'static str>,
-}
-
-const fn get(path: &'static str) -> Extra {
-    with(path, &[])
-}
-
-const fn with(path: &'static str, headers: &'static [(&'static str, &'static str)]) -> Extra {
-    Extra { method: "GET", path, headers, body: Body::None, after: None }
-}
-
-const fn send(method: &'static str, path: &'static str, kind: &'static [(&'static str, &'static str)]) -> Extra {
-    Extra { method, path, headers: kind, body: Body::Text("{\"a\": \"ü\"}"), after: None }
-}
-
-const fn form(path: &'static str, fields: &'static [(&'static str, &'static str)]) -> Extra {
-    Extra { method: "POST", path, headers: &[], body: Body::Form(fields), after: None }
-}
-
-const fn after(first: &'static str, path: &'static str) -> Extra {
-    Extra { after: Some(first), ..get(path) }
 }
 
 const JSON: &[(&str, &str)] = &[("Content-Type", "application/json")];

@@ -27,6 +27,7 @@ mod client;
 mod comparison;
 mod decided;
 mod edge;
+mod extras;
 mod manners;
 mod odd;
 mod oracle;

@@ -1,8 +1,9 @@
 //! Asks both sides the same, and hands what differs on.
 
-use crate::apps::{App, Body, Extra};
+use crate::apps::App;
 use crate::client::{self, Answer, Request};
 use crate::comparison::{Difference, differences};
+use crate::extras::{Body, Extra};
 use crate::manners::Manner;
 use crate::odd;
 use crate::page;

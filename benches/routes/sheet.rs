@@ -80,9 +80,11 @@ impl Sheet {
         self.rows.push(Row { app, about, result: result.map(|()| counts), took });
     }
 
-    /// Whether nothing differs but what is decided, and every app was served.
+    /// Whether nothing differs but what is decided, and every app was served, at least one.
     pub(crate) fn is_well(&self) -> bool {
-        self.kinds.iter().all(|kind| kind.decision.is_some()) && self.rows.iter().all(|row| row.result.is_ok())
+        !self.rows.is_empty()
+            && self.kinds.iter().all(|kind| kind.decision.is_some())
+            && self.rows.iter().all(|row| row.result.is_ok())
     }
 
     /// Prints the tables.

@@ -4,6 +4,8 @@
 const LONG: usize = 8;
 /// So many characters are a random key: of 16 bytes in base64, which React writes into what it streams.
 const KEY: usize = 22;
+/// So many hexadecimal digits end the name of a file that webpack made; the folder of the build is in that hash.
+const HASH: usize = 16;
 
 /// What is known of the texts of one side.
 pub(crate) struct Texts {
@@ -42,7 +44,13 @@ impl Texts {
         match port {
             Some((_, name)) => plain.push_str(name),
             None if is_key => plain.push_str("KEY"),
-            None => numbers(plain, word),
+            None => match word.rsplit_once('-') {
+                Some((name, hash)) if hash.len() == HASH && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                    plain.push_str(name);
+                    plain.push_str("-HASH");
+                }
+                _ => numbers(plain, word),
+            },
         }
     }
 }
