@@ -94,8 +94,8 @@ fn run(app: &'static App, packages: &Packages, sheet: &mut Sheet) -> Result<(), 
 fn well(what: &str, said: &Said) -> Result<(), String> {
     let last = || {
         let lines = said.err.lines().chain(said.out.lines());
-        let told: Vec<&str> = lines.filter(|line| line.to_lowercase().contains("error")).take(3).collect();
-        if told.is_empty() { said.err.trim().to_owned() } else { told.join(" / ") }
+        let told = lines.map(str::trim).find(|line| line.to_lowercase().contains("error"));
+        told.map_or_else(|| said.err.trim().to_owned(), str::to_owned)
     };
     if said.code == 0 { Ok(()) } else { Err(format!("{what}: {}", last())) }
 }

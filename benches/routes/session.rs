@@ -31,7 +31,13 @@ impl Side {
     pub(crate) fn new(app: &App, port: u16, inner: Option<u16>, build: &str) -> Self {
         let start = client::ask(port, &Request::get(app.start)).text();
         let file = |ending| page::file(&start, ending).unwrap_or_else(|| format!("{}/no-such-file", app.base));
-        Self { port, build: build.into(), script: file(".js"), style: file(".css"), texts: Texts::new(port, inner) }
+        Self {
+            port,
+            build: build.into(),
+            script: file(".js"),
+            style: file(".css"),
+            texts: Texts::new(port, inner, build),
+        }
     }
 
     fn fill(&self, path: &str) -> String {

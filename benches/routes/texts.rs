@@ -10,13 +10,15 @@ const HASH: usize = 16;
 /// What is known of the texts of one side.
 pub(crate) struct Texts {
     ports: Vec<(String, &'static str)>,
+    build: String,
 }
 
 impl Texts {
-    /// With the port that clients know, and the one behind it that they should not see.
-    pub(crate) fn new(port: u16, inner: Option<u16>) -> Self {
+    /// With the port that clients know, the one behind it that they should not see, and the build id.
+    pub(crate) fn new(port: u16, inner: Option<u16>, build: &str) -> Self {
         let inner = inner.map(|port| (port.to_string(), "inner-port"));
-        Self { ports: std::iter::once((port.to_string(), "port")).chain(inner).collect() }
+        let ports = std::iter::once((port.to_string(), "port")).chain(inner).collect();
+        Self { ports, build: build.to_owned() }
     }
 
     /// A text without them.
@@ -44,6 +46,7 @@ impl Texts {
         match port {
             Some((_, name)) => plain.push_str(name),
             None if is_key => plain.push_str("KEY"),
+            None if word == self.build => plain.push_str("{build}"),
             None => match word.rsplit_once('-') {
                 Some((name, hash)) if hash.len() == HASH && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
                     plain.push_str(name);
