@@ -1,0 +1,3 @@
+export async function GET(request) {
+  throw new Error(`this route is broken: ${request.nextUrl.pathname}`);
+}

@@ -1,0 +1,9 @@
+export default function Layout({ children, team, figures }) {
+  return (
+    <section>
+      {children}
+      {team}
+      {figures}
+    </section>
+  );
+}

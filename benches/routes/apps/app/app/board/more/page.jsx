@@ -1,0 +1,3 @@
+export default function Page() {
+  return <p>more of the board</p>;
+}

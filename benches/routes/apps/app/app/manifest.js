@@ -1,0 +1,3 @@
+export default function manifest() {
+  return { name: 'routes', start_url: '/' };
+}

@@ -1,0 +1,3 @@
+export default async function Page({ params }) {
+  return <p>photo {(await params).id}, whole</p>;
+}

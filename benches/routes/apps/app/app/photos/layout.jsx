@@ -1,0 +1,8 @@
+export default function Layout({ children, modal }) {
+  return (
+    <section>
+      {children}
+      {modal}
+    </section>
+  );
+}

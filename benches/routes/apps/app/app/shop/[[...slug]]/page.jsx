@@ -1,0 +1,3 @@
+export default async function Page({ params }) {
+  return <p>shop {JSON.stringify((await params).slug ?? null)}</p>;
+}

@@ -1,0 +1,3 @@
+export default function Failed() {
+  return <p>the server failed</p>;
+}

@@ -1,0 +1,3 @@
+export default function handler(request, answer) {
+  answer.status(200).json({ path: request.query.path });
+}

@@ -1,0 +1,3 @@
+export async function GET(request) {
+  return Response.json({ path: request.nextUrl.pathname, query: [...request.nextUrl.searchParams] });
+}

@@ -1,0 +1,3 @@
+export default async function Page({ params }) {
+  return <p>item {(await params).id}</p>;
+}

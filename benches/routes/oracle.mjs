@@ -1,0 +1,16 @@
+// What a build of the other side has of core's own adapter: the same ids, so that addresses and bodies are the same.
+export default {
+  name: 'oracle',
+  async modifyConfig(config) {
+    const root = process.env.ROUTES_ROOT;
+    return {
+      ...config,
+      generateBuildId: async () => process.env.ROUTES_ID,
+      deploymentId: process.env.ROUTES_ID,
+      outputFileTracingRoot: root,
+      turbopack: { ...config.turbopack, root },
+      // An adapter alone makes Next name scripts otherwise, which no `next build` without one does.
+      supportsImmutableAssets: false,
+    };
+  },
+};
