@@ -13,6 +13,17 @@ use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, files, former, verify_path};
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
 
+/// Types of answers that get smaller, with what may follow them.
+const COMPRESSIBLE: [&str; 8] = [
+    "text/*",
+    "application/json*",
+    "application/javascript*",
+    "application/xml*",
+    "application/manifest+json*",
+    "application/wasm*",
+    "application/xhtml+xml*",
+    "image/svg+xml*",
+];
 /// What is said of an instance that does not answer.
 const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
 
@@ -125,6 +136,7 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
         handle.push(local_origin(paths));
     }
     handle.extend(files::hashed(spec));
+    handle.push(varies());
     handle.push(json!({"handler": "encode", "encodings": {"zstd": {}, "gzip": {}},
         "prefer": ["zstd", "gzip"], "minimum_length": 512}));
     if let (Some(_), Wiring::Held) = (files::pool(spec), wiring) {
@@ -136,6 +148,15 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
         value["match"] = json!([matcher]);
     }
     value
+}
+
+/// What could have been compressed for another client says so, as what was compressed does: caches keep both apart.
+fn varies() -> Value {
+    json!({"handler": "headers", "response": {
+        "deferred": true,
+        "require": {"headers": {"Content-Encoding": null, "Content-Type": COMPRESSIBLE}},
+        "add": {"Vary": ["Accept-Encoding"]},
+    }})
 }
 
 /// Where a request goes that the replaced release did not answer: it has just ended.
@@ -339,7 +360,7 @@ mod tests {
         let config: Value = serde_json::from_str(&file.contents.to_string()).unwrap();
         let server = &config["apps"]["http"]["servers"]["edge"];
         assert_eq!(server["listen"], json!(["127.0.0.1:8080"]));
-        let upstreams = server.pointer("/routes/1/handle/1/upstreams");
+        let upstreams = server.pointer("/routes/1/handle/2/upstreams");
         assert_eq!(upstreams, Some(&json!([{"dial": "127.0.0.1:20000"}, {"dial": "127.0.0.1:20001"}])));
     }
 

@@ -14,6 +14,8 @@ const BUNDLERS: [&str; 4] = ["--webpack", "--turbopack", "--turbo", "--rspack"];
 pub const STANDALONE: &str = ".next/standalone";
 /// The file of the standalone server that is run.
 pub const SERVER: &str = "server.js";
+/// Where a build puts a static export, below the app.
+pub const EXPORTED: &str = "out";
 /// Next's own cache, which makes the next build faster, below the app.
 pub const CACHE: &str = ".next/cache";
 

@@ -14,7 +14,9 @@ use clap_complete::engine::ArgValueCandidates;
 use crate::completion;
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
-pub(crate) use own::{NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, SuperviseArgs};
+pub(crate) use own::{
+    NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
+};
 pub(crate) use release::{
     AnalyzeArgs, BootstrapArgs, BuildArgs, CacheArgs, CacheCommand, DeployArgs, ExecArgs, NamedArgs, PurgeArgs,
     ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
@@ -141,6 +143,8 @@ pub(crate) enum Command {
     NatsCluster(NatsClusterArgs),
     #[command(hide = true)]
     Precompress(PrecompressArgs),
+    #[command(hide = true)]
+    ServeFiles(ServeFilesArgs),
     /// One service: `core web spec`
     #[command(external_subcommand)]
     Service(Vec<OsString>),

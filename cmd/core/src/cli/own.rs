@@ -13,6 +13,12 @@ pub(crate) struct SuperviseArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ServeFilesArgs {
+    pub(crate) folder: PathBuf,
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PrecompressArgs {
     pub(crate) folder: PathBuf,
 }

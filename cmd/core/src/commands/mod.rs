@@ -31,6 +31,7 @@ pub(crate) mod releases;
 mod remote;
 pub(crate) mod rollback;
 pub(crate) mod schema;
+pub(crate) mod serve_files;
 pub(crate) mod service;
 mod ship;
 pub(crate) mod sight;

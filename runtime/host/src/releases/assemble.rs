@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
-use core_next::build::{BESIDE, SERVER, STANDALONE};
+use core_next::build::{BESIDE, EXPORTED, SERVER, STANDALONE};
 
-use super::choose::APP;
+use super::choose::{APP, EXPORT};
 
 /// The folder of a release that holds what runs.
 pub(super) const SERVER_FOLDER: &str = "server";
@@ -20,8 +20,10 @@ pub(super) fn assemble(work: &Path, app: &Path, landing: &Path) -> Result<(), St
     let failed = |what: &str, error: &io::Error| format!("{what} cannot be put in its place: {error}");
     let server = landing.join(SERVER_FOLDER);
     let built = work.join(app);
-    let base = base_of(&built.join(STANDALONE), work, app).ok_or_else(|| no_server(&built))?;
     fs::create_dir_all(landing).map_err(|error| failed(SERVER_FOLDER, &error))?;
+    let Some(base) = base_of(&built.join(STANDALONE), work, app) else {
+        return export(&built, landing);
+    };
     fs::rename(&base, &server).map_err(|error| failed(STANDALONE, &error))?;
     let home = server.join(app);
     for name in BESIDE {
@@ -35,14 +37,21 @@ pub(super) fn assemble(work: &Path, app: &Path, landing: &Path) -> Result<(), St
     symlink(&to, landing.join(APP)).map_err(|error| failed(APP, &error))
 }
 
-/// Why there is no server.
-fn no_server(built: &Path) -> String {
-    if built.join("out").is_dir() {
-        return "the app is a static export (output: 'export') and has no server; take that setting away to run it"
-            .into();
+/// Assembles the release of a static export: its files are all of it.
+fn export(built: &Path, landing: &Path) -> Result<(), String> {
+    let out = built.join(EXPORTED);
+    if !out.is_dir() {
+        let inside = "is the app's folder its whole project (outputFileTracingRoot)?";
+        return Err(format!("the build made no {SERVER} in {STANDALONE}: {inside}"));
     }
-    let inside = "is the app's folder its whole project (outputFileTracingRoot)?";
-    format!("the build made no {SERVER} in {STANDALONE}: {inside}")
+    let server = landing.join(SERVER_FOLDER);
+    let put = || -> io::Result<()> {
+        fs::rename(&out, &server)?;
+        symlink(SERVER_FOLDER, landing.join(APP))?;
+        symlink(SERVER_FOLDER, landing.join(EXPORT))
+    };
+    put().map_err(|error| format!("{EXPORTED} cannot be put in its place: {error}"))?;
+    check_links(&server, &server)
 }
 
 /// The folder below which the app's server lies. Before Next.js 15, a lock file above the copy makes that folder the
@@ -145,9 +154,11 @@ mod tests {
     fn an_export_is_told_from_a_build_without_a_server() {
         let folder = tempfile::tempdir().unwrap();
         let work = fs::canonicalize(folder.path()).unwrap();
-        let error = || assemble(&work, Path::new(""), &work.join("landing")).unwrap_err();
-        assert!(error().contains("outputFileTracingRoot"));
+        let error = assemble(&work, Path::new(""), &work.join("one")).unwrap_err();
+        assert!(error.contains("outputFileTracingRoot"), "{error}");
         fs::create_dir(work.join("out")).unwrap();
-        assert!(error().contains("static export"));
+        fs::write(work.join("out/index.html"), "page").unwrap();
+        assemble(&work, Path::new(""), &work.join("two")).unwrap();
+        assert_eq!(fs::read_to_string(work.join("two").join(EXPORT).join("index.html")).unwrap(), "page");
     }
 }

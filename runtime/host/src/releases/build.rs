@@ -12,7 +12,7 @@ use core_next::{ADAPTER, ADAPTER_FILE, next_version};
 
 use super::Making;
 use super::assemble::{SERVER_FOLDER, assemble};
-use super::choose::hash_of;
+use super::choose::{EXPORT, hash_of};
 use super::modules::Modules;
 use super::persist::Persist;
 use super::project::{Project, find_next};
@@ -78,7 +78,8 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
     let payload = look_at(making, &root.join(&project.app), &root);
     making.say("putting it together");
     assemble(&root, &project.app, landing)?;
-    if !next_version::takes_handlers(&record.next) {
+    let has_server = !landing.join(EXPORT).exists();
+    if has_server && !next_version::takes_handlers(&record.next) {
         add_handlers(&landing.join(SERVER_FOLDER).join(&project.app)).map_err(io("the cache of its server"))?;
     }
     if let Some(payload) = payload {

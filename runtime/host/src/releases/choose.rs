@@ -23,6 +23,8 @@ pub(super) const CURRENT: &str = "current";
 pub(super) const PENDING: &str = "pending";
 /// The mark of a release that was only made: what has to be run before it serves, its deploy will run.
 pub(super) const UNPREPARED: &str = "unprepared";
+/// A link to the files of a release that is a static export.
+pub(super) const EXPORT: &str = "export";
 /// What is executed of a release: a link to the app in `server/`.
 pub(super) const APP: &str = "app";
 

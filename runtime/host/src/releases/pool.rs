@@ -74,7 +74,10 @@ fn wanted(home: &Path, news: Option<&str>) -> BTreeMap<PathBuf, PathBuf> {
     for id in &ids {
         let Some(payload) = read(&home.join(id)) else { continue };
         let mut files = BTreeMap::new();
-        let folder = fs::canonicalize(home.join(id).join(APP)).unwrap_or_default().join(".next/static");
+        let app = fs::canonicalize(home.join(id).join(APP)).unwrap_or_default();
+        // A static export has the files where requests ask for them.
+        let mut folders = [".next/static", "_next/static"].map(|folder| app.join(folder)).into_iter();
+        let Some(folder) = folders.find(|folder| folder.is_dir()) else { continue };
         let apart = (!payload.edge.own_folder).then_some(payload.framework.build_id.as_str());
         list(&folder, Path::new(""), apart, &mut files);
         let place = Path::new(payload.config.base_path.trim_start_matches('/')).join("_next/static");

@@ -13,7 +13,7 @@ use nix::libc;
 use serde::{Deserialize, Serialize};
 
 use crate::paths::Paths;
-use crate::{environment::Environment, identity, roles, writable};
+use crate::{environment::Environment, identity, releases, roles, writable};
 
 /// Whether this error means that the host has run out of something for now.
 pub(super) fn is_lack(errno: i32) -> bool {
@@ -52,7 +52,9 @@ pub(super) fn build(
     let spec = &order.spec;
     let fill = environment.fill(paths, instance, &order.ports);
     let command = spec.command.fill(&fill);
-    let (program, args) = if spec.shell {
+    let (program, args) = if let Some(words) = releases::command(paths, spec, &order.ports) {
+        (words[0].clone(), words)
+    } else if spec.shell {
         ("/bin/sh".to_owned(), vec!["sh".to_owned(), "-c".to_owned(), command])
     } else {
         let mut args = vec![command.clone()];
