@@ -167,6 +167,10 @@ fn decoded(answer: &Answer, body: Vec<u8>) -> Result<Vec<u8>, String> {
         None | Some("identity") => return Ok(body),
         Some("gzip") => flate2::read::GzDecoder::new(&*body).read_to_end(&mut plain).map_err(failed)?,
         Some("deflate") => flate2::read::ZlibDecoder::new(&*body).read_to_end(&mut plain).map_err(failed)?,
+        Some("br") => {
+            brotli::BrotliDecompress(&mut &*body, &mut plain).map_err(failed)?;
+            plain.len()
+        }
         Some("zstd") => {
             plain = zstd::decode_all(&*body).map_err(failed)?;
             plain.len()

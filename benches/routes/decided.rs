@@ -6,9 +6,9 @@ use crate::comparison::Difference;
 pub(crate) struct Decision {
     /// The header, `status` or `body`.
     what: &'static str,
-    /// What `next start` has; `*` is any value.
+    /// What `next start` has; `*` is any text.
     next: &'static str,
-    /// What the edge has; `*` is any value.
+    /// What the edge has; `*` is any text.
     edge: &'static str,
     /// Why.
     pub(crate) why: &'static str,
@@ -18,13 +18,59 @@ const fn is(what: &'static str, next: &'static str, edge: &'static str, why: &'s
     Decision { what, next, edge, why }
 }
 
+/// How it encodes an answer.
+const ENCODES: &str =
+    "The edge chooses: br from files, else zstd, else gzip; nothing small, no deflate; HEAD says it as GET does.";
+/// What it does with an odd path.
+const TARGET: &str = "The edge reads the target before it passes it on: what is no URL is 400 or encoded.";
+/// What it says about files that it serves.
+const FILES: &str = "The edge serves files with a hash in their names itself; a 304 needs no more (RFC 9110, 15.4.5).";
+/// What an app sees of the visitor.
+const PLACE: &str = "The app knows the host that was asked for, and what the edge believes of the client.";
+/// What Go says of an answer without a type.
+const GUESSED: &str = "Go gives an answer without a type one, though it has no body: nobody reads it.";
+
 /// All of them.
-const DECIDED: [Decision; 5] = [
+const DECIDED: [Decision; 39] = [
     is("server", "-", "Caddy", "The edge names itself."),
     is("via", "-", "1.1 Caddy", "A proxy says that it is one (RFC 9110, 7.6.3)."),
     is("connection", "*", "*", "It is of one connection (RFC 9110, 7.6.1)."),
     is("keep-alive", "*", "*", "It is of one connection (RFC 9110, 7.6.1)."),
     is("transfer-encoding", "*", "*", "How a body is cut up is of one connection (RFC 9112, 6.1)."),
+    is("content-encoding", "*", "*", ENCODES),
+    is("accept-ranges", "bytes", "-", "An encoded answer has no ranges."),
+    is("vary", "-", "accept-encoding", "A 304 has the header that its 200 has (RFC 9110, 15.4.5)."),
+    is("etag", "weak", "strong", FILES),
+    is("last-modified", "a time", "-", FILES),
+    is("content-type", "application/json; charset=utf-8", "-", FILES),
+    is("x-nextjs-deployment-id", "{build}", "-", FILES),
+    is("content-type", "-", "text/plain; charset=utf-8", GUESSED),
+    is("date", "-", "a time", "A target that is too long is refused by the edge."),
+    is("location", "http://localhost:port/*", "http://www.example.org/*", PLACE),
+    is("body", "host: www.example.org*", "host: www.example.org*via*", PLACE),
+    is("body", "{\"url\":\"http://localhost:port/*", "{\"url\":\"http://www.example.org/*", PLACE),
+    is("body", "nothing", "400 Bad Request*", TARGET),
+    is("status", "404 text/html*", "400 text/plain*", TARGET),
+    is("status", "400 ", "404 text/html*", TARGET),
+    is("status", "500 text/plain", "400 text/plain*", TARGET),
+    is("status", "400 ", "500 text/plain", TARGET),
+    is("status", "200 text/html*", "404 text/html*", TARGET),
+    is("status", "308 /example.org", "404 text/html*", TARGET),
+    is("status", "308 /example.org", "308 *", TARGET),
+    is("status", "308 /shop/about", "404 text/html*", TARGET),
+    is("status", "308 http://*", "200 text/html*", TARGET),
+    is("status", "308 http://*", "404 text/html*", TARGET),
+    is("status", "308 /docs/%zz/", "400 text/plain*", TARGET),
+    is("status", "308 /about%/", "400 text/plain*", TARGET),
+    is("status", "400 ", "308 /*", TARGET),
+    is("location", "/about/", "/about%23part/", TARGET),
+    is("refresh", "0;url=/about/", "0;url=/about%23part/", TARGET),
+    is("body", "/about/", "/about%23part/", TARGET),
+    is("location", "http://*", "/about/", TARGET),
+    is("refresh", "0;url=http://*", "0;url=/about/", TARGET),
+    is("body", "http://*", "/about/", TARGET),
+    is("location", "/docs/a:b@c*", "/docs/a:b@c%21*", TARGET),
+    is("refresh", "0;url=/docs/a:b@c*", "0;url=/docs/a:b@c%21*", TARGET),
 ];
 
 /// The decision that a difference falls under.
@@ -32,6 +78,15 @@ pub(crate) fn decision(of: &Difference) -> Option<&'static Decision> {
     DECIDED.iter().find(|one| one.what == of.what && fits(one.next, &of.next) && fits(one.edge, &of.edge))
 }
 
+/// Whether a value is as a pattern says, in which `*` stands for any text.
 fn fits(pattern: &str, value: &str) -> bool {
-    pattern == "*" || pattern == value
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == value };
+    let Some(mut value) = value.strip_prefix(start) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = value.find(part) else { return false };
+        value = &value[at + part.len()..];
+    }
+    value.ends_with(end)
 }

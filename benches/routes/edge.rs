@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -19,10 +20,15 @@ pub(crate) struct Edge {
     pub(crate) inner: u16,
     /// The id of its release, which is the build id, too.
     pub(crate) id: String,
-    _stack: Stack,
+    stack: Stack,
 }
 
 impl Edge {
+    /// The folder of its stack.
+    pub(crate) fn root(&self) -> &Path {
+        &self.stack.root
+    }
+
     /// Brings an app up from its sources and a lock file alone.
     ///
     /// # Errors
@@ -47,6 +53,6 @@ impl Edge {
         let record: Value = serde_json::from_str(&record).map_err(|error| error.to_string())?;
         let inner = stack.instance("web")["ports"]["http"].as_u64().and_then(|port| u16::try_from(port).ok());
         let id = record["id"].as_str().unwrap_or_default().to_owned();
-        Ok(Self { port, inner: inner.unwrap_or(0), id, _stack: stack })
+        Ok(Self { port, inner: inner.unwrap_or(0), id, stack })
     }
 }

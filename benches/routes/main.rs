@@ -10,6 +10,7 @@
 //! | variable | default | |
 //! |---|---|---|
 //! | `ONLY=a,b` | all | names of apps |
+//! | `SPEED=1` | | only tells how many requests a second are answered (`speed.rs`) |
 //! | `ALL=1` | | tells each difference as it is found |
 
 #![allow(
@@ -35,6 +36,7 @@ mod packages;
 mod page;
 mod session;
 mod sheet;
+mod speed;
 mod texts;
 
 use std::process::ExitCode;
@@ -62,6 +64,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if std::env::var_os("SPEED").is_some() {
+        return match speed::table(&APPS[0], &packages) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     for app in APPS.iter().filter(|app| only.is_empty() || only.contains(&app.name)) {
         eprintln!("{}", app.name);
         let began = Instant::now();

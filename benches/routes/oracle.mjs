@@ -9,8 +9,8 @@ export default {
       deploymentId: process.env.ROUTES_ID,
       outputFileTracingRoot: root,
       turbopack: { ...config.turbopack, root },
-      // An adapter alone makes Next name scripts otherwise, which no `next build` without one does.
-      supportsImmutableAssets: false,
+      // Files are named after their contents alone, as in releases: where Next.js can do that, it may.
+      supportsImmutableAssets: true,
     };
   },
 };

@@ -34,17 +34,14 @@ pub(crate) fn hashed(spec: &ServiceSpec) -> Option<Value> {
         })
     });
     let mut routes: Vec<Value> = types.collect();
-    routes.push(json!({"handle": [
-        {"handler": "headers", "response": {"set": {"Cache-Control": [FOREVER]}}},
-        {
-            "handler": "file_server",
-            "root": pool,
-            "index_names": [],
-            "canonical_uris": false,
-            "precompressed": {"br": {}, "zstd": {}, "gzip": {}},
-            "precompressed_order": ["br", "zstd", "gzip"],
-        },
-    ]}));
+    routes.push(json!({"handle": [{"handler": "headers", "response": {"set": {"Cache-Control": [FOREVER]}}}]}));
+    let plain = json!({"handler": "file_server", "root": pool, "index_names": [], "canonical_uris": false});
+    let mut copies = plain.clone();
+    copies["precompressed"] = json!({"br": {}, "zstd": {}, "gzip": {}});
+    copies["precompressed_order"] = json!(["br", "zstd", "gzip"]);
+    // A part of a compressed copy would be of no use to anyone.
+    routes.push(json!({"match": [{"header": {"Range": ["*"]}}], "handle": [plain], "terminal": true}));
+    routes.push(json!({"handle": [copies]}));
     Some(json!({"handler": "subroute", "routes": [{
         "match": [{
             "method": ["GET", "HEAD"],
