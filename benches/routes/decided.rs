@@ -27,11 +27,15 @@ const TARGET: &str = "The edge reads the target before it passes it on: what is 
 const FILES: &str = "The edge serves files with a hash in their names itself; a 304 needs no more (RFC 9110, 15.4.5).";
 /// What an app sees of the visitor.
 const PLACE: &str = "The app knows the host that was asked for, and what the edge believes of the client.";
+/// What a server of files does that the plain one of the comparison does not.
+const PLAIN: &str = "A server of files has ranges, etags, dates and conditions, and refuses other methods.";
+/// What files are called.
+const TYPES: &str = "The registered type (RFC 9239), or the same in other letters.";
 /// What Go says of an answer without a type.
 const GUESSED: &str = "Go gives an answer without a type one, though it has no body: nobody reads it.";
 
 /// All of them.
-const DECIDED: [Decision; 39] = [
+const DECIDED: [Decision; 59] = [
     is("server", "-", "Caddy", "The edge names itself."),
     is("via", "-", "1.1 Caddy", "A proxy says that it is one (RFC 9110, 7.6.3)."),
     is("connection", "*", "*", "It is of one connection (RFC 9110, 7.6.1)."),
@@ -71,6 +75,26 @@ const DECIDED: [Decision; 39] = [
     is("body", "http://*", "/about/", TARGET),
     is("location", "/docs/a:b@c*", "/docs/a:b@c%21*", TARGET),
     is("refresh", "0;url=/docs/a:b@c*", "0;url=/docs/a:b@c%21*", TARGET),
+    is("body", "/docs/a:b@c*", "/docs/a:b@c%21*", TARGET),
+    is("body", "*a:b@c!*", "*a:b@c%21*", TARGET),
+    is("body", "*\"hostname\":\"localhost\"*", "*\"hostname\":\"www.example.org\"*", PLACE),
+    is("etag", "-", "strong", PLAIN),
+    is("last-modified", "-", "a time", PLAIN),
+    is("accept-ranges", "-", "bytes", PLAIN),
+    is("content-range", "-", "bytes 0-9/*", PLAIN),
+    is("cache-control", "-", "public, max-age=N, immutable", PLAIN),
+    is("content-type", "application/javascript; charset=UTF-8", "text/javascript; charset=utf-8", TYPES),
+    is("content-type", "text/css; charset=UTF-8", "text/css; charset=utf-8", TYPES),
+    is("content-type", "application/json; charset=UTF-8", "application/json", TYPES),
+    is("content-type", "application/xml", "text/xml; charset=utf-8", PLAIN),
+    is("content-type", "text/html; charset=utf-8", "-", PLAIN),
+    is("body", "<!DOCTYPE html>*", "nothing", PLAIN),
+    is("body", "<!DOCTYPE html>*", "<!DOCTYPE ", PLAIN),
+    is("status", "*", "304 ", PLAIN),
+    is("status", "*", "405 ", PLAIN),
+    is("status", "200 *", "206 *", PLAIN),
+    is("status", "308 /*", "404 text/html*", TARGET),
+    is("status", "431 ", "404 text/html*", TARGET),
 ];
 
 /// The decision that a difference falls under.

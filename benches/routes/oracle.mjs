@@ -10,7 +10,7 @@ export default {
       outputFileTracingRoot: root,
       turbopack: { ...config.turbopack, root },
       // Files are named after their contents alone, as in releases: where Next.js can do that, it may.
-      supportsImmutableAssets: true,
+      ...(process.env.TURBOPACK ? { supportsImmutableAssets: true } : {}),
     };
   },
 };

@@ -40,7 +40,8 @@ pub async fn serve(folder: &Path, port: u16) -> io::Result<()> {
 async fn answer(folder: Arc<Path>, request: Request) -> Response {
     // A body may not be looked at by several threads, and nobody needs it.
     let (request, _) = request.into_parts();
-    let path = request.uri.path().to_owned();
+    // A target may be `*`, which is no path.
+    let path = format!("/{}", request.uri.path().strip_prefix('/').unwrap_or_default());
     let mut found = None;
     if !path.ends_with('/') {
         found = get(&folder, &request, &format!("{path}.html")).await;
@@ -69,6 +70,10 @@ async fn get(folder: &Path, request: &Parts, path: &str) -> Option<Response> {
         return None;
     }
     let mut found = found.map(Body::new);
+    // A folder has its page behind a slash for good, as Next.js says it.
+    if found.status() == StatusCode::TEMPORARY_REDIRECT {
+        *found.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    }
     // Every text of a build is in this encoding.
     let kind = found.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
     if let Some(kind) = kind.filter(|kind| kind.starts_with("text/") && !kind.contains("charset")) {
@@ -108,7 +113,8 @@ mod tests {
             ("/about", 200, "about.html"),
             ("/about?a=b", 200, "about.html"),
             ("/about/more/", 200, "about/more/index.html"),
-            ("/about/more", 307, ""),
+            ("/about/more", 308, ""),
+            ("*", 200, "index.html"),
             ("/data.txt", 200, "data.txt"),
             ("/a%20b.txt", 200, "a b.txt"),
             ("/none", 404, "404.html"),

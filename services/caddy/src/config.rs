@@ -27,6 +27,9 @@ const COMPRESSIBLE: [&str; 8] = [
 /// What is said of an instance that does not answer.
 const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
 
+/// What is said of a file that cannot be read.
+const FILE_ERRORS: &str = "{http.error.status_code} in [403, 500]";
+
 /// Request headers about the client that anyone may send and that Caddy passes on unchanged; and core's own.
 const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
 
@@ -45,7 +48,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     let mut all = vec![farewell()];
     all.extend(routes(around, wiring));
     let mut errors: Vec<Value> = match wiring {
-        Wiring::Held => around.services.values().filter_map(|spec| without_former(spec, around.edge, wiring)).collect(),
+        Wiring::Held => around.services.values().filter_map(|spec| second_way(spec, around.edge, wiring)).collect(),
         Wiring::Direct(_) => Vec::new(),
     };
     errors.push(json!({
@@ -159,17 +162,23 @@ fn varies() -> Value {
     }})
 }
 
-/// Where a request goes that the replaced release did not answer: it has just ended.
-fn without_former(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Option<Value> {
+/// Where requests go that the replaced release did not answer, since it has just ended, or whose file the edge may not
+/// read: to the service.
+fn second_way(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Option<Value> {
     let route = spec.route.as_ref().filter(|_| files::pool(spec).is_some())?;
     // The path is that of the client again.
     let prefixes = route.paths.iter().map(|path| path.trim_end_matches('/'));
     let rewrite = |prefix| json!({"handler": "rewrite", "strip_path_prefix": prefix});
-    let mut handle: Vec<Value> =
-        prefixes.filter(|prefix| route.strip_prefix && !prefix.is_empty()).map(rewrite).collect();
+    let prefixes = prefixes.filter(|prefix| route.strip_prefix && !prefix.is_empty());
+    let mut handle = vec![files::not_forever()];
+    handle.extend(prefixes.map(rewrite));
     handle.push(proxy(spec, edge, wiring));
-    Some(json!({"match": [{"vars": {former::VAR: [spec.name.as_str()]}, "expression": GATEWAY_ERRORS}],
-        "handle": handle, "terminal": true}))
+    let is = |var: &str, errors: &str| json!({"vars": {var: [spec.name.as_str()]}, "expression": errors});
+    Some(json!({
+        "match": [is(former::VAR, GATEWAY_ERRORS), is(files::VAR, FILE_ERRORS)],
+        "handle": handle,
+        "terminal": true,
+    }))
 }
 
 /// A development server refuses what is asked for by pages of other hosts, and it does not know under which host the edge

@@ -7,14 +7,8 @@ use serde_json::{Value, json};
 const HASHED: &str = "/_next/static/";
 /// What browsers may do with them: keep them for a year, and never ask again.
 const FOREVER: &str = "public, max-age=31536000, immutable";
-/// Kinds of files, with their types as the app gives them: Caddy has other words for some.
-const TYPES: [(&str, &str); 5] = [
-    ("js", "application/javascript; charset=UTF-8"),
-    ("css", "text/css; charset=UTF-8"),
-    ("json", "application/json; charset=UTF-8"),
-    ("map", "application/json; charset=UTF-8"),
-    ("txt", "text/plain; charset=UTF-8"),
-];
+/// The variable that says that a request is for such a file of this service.
+pub(crate) const VAR: &str = "core_files";
 
 /// The folder of the files of a service's releases, whatever release it runs; `None` if it has no releases.
 pub(crate) fn pool(spec: &ServiceSpec) -> Option<String> {
@@ -23,34 +17,38 @@ pub(crate) fn pool(spec: &ServiceSpec) -> Option<String> {
     spec.binaries.values().find_map(|binary| of_release(&binary.path))
 }
 
-/// A handler that serves these files, and passes on all other requests.
+/// A handler that serves these files, and passes on all other requests: those for what is not there as well.
 pub(crate) fn hashed(spec: &ServiceSpec) -> Option<Value> {
     let pool = pool(spec)?;
-    // Its own type, before the file is written; else the server looks at the ending.
-    let types = TYPES.iter().map(|(ending, word)| {
-        json!({
-            "match": [{"path": [format!("*.{ending}")]}],
-            "handle": [{"handler": "headers", "response": {"set": {"Content-Type": [word]}}}],
-        })
+    let plain = json!({
+        "handler": "file_server",
+        "root": pool,
+        "index_names": [],
+        "canonical_uris": false,
+        "pass_thru": true,
     });
-    let mut routes: Vec<Value> = types.collect();
-    routes.push(json!({"handle": [{"handler": "headers", "response": {"set": {"Cache-Control": [FOREVER]}}}]}));
-    let plain = json!({"handler": "file_server", "root": pool, "index_names": [], "canonical_uris": false});
     let mut copies = plain.clone();
     copies["precompressed"] = json!({"br": {}, "zstd": {}, "gzip": {}});
     copies["precompressed_order"] = json!(["br", "zstd", "gzip"]);
-    // A part of a compressed copy would be of no use to anyone.
-    routes.push(json!({"match": [{"header": {"Range": ["*"]}}], "handle": [plain], "terminal": true}));
-    routes.push(json!({"handle": [copies]}));
-    Some(json!({"handler": "subroute", "routes": [{
-        "match": [{
+    let route = |server: Value, is_part: bool| {
+        let mut is_asked = json!({
             "method": ["GET", "HEAD"],
             "path": [format!("*{HASHED}*")],
-            // The app answers for folders, and for what is not there.
-            "not": [{"path": ["*/", "*.br", "*.gz", "*.zst", "*.part"]}],
-            "file": {"root": pool, "try_files": ["{http.request.uri.path}"]},
-        }],
-        "handle": [{"handler": "subroute", "routes": routes}],
-        "terminal": true,
-    }]}))
+            // Copies are not asked for by their names.
+            "not": [{"path": ["*.br", "*.gz", "*.zst", "*.part"]}],
+        });
+        if is_part {
+            is_asked["header"] = json!({"Range": ["*"]});
+        }
+        let forever = json!({"handler": "headers", "response": {"set": {"Cache-Control": [FOREVER]}}});
+        let note = json!({"handler": "vars", VAR: spec.name.as_str()});
+        json!({"match": [is_asked], "handle": [note, forever, server, not_forever()]})
+    };
+    // A part of a compressed copy would be of no use to anyone.
+    Some(json!({"handler": "subroute", "routes": [route(plain, true), route(copies, false)]}))
+}
+
+/// What was said of a file is not said of the app's own answer.
+pub(crate) fn not_forever() -> Value {
+    json!({"handler": "headers", "response": {"delete": ["Cache-Control"]}})
 }

@@ -39,8 +39,7 @@ export default {
       // The edge compresses, once.
       compress: false,
     };
-    if (changed.output === 'export') return changed;
-    Object.assign(changed, caches(config));
+    if (changed.output !== 'export') Object.assign(changed, caches(config));
     // 16.0 and 16.1 compile pages for a host that does the caching when they see an adapter: then nothing is cached, and
     // the holes of partly prerendered pages stay empty. They have read it by now.
     if (MAJOR === 16 && MINOR < 2) changed.experimental = { ...config.experimental, adapterPath: undefined };

@@ -1,0 +1,62 @@
+//! The cache that replicas share, on real builds: `cargo bench --bench caches`.
+//!
+//! For each version of Next.js, two small apps are built with what core puts into a build (`check.mjs`), and two servers that
+//! share one folder are asked: pages at their first request, pages that are rendered again after a time, revalidation on one
+//! server as the other sees it, another release, damaged and unwritable folders. Then one process writes a million keys. It
+//! prints each check, and exits with 1 if one fails.
+//!
+//! | variable | default | |
+//! |---|---|---|
+//! | `ONLY=a,b` | all | versions, or `flood` |
+//! | `KEYS=n` | 1,000,000 | keys of the flood |
+
+#![allow(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark speaks to whoever runs it"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// Versions of Next.js, each with the version of React that it is used with.
+const VERSIONS: [(&str, &str); 5] =
+    [("14.2.35", "18.3.1"), ("15.5.29", "19.3.1"), ("16.0.10", "19.3.1"), ("16.2.12", "19.3.1"), ("16.4.6", "19.3.1")];
+/// The bound of the flood, in MiB.
+const BOUND: &str = "128";
+
+fn main() -> ExitCode {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let only: Vec<&str> = only.split(',').filter(|word| !word.is_empty()).collect();
+    let is_meant = |name: &str| only.is_empty() || only.contains(&name);
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/caches");
+    let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("caches");
+    let mut failed = false;
+    let mut run = |command: &mut Command| {
+        let is_well = command.status().is_ok_and(|status| status.success());
+        failed |= !is_well;
+        is_well
+    };
+    for (next, react) in VERSIONS.into_iter().filter(|(next, _)| is_meant(next)) {
+        let folder = work.join(format!("v{next}"));
+        let package = format!(
+            r#"{{"private": true, "dependencies": {{"next": "{next}", "react": "{react}", "react-dom": "{react}"}}}}"#
+        );
+        if fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("package.json"), package)).is_err() {
+            eprintln!("{} cannot be written", folder.display());
+            return ExitCode::FAILURE;
+        }
+        let mut npm = Command::new("npm");
+        if run(npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder)) {
+            run(Command::new("node").arg(here.join("check.mjs")).arg(&work).arg(next));
+        }
+    }
+    if is_meant("flood") {
+        let keys = std::env::var("KEYS").unwrap_or_else(|_| "1000000".into());
+        run(Command::new("node").arg(here.join("flood.cjs")).args([&keys, BOUND]));
+    }
+    let _ = fs::remove_dir_all(work);
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
