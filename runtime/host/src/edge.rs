@@ -33,6 +33,10 @@ pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
     match &table.former {
         // Where it is comes before its name: nobody is sent there before.
         Some(former) => {
+            let named = fs::read_to_string(folder.join(name)).unwrap_or_default();
+            if named != former.release {
+                replace(&folder, name, "")?;
+            }
             for number in 0..core_caddy::FORMER_POINTERS {
                 replace(&folder, &core_caddy::former_pointer(number), &address(&former.targets, number))?;
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -19,13 +19,14 @@ use tower_http::services::ServeDir;
 /// The page for what is not there.
 const NOT_FOUND: &str = "/404.html";
 
-/// Serves a folder on a port of this host, until it is asked to end; then it answers what it has begun.
+/// Serves a folder on a port of this host, until it is asked to end; then it answers what it has begun. `base` is where the
+/// app lies for its visitors, without the `/` at the end; the edge may have taken it away from the path.
 ///
 /// # Errors
 /// Why it cannot listen, or the error of a connection.
-pub async fn serve(folder: &Path, port: u16) -> io::Result<()> {
-    let folder: Arc<Path> = folder.into();
-    let app = Router::new().fallback(move |request: Request| answer(folder.clone(), request));
+pub async fn serve(folder: &Path, base: &str, port: u16) -> io::Result<()> {
+    let (folder, base): (Arc<Path>, Arc<str>) = (folder.into(), base.into());
+    let app = Router::new().fallback(move |request: Request| answer(folder.clone(), base.clone(), request));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     axum::serve(listener, app)
@@ -37,11 +38,13 @@ pub async fn serve(folder: &Path, port: u16) -> io::Result<()> {
 
 /// The page of a path, else the file or the folder with this name, else the page for what is not there: the order of
 /// "Static Exports" in the documentation of Next.js.
-async fn answer(folder: Arc<Path>, request: Request) -> Response {
+async fn answer(folder: Arc<Path>, base: Arc<str>, request: Request) -> Response {
     // A body may not be looked at by several threads, and nobody needs it.
     let (request, _) = request.into_parts();
+    let path = request.uri.path();
+    let inner = path.strip_prefix(&*base).filter(|inner| inner.is_empty() || inner.starts_with('/'));
     // A target may be `*`, which is no path.
-    let path = format!("/{}", request.uri.path().strip_prefix('/').unwrap_or_default());
+    let path = format!("/{}", inner.unwrap_or(path).strip_prefix('/').unwrap_or_default());
     let mut found = None;
     if !path.ends_with('/') {
         found = get(&folder, &request, &format!("{path}.html")).await;
@@ -49,10 +52,21 @@ async fn answer(folder: Arc<Path>, request: Request) -> Response {
     if found.is_none() {
         found = get(&folder, &request, &path).await;
     }
-    if let Some(found) = found {
+    if let Some(mut found) = found {
+        let location = found.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+        let location = location.filter(|_| inner.is_some()).map(|place| format!("{base}{place}"));
+        if let Some(location) = location.and_then(|place| HeaderValue::from_str(&place).ok()) {
+            found.headers_mut().insert(LOCATION, location);
+        }
+        // A page is asked for each time: the next release may have another one.
+        if !path.starts_with("/_next/static/") {
+            found.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0, must-revalidate"));
+        }
         return found;
     }
-    let mut page = get(&folder, &request, NOT_FOUND).await.unwrap_or_default();
+    // As a whole, whatever part of the page was asked for.
+    let whole = Request::builder().method(request.method.clone()).body(()).unwrap_or_default().into_parts().0;
+    let mut page = get(&folder, &whole, NOT_FOUND).await.unwrap_or_default();
     *page.status_mut() = StatusCode::NOT_FOUND;
     page
 }
@@ -91,7 +105,7 @@ mod tests {
 
     async fn ask(folder: &Path, path: &str) -> (u16, String, String) {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
-        let answer = answer(folder.into(), request).await;
+        let answer = answer(folder.into(), "/shop".into(), request).await;
         let kind = answer.headers().get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned()).unwrap_or_default();
         let status = answer.status().as_u16();
         let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
@@ -115,6 +129,9 @@ mod tests {
             ("/about/more/", 200, "about/more/index.html"),
             ("/about/more", 308, ""),
             ("*", 200, "index.html"),
+            ("/shop", 200, "index.html"),
+            ("/shop/about", 200, "about.html"),
+            ("/shopping", 404, "404.html"),
             ("/data.txt", 200, "data.txt"),
             ("/a%20b.txt", 200, "a b.txt"),
             ("/none", 404, "404.html"),

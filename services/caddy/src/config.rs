@@ -26,6 +26,9 @@ const COMPRESSIBLE: [&str; 8] = [
 ];
 /// What is said of an instance that does not answer.
 const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
+/// The same, where the request may be sent once more: it did not reach anyone, or does no harm twice.
+const AGAIN: &str = "{http.error.status_code} in [502, 503, 504] \
+    && ({http.request.method} in ['GET', 'HEAD'] || {http.error.message}.contains('dial'))";
 
 /// What is said of a file that cannot be read.
 const FILE_ERRORS: &str = "{http.error.status_code} in [403, 500]";
@@ -145,6 +148,7 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
     if let (Some(_), Wiring::Held) = (files::pool(spec), wiring) {
         handle.push(former::handler(spec, edge, transport(former::upstreams(spec, edge))));
     }
+    handle.extend(files::old(spec, proxy(spec, edge, wiring)));
     handle.push(proxy(spec, edge, wiring));
     let mut value = json!({"handle": handle, "terminal": true});
     if !matcher.is_empty() {
@@ -175,7 +179,7 @@ fn second_way(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Option<Valu
     handle.push(proxy(spec, edge, wiring));
     let is = |var: &str, errors: &str| json!({"vars": {var: [spec.name.as_str()]}, "expression": errors});
     Some(json!({
-        "match": [is(former::VAR, GATEWAY_ERRORS), is(files::VAR, FILE_ERRORS)],
+        "match": [is(former::VAR, AGAIN), is(files::VAR, FILE_ERRORS)],
         "handle": handle,
         "terminal": true,
     }))

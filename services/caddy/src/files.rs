@@ -48,6 +48,27 @@ pub(crate) fn hashed(spec: &ServiceSpec) -> Option<Value> {
     Some(json!({"handler": "subroute", "routes": [route(plain, true), route(copies, false)]}))
 }
 
+/// A handler that asks the app for such files by `proxy`, and serves those of older releases where it has none: rules of the
+/// app touch them, so its own are not the edge's. All other requests are passed on.
+pub(crate) fn old(spec: &ServiceSpec, mut proxy: Value) -> Option<Value> {
+    let old = format!("{}-old", pool(spec)?);
+    let forever = json!({"handler": "headers", "response": {"set": {"Cache-Control": [FOREVER]}}});
+    let server = json!({"handler": "file_server", "root": old, "index_names": [], "canonical_uris": false});
+    proxy["handle_response"] = json!([{"match": {"status_code": [404]}, "routes": [
+        {
+            "match": [{
+                "file": {"root": old, "try_files": ["{http.request.uri.path}"]},
+                "not": [{"path": ["*/", "*.br", "*.gz", "*.zst", "*.part"]}],
+            }],
+            "handle": [forever, server],
+            "terminal": true,
+        },
+        {"handle": [{"handler": "copy_response"}]},
+    ]}]);
+    let is_asked = json!({"method": ["GET", "HEAD"], "path": [format!("*{HASHED}*")]});
+    Some(json!({"handler": "subroute", "routes": [{"match": [is_asked], "handle": [proxy], "terminal": true}]}))
+}
+
 /// What was said of a file is not said of the app's own answer.
 pub(crate) fn not_forever() -> Value {
     json!({"handler": "headers", "response": {"delete": ["Cache-Control"]}})

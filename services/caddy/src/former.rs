@@ -31,11 +31,16 @@ pub(crate) fn handler(spec: &ServiceSpec, edge: &str, proxy: Value) -> Value {
     if let Some(not) = by_parameter["not"].as_array_mut() {
         not.push(json!({"header": {HEADER: ["*"]}}));
     }
-    let go = json!([{"handler": "vars", VAR: spec.name.as_str()}, proxy]);
+    let note = json!({"handler": "vars", VAR: spec.name.as_str()});
+    // A cache in front knows the answer by its address alone, and must not give it to those who name no release.
+    let private = json!({"handler": "headers", "response": {
+        "deferred": true, "set": {"Cache-Control": ["private, no-store"]},
+    }});
     json!({"handler": "subroute", "routes": [{
         "match": is_named,
         "handle": [{"handler": "subroute", "routes": [
-            {"match": [by_header, by_parameter], "handle": go, "terminal": true},
+            {"match": [by_header], "handle": [note, private, proxy], "terminal": true},
+            {"match": [by_parameter], "handle": [note, proxy], "terminal": true},
         ]}],
     }]})
 }

@@ -22,6 +22,8 @@ const { pathToFileURL } = require('node:url');
 
 const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|\[::1\])$/;
 const HOST = /^(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_.])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
+/** The longest name of a host with its port. */
+const LONGEST = 262;
 /** Versions that this was tried with, as `major * 100 + minor`: later ones may read their name once, at the start. */
 const TRIED = { from: 1402, to: 1604 };
 /** The place of the request that is being served: `{hostname, port}`, or nothing. */
@@ -50,10 +52,10 @@ function first(header) {
 /** Host name and port of the address in the visitor's browser; nothing when the request does not tell. */
 function placeOf(headers) {
   const host = first(headers['x-forwarded-host']) || headers.host;
-  if (!host) return undefined;
+  if (!host || host.length > LONGEST) return undefined;
   // Next takes the scheme from this header, by the same test.
   const isSecure = String(headers['x-forwarded-proto'] || '').includes('https');
-  const key = isSecure ? `s${host}` : host;
+  const key = `${isSecure ? 'https' : 'http'}://${host}`;
   let place = places.get(key);
   if (place === undefined) {
     place = parse(host, isSecure ? 'https:' : 'http:');
@@ -64,7 +66,7 @@ function placeOf(headers) {
 }
 
 function parse(host, protocol) {
-  if (host.length > 262 || !HOST.test(host)) return null;
+  if (!HOST.test(host)) return null;
   let url;
   try {
     url = new URL(`${protocol}//${host}`);
@@ -100,25 +102,35 @@ function following(initialize) {
     // In any case: a rewrite stays inside if the name is the one that NextURL writes.
     options.hostname = LOOPBACK.test(real.hostname) ? 'localhost' : real.hostname;
     const result = await initialize.call(this, options, ...rest);
-    if (!isTried(server)) {
-      warn('this version is not known');
+    try {
+      return told(options, real, result);
+    } catch (error) {
+      warn(error);
       return result;
     }
-    const isList = Array.isArray(result);
-    const [handle, upgrade, next] = isList ? result : [result.requestHandler, result.upgradeHandler, result.server];
-    // The instance behind the wrapper: it must have both, or one half of Next would name another host than the other.
-    const inner = next?.server;
-    if (inner?.fetchHostname !== options.hostname || inner.port !== real.port || typeof handle !== 'function') {
-      warn('its server has other properties');
-      return result;
-    }
-    follow(options, 'hostname', options.hostname, real.port);
-    follow(inner, 'fetchHostname', inner.fetchHostname, real.port);
-    const within = (handler) => (req, ...more) => current.run(placeOf(req.headers), handler, req, ...more);
-    return isList
-      ? [within(handle), within(upgrade), ...result.slice(2)]
-      : { ...result, requestHandler: within(handle), upgradeHandler: within(upgrade) };
   };
+}
+
+/** The handlers of the server, each within the place of its request. */
+function told(options, real, result) {
+  if (!isTried(server)) {
+    warn('this version is not known');
+    return result;
+  }
+  const isList = Array.isArray(result);
+  const [handle, upgrade, next] = isList ? result : [result.requestHandler, result.upgradeHandler, result.server];
+  // The instance behind the wrapper: it must have both, or one half of Next would name another host than the other.
+  const inner = next?.server;
+  if (inner?.fetchHostname !== options.hostname || inner.port !== real.port || typeof handle !== 'function') {
+    warn('its server has other properties');
+    return result;
+  }
+  follow(options, 'hostname', options.hostname, real.port);
+  follow(inner, 'fetchHostname', inner.fetchHostname, real.port);
+  const within = (handler) => (req, ...more) => current.run(placeOf(req.headers), handler, req, ...more);
+  return isList
+    ? [within(handle), within(upgrade), ...result.slice(2)]
+    : { ...result, requestHandler: within(handle), upgradeHandler: within(upgrade) };
 }
 
 /** Gives `start-server` the wrapped `initialize`, whenever it asks for `router-server`. */
@@ -139,7 +151,7 @@ function install() {
 
 // To the server, and what the app loads, the command is what it always was: `node server.js`.
 const server = path.resolve(process.argv[2]);
-process.argv.splice(1, 2, server, ...process.argv.slice(3));
+process.argv.splice(1, 2, server);
 let isHooked = () => false;
 try {
   isHooked = install();

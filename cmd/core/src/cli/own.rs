@@ -16,6 +16,9 @@ pub(crate) struct SuperviseArgs {
 pub(crate) struct ServeFilesArgs {
     pub(crate) folder: PathBuf,
     pub(crate) port: u16,
+    /// The base path of the app.
+    #[arg(default_value = "")]
+    pub(crate) base: String,
 }
 
 #[derive(Debug, Args)]

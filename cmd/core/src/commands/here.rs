@@ -62,6 +62,10 @@ pub(crate) async fn run(paths: &Paths, stack: &Stack, spec: &ServiceSpec, words:
         return Exit::Failed;
     }
     let command = words.and_then(<[String]>::first).cloned().unwrap_or_else(|| spec.command.fill(&fill));
+    // A static export has no server of its own.
+    let export = releases::command(&opened, spec, &ports).filter(|_| words.is_none());
+    let words = export.as_deref().or(words);
+    let command = words.and_then(<[String]>::first).cloned().unwrap_or(command);
     let mut process = if let Some(words) = words {
         let mut process = std::process::Command::new(&command);
         process.args(words.iter().skip(1));

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::render;
 
 pub(crate) async fn run(args: &ServeFilesArgs) -> Exit {
-    match static_files::serve(&args.folder, args.port).await {
+    match static_files::serve(&args.folder, &args.base, args.port).await {
         Ok(()) => Exit::Ok,
         Err(error) => {
             render::error(&format!("{}: {error}", args.folder.display()));

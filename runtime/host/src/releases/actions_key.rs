@@ -1,10 +1,10 @@
 //! The key that server actions are encrypted with. Next.js makes a new one for each build, and then the forms of pages
 //! that are open in browsers are refused after a deploy; one that is kept gives actions the same IDs in each release.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,42 +21,48 @@ fn file(paths: &Paths, service: &str) -> PathBuf {
     paths.secrets().join(format!("{service}-actions-key"))
 }
 
-/// The variable of a build that has the key; none if the person who builds has set one. The first build makes the key.
-///
-/// # Errors
-/// Why it cannot be read or kept, as text for people.
-pub(super) fn variable(
-    paths: &Paths,
-    service: &str,
-    building: &Building,
-) -> Result<Option<(&'static str, String)>, String> {
+/// The variable of a build that has the key; none if the person who builds has set one. The first build makes the key. One
+/// that cannot be kept is not used: the build makes its own, as it would without core.
+pub(super) fn variable(paths: &Paths, service: &str, building: &Building) -> Option<(&'static str, String)> {
     let inherited = std::env::var_os(ACTIONS_KEY).is_some_and(|key| !key.is_empty());
     if inherited || building.env.contains_key(ACTIONS_KEY) {
-        return Ok(None);
+        return None;
     }
     let path = file(paths, service);
-    let failed = |error: io::Error| format!("{}: {error}", paths.shown(&path));
-    match crate::files::read_text(&path) {
-        Ok(key) => return Ok(Some((ACTIONS_KEY, key.trim().to_owned()))),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        Err(_) => {}
+    match kept(&path) {
+        Ok(key) => Some((ACTIONS_KEY, key)),
+        Err(error) => {
+            let shown = paths.shown(&path);
+            tracing::warn!(service, "forms of this release are not those of the next one: {shown}: {error}");
+            None
+        }
+    }
+}
+
+/// The key in a file, which is made if there is none that fits.
+fn kept(path: &Path) -> io::Result<String> {
+    let is_key = |key: &String| STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == LENGTH);
+    match crate::files::read_text(path).map(|key| key.trim().to_owned()) {
+        Ok(key) if is_key(&key) => return Ok(key),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // Cut off by a power failure, or emptied.
+        Ok(_) | Err(_) => {}
     }
     let mut bytes = [0_u8; LENGTH];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(|error| failed(error.into()))?;
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     let key = STANDARD.encode(bytes);
-    let kept = || -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(paths.secrets())?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        writeln!(file, "{key}")?;
-        file.sync_all()
-    };
-    kept().map_err(failed)?;
-    Ok(Some((ACTIONS_KEY, key)))
+    let beside = path.with_extension("new");
+    DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(path))?;
+    let _ = fs::remove_file(&beside);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    writeln!(file, "{key}")?;
+    file.sync_all()?;
+    fs::rename(beside, path)?;
+    Ok(key)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -67,15 +73,16 @@ mod tests {
         let root = folder.path().to_owned();
         let paths = Paths { run: root.join("run"), root, hash: String::new(), moved_from: None, searched: None };
         let building = Building::default();
-        let (_, key) = variable(&paths, "web", &building).unwrap().unwrap();
+        let (_, key) = variable(&paths, "web", &building).unwrap();
         assert_eq!(STANDARD.decode(&key).unwrap().len(), LENGTH);
-        assert_eq!(variable(&paths, "web", &building).unwrap().unwrap().1, key);
-        assert_ne!(variable(&paths, "other", &building).unwrap().unwrap().1, key);
+        assert_eq!(variable(&paths, "web", &building).unwrap().1, key);
+        assert_ne!(variable(&paths, "other", &building).unwrap().1, key);
         assert_eq!(fs::metadata(file(&paths, "web")).unwrap().permissions().mode() & 0o777, 0o600);
         let set = Building { env: [(ACTIONS_KEY.to_owned(), "mine".to_owned())].into(), ..building };
-        assert_eq!(variable(&paths, "web", &set).unwrap(), None);
-        fs::write(file(&paths, "bad"), [0xff]).unwrap();
-        let error = variable(&paths, "bad", &Building::default()).unwrap_err();
-        assert!(error.starts_with(".secrets/bad-actions-key: "), "{error}");
+        assert_eq!(variable(&paths, "web", &set), None);
+        fs::write(file(&paths, "cut"), "").unwrap();
+        assert!(variable(&paths, "cut", &Building::default()).is_some());
+        fs::create_dir(file(&paths, "bad")).unwrap();
+        assert_eq!(variable(&paths, "bad", &Building::default()), None, "the build goes on");
     }
 }

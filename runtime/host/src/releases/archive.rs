@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path};
 
+use super::choose::EXPORT;
 use super::record::{FILE, Record};
 use crate::binaries::archive::unpack_tar;
 
@@ -95,8 +96,9 @@ pub(super) fn unpack(archive: &Path, to: &Path, node: &str) -> Result<Record, St
     fs::create_dir(to).map_err(|error| format!("{}: {error}", to.display()))?;
     let plain = zstd::Decoder::new(open()?).map_err(|error| broken(&error))?;
     unpack_tar(plain, to).map_err(|why| broken(&why))?;
-    if !to.join("app/server.js").is_file() {
-        return Err(broken(&"it has no app/server.js"));
+    let is_export = to.join(EXPORT).join("index.html").is_file();
+    if !is_export && !to.join("app/server.js").is_file() {
+        return Err(broken(&"it has no app/server.js, and is no static export"));
     }
     Ok(record)
 }
@@ -150,6 +152,22 @@ mod tests {
         assert!(to.join("app/server.js").is_file() && to.join("server/node_modules/x").is_symlink());
         assert!(to.join("server/.env").is_file() && !to.join("server/.env.local").exists());
         assert!(fs::symlink_metadata(to.join("server/db")).is_err(), "data is of the host");
+    }
+
+    #[test]
+    fn a_static_export_has_no_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, file, to) = (folder.path().join("from"), folder.path().join("x.tar.zst"), folder.path().join("to"));
+        release(&from);
+        fs::remove_file(from.join("server/server.js")).unwrap();
+        pack(&from, &file).unwrap();
+        assert!(unpack(&file, &to, "20").unwrap_err().contains("no app/server.js"));
+        fs::remove_dir_all(&to).unwrap();
+        symlink("server", from.join(EXPORT)).unwrap();
+        fs::write(from.join("server/index.html"), "page").unwrap();
+        pack(&from, &file).unwrap();
+        unpack(&file, &to, "20").unwrap();
+        assert!(to.join(EXPORT).join("index.html").is_file());
     }
 
     #[test]

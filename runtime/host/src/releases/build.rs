@@ -12,7 +12,7 @@ use core_next::{ADAPTER, ADAPTER_FILE, next_version};
 
 use super::Making;
 use super::assemble::{SERVER_FOLDER, assemble};
-use super::choose::{EXPORT, hash_of};
+use super::choose::{APP, EXPORT, hash_of};
 use super::modules::Modules;
 use super::persist::Persist;
 use super::project::{Project, find_next};
@@ -87,7 +87,8 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
         fs::write(landing.join(PAYLOAD), text).map_err(io(PAYLOAD))?;
     }
     let persist = Persist::of(paths, making.service, making.building);
-    let home = |folder: &Path| folder.join(SERVER_FOLDER).join(&project.app);
+    let app = fs::read_link(landing.join(APP)).map_err(io(APP))?;
+    let home = |folder: &Path| folder.join(&app);
     let landed = paths.releases().join(making.folder);
     for line in persist.link(&root.join(&project.app), &home(landing), &home(&landed))? {
         tracing::info!(service = making.service, "{line}");
@@ -161,7 +162,7 @@ async fn run(
     let program = next.join(PROGRAM).display().to_string();
     let mut command = making.command(&Tool { program: making.node.to_owned(), args: vec![program] }, &app);
     let package = fs::read_to_string(app.join("package.json")).unwrap_or_default();
-    command.args(arguments(&package)).envs(actions_key::variable(making.paths, making.service, making.building)?);
+    command.args(arguments(&package)).envs(actions_key::variable(making.paths, making.service, making.building));
     command.envs(&making.building.env).envs(asked);
     making.say("building");
     let built = making.run("building", &mut command, &mut log).await;
@@ -172,7 +173,9 @@ async fn run(
 
 /// Puts the handlers of the cache into the copy, where the build finds what else they need.
 fn write_handlers(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    // The project, or a script of a package, may have put something else in its place.
+    let _ = fs::remove_dir_all(folder).or_else(|_| fs::remove_file(folder));
+    fs::create_dir(folder)?;
     cache::FILES.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text))
 }
 

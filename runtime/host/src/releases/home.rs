@@ -81,6 +81,7 @@ impl Home {
             // Nobody switches to it now.
             if pending.exists() {
                 fs::rename(pending, unprepared).map_err(failed)?;
+                pool::sync(&self.path, None);
             }
             return sync(&release).map_err(failed);
         };
@@ -88,11 +89,13 @@ impl Home {
         if done.is_ok() {
             for mark in [pending, unprepared].iter().filter(|mark| mark.exists()) {
                 fs::remove_file(mark).map_err(failed)?;
+                pool::sync(&self.path, None);
             }
             return sync(&release).map_err(failed);
         }
         if pending.exists() {
             let _ = fs::remove_dir_all(release);
+            pool::sync(&self.path, None);
         }
         done
     }

@@ -2,29 +2,35 @@
 //! opened before a deploy finds its scripts there. Compressed copies lie beside the files.
 //!
 //! ```text
-//! .releases/<service>/pool/<path of the request>      a link to the same file in a release
+//! .releases/<service>/pool/<path of the request>      a copy of the file in a release
 //! .releases/<service>/pool/<path of the request>.br   and .gz, .zst
+//! .releases/<service>/pool-old/…                      what the edge serves only where the app has nothing
 //! ```
+//!
+//! Files are copies: a service may write into its release.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 
 use core_next::payload::Payload;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use nix::libc;
 use tokio::process::Command;
 
-use super::choose;
-use super::choose::{APP, CURRENT};
+use super::choose::{self, APP, UNPREPARED};
 use super::record::PAYLOAD;
 use crate::binaries::fence;
 use crate::own::own_program;
 
 /// The folder of a service's pool, among its releases.
 pub(super) const POOL: &str = "pool";
+/// The folder of files that rules of an app touch: those of older releases, which the app does not have.
+const OLD: &str = "pool-old";
 /// The compressed copies of a file, by the ending of their names.
 const COPIES: [&str; 3] = ["br", "gz", "zst"];
 /// Kinds of files that get smaller.
@@ -37,67 +43,101 @@ const LARGE: u64 = 1 << 20;
 /// Brings the pool of a service in line with the releases that are kept. `news` is one that is landing, and that nothing
 /// has marked as landed yet. Nobody else makes a release of the service meanwhile.
 pub(super) fn sync(home: &Path, news: Option<&str>) {
-    let pool = home.join(POOL);
-    let wanted = wanted(home, news);
-    if let Err(error) = clear(&pool, Path::new(""), &wanted) {
-        tracing::warn!("{}: {error}", pool.display());
-    }
-    for (path, file) in &wanted {
-        let target = pool.join(path);
-        if target.exists() {
-            continue;
+    let wanted = Wanted::of(home, news);
+    for (folder, files) in [(POOL, &wanted.free), (OLD, &wanted.touched)] {
+        let pool = home.join(folder);
+        if let Err(error) = clear(&pool, Path::new(""), files) {
+            tracing::warn!("{}: {error}", pool.display());
         }
-        let linked = fs::create_dir_all(target.parent().unwrap_or(&pool)).and_then(|()| link(file, &target));
-        if let Err(error) = linked {
-            // The app itself answers for what is not there.
-            tracing::warn!("{} is not served by the edge: {error}", target.display());
-        }
-    }
-}
-
-/// A link, or a copy where the file system has none.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    fs::hard_link(from, to).or_else(|_| {
-        let beside = to.with_extension("part");
-        fs::copy(from, &beside)?;
-        fs::rename(beside, to)
-    })
-}
-
-/// The files that belong in the pool, by the path of their requests.
-fn wanted(home: &Path, news: Option<&str>) -> BTreeMap<PathBuf, PathBuf> {
-    let live = fs::read_link(home.join(CURRENT)).ok().and_then(|id| id.into_os_string().into_string().ok());
-    let ids = choose::landed_in(home).into_iter().chain(news.map(str::to_owned));
-    // The oldest first: what is in several releases keeps its dates.
-    let ids: BTreeSet<String> = ids.collect();
-    let (mut all, mut not) = (BTreeMap::<PathBuf, PathBuf>::new(), BTreeSet::new());
-    for id in &ids {
-        let Some(payload) = read(&home.join(id)) else { continue };
-        let mut files = BTreeMap::new();
-        let app = fs::canonicalize(home.join(id).join(APP)).unwrap_or_default();
-        // A static export has the files where requests ask for them.
-        let mut folders = [".next/static", "_next/static"].map(|folder| app.join(folder)).into_iter();
-        let Some(folder) = folders.find(|folder| folder.is_dir()) else { continue };
-        let apart = (!payload.edge.own_folder).then_some(payload.framework.build_id.as_str());
-        list(&folder, Path::new(""), apart, &mut files);
-        let place = Path::new(payload.config.base_path.trim_start_matches('/')).join("_next/static");
-        let is_touched = !payload.edge.rules_on_built.is_empty();
-        let serves = Some(id) == live.as_ref() || Some(id.as_str()) == news;
-        for (below, file) in files {
-            let path = place.join(below);
-            // Rules of the app have to see requests for its own files.
-            if is_touched && serves {
-                not.insert(path);
-            } else if !all.get(&path).is_none_or(|other| is_same(other, &file)) {
-                // A name that is of two contents is not that of its contents.
-                not.insert(path);
-            } else {
-                all.entry(path).or_insert(file);
+        for (path, file) in files {
+            let target = pool.join(path);
+            if is_same(file, &target) {
+                continue;
+            }
+            for copy in COPIES {
+                let _ = fs::remove_file(format!("{}.{copy}", target.display()));
+            }
+            if let Err(error) = copy(file, &target) {
+                // The app itself answers for what is not there.
+                tracing::warn!("{} is not served by the edge: {error}", target.display());
             }
         }
     }
-    all.retain(|path, _| !not.contains(path));
-    all
+}
+
+/// A copy with the same date, which is there as a whole or not at all.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let beside = PathBuf::from(format!("{}.part", to.display()));
+    fs::create_dir_all(to.parent().unwrap_or(to))?;
+    // A service that puts a link in the place of its file would publish what that leads to.
+    let mut from = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(from)?;
+    let mut made = File::create(&beside)?;
+    io::copy(&mut from, &mut made)?;
+    made.set_modified(from.metadata()?.modified()?)?;
+    fs::rename(beside, to)
+}
+
+/// The files that belong in the pool, by the path of their requests.
+#[derive(Default)]
+struct Wanted {
+    /// Those that no rule of any release touches.
+    free: BTreeMap<PathBuf, PathBuf>,
+    /// Those that headers, redirects or rewrites touch: the app answers for its own.
+    touched: BTreeMap<PathBuf, PathBuf>,
+}
+
+impl Wanted {
+    fn of(home: &Path, news: Option<&str>) -> Self {
+        // The oldest first: what is in several releases keeps its dates.
+        let ids: BTreeSet<String> = choose::landed_in(home).into_iter().chain(news.map(str::to_owned)).collect();
+        let (mut all, mut not) = (Self::default(), BTreeSet::new());
+        for id in &ids {
+            let (release, payload) = (home.join(id), read(&home.join(id)));
+            // What was only made is nobody's yet.
+            if release.join(UNPREPARED).exists() {
+                continue;
+            }
+            // Of one that nothing is known of, the rules may be any.
+            let is_guarded = payload.as_ref().is_none_or(|payload| payload.edge.guarded);
+            let payload = payload.unwrap_or_default();
+            let Some(place) = place(&payload.config.base_path) else { continue };
+            let is_touched = is_guarded || !payload.edge.rules_on_built.is_empty();
+            for (below, file) in files(&release, &payload) {
+                let path = place.join(below);
+                let kind = if is_touched { &mut all.touched } else { &mut all.free };
+                if is_guarded || !kind.get(&path).is_none_or(|other| is_same(other, &file)) {
+                    // A name that is of two contents is not that of its contents.
+                    not.insert(path);
+                } else {
+                    kind.entry(path).or_insert(file);
+                }
+            }
+        }
+        // A rule of one release holds for the same name in another.
+        all.free.retain(|path, _| !not.contains(path) && !all.touched.contains_key(path));
+        all.touched.retain(|path, _| !not.contains(path));
+        all
+    }
+}
+
+/// Where requests ask for files, below the root; `None` if that is no plain path.
+fn place(base_path: &str) -> Option<PathBuf> {
+    let base = Path::new(base_path.trim_start_matches('/'));
+    let is_plain = base.components().all(|part| matches!(part, Component::Normal(_)));
+    is_plain.then(|| base.join("_next/static"))
+}
+
+/// The files of a release with a hash in their names.
+fn files(release: &Path, payload: &Payload) -> BTreeMap<PathBuf, PathBuf> {
+    let app = fs::canonicalize(release.join(APP)).unwrap_or_default();
+    // A static export has the files where requests ask for them.
+    let mut folders = [".next/static", "_next/static"].map(|folder| app.join(folder)).into_iter();
+    let mut files = BTreeMap::new();
+    let apart = (!payload.edge.own_folder).then_some(payload.framework.build_id.as_str());
+    if let Some(folder) = folders.find(|folder| folder.is_dir()) {
+        list(&folder, Path::new(""), apart, &mut files);
+    }
+    files
 }
 
 fn read(release: &Path) -> Option<Payload> {
@@ -149,8 +189,8 @@ fn original(path: &Path) -> Option<PathBuf> {
     COPIES.contains(&path.extension()?.to_str()?).then(|| path.with_extension(""))
 }
 
-/// Makes the compressed copies that are missing, in a process of its own that gets what services leave. Without them the
-/// edge compresses by itself.
+/// Makes the compressed copies that are missing, in a process of its own that gets what services leave. Files without one
+/// are sent as they are.
 pub(super) async fn compress(home: &Path) {
     let pool = home.join(POOL);
     if !pool.is_dir() {
@@ -216,14 +256,14 @@ fn brotli(plain: &[u8]) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     use core_next::payload::{Config, Edge, Framework};
 
     use super::*;
 
     /// A release with these files, whose folder that is called after the build is `own`.
-    fn release(home: &Path, id: &str, files: &[(&str, &str)], rules: &[&str]) {
+    fn release(home: &Path, id: &str, files: &[(&str, &str)], rules: &[&str], guarded: bool) {
         let app = home.join(id).join("server");
         for (path, text) in files {
             let path = app.join(".next/static").join(path);
@@ -234,15 +274,19 @@ mod tests {
         let payload = Payload {
             framework: Framework { build_id: "fixed".into(), ..Framework::default() },
             config: Config { base_path: "/shop".into(), ..Config::default() },
-            edge: Edge { rules_on_built: rules.iter().map(ToString::to_string).collect(), ..Edge::default() },
+            edge: Edge { rules_on_built: rules.iter().map(ToString::to_string).collect(), guarded, ..Edge::default() },
             ..Payload::default()
         };
         fs::write(home.join(id).join(PAYLOAD), serde_json::to_vec(&payload).unwrap()).unwrap();
     }
 
     fn names(home: &Path) -> Vec<String> {
+        names_in(home, POOL)
+    }
+
+    fn names_in(home: &Path, folder: &str) -> Vec<String> {
         let mut files = BTreeMap::new();
-        list(&home.join(POOL), Path::new(""), None, &mut files);
+        list(&home.join(folder), Path::new(""), None, &mut files);
         files.into_keys().map(|path| path.display().to_string()).collect()
     }
 
@@ -251,29 +295,67 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path();
         let both = ("chunks/both-1.js", "both");
-        release(home, "1", &[both, ("chunks/a.js", "a"), ("fixed/_buildManifest.js", "1"), ("same.js", "x")], &[]);
+        release(
+            home,
+            "1",
+            &[both, ("chunks/a.js", "a"), ("fixed/_buildManifest.js", "1"), ("same.js", "x")],
+            &[],
+            false,
+        );
         sync(home, None);
         let pool = home.join("pool/shop/_next/static");
-        let inode = fs::metadata(pool.join("chunks/both-1.js")).unwrap().ino();
-        release(home, "2", &[both, ("chunks/b.js", "b"), ("fixed/_buildManifest.js", "2"), ("same.js", "y")], &[]);
+        let date = |folder: &Path| fs::metadata(folder.join("chunks/both-1.js")).unwrap().modified().unwrap();
+        let before = date(&pool);
+        assert_eq!(before, date(&home.join("1/server/.next/static")));
+        release(
+            home,
+            "2",
+            &[both, ("chunks/b.js", "b"), ("fixed/_buildManifest.js", "2"), ("same.js", "y")],
+            &[],
+            false,
+        );
         sync(home, Some("2"));
         let shop = |names: &[&str]| names.iter().map(|name| format!("shop/_next/static/{name}")).collect::<Vec<_>>();
         assert_eq!(names(home), shop(&["chunks/a.js", "chunks/b.js", "chunks/both-1.js"]), "no name with two contents");
-        assert_eq!(fs::metadata(pool.join("chunks/both-1.js")).unwrap().ino(), inode, "with its old dates");
+        assert_eq!(date(&pool), before, "with its old dates");
         fs::remove_dir_all(home.join("1")).unwrap();
         sync(home, None);
         assert_eq!(names(home), shop(&["chunks/b.js", "chunks/both-1.js", "same.js"]));
     }
 
     #[test]
-    fn an_app_with_rules_answers_for_its_own_files() {
+    fn what_rules_touch_is_the_apps() {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path();
-        release(home, "1", &[("old.js", "o"), ("both.js", "b")], &[]);
-        release(home, "2", &[("new.js", "n"), ("both.js", "b")], &["/(.*)"]);
-        symlink("2", home.join(CURRENT)).unwrap();
+        release(home, "1", &[("free.js", "f"), ("both.js", "b")], &[], false);
+        release(home, "2", &[("headers.js", "h"), ("both.js", "b")], &["/(.*)"], false);
+        release(home, "3", &[("login.js", "l"), ("free.js", "f")], &["the proxy"], true);
         sync(home, None);
-        assert_eq!(names(home), ["shop/_next/static/old.js"]);
+        assert_eq!(names(home), [""; 0]);
+        let old = ["both.js", "headers.js"].map(|name| format!("shop/_next/static/{name}"));
+        assert_eq!(names_in(home, OLD), old, "what the proxy guards is nowhere");
+        // Nothing is known of one without a payload, and its place is that without a base path.
+        fs::remove_file(home.join("3").join(PAYLOAD)).unwrap();
+        fs::remove_dir_all(home.join("2")).unwrap();
+        sync(home, None);
+        assert_eq!(names(home).len(), 2);
+        assert_eq!(place("/../../x"), None);
+    }
+
+    #[test]
+    fn a_file_that_was_written_to_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path();
+        release(home, "1", &[("a.js", "good")], &[], false);
+        sync(home, None);
+        let file = home.join("pool/shop/_next/static/a.js");
+        fs::write(home.join("1/server/.next/static/a.js"), "evil").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "good", "the service has no hand in it");
+        fs::write(home.join("pool/shop/_next/static/a.js.br"), "old").unwrap();
+        fs::write(home.join("1/server/.next/static/a.js"), "new!").unwrap();
+        sync(home, None);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new!");
+        assert!(!home.join("pool/shop/_next/static/a.js.br").exists());
     }
 
     #[test]
@@ -281,7 +363,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path();
         let text = "let text = 'so long that it is worth it';\n".repeat(100);
-        release(home, "1", &[("a.js", &text), ("b.png", &text), ("c.js", "short")], &[]);
+        release(home, "1", &[("a.js", &text), ("b.png", &text), ("c.js", "short")], &[], false);
         sync(home, None);
         precompress(&home.join(POOL)).unwrap();
         let all = ["a.js", "a.js.br", "a.js.gz", "a.js.zst", "b.png", "c.js"];

@@ -33,7 +33,7 @@ use tokio::sync::oneshot;
 use crate::environment::Environment;
 use crate::net::{self, Listening};
 use crate::paths::Paths;
-use crate::{data, descriptors};
+use crate::{data, descriptors, writable};
 pub use find::find;
 pub use held::Held;
 pub use keeper::Keeper;
@@ -130,10 +130,12 @@ impl Shims {
             Some(errno) if order::is_lack(errno) => Failure::Lack(format!("port {port} cannot be held: {error}")),
             _ => Failure::Host(format!("port {port} cannot be held: {error}")),
         })?;
-        let start = order::build(&self.paths, order, &self.environment, &sockets)?;
+        let mut start = order::build(&self.paths, order, &self.environment, &sockets)?;
         order::check_sizes(&start).map_err(Failure::Host)?;
         data::ensure(&self.paths.data(), order.spec.name.as_str(), &start)
             .map_err(|error| Failure::Host(error.to_string()))?;
+        // What is allowed is what is there: also the folders that were just made.
+        start.writable = writable::of(&self.paths, &order.spec);
         let instance = &order.invocation.instance;
         let request = Request::Start(Box::new(start)).encode();
         if request.len() > wire::MAX_FRAME {

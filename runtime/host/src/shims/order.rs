@@ -13,7 +13,7 @@ use nix::libc;
 use serde::{Deserialize, Serialize};
 
 use crate::paths::Paths;
-use crate::{environment::Environment, identity, releases, roles, writable};
+use crate::{environment::Environment, identity, releases, roles};
 
 /// Whether this error means that the host has run out of something for now.
 pub(super) fn is_lack(errno: i32) -> bool {
@@ -94,7 +94,8 @@ pub(super) fn build(
         note: serde_json::to_string(&note).unwrap_or_default(),
         notifies: spec.notifies(),
         is_daemon: spec.is_daemon,
-        writable: writable::of(paths, spec),
+        // Known when its folders have been made.
+        writable: Vec::new(),
     })
 }
 

@@ -12,4 +12,8 @@ if (!tags) {
   console.error('this app has no cache here: it does not run as a release');
   process.exit(1);
 }
-tags.add(asked.length === 0 ? [ALL] : asked.flatMap((one) => (one.startsWith('/') ? ofPath(one) : [one])));
+const isDone = tags.add(asked.length === 0 ? [ALL] : asked.flatMap((one) => (one.startsWith('/') ? ofPath(one) : [one])));
+if (!isDone) {
+  console.error(`${process.env.CORE_CACHE_DIR} cannot be written: nothing was forgotten`);
+  process.exit(1);
+}

@@ -112,10 +112,11 @@ class Responses {
   resetRequestCache() {}
 }
 
-// Pages belong to the release that rendered them. Results of fetch and images do not depend on it.
+// Pages belong to the release that rendered them, and so do images: a file of the app may be another one in the next
+// release, under the same address. Results of fetch do not depend on the release.
 function spaceOf(kind) {
   if (!place) return 'app';
-  return kind === 'page' ? place.release : place.app;
+  return kind === 'fetch' ? place.app : place.release;
 }
 
 module.exports = Responses;

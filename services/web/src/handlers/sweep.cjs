@@ -70,16 +70,21 @@ async function sweep(root, goal) {
   }
 }
 
+// When a folder changed last; 0 if there is none.
+async function timeOf(folder) {
+  try {
+    return (await fs.lstat(folder)).mtimeMs;
+  } catch {
+    return 0;
+  }
+}
+
 // Deletes what is left of releases that wrote nothing for long: nobody goes back to them.
 async function forget(root, own) {
   for (const name of await namesIn(path.join(root, 'releases'))) {
     const folder = path.join(root, 'releases', name);
-    try {
-      const { mtimeMs } = await fs.lstat(path.join(folder, 'entries'));
-      if (`releases/${name}` !== own && Date.now() - mtimeMs > FORGOTTEN) await remove(folder);
-    } catch {
-      // It has no entries.
-    }
+    const times = await Promise.all(['entries', 'marks'].map((name) => timeOf(path.join(folder, name))));
+    if (`releases/${name}` !== own && Date.now() - Math.max(...times) > FORGOTTEN) await remove(folder);
   }
 }
 

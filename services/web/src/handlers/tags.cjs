@@ -68,9 +68,9 @@ class Tags {
   }
 
   // Notes that the tags were revalidated now. `durations` as Next.js 16 gives it: then they are stale at once and
-  // expired later. Without it they are expired at once.
+  // expired later. Without it they are expired at once. Says whether other processes will see it.
   add(tags, durations) {
-    if (tags.length === 0) return;
+    if (tags.length === 0) return true;
     const now = Date.now();
     const note = { t: tags };
     if (durations) {
@@ -80,9 +80,11 @@ class Tags {
       note.e = now;
     }
     this.refresh();
-    if (!this.append(`${JSON.stringify(note)}\n`)) this.rules.apply(note);
+    const isWritten = this.append(`${JSON.stringify(note)}\n`);
+    if (!isWritten) this.rules.apply(note);
     this.refresh();
     if (this.offset > this.limit) this.rewrite();
+    return isWritten;
   }
 
   // True when the line is in the file that others read. A rewrite may exchange the file at any moment, hence the look

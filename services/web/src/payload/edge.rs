@@ -13,6 +13,8 @@ pub struct Edge {
     /// The rules that touch files of the build, as written: where there are some, the app answers for its own files, and
     /// the edge only for those of older releases.
     pub rules_on_built: Vec<String>,
+    /// Whether the proxy is among them: it may decide who gets a file.
+    pub guarded: bool,
     /// Whether the folder that is called after the build has a name that no other build has.
     pub own_folder: bool,
     /// Files of `public/` that no rule touches, by the path of their requests, with the base path.
@@ -22,15 +24,16 @@ pub struct Edge {
 /// A rule that a request meets before files are looked for.
 struct Rule {
     source: String,
+    is_proxy: bool,
     /// `None` if it cannot be read: it may touch everything then.
     regex: Option<Regex>,
 }
 
 impl Rule {
-    fn new(source: &str, regex: &str) -> Self {
+    fn new(source: &str, regex: &str, is_proxy: bool) -> Self {
         // Next.js compares without regard to case. What depends on more than the path may touch it.
         let regex = Regex::new(&format!("(?i){regex}")).ok().filter(|_| !regex.is_empty());
-        Self { source: source.to_owned(), regex }
+        Self { source: source.to_owned(), is_proxy, regex }
     }
 
     fn touches(&self, path: &str) -> bool {
@@ -47,7 +50,7 @@ pub(super) fn of(built: &Built, config: &Config, rules: &Rules, proxy: Option<&P
         below.map(move |path| format!("{prefix}{place}{path}"))
     };
     let statics: Vec<String> = paths(".next/static/", "/_next/static/").collect();
-    let touching = all.iter().filter(|rule| statics.iter().any(|path| rule.touches(path)));
+    let touching = || all.iter().filter(|rule| statics.iter().any(|path| rule.touches(path)));
     let is_free = |path: &String| {
         // A request names it in percent-encoding, and a rule sees that.
         let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/@".contains(&byte));
@@ -55,7 +58,8 @@ pub(super) fn of(built: &Built, config: &Config, rules: &Rules, proxy: Option<&P
     };
     let build_id = built.text(".next/BUILD_ID").unwrap_or_default().trim();
     Edge {
-        rules_on_built: touching.map(|rule| rule.source.clone()).collect(),
+        guarded: touching().any(|rule| rule.is_proxy),
+        rules_on_built: touching().map(|rule| rule.source.clone()).collect(),
         own_folder: release.is_some_and(|id| id == build_id),
         public: paths("public/", "/").filter(is_free).collect(),
     }
@@ -63,14 +67,14 @@ pub(super) fn of(built: &Built, config: &Config, rules: &Rules, proxy: Option<&P
 
 /// The rules that stand before files.
 fn all(rules: &Rules, proxy: Option<&Proxy>) -> Vec<Rule> {
-    let headers = rules.headers.iter().map(|rule| Rule::new(&rule.source, &rule.regex));
-    let redirects = rules.redirects.iter().map(|rule| Rule::new(&rule.source, &rule.regex));
+    let headers = rules.headers.iter().map(|rule| Rule::new(&rule.source, &rule.regex, false));
+    let redirects = rules.redirects.iter().map(|rule| Rule::new(&rule.source, &rule.regex, false));
     let before = rules.rewrites.iter().filter(|rule| rule.when == "beforeFiles");
-    let before = before.map(|rule| Rule::new(&rule.source, &rule.regex));
+    let before = before.map(|rule| Rule::new(&rule.source, &rule.regex, false));
     let matchers = proxy.into_iter().flat_map(|proxy| &proxy.matchers);
-    let matchers =
-        matchers.map(|one| Rule::new(one.source.as_deref().unwrap_or("the proxy, which has no matcher"), &one.regex));
-    let unlimited = proxy.filter(|proxy| proxy.matchers.is_empty()).map(|_| Rule::new("the proxy", ""));
+    let matchers = matchers
+        .map(|one| Rule::new(one.source.as_deref().unwrap_or("the proxy, which has no matcher"), &one.regex, true));
+    let unlimited = proxy.filter(|proxy| proxy.matchers.is_empty()).map(|_| Rule::new("the proxy", "", true));
     headers.chain(redirects).chain(before).chain(matchers).chain(unlimited).collect()
 }
 
