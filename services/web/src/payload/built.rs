@@ -8,6 +8,7 @@ use serde_json::Value;
 
 /// A file, with its size.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct File {
     /// Its path, with `/`.
     pub path: String,

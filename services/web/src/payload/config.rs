@@ -8,6 +8,7 @@ use super::Built;
 
 /// The configuration of an app, as far as it concerns routes and what is between browser and app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Config {
     /// Where all of its routes lie, without the `/` at the end; empty for the root.
     pub base_path: String,
@@ -45,6 +46,7 @@ pub struct Config {
 
 /// The languages of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct I18n {
     /// All of them.
     pub locales: Vec<String>,
@@ -58,6 +60,7 @@ pub struct I18n {
 
 /// A host with a language of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Domain {
     /// The host.
     pub domain: String,
@@ -67,6 +70,7 @@ pub struct Domain {
 
 /// How an app treats images.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Images {
     /// Whether they are sent as they are.
     pub unoptimized: bool,
@@ -92,6 +96,7 @@ pub struct Images {
 
 /// A place that images may be fetched from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Pattern {
     /// `http` or `https`; `None` means both.
     pub protocol: Option<String>,
@@ -103,6 +108,7 @@ pub struct Pattern {
 
 /// What server actions accept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Actions {
     /// The largest body, as written: `1 MB`, if the app says.
     pub body_limit: Option<String>,

@@ -9,6 +9,7 @@ use super::{Built, Config, Proxy, Rules};
 
 /// What the edge may answer by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Edge {
     /// The rules that touch files of the build, as written: where there are some, the app answers for its own files, and
     /// the edge only for those of older releases.

@@ -8,6 +8,7 @@ use super::{Built, Payload, Scanned, dates};
 
 /// Something that is worth telling.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Finding {
     /// Its name, for programs: `proxy-without-matcher`.
     pub code: String,

@@ -32,6 +32,7 @@ pub const FORMAT: u32 = 1;
 
 /// What is known of a built app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Payload {
     /// The number of the format of this file: 1.
     pub format: u32,
@@ -72,6 +73,7 @@ impl Payload {
 
 /// What an app was built with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Framework {
     /// The version of Next.js.
     pub next: String,
@@ -91,6 +93,7 @@ pub struct Framework {
 
 /// Files that browsers fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Files {
     /// Files of `public/`.
     pub public: Vec<File>,
@@ -108,6 +111,7 @@ pub struct Files {
 
 /// Names of variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Variables {
     /// Those that the build had and that its bundles have the values of (`NEXT_PUBLIC_*`).
     pub at_build: BTreeSet<String>,
@@ -121,6 +125,7 @@ pub struct Variables {
 
 /// A server action.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Action {
     /// Its ID, as browsers send it.
     pub id: String,
@@ -132,6 +137,7 @@ pub struct Action {
 
 /// Which caches an app uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Caches {
     /// How many pages were rendered by the build.
     pub prerendered: u64,

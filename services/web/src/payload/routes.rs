@@ -11,6 +11,7 @@ use super::config::{Config, text};
 
 /// One route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Route {
     /// Its path, without the base path: `/blog/[slug]`.
     pub path: String,
@@ -36,6 +37,7 @@ pub struct Route {
 
 /// A page that the build rendered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Prerendered {
     /// Its path, without the base path.
     pub path: String,

@@ -11,6 +11,7 @@ use super::config::text;
 
 /// Redirects, rewrites and headers of an app's configuration. Those that Next.js adds by itself are not among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Rules {
     /// In their order.
     pub redirects: Vec<Redirect>,
@@ -22,6 +23,7 @@ pub struct Rules {
 
 /// One redirect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Redirect {
     /// What it matches, as written.
     pub source: String,
@@ -37,6 +39,7 @@ pub struct Redirect {
 
 /// One rewrite.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Rewrite {
     /// What it matches, as written.
     pub source: String,
@@ -52,6 +55,7 @@ pub struct Rewrite {
 
 /// Headers that are set on what a rule matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct HeaderRule {
     /// What it matches, as written.
     pub source: String,
@@ -65,6 +69,7 @@ pub struct HeaderRule {
 
 /// The proxy of an app, called middleware before Next.js 16.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Proxy {
     /// `nodejs` or `edge`.
     pub runtime: String,
@@ -74,6 +79,7 @@ pub struct Proxy {
 
 /// What a proxy runs for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Matcher {
     /// As written; `None` if nothing was.
     pub source: Option<String>,
