@@ -1,10 +1,16 @@
 //! Pages that were opened before a deploy: what they ask for goes to their own release while that is kept.
 
+use serde_json::json;
+
 use crate::common::trials::{Test, tests};
 use crate::common::{http, proc, until};
 use crate::releases::{Scene, update};
 
-pub(crate) const TESTS: &[Test] = tests![an_old_page_finds_its_release, nobody_is_lost_when_the_old_release_ends];
+pub(crate) const TESTS: &[Test] = tests![
+    an_old_page_finds_its_release,
+    nobody_is_lost_when_the_old_release_ends,
+    files_of_old_releases_are_answered_without_the_app,
+];
 
 /// The process that answers a request with these headers.
 fn answering(scene: &Scene, path: &str, headers: &[(&str, &str)]) -> u32 {
@@ -65,10 +71,42 @@ fn nobody_is_lost_when_the_old_release_ends() {
     let named = || answering(&scene, "/", &[("X-Deployment-Id", &second)]);
     until("the second is warm", || scene.with_role("warm").len() == 1);
     assert_eq!(named(), two);
-    scene.stack().edit("web", |manifest| manifest["update"]["warm_minutes"] = serde_json::json!(0));
+    scene.stack().edit("web", |manifest| manifest["update"]["warm_minutes"] = json!(0));
     scene.stack().ok(&["apply"]);
     until("it has ended", || {
         named();
         !proc::lives(two)
     });
+}
+
+/// What the edge serves itself, it serves whatever release runs; all else is the app's.
+fn files_of_old_releases_are_answered_without_the_app() {
+    let scene = Scene::new(json!({"observe_seconds": 0.1, "warm_minutes": 0}));
+    for page in ["second", "third", "fourth"] {
+        scene.deploy(page);
+    }
+    let url = |path: &str| format!("http://{}{path}", scene.place.address);
+    let ask = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        http::request(method, &url(path), headers, "").expect("an answer")
+    };
+    let chunk = |page: &str| format!("/_next/static/chunks/{page}.js");
+    for page in ["first", "second", "third", "fourth"] {
+        assert_eq!(ask("GET", &chunk(page), &[]), (200, page.to_owned()));
+        assert_eq!(ask("HEAD", &chunk(page), &[]), (200, String::new()));
+        assert_eq!(ask("GET", &format!("{}?dpl=any", chunk(page)), &[("Range", "bytes=1-3")]).1, page[1..4]);
+    }
+    // The app answers everything with its own words.
+    let others = [
+        ("POST", chunk("first")),
+        ("GET", chunk("none")),
+        ("GET", format!("{}.br", chunk("first"))),
+        ("GET", "/_next/static/chunks/".into()),
+        ("GET", "/_next/static/../../release.json".into()),
+        ("GET", "/_next/static/%2e%2e/%2e%2e/payload.json".into()),
+        ("GET", "/chunks/first.js".into()),
+    ];
+    for (method, path) in others {
+        let (status, body) = ask(method, &path, &[]);
+        assert!(status == 200 && body.starts_with("pid "), "{method} {path}: {status} {body}");
+    }
 }

@@ -54,7 +54,7 @@ pub struct Payload {
     pub edge: Edge,
     /// Its direct dependencies, with the versions that are installed.
     pub packages: BTreeMap<String, String>,
-    /// Names of variables. No value is in this file.
+    /// Names of variables, without their values.
     pub variables: Variables,
     /// Its server actions.
     pub actions: Vec<Action>,
