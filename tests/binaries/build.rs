@@ -41,7 +41,9 @@ fn an_app_at_the_root_takes_in_nothing_of_the_stack() {
     stack.up();
     stack.until_says("web", "serving one");
     let files = fs::read_to_string(elsewhere.path().join("notes.files")).expect("the files of the build");
-    assert_eq!(files.lines().collect::<Vec<_>>(), ["./lists", "./package.json", "./page"]);
+    // The handlers of the cache are put in when packages are there.
+    let files: Vec<&str> = files.lines().filter(|name| !name.starts_with("./.core/")).collect();
+    assert_eq!(files, ["./lists", "./package.json", "./page"]);
     // What changes there is no other build.
     stack.write(".data/db/2", "x");
     stack.write(".releases/web/2/page", "x");

@@ -22,11 +22,11 @@ impl Scene {
         }
     }
 
-    /// What is in the folder of the releases, but for what builds share.
+    /// What is in the folder of the releases, but for what they share.
     fn left(&self) -> Vec<String> {
         let entries = fs::read_dir(self.home()).expect("releases").flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| ![".cache", ".lock", "current"].contains(&name.as_str())).collect()
+        names.filter(|name| ![".cache", ".lock", "current", "pool"].contains(&name.as_str())).collect()
     }
 }
 
