@@ -11,7 +11,7 @@ use core_next::payload::{self, Built, File, Payload, Scan};
 
 use super::choose::APP;
 use super::listing::Listed;
-use super::record::PAYLOAD;
+use super::record;
 use crate::paths::Paths;
 
 /// Longer files of code are not looked through, in bytes: they are data.
@@ -31,7 +31,7 @@ const SOURCES: [&str; 10] = ["js", "jsx", "ts", "tsx", "mjs", "cjs", "mts", "jso
 /// Why there is none, as text for people.
 pub fn payload_of(paths: &Paths, release: &Listed) -> Result<Payload, String> {
     let folder = paths.releases().join(&release.record.service).join(&release.record.id);
-    if let Some(payload) = fs::read(folder.join(PAYLOAD)).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+    if let Some(payload) = record::payload(&folder) {
         return Ok(payload);
     }
     let node = Some(release.record.node.clone()).filter(|node| !node.is_empty());

@@ -2,13 +2,11 @@
 //! in their names. That a build made one is known when it is done, so what runs is decided at each start.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use core_manifest::{Identifier, ServiceSpec};
-use core_next::payload::Payload;
 
 use super::choose::EXPORT;
-use super::record::PAYLOAD;
+use super::record::payload;
 use crate::own::own_program;
 use crate::paths::Paths;
 
@@ -22,9 +20,7 @@ pub fn command(paths: &Paths, spec: &ServiceSpec, ports: &BTreeMap<Identifier, u
     }
     let name = &spec.route.as_ref()?.port;
     let port = spec.ports.get(name)?.number.or_else(|| ports.get(name).copied())?;
-    let payload: Option<Payload> =
-        fs::read(release.join(PAYLOAD)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    let base = payload.map(|payload| payload.config.base_path).unwrap_or_default();
+    let base = payload(&release).map(|payload| payload.config.base_path).unwrap_or_default();
     let words = [own_program().ok()?.display().to_string(), "serve-files".into(), folder.display().to_string()];
     Some(words.into_iter().chain([port.to_string()]).chain(Some(base).filter(|base| !base.is_empty())).collect())
 }

@@ -23,7 +23,7 @@ use nix::libc;
 use tokio::process::Command;
 
 use super::choose::{self, APP, UNPREPARED};
-use super::record::PAYLOAD;
+use super::record;
 use crate::binaries::fence;
 use crate::own::own_program;
 
@@ -92,7 +92,8 @@ impl Wanted {
         let ids: BTreeSet<String> = choose::landed_in(home).into_iter().chain(news.map(str::to_owned)).collect();
         let (mut all, mut not) = (Self::default(), BTreeSet::new());
         for id in &ids {
-            let (release, payload) = (home.join(id), read(&home.join(id)));
+            let release = home.join(id);
+            let payload = record::payload(&release);
             // What was only made is nobody's yet.
             if release.join(UNPREPARED).exists() {
                 continue;
@@ -138,10 +139,6 @@ fn files(release: &Path, payload: &Payload) -> BTreeMap<PathBuf, PathBuf> {
         list(&folder, Path::new(""), apart, &mut files);
     }
     files
-}
-
-fn read(release: &Path) -> Option<Payload> {
-    serde_json::from_slice(&fs::read(release.join(PAYLOAD)).ok()?).ok()
 }
 
 /// The files below a folder, without one folder.
@@ -277,7 +274,7 @@ mod tests {
             edge: Edge { rules_on_built: rules.iter().map(ToString::to_string).collect(), guarded, ..Edge::default() },
             ..Payload::default()
         };
-        fs::write(home.join(id).join(PAYLOAD), serde_json::to_vec(&payload).unwrap()).unwrap();
+        fs::write(home.join(id).join(record::PAYLOAD), serde_json::to_vec(&payload).unwrap()).unwrap();
     }
 
     fn names(home: &Path) -> Vec<String> {
@@ -335,7 +332,7 @@ mod tests {
         let old = ["both.js", "headers.js"].map(|name| format!("shop/_next/static/{name}"));
         assert_eq!(names_in(home, OLD), old, "what the proxy guards is nowhere");
         // Nothing is known of one without a payload, and its place is that without a base path.
-        fs::remove_file(home.join("3").join(PAYLOAD)).unwrap();
+        fs::remove_file(home.join("3").join(record::PAYLOAD)).unwrap();
         fs::remove_dir_all(home.join("2")).unwrap();
         sync(home, None);
         assert_eq!(names(home).len(), 2);

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use core_engine::record::Cause;
+use core_next::payload::Payload;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,11 @@ impl Deployer {
         let name = |uid| users::name(uid).unwrap_or_else(|| format!("uid {uid}"));
         Self { by: uid.map(name), message }
     }
+}
+
+/// What is known of the app of the release in a folder; `None` if that was never written, or cannot be read.
+pub(super) fn payload(release: &Path) -> Option<Payload> {
+    serde_json::from_slice(&fs::read(release.join(PAYLOAD)).ok()?).ok()
 }
 
 impl Record {
