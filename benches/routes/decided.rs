@@ -35,7 +35,7 @@ const TYPES: &str = "The registered type (RFC 9239), or the same in other letter
 const GUESSED: &str = "Go gives an answer without a type one, though it has no body: nobody reads it.";
 
 /// All of them.
-const DECIDED: [Decision; 59] = [
+const DECIDED: [Decision; 66] = [
     is("server", "-", "Caddy", "The edge names itself."),
     is("via", "-", "1.1 Caddy", "A proxy says that it is one (RFC 9110, 7.6.3)."),
     is("connection", "*", "*", "It is of one connection (RFC 9110, 7.6.1)."),
@@ -95,6 +95,13 @@ const DECIDED: [Decision; 59] = [
     is("status", "200 *", "206 *", PLAIN),
     is("status", "308 /*", "404 text/html*", TARGET),
     is("status", "431 ", "404 text/html*", TARGET),
+    is("status", "404 text/plain*", "400 ", TARGET),
+    is("status", "404 text/html*", "400 ", TARGET),
+    is("status", "404 text/html*", "308 /about/", TARGET),
+    is("location", "/about/?", "/about/??a=1", TARGET),
+    is("date", "a time", "-", TARGET),
+    is("cache-control", "-", "public, max-age=0, must-revalidate", PLAIN),
+    is("content-length", "-", "a number", PLAIN),
 ];
 
 /// The decision that a difference falls under.

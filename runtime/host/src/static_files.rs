@@ -44,7 +44,8 @@ async fn answer(folder: Arc<Path>, base: Arc<str>, request: Request) -> Response
     let path = request.uri.path();
     let inner = path.strip_prefix(&*base).filter(|inner| inner.is_empty() || inner.starts_with('/'));
     // A target may be `*`, which is no path.
-    let path = format!("/{}", inner.unwrap_or(path).strip_prefix('/').unwrap_or_default());
+    let path = inner.unwrap_or(path);
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     let mut found = None;
     if !path.ends_with('/') {
         found = get(&folder, &request, &format!("{path}.html")).await;
@@ -128,7 +129,7 @@ mod tests {
             ("/about?a=b", 200, "about.html"),
             ("/about/more/", 200, "about/more/index.html"),
             ("/about/more", 308, ""),
-            ("*", 200, "index.html"),
+            ("*", 404, "404.html"),
             ("/shop", 200, "index.html"),
             ("/shop/about", 200, "about.html"),
             ("/shopping", 404, "404.html"),
