@@ -144,7 +144,7 @@ fn generated_files_are_those_of_a_life_without_core() {
         serde_json::from_str(&fs::read_to_string(file).expect("caddy.json")).expect("caddy.json is JSON");
     let server = &config["apps"]["http"]["servers"]["edge"];
     assert_eq!(server["listen"], json!(["0.0.0.0:25100"]));
-    let upstreams = config.pointer("/apps/http/servers/edge/routes/2/handle/2/upstreams");
+    let upstreams = config.pointer("/apps/http/servers/edge/routes/2/handle/3/upstreams");
     let dials = json!([{"dial": "127.0.0.1:25008"}, {"dial": "127.0.0.1:25009"}]);
     assert_eq!(upstreams, Some(&dials), "{server:#}");
     // What a service no longer has does not stay.
