@@ -115,7 +115,8 @@ export async function checkClassic({ version, standalone, environment, cacheDir,
   check('another release starts from its own pages', own[0].t === built['/short'] && own[1].t === built['/legacy/1'],
     own.map((one) => one.cache).join(' '));
   check('fetch results survive a new release', (await second.get('/live')).n === liveNew.n);
-  if (shares) check('images survive a new release', (await second.get(image)).cache === 'HIT');
+  // Under the same address, the next release may have another picture.
+  if (shares) check('another release has images of its own', (await second.get(image)).cache === 'MISS');
   const three = await a.get('/blog/three');
   check('and the first never sees those of the second', three.t !== own[2].t);
   await second.stop();
