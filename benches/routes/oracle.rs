@@ -9,7 +9,6 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -17,12 +16,9 @@ use nix::unistd::Pid;
 use crate::apps::{App, Kind};
 use crate::client::{self, Request};
 use crate::common::demo::copy;
-use crate::common::{Said, checkout, free_port};
+use crate::common::{Said, checkout, eventually, free_port};
 use crate::packages::Packages;
 use crate::{ACTION_KEY, well};
-
-/// How long the server may take until it answers.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that is ended when it goes out of sight, and its folder.
 pub(crate) struct Oracle {
@@ -66,16 +62,16 @@ impl Oracle {
     }
 
     fn until_it_answers(&mut self, app: &App, root: &Path) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
-        while client::ask(self.port, &Request::get(app.start)).status == 0 {
-            let has_ended = self.server.try_wait().map_err(|error| error.to_string())?.is_some();
-            if has_ended || Instant::now() > until {
-                let log = fs::read_to_string(root.join("oracle.log")).unwrap_or_default();
-                return Err(format!("next start does not answer: {log}"));
+        eventually("the other side answers", || {
+            if client::ask(self.port, &Request::get(app.start)).status != 0 {
+                return Some(Ok(()));
             }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
+            let has_ended = self.server.try_wait().map(|ended| ended.is_some()).unwrap_or(true);
+            has_ended.then(|| {
+                let log = fs::read_to_string(root.join("oracle.log")).unwrap_or_default();
+                Err(format!("next start does not answer: {log}"))
+            })
+        })
     }
 }
 

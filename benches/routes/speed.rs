@@ -4,10 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::apps::App;
-use crate::common::{checkout, free_port, http};
+use crate::common::{checkout, free_port, http, until};
 use crate::edge::Edge;
 use crate::packages::Packages;
 
@@ -15,8 +14,6 @@ use crate::packages::Packages;
 const ROUNDS: usize = 7;
 /// For so long, in seconds.
 const SECONDS: &str = "2";
-/// How long a server may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is asked of whom.
 struct Row {
@@ -57,8 +54,9 @@ pub(crate) fn table(app: &App, packages: &Packages) -> Result<(), String> {
         match start(folder.path(), &pool, port) {
             Ok(server) => {
                 beside.push(server);
-                wait(&url(port, &script))?;
-                rows.push(row("a script", whom, url(port, &script)));
+                let url = url(port, &script);
+                until(whom, || http::get(&url).is_some_and(|(status, _)| status == 200));
+                rows.push(row("a script", whom, url));
             }
             Err(why) => println!("without {whom}: {why}"),
         }
@@ -96,17 +94,6 @@ fn script(edge: &Edge) -> Result<String, String> {
         fs::metadata(edge.root().join(".releases/web/pool").join(&path[1..])).map_or(0, |meta| meta.len())
     };
     scripts.max_by_key(size).map(str::to_owned).ok_or_else(|| format!("no script in {page}"))
-}
-
-fn wait(url: &str) -> Result<(), String> {
-    let until = Instant::now() + PATIENCE;
-    while http::get(url).is_none_or(|(status, _)| status != 200) {
-        if Instant::now() > until {
-            return Err(format!("{url} does not answer"));
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 /// Requests a second, of a client that takes compressed answers.

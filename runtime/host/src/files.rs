@@ -44,6 +44,12 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether two files are there with the same contents.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let size = |path: &Path| fs::metadata(path).map(|meta| meta.len()).ok();
+    size(one).is_some() && size(one) == size(other) && fs::read(one).ok() == fs::read(other).ok()
+}
+
 /// Reads a whole text file.
 ///
 /// # Errors

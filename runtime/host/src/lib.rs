@@ -39,7 +39,7 @@ pub mod releases;
 mod roles;
 mod run_folder;
 pub mod shims;
-pub mod static_files;
+mod static_files;
 mod supervise;
 pub mod trust;
 pub mod usage;

@@ -24,7 +24,7 @@ const NOT_FOUND: &str = "/404.html";
 ///
 /// # Errors
 /// Why it cannot listen, or the error of a connection.
-pub async fn serve(folder: &Path, base: &str, port: u16) -> io::Result<()> {
+pub(crate) async fn serve(folder: &Path, base: &str, port: u16) -> io::Result<()> {
     let (folder, base): (Arc<Path>, Arc<str>) = (folder.into(), base.into());
     let app = Router::new().fallback(move |request: Request| answer(folder.clone(), base.clone(), request));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;

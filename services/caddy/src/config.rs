@@ -1,45 +1,27 @@
 //! The Caddy configuration. Its settings were measured: see "Settings, and why" in docs/EDGE.md.
 
-use core::net::IpAddr;
-
 use core_engine::action::pointers;
 use core_engine::driver::Surroundings;
 use core_manifest::ServiceSpec;
 use core_manifest::spec::PortSpec;
 use serde_json::{Value, json};
 
-use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, files, former, verify_path};
+use crate::networks::trusted;
+use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, compression, files, former, verify_path};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
 
-/// Types of answers that get smaller, with what may follow them.
-const COMPRESSIBLE: [&str; 8] = [
-    "text/*",
-    "application/json*",
-    "application/javascript*",
-    "application/xml*",
-    "application/manifest+json*",
-    "application/wasm*",
-    "application/xhtml+xml*",
-    "image/svg+xml*",
-];
 /// What is said of an instance that does not answer.
 const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
-/// The same, where the request may be sent once more: it did not reach anyone, or does no harm twice.
-const AGAIN: &str = "{http.error.status_code} in [502, 503, 504] \
-    && ({http.request.method} in ['GET', 'HEAD'] || {http.error.message}.contains('dial'))";
+/// Whether a request may be sent once more: it did not reach anyone, or does no harm twice.
+const HARMLESS: &str = "({http.request.method} in ['GET', 'HEAD'] || {http.error.message}.contains('dial'))";
 
 /// What is said of a file that cannot be read.
 const FILE_ERRORS: &str = "{http.error.status_code} in [403, 500]";
 
 /// Request headers about the client that anyone may send and that Caddy passes on unchanged; and core's own.
 const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
-
-/// The word for all private networks.
-pub(crate) const PRIVATE_RANGES: &str = "private_ranges";
-/// Private networks and this host (RFC 1918, RFC 4193, RFC 4291), as in Caddy's own `private_ranges`.
-const PRIVATE: [&str; 6] = ["192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.1/8", "fd00::/8", "::1"];
 
 /// The whole configuration, as a template: `${run}` is the run folder of the edge instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
@@ -51,7 +33,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     let mut all = vec![farewell()];
     all.extend(routes(around, wiring));
     let mut errors: Vec<Value> = match wiring {
-        Wiring::Held => around.services.values().filter_map(|spec| second_way(spec, around.edge, wiring)).collect(),
+        Wiring::Held => in_order(around, |spec, hosts, prefix| second_way(spec, hosts, prefix, around.edge, wiring)),
         Wiring::Direct(_) => Vec::new(),
     };
     errors.push(json!({
@@ -103,20 +85,27 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     text.replace('$', "$$").replace("@RUN@", "${run}")
 }
 
-/// One route per host and path of each service; the longest path first, a named host before any host. Host names of one
-/// service alone come before all others: with these it gets every path.
+/// One route per host and path of each service.
 fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
+    in_order(around, |spec, hosts, prefix| Some(one_route(spec, hosts, prefix, around.edge, wiring)))
+}
+
+/// What `make` makes of each service for its hosts (none means any) and each of its prefixes; the longest path first, a named
+/// host before any host. Host names of one service alone come before all others: with these it gets every path.
+fn in_order(around: Surroundings<'_>, make: impl Fn(&ServiceSpec, &[String], &str) -> Option<Value>) -> Vec<Value> {
     let mut all: Vec<(usize, usize, String, Value)> = Vec::new();
     for spec in around.services.values() {
         let Some(route) = &spec.route else { continue };
+        let mut add = |length: usize, hosts: &[String], prefix: &str| {
+            let made = make(spec, hosts, prefix);
+            all.extend(made.map(|value| (length, hosts.len(), spec.name.to_string(), value)));
+        };
         if !route.own_hosts.is_empty() {
-            let value = one_route(spec, &route.own_hosts, "", around.edge, wiring);
-            all.push((usize::MAX, route.own_hosts.len(), spec.name.to_string(), value));
+            add(usize::MAX, &route.own_hosts, "");
         }
         for path in &route.paths {
             let prefix = path.trim_end_matches('/');
-            let value = one_route(spec, &route.hosts, prefix, around.edge, wiring);
-            all.push((prefix.len(), route.hosts.len(), spec.name.to_string(), value));
+            add(prefix.len(), &route.hosts, prefix);
         }
     }
     // A named host is more specific than any path without one.
@@ -124,9 +113,8 @@ fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
     all.into_iter().map(|(.., value)| value).collect()
 }
 
-/// The route of a service for these hosts (none means any) and this prefix.
-fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wiring: Wiring<'_>) -> Value {
-    let route = spec.route.as_ref();
+/// What requests for these hosts and this prefix look like.
+fn matcher(hosts: &[String], prefix: &str) -> serde_json::Map<String, Value> {
     let mut matcher = serde_json::Map::new();
     if !hosts.is_empty() {
         matcher.insert("host".into(), json!(hosts));
@@ -134,55 +122,54 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
     if !prefix.is_empty() {
         matcher.insert("path".into(), json!([prefix, format!("{prefix}/*")]));
     }
-    let mut handle = Vec::new();
-    if route.is_some_and(|route| route.strip_prefix) && !prefix.is_empty() {
-        handle.push(json!({"handler": "rewrite", "strip_path_prefix": prefix}));
-    }
+    matcher
+}
+
+/// A handler that takes the prefix away, if the service wants that.
+fn stripped(spec: &ServiceSpec, prefix: &str) -> Option<Value> {
+    let strips = spec.route.as_ref().is_some_and(|route| route.strip_prefix) && !prefix.is_empty();
+    strips.then(|| json!({"handler": "rewrite", "strip_path_prefix": prefix}))
+}
+
+/// The route of a service for these hosts (none means any) and this prefix.
+fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wiring: Wiring<'_>) -> Value {
+    let mut handle: Vec<Value> = stripped(spec, prefix).into_iter().collect();
+    let route = spec.route.as_ref();
     if let Some(paths) = route.map(|route| &route.local_origin).filter(|paths| !paths.is_empty()) {
         handle.push(local_origin(paths));
     }
     handle.extend(files::hashed(spec));
-    handle.push(varies());
-    handle.push(json!({"handler": "encode", "encodings": {"zstd": {}, "gzip": {}},
-        "prefer": ["zstd", "gzip"], "minimum_length": 512}));
+    handle.extend(compression::handlers());
     if let (Some(_), Wiring::Held) = (files::pool(spec), wiring) {
         handle.push(former::handler(spec, edge, transport(former::upstreams(spec, edge))));
     }
-    handle.extend(files::old(spec, proxy(spec, edge, wiring)));
+    handle.extend(files::old(spec, || proxy(spec, edge, wiring)));
     handle.push(proxy(spec, edge, wiring));
     let mut value = json!({"handle": handle, "terminal": true});
+    let matcher = matcher(hosts, prefix);
     if !matcher.is_empty() {
         value["match"] = json!([matcher]);
     }
     value
 }
 
-/// What could have been compressed for another client says so, as what was compressed does: caches keep both apart.
-fn varies() -> Value {
-    json!({"handler": "headers", "response": {
-        "deferred": true,
-        "require": {"headers": {"Content-Encoding": null, "Content-Type": COMPRESSIBLE}},
-        "add": {"Vary": ["Accept-Encoding"]},
-    }})
-}
-
 /// Where requests go that the replaced release did not answer, since it has just ended, or whose file the edge may not
-/// read: to the service.
-fn second_way(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Option<Value> {
-    let route = spec.route.as_ref().filter(|_| files::pool(spec).is_some())?;
-    // The path is that of the client again.
-    let prefixes = route.paths.iter().map(|path| path.trim_end_matches('/'));
-    let rewrite = |prefix| json!({"handler": "rewrite", "strip_path_prefix": prefix});
-    let prefixes = prefixes.filter(|prefix| route.strip_prefix && !prefix.is_empty());
+/// read: to the service, as if they had come now.
+fn second_way(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wiring: Wiring<'_>) -> Option<Value> {
+    files::pool(spec)?;
     let mut handle = vec![files::not_forever()];
-    handle.extend(prefixes.map(rewrite));
+    handle.extend(stripped(spec, prefix));
+    handle.extend(compression::handlers());
     handle.push(proxy(spec, edge, wiring));
-    let is = |var: &str, errors: &str| json!({"vars": {var: [spec.name.as_str()]}, "expression": errors});
-    Some(json!({
-        "match": [is(former::VAR, AGAIN), is(files::VAR, FILE_ERRORS)],
-        "handle": handle,
-        "terminal": true,
-    }))
+    let is = |var: &str, errors: &str| {
+        let mut one = matcher(hosts, prefix);
+        one.insert("vars".into(), json!({var: [spec.name.as_str()]}));
+        one.insert("expression".into(), errors.into());
+        one
+    };
+    let again = format!("{GATEWAY_ERRORS} && {HARMLESS}");
+    let is_meant = json!([is(former::VAR, &again), is(files::VAR, FILE_ERRORS)]);
+    Some(json!({"match": is_meant, "handle": handle, "terminal": true}))
 }
 
 /// A development server refuses what is asked for by pages of other hosts, and it does not know under which host the edge
@@ -232,19 +219,6 @@ fn verification(around: Surroundings<'_>) -> Value {
         "automatic_https": {"disable": true},
         "routes": routes,
     })
-}
-
-/// The networks of the trusted proxies.
-fn trusted(written: &[String]) -> Vec<&str> {
-    written.iter().flat_map(|one| if one == PRIVATE_RANGES { PRIVATE.to_vec() } else { vec![one.as_str()] }).collect()
-}
-
-/// Whether this is an address, or a network in CIDR form.
-pub(crate) fn is_network(text: &str) -> bool {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let Ok(address) = address.parse::<IpAddr>() else { return false };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }
 
 /// The Caddy placeholder for a pointer file, which is read at each request.
@@ -300,10 +274,11 @@ fn transport(upstreams: Vec<Value>) -> Value {
 mod tests {
     use std::collections::BTreeMap;
 
-    use core_manifest::spec::{Kind, Protocol, Route};
+    use core_manifest::spec::{BinaryRef, Kind, Protocol, Route};
     use core_manifest::{Identifier, ServiceName};
 
     use super::*;
+    use crate::networks::{PRIVATE, PRIVATE_RANGES, is_network};
 
     fn service(name: &str, hosts: &[&str], paths: &[&str]) -> ServiceSpec {
         let mut spec = ServiceSpec::bare(ServiceName::new(name).unwrap(), "serve");
@@ -375,6 +350,29 @@ mod tests {
         assert_eq!(server["listen"], json!(["127.0.0.1:8080"]));
         let upstreams = server.pointer("/routes/1/handle/2/upstreams");
         assert_eq!(upstreams, Some(&json!([{"dial": "127.0.0.1:20000"}, {"dial": "127.0.0.1:20001"}])));
+    }
+
+    /// A path is sent a second time as it was sent first: with one prefix taken away, its own.
+    #[test]
+    fn each_prefix_has_a_second_way() {
+        let mut api = service("api", &[], &["/a", "/b"]);
+        let path = "/stack/.releases/api/2026-x/app".into();
+        api.binaries.insert(
+            Identifier::new("app").unwrap(),
+            BinaryRef { folder: None, path, version: String::new(), source: "next-build".into() },
+        );
+        let services: BTreeMap<_, _> = [(api.name.clone(), api)].into();
+        let around = Surroundings { edge: "/run/edge", ..Surroundings::of(&services) };
+        let ways = in_order(around, |spec, hosts, prefix| second_way(spec, hosts, prefix, "/run/edge", Wiring::Held));
+        assert_eq!(ways.len(), 2);
+        for (way, prefix) in ways.iter().zip(["/a", "/b"]) {
+            let handle = way["handle"].as_array().unwrap();
+            let taken: Vec<&Value> = handle.iter().filter_map(|one| one.get("strip_path_prefix")).collect();
+            assert_eq!(taken, [&json!(prefix)]);
+            for one in way["match"].as_array().unwrap() {
+                assert_eq!(one["path"], json!([prefix, format!("{prefix}/*")]));
+            }
+        }
     }
 
     #[test]

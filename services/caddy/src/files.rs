@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 const HASHED: &str = "/_next/static/";
 /// What browsers may do with them: keep them for a year, and never ask again.
 const FOREVER: &str = "public, max-age=31536000, immutable";
+/// Endings of what lies beside these files: nobody asks for it by its name.
+const BESIDE: [&str; 4] = ["*.br", "*.gz", "*.zst", "*.part"];
 /// The variable that says that a request is for such a file of this service.
 pub(crate) const VAR: &str = "core_files";
 
@@ -34,15 +36,13 @@ pub(crate) fn hashed(spec: &ServiceSpec) -> Option<Value> {
         let mut is_asked = json!({
             "method": ["GET", "HEAD"],
             "path": [format!("*{HASHED}*")],
-            // Copies are not asked for by their names.
-            "not": [{"path": ["*.br", "*.gz", "*.zst", "*.part"]}],
+            "not": [{"path": BESIDE}],
         });
         if is_part {
             is_asked["header"] = json!({"Range": ["*"]});
         }
-        let forever = json!({"handler": "headers", "response": {"set": {"Cache-Control": [FOREVER]}}});
         let note = json!({"handler": "vars", VAR: spec.name.as_str()});
-        json!({"match": [is_asked], "handle": [note, forever, server, not_forever()]})
+        json!({"match": [is_asked], "handle": [note, forever(), server, not_forever()]})
     };
     // A part of a compressed copy would be of no use to anyone.
     Some(json!({"handler": "subroute", "routes": [route(plain, true), route(copies, false)]}))
@@ -50,23 +50,28 @@ pub(crate) fn hashed(spec: &ServiceSpec) -> Option<Value> {
 
 /// A handler that asks the app for such files by `proxy`, and serves those of older releases where it has none: rules of the
 /// app touch them, so its own are not the edge's. All other requests are passed on.
-pub(crate) fn old(spec: &ServiceSpec, mut proxy: Value) -> Option<Value> {
+pub(crate) fn old(spec: &ServiceSpec, proxy: impl FnOnce() -> Value) -> Option<Value> {
     let old = format!("{}-old", pool(spec)?);
-    let forever = json!({"handler": "headers", "response": {"set": {"Cache-Control": [FOREVER]}}});
+    let mut proxy = proxy();
     let server = json!({"handler": "file_server", "root": old, "index_names": [], "canonical_uris": false});
     proxy["handle_response"] = json!([{"match": {"status_code": [404]}, "routes": [
         {
             "match": [{
                 "file": {"root": old, "try_files": ["{http.request.uri.path}"]},
-                "not": [{"path": ["*/", "*.br", "*.gz", "*.zst", "*.part"]}],
+                // The app answers for folders.
+                "not": [{"path": ["*/"]}, {"path": BESIDE}],
             }],
-            "handle": [forever, server],
+            "handle": [forever(), server],
             "terminal": true,
         },
         {"handle": [{"handler": "copy_response"}]},
     ]}]);
     let is_asked = json!({"method": ["GET", "HEAD"], "path": [format!("*{HASHED}*")]});
     Some(json!({"handler": "subroute", "routes": [{"match": [is_asked], "handle": [proxy], "terminal": true}]}))
+}
+
+fn forever() -> Value {
+    json!({"handler": "headers", "response": {"set": {"Cache-Control": [FOREVER]}}})
 }
 
 /// What was said of a file is not said of the app's own answer.

@@ -5,9 +5,11 @@
 //! and websockets stay open. core holds the listening socket (`fd/N`), and the admin API is a unix socket in Caddy's
 //! run folder.
 
+mod compression;
 mod config;
 mod files;
 mod former;
+mod networks;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,7 +71,7 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
                 .help("give it a port with a number, and no \"hold\": false: core keeps the socket open while Caddy is replaced or crashed"),
         ]);
     };
-    let is_proxy = |one: &&String| *one == config::PRIVATE_RANGES || config::is_network(one);
+    let is_proxy = |one: &&String| *one == networks::PRIVATE_RANGES || networks::is_network(one);
     if let Some(wrong) = spec.trusted_proxies.iter().find(|one| !is_proxy(one)) {
         let message = format!("`{wrong}` in `trusted_proxies` of `{}` is not an address or a network", spec.name);
         let help = "write an address (203.0.113.7), a network (10.0.0.0/8), or private_ranges";

@@ -14,11 +14,8 @@ pub(crate) struct SuperviseArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeFilesArgs {
-    pub(crate) folder: PathBuf,
+    pub(crate) release: PathBuf,
     pub(crate) port: u16,
-    /// The base path of the app.
-    #[arg(default_value = "")]
-    pub(crate) base: String,
 }
 
 #[derive(Debug, Args)]

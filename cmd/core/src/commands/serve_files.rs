@@ -1,16 +1,16 @@
 //! `core serve-files` (hidden): serves the files of a static export, as the process of its service.
 
-use core_host::static_files;
+use core_host::releases;
 
 use crate::cli::ServeFilesArgs;
 use crate::exit::Exit;
 use crate::render;
 
 pub(crate) async fn run(args: &ServeFilesArgs) -> Exit {
-    match static_files::serve(&args.folder, &args.base, args.port).await {
+    match releases::serve(&args.release, args.port).await {
         Ok(()) => Exit::Ok,
         Err(error) => {
-            render::error(&format!("{}: {error}", args.folder.display()));
+            render::error(&format!("{}: {error}", args.release.display()));
             Exit::Failed
         }
     }

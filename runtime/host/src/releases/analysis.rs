@@ -92,9 +92,11 @@ pub fn analyze(
             _ => {}
         }
     }
-    // Packages that are not bundled, and what reads variables only while it is built.
-    for folder in ["node_modules", ".next/standalone/node_modules"] {
-        look_into(&app.join(folder), &mut scan, &names, &|name| KNOWN.contains(&name));
+    // Packages that are not bundled: those that the server needs, where that is known. And what reads variables only while
+    // it is built.
+    let packages = [".next/standalone/node_modules", "node_modules"].map(|folder| app.join(folder));
+    if let Some(packages) = packages.iter().find(|folder| folder.is_dir()) {
+        look_into(packages, &mut scan, &names, &|name| KNOWN.contains(&name));
     }
     look_into(app, &mut scan, &names, &|name| name == "node_modules" || name.starts_with('.') || name == "public");
     Ok(payload::of(&built, &scan.end(), release, &jiff::Zoned::now().strftime("%Y-%m-%d").to_string()))

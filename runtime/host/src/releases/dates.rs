@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::choose::{APP, CURRENT, landed_in};
+use crate::files::is_same;
 
 /// The folders whose files are fetched, below that of the app.
 const FETCHED: [&str; 2] = ["public", ".next/static"];
@@ -33,11 +34,8 @@ fn keep_below(before: &Path, now: &Path) {
 }
 
 fn take_date(before: &Path, now: &Path) -> Option<()> {
-    let (one, other) = (fs::symlink_metadata(before).ok()?, fs::symlink_metadata(now).ok()?);
-    if !one.is_file() || one.len() != other.len() || fs::read(before).ok()? != fs::read(now).ok()? {
-        return None;
-    }
-    File::options().write(true).open(now).ok()?.set_modified(one.modified().ok()?).ok()
+    let dated = fs::symlink_metadata(before).ok().filter(|meta| meta.is_file() && is_same(before, now))?;
+    File::options().write(true).open(now).ok()?.set_modified(dated.modified().ok()?).ok()
 }
 
 #[cfg(test)]

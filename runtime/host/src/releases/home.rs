@@ -87,8 +87,11 @@ impl Home {
         };
         let done = finish.finish(service, id).await;
         if done.is_ok() {
+            let was_left_out = unprepared.exists();
             for mark in [pending, unprepared].iter().filter(|mark| mark.exists()) {
                 fs::remove_file(mark).map_err(failed)?;
+            }
+            if was_left_out {
                 pool::sync(&self.path, None);
             }
             return sync(&release).map_err(failed);

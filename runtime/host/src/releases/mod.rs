@@ -57,7 +57,7 @@ pub(crate) use choose::choose;
 use choose::landed;
 pub use core_next::payload;
 pub(crate) use dev::holds;
-pub use export::command;
+pub use export::{command, serve};
 use home::Home;
 pub use incoming::{Expected, Incoming};
 pub use listing::{Listed, Releases, find, list, pin, remove};

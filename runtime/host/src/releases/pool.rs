@@ -25,6 +25,7 @@ use tokio::process::Command;
 use super::choose::{self, APP, UNPREPARED};
 use super::record;
 use crate::binaries::fence;
+use crate::files::is_same;
 use crate::own::own_program;
 
 /// The folder of a service's pool, among its releases.
@@ -93,11 +94,11 @@ impl Wanted {
         let (mut all, mut not) = (Self::default(), BTreeSet::new());
         for id in &ids {
             let release = home.join(id);
-            let payload = record::payload(&release);
             // What was only made is nobody's yet.
             if release.join(UNPREPARED).exists() {
                 continue;
             }
+            let payload = record::payload(&release);
             // Of one that nothing is known of, the rules may be any.
             let is_guarded = payload.as_ref().is_none_or(|payload| payload.edge.guarded);
             let payload = payload.unwrap_or_default();
@@ -155,12 +156,6 @@ fn list(folder: &Path, below: &Path, apart: Option<&str>, files: &mut BTreeMap<P
             _ => {}
         }
     }
-}
-
-/// Whether two files have the same contents.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let size = |path: &Path| fs::metadata(path).map(|meta| meta.len()).ok();
-    size(one) == size(other) && fs::read(one).ok() == fs::read(other).ok()
 }
 
 /// Deletes what does not belong in the pool, with its compressed copies and folders that are empty then.
