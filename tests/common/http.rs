@@ -17,6 +17,14 @@ pub(crate) fn get(url: &str) -> Option<Answer> {
 
 /// A request with headers and a body. `None` when nobody answered.
 pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Option<Answer> {
+    let answer = whole(method, url, headers, body)?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Some((status, body))
+}
+
+/// The same with all that came, from the status line on.
+pub(crate) fn whole(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Option<String> {
     let rest = url.strip_prefix("http://")?;
     let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
     let address = address.replace("localhost", "127.0.0.1");
@@ -34,10 +42,7 @@ pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &
     stream.write_all(text.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer.split(' ').nth(1)?.parse().ok()?;
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    Some((status, body))
+    Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// Sends a request with its body in parts, a tenth of a second apart, and reads all of the answer.

@@ -16,6 +16,7 @@ mod common;
 mod fixture;
 
 mod bad_deploys;
+mod beside;
 mod broken;
 mod edited;
 mod open;
@@ -37,6 +38,7 @@ fn main() {
         open::TESTS,
         releases::TESTS,
         skew::TESTS,
+        beside::TESTS,
         verified::TESTS,
     ]));
 }

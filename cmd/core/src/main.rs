@@ -64,6 +64,8 @@ async fn run(cli: Cli) -> Exit {
         Command::Scale(args) => commands::control::scale(&context, &args).await,
         Command::Deploy(args) => commands::deploy::run(&context, &args).await,
         Command::Rollback(args) => commands::rollback::run(&context, &args).await,
+        Command::Promote(args) => commands::promote::run(&context, &args).await,
+        Command::Previews(args) => commands::previews::run(&context, &args).await,
         Command::Cache(args) => commands::cache::run(&context, &args).await,
         Command::Analyze(args) => commands::analyze::run(&context, &args),
         Command::Releases(args) => commands::releases::run(&context, &args),

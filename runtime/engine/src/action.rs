@@ -13,6 +13,7 @@ use crate::ids::{Generation, InstanceId, InvocationId};
 use crate::phase::StopReason;
 use crate::plan::Plan;
 use crate::record::Record;
+use crate::trial::Trial;
 
 /// One effect, for the host to carry out.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub enum Action {
         failed_sources: FailedSources,
         /// The wanted releases, by service.
         releases: BTreeMap<ServiceName, String>,
+        /// The releases that run beside live ones, by the services that run them.
+        trials: BTreeMap<ServiceName, Trial>,
     },
     /// Answer a client that asked what applying the manifests would change.
     Planned {
@@ -240,6 +243,10 @@ pub enum Role {
     Live,
     /// It was replaced, gets no requests, and is kept so that going back takes no boot.
     Warm,
+    /// It runs beside the live release, under host names of its own.
+    Preview,
+    /// It runs beside the live release, and gets a share of the clients.
+    Canary,
 }
 
 impl Role {
@@ -248,6 +255,8 @@ impl Role {
         match self {
             Self::Live => "live",
             Self::Warm => "warm",
+            Self::Preview => "preview",
+            Self::Canary => "canary",
         }
     }
 }
@@ -304,6 +313,21 @@ pub struct RouteTable {
     pub targets: Vec<Target>,
     /// Where requests go that name another release: pages that were opened before a deploy.
     pub former: Option<Former>,
+    /// Of a trial: which requests are meant for it.
+    pub trial: Option<TrialRoute>,
+}
+
+/// Which requests are meant for a trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialRoute {
+    /// What is tried: its set of pointers.
+    pub trial: Trial,
+    /// Its release.
+    pub release: String,
+    /// Whether it is to get any.
+    pub is_open: bool,
+    /// Whether nothing of it runs until somebody asks for it.
+    pub is_asleep: bool,
 }
 
 /// A release that has been replaced, and whose instances are still there.

@@ -6,6 +6,8 @@ use core_manifest::ServiceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::trial::TrialWish;
+
 /// A command to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -52,6 +54,20 @@ pub enum Command {
         /// The release; `None` means the one before.
         release: Option<String>,
     },
+    /// Make a release that is tried the live one; it is not built again.
+    Promote {
+        /// The service; `None` means any.
+        service: Option<ServiceName>,
+        /// The name of the trial; `None` means the canary, else the only one.
+        name: Option<String>,
+        /// Whether it may have other values of variables than the service has.
+        as_built: bool,
+    },
+    /// End a release that runs beside the live one.
+    EndTrial {
+        /// The service that runs it.
+        service: ServiceName,
+    },
     /// Read the manifests and apply them.
     Apply,
     /// Stop the stack.
@@ -73,11 +89,13 @@ pub struct Deploying {
     pub switch: bool,
     /// Whether this takes the place of deploys of the same service whose releases are not there yet.
     pub supersede: bool,
+    /// Whether the release is only tried, beside the one that serves.
+    pub trial: Option<TrialWish>,
 }
 
 impl Default for Deploying {
     fn default() -> Self {
-        Self { make: Make::default(), if_changed: false, message: None, switch: true, supersede: false }
+        Self { make: Make::default(), if_changed: false, message: None, switch: true, supersede: false, trial: None }
     }
 }
 
@@ -91,6 +109,25 @@ pub enum Make {
     Afresh,
     /// From an archive: its absolute path.
     Archive(String),
+    /// It has landed, and was tried.
+    Landed {
+        /// The release.
+        release: String,
+        /// The service that runs it beside the live one, which ends when it is live itself.
+        trial: ServiceName,
+        /// Whether it may have other values of variables than the service has.
+        as_built: bool,
+    },
+}
+
+impl Deploying {
+    /// Whether what has to be run before a release serves is run: for one that gets live requests.
+    pub fn prepares(&self) -> bool {
+        match &self.trial {
+            Some(trial) => matches!(trial, TrialWish::Canary { .. }),
+            None => self.switch,
+        }
+    }
 }
 
 impl Command {
@@ -104,6 +141,8 @@ impl Command {
             Self::Scale { .. } => "scale",
             Self::Deploy { .. } => "deploy",
             Self::Rollback { .. } => "rollback",
+            Self::Promote { .. } => "promote",
+            Self::EndTrial { .. } => "end",
             Self::Apply => "apply",
             Self::Down => "down",
             Self::Kill => "kill",
@@ -117,8 +156,10 @@ impl Command {
             | Self::Start { services }
             | Self::Stop { services }
             | Self::Restart { services } => services,
-            Self::Scale { service, .. } => std::slice::from_ref(service),
-            Self::Deploy { service, .. } | Self::Rollback { service, .. } => service.as_slice(),
+            Self::Scale { service, .. } | Self::EndTrial { service } => std::slice::from_ref(service),
+            Self::Deploy { service, .. } | Self::Rollback { service, .. } | Self::Promote { service, .. } => {
+                service.as_slice()
+            }
             Self::Apply | Self::Down | Self::Kill => &[],
         }
     }
@@ -164,6 +205,8 @@ pub enum Cause {
     Edit,
     /// A release failed, and there is one before it.
     Failure,
+    /// A preview was not deployed for long.
+    Age,
     /// A signal to the supervisor.
     Signal,
 }

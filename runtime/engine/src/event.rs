@@ -63,6 +63,20 @@ pub enum Event {
     },
     /// The host is short of memory: what is kept warm ends first.
     MemoryShort,
+    /// What an instance of a service with trials has answered since its process started.
+    Answered {
+        /// The instance.
+        instance: InstanceId,
+        /// How many requests it has answered.
+        answers: u64,
+        /// How many of them with a status of 500 or more.
+        errors: u64,
+    },
+    /// Somebody asks for a preview that sleeps.
+    Visited {
+        /// The service that runs it.
+        service: ServiceName,
+    },
     /// The live release is named for people, or could not be: nobody waits for that any longer.
     Marked {
         /// The service that runs it.

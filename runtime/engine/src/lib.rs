@@ -30,6 +30,7 @@ pub mod saved;
 pub mod time;
 pub mod topology;
 pub(crate) mod trail;
+pub mod trial;
 
 pub use action::Action;
 pub use engine::Engine;

@@ -112,6 +112,8 @@ pub enum StopReason {
     Operator,
     /// It is disabled, or not one of the services that were asked for.
     Disabled,
+    /// Nobody has asked for it for a while.
+    Idle,
     /// The whole stack is stopped.
     Shutdown,
     /// Its manifest was removed.
@@ -136,6 +138,7 @@ impl StopReason {
         match self {
             Self::Operator => "operator",
             Self::Disabled => "disabled",
+            Self::Idle => "idle",
             Self::Shutdown => "shutdown",
             Self::Removed => "removed",
             Self::Replaced => "replaced",
@@ -158,6 +161,8 @@ pub enum EndReason {
     Stopped,
     /// It is disabled, or not one of the services that were asked for.
     Disabled,
+    /// It sleeps until somebody asks for it.
+    Idle,
     /// What it waits for cannot happen.
     Skipped,
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Generation, InstanceId};
 use crate::topology::PortRange;
 use crate::trail::Trail;
+use crate::trial::Trial;
 
 /// What the engine remembers from one supervisor to the next.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -36,6 +37,12 @@ pub struct Saved {
     /// The releases that served well, by service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) trails: BTreeMap<ServiceName, Trail>,
+    /// Releases that run beside live ones, by the services that run them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) trials: BTreeMap<ServiceName, Trial>,
+    /// Those of them of which nothing runs until somebody asks for it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) asleep: BTreeSet<ServiceName>,
 }
 
 /// What the operator ordered for a service; overrides the manifest until it is withdrawn.
@@ -88,14 +95,16 @@ impl Saved {
 
     /// The releases of a service that run, are wanted, or are the ones to go back to: none of them may be deleted.
     pub fn releases_needed(&self, service: &str) -> BTreeSet<String> {
-        let of_service = self.services.iter().filter(|(name, _)| name.as_str() == service).map(|(_, one)| one);
+        let of_service = self.services.iter().filter(|(name, _)| name.parent().as_str() == service).map(|(_, one)| one);
         let specs = of_service.flat_map(|one| {
             let kept = one.warm.as_ref().map(|warm| &warm.spec);
             [Some(&one.spec), one.rollout.as_ref().map(|rollout| &rollout.spec), kept]
         });
-        let others = self.others.iter().filter(|(id, _)| id.service().as_str() == service).map(|(_, spec)| spec);
+        let of_id = |id: &InstanceId| id.service().parent().as_str() == service;
+        let others = self.others.iter().filter(|(id, _)| of_id(id)).map(|(_, spec)| spec);
         let of_specs = specs.flatten().chain(others).filter_map(|spec| spec.release.clone());
-        let wanted = self.releases.iter().find(|(name, _)| name.as_str() == service).map(|(_, id)| id.clone());
+        let wanted = self.releases.iter().filter(|(name, _)| name.parent().as_str() == service);
+        let wanted = wanted.map(|(_, id)| id.clone());
         of_specs.chain(wanted).chain(self.release_before(service)).collect()
     }
 

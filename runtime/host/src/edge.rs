@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use core_engine::action::{RouteTable, Target, Verification};
+use core_engine::action::{RouteTable, Target, TrialRoute, Verification};
 use core_engine::event::Reach;
+use core_engine::trial::{PREVIEWS, Trial};
 use tokio::net::UnixStream;
 
 use crate::environment::Environment;
@@ -18,17 +19,37 @@ use crate::probes::{self, NotGood};
 /// The contents of a pointer while no instance takes requests: an address that refuses connections at once.
 const NOBODY: &str = "127.0.0.1:0";
 
-/// Writes the pointers of a service: pointer i names ready instance i mod n.
+/// The pointer `number` to these instances: the one at `number` mod n.
+fn address(targets: &[Target], number: u32) -> String {
+    match targets.len() {
+        0 => NOBODY.to_owned(),
+        count => format!("127.0.0.1:{}", targets[number as usize % count].port),
+    }
+}
+
+/// Writes the pointers of a service: pointer i names ready instance i mod n. `key` returns what lets people see previews.
 ///
 /// # Errors
 /// The error of the file system. Pointers that were written before it stay.
-pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
-    let folder = edge.join(table.service.as_str());
+pub fn write(edge: &Path, table: &RouteTable, key: impl Fn() -> io::Result<String>) -> io::Result<()> {
+    let folder = edge.join(table.service.parent().as_str());
     fs::create_dir_all(&folder)?;
-    let address = |targets: &[Target], number: u32| match targets.len() {
-        0 => NOBODY.to_owned(),
-        count => format!("127.0.0.1:{}", targets[number as usize % count].port),
-    };
+    if let Some(trial) = &table.trial {
+        return match trial.trial {
+            Trial::Canary { percent } => write_canary(&folder, table, trial, percent),
+            Trial::Preview { set, is_public, .. } => {
+                let key = if is_public { core_caddy::PUBLIC.to_owned() } else { key()? };
+                write_preview(&folder, table, trial, set, &key)
+            }
+        };
+    }
+    // The edge reads them for each request, whether anything is tried or not.
+    let sets = (0..PREVIEWS).flat_map(|set| PREVIEW_FILES.map(|what| core_caddy::preview_file(set, what)));
+    for name in sets.chain([core_caddy::CANARY.to_owned(), core_caddy::SHARE.to_owned()]) {
+        if !folder.join(&name).exists() {
+            replace(&folder, &name, "")?;
+        }
+    }
     let name = core_caddy::FORMER;
     match &table.former {
         // Where it is comes before its name: nobody is sent there before.
@@ -51,6 +72,51 @@ pub fn write(edge: &Path, table: &RouteTable) -> io::Result<()> {
     Ok(())
 }
 
+/// The files of each set of a preview.
+const PREVIEW_FILES: [&str; 3] = ["name", "key", "addr"];
+/// How many numbers clients have: three hexadecimal digits.
+const NUMBERS: u32 = 0x1000;
+
+/// The pointers of a canary. It gets nothing while no instance of it is ready: those clients are served by the live one.
+fn write_canary(folder: &Path, table: &RouteTable, trial: &TrialRoute, percent: u32) -> io::Result<()> {
+    if !trial.is_open || table.targets.is_empty() {
+        // Requests that have read the share already find the address; the instance drains when this is written.
+        replace(folder, core_caddy::SHARE, "")?;
+        return replace(folder, core_caddy::CANARY, "");
+    }
+    for number in 0..core_caddy::CANARY_POINTERS {
+        replace(folder, &core_caddy::canary_pointer(number), &address(&table.targets, number))?;
+    }
+    replace(folder, core_caddy::CANARY, &trial.release)?;
+    replace(folder, core_caddy::SHARE, &format!("{:03x}", (NUMBERS * percent).div_ceil(100)))
+}
+
+/// The pointer of a preview, its name, and what lets people see it.
+fn write_preview(folder: &Path, table: &RouteTable, trial: &TrialRoute, set: u32, key: &str) -> io::Result<()> {
+    let file = |what| core_caddy::preview_file(set, what);
+    let label = table.service.of_trial().map_or_else(String::new, |(_, label)| label.to_owned());
+    let label = if trial.is_open { label } else { String::new() };
+    // Under another name than before, nobody is sent there before the rest is right.
+    if fs::read_to_string(folder.join(file("name"))).unwrap_or_default() != label {
+        replace(folder, &file("name"), "")?;
+    }
+    if !trial.is_open {
+        return Ok(());
+    }
+    let to = if trial.is_asleep { format!("unix/{}", bell(folder).display()) } else { address(&table.targets, 0) };
+    replace(folder, &file("addr"), &to)?;
+    replace(folder, &file("key"), key)?;
+    replace(folder, &file("name"), &label)
+}
+
+/// The socket that requests for previews go to that sleep.
+fn bell(folder: &Path) -> PathBuf {
+    folder.parent().unwrap_or(folder).join(BELL)
+}
+
+/// Its name, in the folder of the pointers.
+pub(crate) const BELL: &str = ".bell";
+
 /// Puts a text in the place of a file, unless it has that already.
 fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let path = folder.join(name);
@@ -68,6 +134,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Asks the edge for each target through the pointer that names it. The answer must match, and come from the target's
 /// own port.
 pub async fn verify(paths: &Paths, environment: &Environment, asked: &Verification) -> Reach {
+    // The pointers of a trial are not served there.
+    if asked.service.is_trial() {
+        return Reach::Silent;
+    }
     let socket = paths.run.join(asked.edge.to_string()).join(core_caddy::VERIFY);
     if UnixStream::connect(&socket).await.is_err() {
         return Reach::Silent;
@@ -93,7 +163,8 @@ pub async fn verify(paths: &Paths, environment: &Environment, asked: &Verificati
 /// Removes the pointers of services that no longer exist.
 pub fn forget(edge: &Path, is_known: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(edge).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(|name| !is_known(name)) {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder && entry.file_name().to_str().is_some_and(|name| !is_known(name)) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -120,7 +191,9 @@ mod tests {
             pointers: 16,
             targets: vec![target(0, 20000), target(1, 20001), target(2, 20002)],
             former: None,
+            trial: None,
         };
+        let write = |edge: &Path, table: &RouteTable| write(edge, table, || Ok("k3y".into()));
         let read = || -> Vec<String> {
             (0..16).map(|n| fs::read_to_string(folder.path().join(format!("web/{n}.addr"))).unwrap()).collect()
         };
@@ -143,5 +216,40 @@ mod tests {
         assert_eq!(told("former"), "");
         forget(folder.path(), |_| false);
         assert!(!folder.path().join("web").exists());
+    }
+
+    #[test]
+    fn a_trial_is_named_once_it_can_be_reached() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |name: &str| fs::read_to_string(folder.path().join("web").join(name)).unwrap();
+        let table = |service: &str, trial, targets: &[u16], is_open, is_asleep| {
+            let service = ServiceName::made(service).unwrap();
+            let targets = targets
+                .iter()
+                .map(|port| Target { instance: InstanceId::new(service.clone(), 0, Generation(1)), port: *port });
+            let targets = targets.collect();
+            let trial = Some(TrialRoute { trial, release: "2026-b".into(), is_open, is_asleep });
+            RouteTable { service, version: 1, pointers: 16, targets, former: None, trial }
+        };
+        let write = |table: &RouteTable| write(folder.path(), table, || Ok("k3y".into())).unwrap();
+        let canary =
+            |targets: &[u16], is_open| table("web~canary", Trial::Canary { percent: 5 }, targets, is_open, false);
+        write(&canary(&[20001], true));
+        assert_eq!([told("canary"), told("canary.share"), told("canary.3.addr")], ["2026-b", "0cd", "127.0.0.1:20001"]);
+        write(&canary(&[], true));
+        assert_eq!([told("canary"), told("canary.share")], ["", ""], "the live release serves all");
+        write(&canary(&[20001], false));
+        assert_eq!(told("canary.share"), "");
+        let preview = |targets: &[u16], is_open, is_asleep| {
+            let trial = Trial::Preview { set: 3, is_public: false, at: 0 };
+            table("web~pr-1", trial, targets, is_open, is_asleep)
+        };
+        write(&preview(&[20002], true, false));
+        let all = || ["name", "key", "addr"].map(|what| told(&format!("preview.3.{what}")));
+        assert_eq!(all(), ["pr-1", "k3y", "127.0.0.1:20002"]);
+        write(&preview(&[], true, true));
+        assert_eq!(all()[2], format!("unix/{}/.bell", folder.path().display()));
+        write(&preview(&[], false, false));
+        assert_eq!(all()[0], "");
     }
 }

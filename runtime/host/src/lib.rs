@@ -1,6 +1,8 @@
 //! The effects of `core` on the host: one file per effect.
 
+mod answers;
 pub mod api;
+mod bell;
 pub mod binaries;
 mod changes;
 pub mod client;

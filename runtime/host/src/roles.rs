@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use core_engine::InstanceId;
 use core_engine::action::{Role, StartOrder};
+use core_engine::trial::CANARY;
 
 /// Of processes that are kept warm: where memory is short, the kernel ends them first (`proc_pid_oom_score_adj(5)`).
 const ENDS_FIRST: i32 = 800;
@@ -26,9 +27,14 @@ pub(crate) fn begin(run: &Path, order: &StartOrder) -> io::Result<Vec<Vec<u8>>> 
         return Ok(Vec::new());
     }
     let instance = &order.invocation.instance;
-    write(run, instance, Role::Live)?;
+    let role = match instance.service().of_trial() {
+        None => Role::Live,
+        Some((_, CANARY)) => Role::Canary,
+        Some(_) => Role::Preview,
+    };
+    write(run, instance, role)?;
     Ok(vec![
-        format!("CORE_RELEASE_ROLE={}", Role::Live.word()).into_bytes(),
+        format!("CORE_RELEASE_ROLE={}", role.word()).into_bytes(),
         format!("CORE_RELEASE_ROLE_FILE={}", file(run, instance).display()).into_bytes(),
     ])
 }

@@ -47,6 +47,10 @@ pub const RESERVED: &[&str] = &[
 
 /// The longest name that a service may have, in characters.
 const MAX_SERVICE: usize = 40;
+/// The longest name that a release beside the live one may have: it is part of the paths of sockets, which are short.
+const MAX_TRIAL: usize = 24;
+/// What stands between a service and the name of a release that runs beside its live one. No manifest may use it.
+const TRIAL: char = '~';
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -129,13 +133,53 @@ impl ServiceName {
 }
 
 impl ServiceName {
-    /// A name that a driver derives from a manifest's name. It may end in `-` and digits: `nats-hub-1`.
+    /// A name that is derived from a manifest's name: by a driver, when it may end in `-` and digits (`nats-hub-1`), or for
+    /// a release beside the live one (`web~pr-12`).
     ///
     /// # Errors
     /// The rule that `text` breaks, as the end of a sentence that starts with the name.
     pub fn made(text: &str) -> Result<Self, String> {
+        if let Some((service, trial)) = text.split_once(TRIAL) {
+            return Self::new(service)?.trial(trial);
+        }
         Self::new(text.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-'))?;
         Ok(Self(text.into()))
+    }
+
+    /// The name of the service that runs a release beside the live one of this service. `trial` becomes a part of host
+    /// names.
+    ///
+    /// # Errors
+    /// The rule that `trial` breaks, as the end of a sentence that starts with it.
+    pub fn trial(&self, trial: &str) -> Result<Self, String> {
+        let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        if !trial.starts_with(is_letter) || !trial.ends_with(is_letter) {
+            return Err("must begin and end with a small letter or a digit".into());
+        }
+        if let Some(bad) = trial.chars().find(|c| !(is_letter(*c) || *c == '-')) {
+            return Err(format!("may hold small letters, digits and `-` only, not `{bad}`"));
+        }
+        if trial.len() > MAX_TRIAL {
+            return Err(format!("is {} characters long; {MAX_TRIAL} are allowed", trial.len()));
+        }
+        Ok(Self(format!("{self}{TRIAL}{trial}").into()))
+    }
+
+    /// The service whose release this runs beside the live one, and the name of that trial.
+    pub fn of_trial(&self) -> Option<(Self, &str)> {
+        let (service, trial) = self.0.split_once(TRIAL)?;
+        Some((Self(service.into()), trial))
+    }
+
+    /// The service of the manifest: without the name of a trial.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        self.of_trial().map_or_else(|| self.clone(), |(parent, _)| parent)
+    }
+
+    /// Whether it runs a release beside the live one of another service.
+    pub fn is_trial(&self) -> bool {
+        self.0.contains(TRIAL)
     }
 }
 
@@ -183,6 +227,19 @@ mod tests {
         assert!(ServiceName::new(&"a".repeat(40)).is_ok());
         assert!(ServiceName::new(&"a".repeat(41)).is_err());
         assert!(ServiceName::new("web-").is_ok(), "no digits after the last `-`");
+    }
+
+    #[test]
+    fn a_trial_has_a_name_of_its_own() {
+        let web = ServiceName::new("web").unwrap();
+        let trial = ServiceName::made("web~pr-12").unwrap();
+        assert_eq!(web.trial("pr-12"), Ok(trial.clone()));
+        assert_eq!(trial.of_trial(), Some((web.clone(), "pr-12")));
+        assert_eq!((trial.parent(), web.parent()), (web.clone(), web.clone()));
+        for bad in ["", "-a", "a-", "A", "a.b", "a~b", "a_b", &"a".repeat(25)] {
+            assert!(web.trial(bad).is_err(), "{bad}");
+        }
+        assert!(ServiceName::new("web~pr").is_err(), "no manifest has such a name");
     }
 
     #[test]

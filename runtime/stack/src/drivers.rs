@@ -12,7 +12,9 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
         Kind::Caddy => &["trusted_proxies"],
-        Kind::Next => &["app", "mode", "persist", "keep", "build", "release_command", "hooks", "watch_paths"],
+        Kind::Next => {
+            &["app", "mode", "persist", "keep", "build", "release_command", "hooks", "watch_paths", "preview"]
+        }
         Kind::Process | Kind::Pocketbase => &[],
     }
 }

@@ -18,7 +18,7 @@ use crate::draft::number;
 use crate::draft::{Draft, Drafts};
 use crate::located::Located;
 use crate::sources::Sources;
-use crate::{drivers, ports};
+use crate::{drivers, ports, trials};
 
 /// Finishes all services. `kept` are ports that were given before, `busy` ports that a process listens on. Errors go to
 /// `out`.
@@ -38,7 +38,15 @@ pub fn finish(
     for name in names {
         let Some(mut draft) = drafts.services.remove(&name) else { continue };
         let scope = scope(&name, &draft, sources, located, &env, &drafts.profile_env, &others);
-        let spec = finish_one(&name, &mut draft, &scope, shape, sources, drafts, located, out);
+        let mut said = Vec::new();
+        let mut spec = finish_one(&name, &mut draft, &scope, shape, sources, drafts, located, &mut said);
+        // What is wrong with the manifest of a trial was said of its service, whose name comes before.
+        if !drafts.faulty.contains(name.parent().as_str()) {
+            out.append(&mut said);
+        }
+        if let (Some(spec), Some(trial)) = (&mut spec, drafts.trials.get(&name)) {
+            trials::adapt(spec, *trial);
+        }
         drafts.services.insert(name.clone(), draft);
         match spec {
             Some(spec) => {

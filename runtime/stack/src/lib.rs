@@ -23,6 +23,7 @@ mod origins;
 mod ports;
 pub mod shell;
 mod sources;
+mod trials;
 
 use std::collections::BTreeMap;
 

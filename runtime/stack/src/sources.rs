@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use core_manifest::SourceFile;
+use core_engine::trial::Trial;
+use core_manifest::{ServiceName, SourceFile};
 
 /// Everything that was read.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Sources {
     pub profile: String,
     /// Whether the host has so little memory that nothing is kept there beside what serves.
     pub has_little_memory: bool,
+    /// Releases that run beside live ones, by the services that run them.
+    pub trials: BTreeMap<ServiceName, Trial>,
     /// Manifests by the names of their folders; `None` for one that could not be read.
     pub manifests: BTreeMap<String, Option<Arc<SourceFile>>>,
     /// The stack manifest of the profile, if there is one.

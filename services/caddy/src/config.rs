@@ -7,7 +7,7 @@ use core_manifest::spec::PortSpec;
 use serde_json::{Value, json};
 
 use crate::networks::trusted;
-use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, compression, files, former, verify_path};
+use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, compression, files, former, trial, verify_path};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -31,11 +31,18 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         Wiring::Direct(_) => edge.held_ports().filter_map(|(_, port)| address_of(port)).collect(),
     };
     let mut all = vec![farewell()];
+    if let Wiring::Held = wiring {
+        let of = |spec| trial::previews(spec, around.edge, |upstreams| patient(transport(upstreams)));
+        all.extend(served(around).flat_map(of));
+    }
     all.extend(routes(around, wiring));
     let mut errors: Vec<Value> = match wiring {
         Wiring::Held => in_order(around, |spec, hosts, prefix| second_way(spec, hosts, prefix, around.edge, wiring)),
         Wiring::Direct(_) => Vec::new(),
     };
+    if served(around).any(|spec| files::pool(spec).is_some()) && matches!(wiring, Wiring::Held) {
+        errors.insert(0, trial::not_there(GATEWAY_ERRORS));
+    }
     errors.push(json!({
         "match": [{"expression": GATEWAY_ERRORS}],
         "handle": [{
@@ -90,11 +97,16 @@ fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
     in_order(around, |spec, hosts, prefix| Some(one_route(spec, hosts, prefix, around.edge, wiring)))
 }
 
+/// The services that requests are for. A trial has no route of its own: its service has sets of pointers for it.
+fn served(around: Surroundings<'_>) -> impl Iterator<Item = &ServiceSpec> {
+    around.services.values().filter(|spec| !spec.name.is_trial())
+}
+
 /// What `make` makes of each service for its hosts (none means any) and each of its prefixes; the longest path first, a named
 /// host before any host. Host names of one service alone come before all others: with these it gets every path.
 fn in_order(around: Surroundings<'_>, make: impl Fn(&ServiceSpec, &[String], &str) -> Option<Value>) -> Vec<Value> {
     let mut all: Vec<(usize, usize, String, Value)> = Vec::new();
-    for spec in around.services.values() {
+    for spec in served(around) {
         let Some(route) = &spec.route else { continue };
         let mut add = |length: usize, hosts: &[String], prefix: &str| {
             let made = make(spec, hosts, prefix);
@@ -141,6 +153,7 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
     handle.extend(files::hashed(spec));
     handle.extend(compression::handlers());
     if let (Some(_), Wiring::Held) = (files::pool(spec), wiring) {
+        handle.push(trial::canary(spec, edge, &transport(trial::canary_upstreams(spec, edge))));
         handle.push(former::handler(spec, edge, transport(former::upstreams(spec, edge))));
     }
     handle.extend(files::old(spec, || proxy(spec, edge, wiring)));
@@ -195,7 +208,7 @@ fn farewell() -> Value {
 /// A server only for core, which requests each pointer through it: can the edge reach the instance that it names?
 fn verification(around: Surroundings<'_>) -> Value {
     let mut routes = Vec::new();
-    for spec in around.services.values().filter(|spec| spec.route.is_some()) {
+    for spec in served(around).filter(|spec| spec.route.is_some()) {
         for pointer in 0..pointers(spec.replicas) {
             let path = verify_path(spec.name.as_str(), pointer);
             routes.push(json!({
@@ -245,10 +258,13 @@ fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
             addresses.get(&spec.name).into_iter().flatten().map(|address| json!({"dial": address})).collect()
         }
     };
-    let mut value = transport(upstreams);
-    // Requests that are safe to repeat are retried while nothing answers.
-    value["load_balancing"] = json!({"try_duration": "5s", "try_interval": "100ms"});
-    value
+    patient(transport(upstreams))
+}
+
+/// Requests that are safe to repeat are retried while nothing answers.
+fn patient(mut proxy: Value) -> Value {
+    proxy["load_balancing"] = json!({"try_duration": "5s", "try_interval": "100ms"});
+    proxy
 }
 
 /// A proxy to these upstreams, which tries one of them once.

@@ -10,6 +10,7 @@ mod config;
 mod files;
 mod former;
 mod networks;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec};
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
+pub use trial::{CANARY, PUBLIC, SHARE, canary_pointer, preview_file};
 
 /// Default values for manifests of this kind.
 pub const DEFAULTS: &str = include_str!("defaults.json");
@@ -36,6 +38,9 @@ pub const REACHED: &str = "x-core-reached";
 pub const FORMER: &str = "former";
 /// How many pointers name instances of that release.
 pub const FORMER_POINTERS: u32 = 4;
+
+/// How many pointers name instances of a canary.
+pub const CANARY_POINTERS: u32 = 4;
 
 /// File name of a pointer to an instance of that release.
 pub fn former_pointer(number: u32) -> String {

@@ -9,6 +9,7 @@ pub mod payload;
 mod scripts;
 
 use core_engine::driver::{Expansion, Surroundings};
+use core_engine::trial::CANARY;
 use core_manifest::spec::{GeneratedFile, ServiceSpec};
 use core_manifest::{Diagnostic, Template};
 
@@ -23,6 +24,8 @@ pub const DEV_DEFAULTS: &str = include_str!("dev.json");
 
 /// The program that starts a release's server: it tells Next.js its public address.
 const SERVER: &str = include_str!("server.cjs");
+/// Where it says how much it has answered: a file beside it.
+pub const ANSWERS: &str = "answers";
 /// Its file, in the folder of a run.
 const SERVER_FILE: &str = "server.cjs";
 
@@ -60,7 +63,10 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     default("NEXT_TELEMETRY_DISABLED", "1");
     default("NODE_ENV", "production");
     if let Some(release) = spec.release.clone().filter(|id| !id.is_empty()) {
-        let entries = format!("{}/{}/{}", around.data, spec.name, cache::ENTRIES);
+        // A canary is the same app for its visitors; what a preview caches is nobody else's.
+        let is_preview = spec.name.of_trial().is_some_and(|(_, trial)| trial != CANARY);
+        let owner = if is_preview { spec.name.clone() } else { spec.name.parent() };
+        let entries = format!("{}/{owner}/{}", around.data, cache::ENTRIES);
         for (name, value) in [(cache::DIR, entries), (cache::RELEASE, release)] {
             spec.env.insert(name.to_owned(), Template::literal(value));
         }

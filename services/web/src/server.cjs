@@ -12,12 +12,16 @@
 // What the edge passes on is believed: X-Forwarded-Host, else Host, and X-Forwarded-Proto. The listener must not be
 // reachable by anyone but the edge; a host that is no host is ignored.
 //
+// It also counts answers, for core.
+//
 // Nothing here may keep the server from serving: what is not as expected is said in one line and left as it was.
 'use strict';
 
+const fs = require('node:fs');
 const Module = require('node:module');
 const path = require('node:path');
 const { AsyncLocalStorage } = require('node:async_hooks');
+const { channel } = require('node:diagnostics_channel');
 const { pathToFileURL } = require('node:url');
 
 const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|\[::1\])$/;
@@ -149,6 +153,31 @@ function install() {
   return () => isHooked;
 }
 
+/** How often the numbers of answers are written down, in milliseconds. */
+const PAUSE = 500;
+
+/**
+ * Counts the answers to what came through the edge, and writes them into the file `answers` beside this one: all of them,
+ * and those with a status of 500 or more. That tells whether a canary is well, and whether a preview is used.
+ */
+function count() {
+  const file = fs.openSync(path.join(__dirname, 'answers'), 'w', 0o644);
+  const digits = (number) => String(number).padStart(16, '0');
+  let [all, errors, timer] = [0, 0, undefined];
+  const write = () => {
+    timer = undefined;
+    // As one piece of the same length each time: a reader finds the old numbers or the new ones.
+    fs.write(file, `${digits(all)} ${digits(errors)}\n`, 0, () => {});
+  };
+  channel('http.server.response.finish').subscribe(({ request, response }) => {
+    // The edge says whom each request is from; a probe comes from nobody.
+    if (request?.headers?.['x-forwarded-for'] === undefined) return;
+    all += 1;
+    if (response.statusCode >= 500) errors += 1;
+    timer ??= setTimeout(write, PAUSE).unref();
+  });
+}
+
 // To the server, and what the app loads, the command is what it always was: `node server.js`.
 const server = path.resolve(process.argv[2]);
 process.argv.splice(1, 2, server);
@@ -157,6 +186,11 @@ try {
   isHooked = install();
 } catch (error) {
   warn(error);
+}
+try {
+  count();
+} catch (error) {
+  console.error(`core: answers are not counted: ${error}`);
 }
 // `import`, since it is an ES module where package.json says so.
 import(pathToFileURL(server).href).then(

@@ -18,8 +18,8 @@ pub(crate) use own::{
     NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
 };
 pub(crate) use release::{
-    AnalyzeArgs, BootstrapArgs, BuildArgs, CacheArgs, CacheCommand, DeployArgs, ExecArgs, NamedArgs, PurgeArgs,
-    ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
+    AnalyzeArgs, BootstrapArgs, BuildArgs, CacheArgs, CacheCommand, DeployArgs, ExecArgs, NamedArgs, PreviewsArgs,
+    PreviewsCommand, PromoteArgs, PurgeArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
 };
 
 /// Over the options that every command has, so that they stand apart from its own.
@@ -80,8 +80,12 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     /// Go back to a release that served before, without a build; twice goes back two steps
     ///
-    /// The release that serves keeps serving until the other is ready. Databases stay as they are: no migration is undone.
+    /// A canary is ended first: the live release serves everybody then. The release that serves keeps serving until the other is ready. Databases stay as they are: no migration is undone.
     Rollback(RollbackArgs),
+    /// Make a preview or the canary the live release, without a build
+    Promote(PromoteArgs),
+    /// Show the releases that run beside live ones: previews and canaries
+    Previews(PreviewsArgs),
     /// Show the releases of apps: which one serves, who made each, and what a rollback goes to
     Releases(ReleasesArgs),
     /// Show what is known of a built app: its routes, rules, sizes, variables, and what is worth knowing

@@ -38,11 +38,63 @@ pub(crate) struct DeployArgs {
     /// Only build and land the release; the service does not switch to it. `core deploy` of the same sources does.
     #[arg(long)]
     pub(crate) no_switch: bool,
+    /// Run the release beside the live one, as a preview of this name: under NAME.HOST for each host of the service, and
+    /// under NAME.SERVICE.localhost. People need a password, which is printed.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["no_switch", "canary", "if_changed"])]
+    pub(crate) preview: Option<String>,
+    /// Let everybody see the preview, without a password.
+    #[arg(long, requires = "preview")]
+    pub(crate) public: bool,
+    /// Send a share of the clients to the release, beside the live one: 5%. Each client stays where it is. `core promote`
+    /// makes it the live one, `core rollback` ends it; it ends by itself where it does worse.
+    #[arg(long, value_name = "SHARE", value_parser = percent, conflicts_with_all = ["no_switch", "if_changed"])]
+    pub(crate) canary: Option<u32>,
     /// End deploys of the same service whose releases are not there yet: this one takes their place.
     #[arg(long)]
     pub(crate) supersede: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
+}
+
+/// A share, in percent: 5% or 5.
+fn percent(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    number.parse().ok().filter(|percent| (1..=99).contains(percent)).ok_or_else(|| "not 1% to 99%".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PromoteArgs {
+    /// The name of the preview, or `canary`. Default: the canary, else the only preview.
+    pub(crate) name: Option<String>,
+    /// The service. Default: any that has it.
+    #[arg(long, value_name = "SERVICE", add = ArgValueCandidates::new(completion::services))]
+    pub(crate) service: Option<String>,
+    /// Take it though it was built with other values of variables than the service has.
+    #[arg(long)]
+    pub(crate) as_built: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreviewsArgs {
+    /// Only those of this service.
+    #[arg(long, global = true, value_name = "SERVICE", add = ArgValueCandidates::new(completion::services))]
+    pub(crate) service: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<PreviewsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PreviewsCommand {
+    /// End a preview, or the canary
+    Remove {
+        /// Its name.
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use core_host::api::DeployRequest;
+use core_host::api::{DeployRequest, TrialStatus};
 use core_host::paths::Paths;
 use core_host::releases::{self, Expected, Incoming};
 use core_manifest::ServiceSpec;
 use tokio::time::Instant;
 
 use super::sight::{self, Ended};
-use super::{ask_progress, build, downtime, refuse_moved, ship};
+use super::{ask_progress, build, downtime, previews, refuse_moved, ship, tell};
 use crate::cli::DeployArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -61,7 +61,8 @@ async fn deploy(context: &Context, args: &DeployArgs) -> Exit {
     if let Err(exit) = refuse_moved(&paths) {
         return exit;
     }
-    if !args.no_switch {
+    let is_tried = args.preview.is_some() || args.canary.is_some();
+    if !args.no_switch && !is_tried {
         downtime::tell(context, &paths, args.service.as_deref());
     }
     let began = Instant::now();
@@ -94,6 +95,9 @@ async fn deploy(context: &Context, args: &DeployArgs) -> Exit {
         if_changed: args.if_changed,
         no_switch: args.no_switch,
         supersede: args.supersede,
+        preview: args.preview.clone(),
+        public: args.public,
+        canary: args.canary,
     };
     let ended = sight::carry_out(&paths, "deploy", &request, seconds, ", the build not counted").await;
     // What came through a pipe is needed no longer, unless it is still read.
@@ -103,6 +107,9 @@ async fn deploy(context: &Context, args: &DeployArgs) -> Exit {
     match ended {
         Ended::Failed(exit) | Ended::GoesOn(exit) => return exit,
         Ended::Done => {}
+    }
+    if is_tried {
+        return tried(&paths, args, began).await;
     }
     if args.no_switch {
         let made = releases::list(&paths, args.service.as_deref()).releases;
@@ -125,6 +132,40 @@ async fn deploy(context: &Context, args: &DeployArgs) -> Exit {
     Exit::Ok
 }
 
+/// Says where the release is that is tried now.
+async fn tried(paths: &Paths, args: &DeployArgs, began: Instant) -> Exit {
+    let status = match ask_progress(paths).await {
+        Ok(status) => status,
+        Err(error) => return tell(&error),
+    };
+    let name = args.preview.as_deref().unwrap_or("canary");
+    let is_meant =
+        |one: &&TrialStatus| one.name == name && args.service.as_ref().is_none_or(|service| one.service == *service);
+    let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
+    let Some(one) = status.trials.iter().find(is_meant) else {
+        render::note(&format!("{} {took}", styled(GREEN, "deployed")));
+        return Exit::Ok;
+    };
+    let release = one.release.clone().unwrap_or_default();
+    let what = format!("{} {release}", one.service);
+    match one.percent {
+        Some(percent) => {
+            render::note(&format!("{}: {what}, for {percent} % of the clients {took}", styled(GREEN, "canary")));
+            render::help("`core promote` makes it live, `core rollback` ends it");
+        }
+        None => {
+            render::note(&format!("{}: {what} {took}", styled(GREEN, "preview")));
+            for url in previews::urls(one, &status) {
+                render::line(&url);
+            }
+            if !one.public {
+                render::note(&previews::password(paths, &one.service));
+            }
+        }
+    }
+    Exit::Ok
+}
+
 /// An archive from standard input. Says first how much of it is there, if it was announced.
 fn receive(paths: &Paths, upload: Option<&str>) -> Result<PathBuf, String> {
     let expected = upload.map(Expected::parse).transpose().map_err(|why| format!("--upload: {why}"))?;
@@ -143,7 +184,7 @@ fn receive(paths: &Paths, upload: Option<&str>) -> Result<PathBuf, String> {
 }
 
 /// The release that serves now: that of the newest ready instance.
-fn live(instances: &[core_host::api::InstanceStatus], service: Option<&str>) -> Option<String> {
+pub(super) fn live(instances: &[core_host::api::InstanceStatus], service: Option<&str>) -> Option<String> {
     let is_meant = |one: &&core_host::api::InstanceStatus| {
         one.ready && one.role.as_deref() == Some("live") && service.is_none_or(|name| one.service == name)
     };

@@ -133,12 +133,19 @@ async fn pour(file: &mut File, mut to: ChildStdin) -> std::io::Result<()> {
 /// The words of the command there.
 fn words(expected: &Expected, args: &DeployArgs) -> Vec<String> {
     let mut words = vec!["deploy".to_owned(), "-".to_owned(), "--upload".to_owned(), expected.word()];
-    let options = [("--service", &args.service), ("--message", &args.message)];
+    let canary = args.canary.map(|percent| percent.to_string());
+    let options = [
+        ("--service", &args.service),
+        ("--message", &args.message),
+        ("--preview", &args.preview),
+        ("--canary", &canary),
+    ];
     for (name, value) in options {
         words.extend(value.iter().flat_map(|value| [name.to_owned(), value.clone()]));
     }
     words.extend(args.wait.timeout.iter().flat_map(|seconds| ["--timeout".to_owned(), seconds.to_string()]));
     words.extend(args.no_switch.then(|| "--no-switch".to_owned()));
+    words.extend(args.public.then(|| "--public".to_owned()));
     words.extend(args.supersede.then(|| "--supersede".to_owned()));
     words
 }

@@ -129,7 +129,9 @@ impl Engine {
     fn revive(&mut self, id: &InstanceId, reason: EndReason, want: Want) {
         match (reason, want) {
             (_, Want::Stop(why)) => self.forget_if_gone(id, why),
-            (EndReason::Stopped | EndReason::Disabled, Want::Run | Want::Keep) => self.set_phase(id, Phase::Waiting),
+            (EndReason::Stopped | EndReason::Disabled | EndReason::Idle, Want::Run | Want::Keep) => {
+                self.set_phase(id, Phase::Waiting);
+            }
             (EndReason::Skipped, Want::Run | Want::Keep) => {
                 let unmet = self.unmet_dependencies(&self.instances[id]);
                 if !unmet.iter().any(|one| matches!(one, WaitingOn::Dependency { never: true, .. })) {
@@ -161,6 +163,7 @@ impl Engine {
         match reason {
             StopReason::Removed | StopReason::Replaced | StopReason::ScaledDown => self.remove_instance(id),
             StopReason::Disabled => self.set_phase_if_other(id, Phase::Ended(EndReason::Disabled)),
+            StopReason::Idle => self.set_phase_if_other(id, Phase::Ended(EndReason::Idle)),
             _ => self.set_phase_if_other(id, Phase::Ended(EndReason::Stopped)),
         }
     }

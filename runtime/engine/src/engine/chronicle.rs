@@ -65,6 +65,7 @@ impl Engine {
                 | Command::Scale { .. }
                 | Command::Deploy { .. }
                 | Command::Rollback { .. }
+                | Command::Promote { .. }
         );
         let Untold { from, changes } = if makes_one { std::mem::take(&mut self.untold) } else { Untold::default() };
         let is_asked = matches!(by, Cause::User(_)) || *command != Command::Apply;

@@ -34,6 +34,10 @@ impl Engine {
             Command::Scale { service, replicas } => self.scale(service, *replicas),
             Command::Deploy { service, how } => self.deploy(id, service.as_ref(), how, by),
             Command::Rollback { service, release } => self.roll_back(id, service.as_ref(), release.as_ref(), by),
+            Command::Promote { service, name, as_built } => {
+                self.promote(id, service.as_ref(), name.as_deref(), *as_built, by)
+            }
+            Command::EndTrial { service } => self.end_trials(service),
             Command::Apply => {
                 self.read(Purpose::Apply { operation: id, by });
                 return;

@@ -7,6 +7,7 @@
 //! therefore all work the same way.
 
 mod advance;
+mod canary;
 mod chronicle;
 mod command;
 mod ending;
@@ -26,6 +27,7 @@ pub(crate) mod service;
 mod shim;
 mod sources;
 mod stopping;
+mod trials;
 mod upkeep;
 mod view;
 mod waiting;
@@ -53,6 +55,7 @@ use releases::Releases;
 use routing::Routing;
 use service::Service;
 use sources::Sources;
+use trials::Trials;
 use upkeep::Upkeep;
 pub use view::{InstanceView, ServiceState, StackState, View, WaitingView};
 pub use waiting::WaitingOn;
@@ -114,6 +117,7 @@ pub struct Engine {
     reading: Reading,
     sources: Sources,
     releases: Releases,
+    trials: Trials,
     upkeep: Upkeep,
     untold: Untold,
     problems: Vec<Problem>,
@@ -171,7 +175,8 @@ impl Engine {
         let routing = self.routings.values().filter_map(Routing::deadline).min();
         let services = self.services.values().filter_map(Service::deadline).min();
         let operation = self.operations.values().filter_map(Operation::deadline).min();
-        [timer, routing, services, operation].into_iter().flatten().min()
+        let trial = self.trial_deadlines().map(|(at, _)| at).min();
+        [timer, routing, services, operation, trial].into_iter().flatten().min()
     }
 
     /// Names an instance that neither holds a deadline nor waits for an answer although its phase is not final. There
@@ -236,6 +241,8 @@ impl Engine {
             Event::Routed { service, version, result } => self.routed(service, *version, result),
             Event::Verified { service, born, reach } => self.verified(service, *born, reach),
             Event::MemoryShort => self.end_oldest_warm(),
+            Event::Answered { instance, answers, errors } => self.answered(instance, *answers, *errors),
+            Event::Visited { service } => self.visited(service),
             Event::Tick => {}
         }
     }
@@ -264,6 +271,9 @@ impl Engine {
         let services: Vec<ServiceName> =
             self.services.iter().filter(|(_, service)| is_due(service)).map(|(name, _)| name.clone()).collect();
         self.changed.extend(services);
+        let trials: Vec<ServiceName> =
+            self.trial_deadlines().filter(|(at, _)| *at <= self.now).map(|(_, name)| name.clone()).collect();
+        self.changed.extend(trials);
     }
 
     /// Looks at everything that may have been affected, until nothing changes any more.
@@ -279,6 +289,7 @@ impl Engine {
                 self.advance(&id);
             }
             for name in settled.iter().chain(&self.changed).cloned().collect::<Vec<_>>() {
+                self.settle_trial(&name);
                 self.settle_rollout(&name);
                 self.settle_warm(&name);
                 self.settle_roles(&name);

@@ -44,6 +44,8 @@ pub struct Operation {
     pub(super) pending: BTreeSet<ServiceName>,
     /// Of a deploy or rollback: the service, and the release that is to serve.
     pub(super) release: Option<(ServiceName, String)>,
+    /// The trial that ends when it is done.
+    pub(super) ends: Option<ServiceName>,
     /// When its time started to run: builds and downloads do not count.
     pub(super) counted_from: Time,
     /// Whether something was being downloaded or built when it was last looked at.
@@ -89,6 +91,7 @@ impl Operation {
             goal,
             pending,
             release: None,
+            ends: None,
             counted_from: now,
             preparing: false,
             timeout,
@@ -104,6 +107,7 @@ impl Operation {
             goal: Goal::Ready,
             pending: BTreeSet::new(),
             release: None,
+            ends: None,
             counted_from: Time(0),
             preparing: false,
             timeout: None,
@@ -154,6 +158,7 @@ impl Engine {
                 self.fall_back(&mut operation);
             }
             self.run_hooks(&operation);
+            self.end_what_it_ends(&mut operation);
             Self::tell_ended(&mut self.actions, id, &mut operation);
             self.operations.insert(id, operation);
         }
@@ -233,7 +238,9 @@ impl Engine {
         if let Some((_, why)) = &service.rejected {
             return Standing::Hopeless(format!("the new version of {name} was rolled back: {why}"), None);
         }
-        let mut all_there = service.rollout.is_none() && !self.is_marking(name);
+        // Requests find a trial once its pointers are written.
+        let is_found = !name.is_trial() || self.is_written(name);
+        let mut all_there = service.rollout.is_none() && !self.is_marking(name) && is_found;
         for instance in self.instances_of(name).filter(|instance| instance.id.generation == service.born) {
             let id = &instance.id;
             let culprit = (instance.invocation > 0).then(|| instance.invocation_id());
@@ -244,7 +251,7 @@ impl Engine {
             match &instance.phase {
                 // The shim is away, and only the next one can tell whether the instance is alive.
                 Phase::Ready { .. } if instance.shim.is_away() => all_there = false,
-                Phase::Ready { .. } | Phase::Ended(EndReason::Disabled) => {}
+                Phase::Ready { .. } | Phase::Ended(EndReason::Disabled | EndReason::Idle) => {}
                 Phase::Ended(EndReason::Exit) if good_end => {}
                 Phase::Ended(EndReason::Exit) => {
                     return Standing::Hopeless(format!("{id} has ended{}", why()), culprit);

@@ -65,8 +65,8 @@ impl Engine {
             self.sources.forget_failures();
         }
         self.reading.under_way = Some(purpose.clone());
-        let (failed_sources, releases) = (self.sources.failed().clone(), self.releases());
-        self.actions.push(Action::Read { purpose, failed_sources, releases });
+        let (failed_sources, releases, trials) = (self.sources.failed().clone(), self.releases(), self.trials());
+        self.actions.push(Action::Read { purpose, failed_sources, releases, trials });
     }
 
     /// The files have this fingerprint now.
@@ -115,6 +115,7 @@ impl Engine {
                     }
                     Some(Purpose::Plan { .. }) | None => {}
                 }
+                self.settle_asked_trials();
                 self.carry_out_early();
             }
         }
@@ -157,8 +158,11 @@ impl Engine {
 
     fn refused(&mut self, id: u64, by: Cause, problems: Vec<Problem>) {
         if let Some(message) = self.broken_manifests()
-            && let Some((command, _)) = self.take_wish(id)
+            && let Some((command, operation)) = self.take_wish(id)
         {
+            if let Some((name, _)) = &operation.release {
+                self.refuse_trial(name);
+            }
             let operation = Operation::failed(format!("the release is there, but {message}"));
             self.begin_operation(id, &command, by, operation);
             return;
@@ -169,7 +173,9 @@ impl Engine {
     }
 
     fn ready_of_all(&self) -> Operation {
-        let all = self.services.iter().filter(|(name, service)| self.held_back(name, service).is_none());
+        // What is only tried may fail.
+        let all = self.services.iter().filter(|(name, _)| !name.is_trial());
+        let all = all.filter(|(name, service)| self.held_back(name, service).is_none());
         let all = all.map(|(name, _)| name.clone()).collect();
         Operation::new(Goal::Ready, all, self.now, None)
     }

@@ -12,10 +12,11 @@ use super::instance::Instance;
 use super::operation::{Goal, Operation, OperationState};
 use super::{Binary, Engine};
 use crate::action::{Action, Hook};
-use crate::command::{Cause, Command, Deploying};
+use crate::command::{Cause, Command, Deploying, Make};
 use crate::event::Purpose;
 use crate::folder::{folder_of, release_of};
 use crate::trail::Trail;
+use crate::trial::CANARY;
 
 /// What is known about releases.
 #[derive(Clone, Debug, Default)]
@@ -27,9 +28,19 @@ pub(super) struct Releases {
     /// Those that served well.
     trails: BTreeMap<ServiceName, Trail>,
     /// Releases that are wanted once the manifests were read, by operation, each with the command that asked for it.
-    wishes: BTreeMap<u64, (Command, String)>,
+    wishes: BTreeMap<u64, Wish>,
     /// Deploys by service, in the order in which they came; the first one is under way.
     deploys: BTreeMap<ServiceName, VecDeque<Deploy>>,
+}
+
+/// A release that is to serve, and the command that asked for it.
+#[derive(Clone, Debug)]
+struct Wish {
+    command: Command,
+    service: ServiceName,
+    release: String,
+    /// The trial that ends when it serves.
+    ends: Option<ServiceName>,
 }
 
 /// The naming of a live release, for people. Whoever waits for a deploy finds it done.
@@ -55,7 +66,14 @@ impl Deploy {
 
     /// The command that asked for it.
     fn command(self, service: &ServiceName) -> Command {
-        Command::Deploy { service: Some(service.clone()), how: self.how }
+        let service = Some(service.clone());
+        match &self.how.make {
+            Make::Landed { trial, as_built, .. } => {
+                let name = trial.of_trial().map(|(_, name)| name.to_owned());
+                Command::Promote { service, name, as_built: *as_built }
+            }
+            _ => Command::Deploy { service, how: self.how },
+        }
     }
 }
 
@@ -174,6 +192,10 @@ impl Engine {
             Ok(name) => name,
             Err(message) => return Operation::failed(message),
         };
+        // What the last deploy did is undone first.
+        if let Some(canary) = self.canary_of(&name).filter(|_| release.is_none()) {
+            return self.end_trials(&canary);
+        }
         let wanted = self.releases().get(&name).cloned().unwrap_or_default();
         let before = || self.release_before(&name).map(str::to_owned);
         let Some(release) = release.cloned().or_else(before) else {
@@ -188,24 +210,43 @@ impl Engine {
             return Operation::failed(format!("{name} has no release `{release}`: `core releases` lists them"));
         }
         let command = Command::Rollback { service: Some(name.clone()), release: Some(release.clone()) };
-        self.want_release(id, &name, release, command, true);
+        let wish = Wish { command, service: name.clone(), release, ends: self.canary_of(&name) };
+        self.want_release(id, wish, true);
         self.read(Purpose::Apply { operation: id, by });
         Operation::new(Goal::Release, [name].into(), self.now, None)
     }
 
     /// From the next reading on, a service has this release.
-    fn want_release(&mut self, id: u64, name: &ServiceName, release: String, command: Command, back: bool) {
+    fn want_release(&mut self, id: u64, wish: Wish, back: bool) {
+        let name = &wish.service;
         let from = self.releases().remove(name);
-        self.releases.wanted.insert(name.clone(), release.clone());
-        self.releases.trails.entry(name.clone()).or_default().turn(from.as_deref(), back);
-        self.releases.wishes.insert(id, (command, release));
+        self.releases.wanted.insert(name.clone(), wish.release.clone());
+        if !name.is_trial() {
+            self.releases.trails.entry(name.clone()).or_default().turn(from.as_deref(), back);
+        }
+        self.releases.wishes.insert(id, wish);
         self.save = true;
+    }
+
+    /// Whether the manifests are being read for a release of this service.
+    pub(super) fn waits_for_reading(&self, name: &ServiceName) -> bool {
+        self.releases.wishes.values().any(|wish| wish.service == *name)
+    }
+
+    /// A trial is over.
+    pub(super) fn forget_releases_of(&mut self, name: &ServiceName) {
+        self.releases.wanted.remove(name);
+        self.releases.live.remove(name);
     }
 
     /// The service that a deploy is for: the one that it names, or the only one with releases.
     fn deployed(&self, named: Option<&ServiceName>) -> Result<ServiceName, String> {
-        let with: Vec<&ServiceName> =
-            self.services.iter().filter(|(_, one)| one.spec.release.is_some()).map(|(name, _)| name).collect();
+        let with: Vec<&ServiceName> = self
+            .services
+            .iter()
+            .filter(|(name, one)| one.spec.release.is_some() && !name.is_trial())
+            .map(|(name, _)| name)
+            .collect();
         match (named, &with[..]) {
             (Some(name), _) if with.contains(&name) => Ok(name.clone()),
             (Some(name), _) if self.services.contains_key(name) => Err(format!("{name} has no releases")),
@@ -231,8 +272,24 @@ impl Engine {
         } else {
             self.releases.deploys.remove(name);
         }
-        let (by, switches, command) = (deploy.by, deploy.how.switch, deploy.command(name));
+        let (by, switches, trial) = (deploy.by, deploy.how.switch, deploy.how.trial.clone());
+        let ends = match &deploy.how.make {
+            Make::Landed { trial, .. } => Some(trial.clone()),
+            // What a canary was compared with is not live any more.
+            _ => self.canary_of(name),
+        };
+        let command = deploy.command(name);
         match result {
+            Ok(release) if trial.is_some() => {
+                let wanted = trial.iter().map(|wish| self.begin_trial(name, wish)).next();
+                match wanted.unwrap_or_else(|| Err(String::new())) {
+                    Ok(service) => {
+                        self.want_release(id, Wish { command, service, release: release.clone(), ends: None }, false);
+                        self.read(Purpose::Apply { operation: id, by });
+                    }
+                    Err(message) => self.end_early(id, name, &command, by, message),
+                }
+            }
             // Whether it may serve, the host says by itself.
             Ok(_) if !switches => {
                 let Some(mut operation) = self.operations.remove(&id) else { return };
@@ -241,7 +298,8 @@ impl Engine {
             }
             Ok(release) => {
                 self.binaries.insert(folder_of(name.as_str(), release), Binary::Present);
-                self.want_release(id, name, release.clone(), command, false);
+                let wish = Wish { command, service: name.clone(), release: release.clone(), ends };
+                self.want_release(id, wish, false);
                 self.read(Purpose::Apply { operation: id, by });
             }
             Err(message) => self.end_early(id, name, &command, by, message.clone()),
@@ -251,11 +309,11 @@ impl Engine {
     /// The command whose release is wanted since this reading was asked for, if it is one, with its operation: from now on
     /// its service has to become ready.
     pub(super) fn take_wish(&mut self, id: u64) -> Option<(Command, Operation)> {
-        let (command, release) = self.releases.wishes.remove(&id)?;
+        let Wish { command, service, release, ends } = self.releases.wishes.remove(&id)?;
         let operation = self.operations.remove(&id)?;
-        let goal = if matches!(command, Command::Deploy { .. }) { Goal::Deployed } else { Goal::Back };
-        let name = command.services().first()?.clone();
-        Some((command, Operation { goal, release: Some((name, release)), ..operation }))
+        let goal = if matches!(command, Command::Rollback { .. }) { Goal::Back } else { Goal::Deployed };
+        let pending = [service.clone()].into();
+        Some((command, Operation { goal, pending, release: Some((service, release)), ends, ..operation }))
     }
 
     /// Has the hooks run of a deploy or rollback that is over.
@@ -268,7 +326,11 @@ impl Engine {
             }
             _ => return,
         };
-        if let Some((service, release)) = operation.release.clone() {
+        // A preview gets no live requests, and a canary has not taken over.
+        let is_told =
+            |name: &ServiceName| name.of_trial().is_none_or(|(_, trial)| trial == CANARY && hook == Hook::OnFailure);
+        if let Some((service, release)) = operation.release.clone().filter(|(name, _)| is_told(name)) {
+            let service = service.parent();
             self.actions.push(Action::Hook { service, hook, release: Some(release), message });
         }
     }
@@ -296,6 +358,10 @@ impl Engine {
             else {
                 continue;
             };
+            if name.is_trial() {
+                self.end_trial(&name);
+                continue;
+            }
             let Some(failed) = service.spec.release.clone() else { continue };
             // One that was stopped, or waits for something that will not come, has not failed.
             let born = service.born;
@@ -312,7 +378,8 @@ impl Engine {
             *message = format!("{message}; {before} is wanted again");
             let id = self.number_operation();
             let command = Command::Rollback { service: Some(name.clone()), release: Some(before.clone()) };
-            self.want_release(id, &name, before, command, true);
+            let wish = Wish { command, service: name.clone(), release: before, ends: None };
+            self.want_release(id, wish, true);
             self.add_operation(id, Operation::new(Goal::Release, [name].into(), self.now, None));
             self.read(Purpose::Apply { operation: id, by: Cause::Failure });
         }
@@ -326,13 +393,17 @@ impl Engine {
         let is_wanted = failed.is_some() && self.releases.wanted.get(name) == failed.as_ref();
         if let Some(serving) = service.spec.release.clone().filter(|_| is_wanted) {
             self.releases.wanted.insert(name.clone(), serving);
+            if name.is_trial() {
+                return;
+            }
             self.releases.trails.entry(name.clone()).or_default().stay();
         }
     }
 
     /// Reports the release that has taken over, once it has.
     pub(super) fn settle_release(&mut self, name: &ServiceName) {
-        let Some(service) = self.services.get(name).filter(|service| service.rollout.is_none()) else { return };
+        let service = self.services.get(name).filter(|service| service.rollout.is_none() && !name.is_trial());
+        let Some(service) = service else { return };
         // The word of a development server is no release.
         let Some(release) = service.spec.release.as_ref().filter(|release| !release.is_empty()) else { return };
         let is_live = self.instances_of(name).any(|one| one.id.generation == service.born && one.is_ready());

@@ -11,7 +11,7 @@ use super::instance::Instance;
 use super::service::Share;
 use super::want::Want;
 use super::{Engine, mutated};
-use crate::action::{Action, Former, RouteTable, Target, pointers};
+use crate::action::{Action, Former, RouteTable, Target, TrialRoute, pointers};
 use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
 use crate::phase::{Drain, Phase};
@@ -27,6 +27,7 @@ const LOST: Duration = Duration::from_secs(10);
 struct Table {
     targets: Vec<Target>,
     former: Option<Former>,
+    trial: Option<TrialRoute>,
 }
 
 impl Table {
@@ -96,8 +97,8 @@ impl Engine {
     /// The tables that were last sent to the host, for a host whose pointer files were removed.
     pub fn route_tables(&self) -> Vec<RouteTable> {
         let table = |(service, routing): (&ServiceName, &Routing)| {
-            let (Table { targets, former }, pointers) = (routing.told.clone()?, routing.pointers);
-            Some(RouteTable { service: service.clone(), version: routing.version, pointers, targets, former })
+            let (Table { targets, former, trial }, pointers) = (routing.told.clone()?, routing.pointers);
+            Some(RouteTable { service: service.clone(), version: routing.version, pointers, targets, former, trial })
         };
         self.routings.iter().filter_map(table).collect()
     }
@@ -149,6 +150,7 @@ impl Engine {
             pointers,
             targets: wanted.targets,
             former: wanted.former,
+            trial: wanted.trial,
         }));
     }
 
@@ -156,15 +158,21 @@ impl Engine {
     fn route_spec(&self, name: &ServiceName) -> Option<u32> {
         let of_service = self.services.get(name).filter(|service| service.spec.route.is_some());
         let of_service = of_service.map(|service| service.spec.replicas);
-        of_service.or_else(|| self.instances_of(name).any(|instance| instance.spec.route.is_some()).then_some(1))
+        let has_one = || self.instances_of(name).any(|instance| instance.spec.route.is_some());
+        // Of a trial that is over, the edge may still read the name.
+        of_service.or_else(|| (has_one() || self.is_ending_trial(name)).then_some(1))
     }
 
     /// What the pointers should name; `None` leaves the table as it is.
     fn wanted_table(&self, name: &ServiceName) -> Option<Table> {
+        let trial = self.trial_route(name);
+        if trial.as_ref().is_some_and(|trial| !trial.is_open) {
+            return Some(Table { trial, ..Table::default() });
+        }
         let targets = self.wanted_targets(name)?;
         // What gets all requests needs no name.
         let former = self.former(name).filter(|former| !former.targets.iter().any(|one| targets.contains(one)));
-        Some(Table { targets, former })
+        Some(Table { targets, former, trial })
     }
 
     /// The instances that should take requests; `None` leaves them as they are.

@@ -119,6 +119,9 @@ impl Engine {
                 problems.push(Problem::of_service(name.as_str(), "rollout-failed", message));
             }
         }
+        for (name, message) in &self.trials.undone {
+            problems.push(Problem::of_service(name.as_str(), "canary-undone", message.clone()));
+        }
         for (name, routing) in &self.routings {
             if let Some(message) = &routing.failure {
                 let message = format!("the edge's pointers could not be written: {message}");
@@ -285,6 +288,7 @@ impl Engine {
             Phase::Ended(EndReason::Exit) => instance.last_exit.map(|exit| exit.to_string()),
             Phase::Ended(EndReason::Stopped) => Some("stopped".into()),
             Phase::Ended(EndReason::Disabled) => Some("disabled".into()),
+            Phase::Ended(EndReason::Idle) => Some("asleep; a request wakes it".into()),
             Phase::Ended(EndReason::Skipped) => {
                 self.unmet_dependencies(instance).first().map(WaitingOn::message).or_else(|| Some("skipped".into()))
             }
@@ -301,6 +305,7 @@ fn stop_words(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Operator => "stopped by the operator",
         StopReason::Disabled => "disabled",
+        StopReason::Idle => "nobody asks for it",
         StopReason::Shutdown => "the stack ends",
         StopReason::Removed => "its manifest is gone",
         StopReason::Replaced => "replaced by a newer instance",

@@ -222,6 +222,7 @@ impl Engine {
             },
             EndReason::Stopped => format!("{id} was stopped"),
             EndReason::Disabled => format!("{id} is disabled"),
+            EndReason::Idle => format!("{id} sleeps"),
             EndReason::Skipped => format!("{id} was skipped"),
         };
         let holds = match condition {

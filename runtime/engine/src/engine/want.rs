@@ -52,8 +52,10 @@ impl Engine {
         match service.operator {
             Operator::Stopped => Some(StopReason::Operator),
             Operator::Started => None,
+            Operator::Silent if self.is_asleep(name) => Some(StopReason::Idle),
             Operator::Silent => {
-                let unselected = self.selected.as_ref().is_some_and(|selected| !selected.contains(name));
+                // A trial is selected with its service.
+                let unselected = self.selected.as_ref().is_some_and(|selected| !selected.contains(&name.parent()));
                 (service.spec.disabled || unselected).then_some(StopReason::Disabled)
             }
         }

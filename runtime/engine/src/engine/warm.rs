@@ -14,11 +14,12 @@ use crate::action::{Action, Former, Role};
 use crate::ids::InstanceId;
 use crate::phase::{Phase, PhaseName};
 use crate::plan::{Change, change_of};
+use crate::trial::Trial;
 
 impl Engine {
     /// What is kept of a service whose replacement is over.
     pub(super) fn warm_after(&self, name: &ServiceName) -> Option<Warm> {
-        let service = self.services.get(name)?;
+        let service = self.services.get(name).filter(|_| !name.is_trial())?;
         let rollout = service.rollout.as_ref().filter(|rollout| rollout.stage.is_switched())?;
         let is_other_release = rollout.spec.release.is_some() && rollout.spec.release != service.spec.release;
         let span = service.spec.update.warm;
@@ -123,7 +124,7 @@ impl Engine {
     /// The release that was replaced last, as long as its instances are there: from when the one that replaced it has all
     /// other requests, while that is observed, and while they are kept warm. Pages of it that are open find it.
     pub(super) fn former(&self, name: &ServiceName) -> Option<Former> {
-        let service = self.services.get(name)?;
+        let service = self.services.get(name).filter(|_| !name.is_trial())?;
         let (spec, born) = match (&service.rollout, &service.warm) {
             (Some(Rollout { spec, born, stage, .. }), _) if stage.is_switched() && stage.share() == Share::ALL => {
                 (spec, *born)
@@ -152,7 +153,12 @@ impl Engine {
                 continue;
             }
             let is_kept = observed == Some(id.generation) && !mutated!(self, ForgetRole);
-            let role = if is_kept { Role::Warm } else { Role::Live };
+            let role = match self.trials().get(name) {
+                Some(Trial::Preview { .. }) => Role::Preview,
+                Some(Trial::Canary { .. }) => Role::Canary,
+                None if is_kept => Role::Warm,
+                None => Role::Live,
+            };
             let Some(instance) = self.instances.get_mut(&id) else { continue };
             let has_release = instance.spec.release.as_ref().is_some_and(|release| !release.is_empty());
             if let Some(process) = instance.phase.process().filter(|_| has_release && instance.role != Some(role)) {

@@ -1,10 +1,11 @@
 //! Resources that only one service may have: a port, a route, the role of the edge, the name of a binary's folder.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use core_manifest::manifest::Kind;
-use core_manifest::spec::Protocol;
-use core_manifest::{Diagnostic, ServiceName};
+use core_manifest::spec::{Protocol, Route};
+use core_manifest::{Diagnostic, ServiceName, ServiceSpec};
 
 use super::{Places, Topology};
 
@@ -67,6 +68,10 @@ fn routes(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
     let mut taken: BTreeMap<(String, String), &ServiceName> = BTreeMap::new();
     for spec in topology.services.values() {
         let Some(route) = &spec.route else { continue };
+        if spec.name.is_trial() {
+            preview_host(spec, route, topology, out);
+            continue;
+        }
         let any = vec![String::new()];
         let hosts = if route.hosts.is_empty() { &any } else { &route.hosts };
         for host in hosts {
@@ -90,6 +95,26 @@ fn routes(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
                     taken.insert(key, &spec.name);
                 }
             }
+        }
+    }
+}
+
+/// A preview has a name below each host of its service. No service has that host already.
+fn preview_host(spec: &ServiceSpec, route: &Route, topology: &Topology, out: &mut Vec<Diagnostic>) {
+    let Some((parent, label)) = spec.name.of_trial() else { return };
+    for host in route.hosts.iter().cloned().chain([format!("{parent}.localhost")]) {
+        let host = format!("{label}.{host}").to_lowercase();
+        let has = |other: &&Arc<ServiceSpec>| {
+            let route = other.route.iter().filter(|_| !other.name.is_trial());
+            route.flat_map(|route| route.hosts.iter().chain(&route.own_hosts)).any(|one| one.to_lowercase() == host)
+        };
+        if let Some(other) = topology.services.values().find(has) {
+            let message = format!(
+                "the preview `{label}` of `{parent}` would be seen at {host}, which is a host of `{}`",
+                other.name
+            );
+            let fault = Diagnostic::new("duplicate-route", message).service(parent.as_str());
+            out.push(fault.help(format!("core previews remove {label}, and deploy it under another name")));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Runs one script.
 
 mod stack;
+mod trials;
 mod words;
 
 use std::collections::BTreeMap;
@@ -152,7 +153,7 @@ impl Run {
     fn command(&mut self, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (verb, rest) = words.split_first().ok_or("nothing")?;
-        let services = || rest.iter().map(|name| ServiceName::new(name)).collect::<Result<Vec<_>, _>>();
+        let services = || rest.iter().map(|name| ServiceName::made(name)).collect::<Result<Vec<_>, _>>();
         let invocation = || rest.first().copied().unwrap_or_default().parse::<InvocationId>();
         let text = || rest[1..].join(" ");
         let command = match *verb {
@@ -161,7 +162,7 @@ impl Run {
             "stop" => Some(Command::Stop { services: services()? }),
             "restart" => Some(Command::Restart { services: services()? }),
             "scale" => Some(Command::Scale {
-                service: ServiceName::new(rest[0])?,
+                service: ServiceName::made(rest[0])?,
                 replicas: rest[1].parse().map_err(|_| "no number")?,
             }),
             "down" => Some(Command::Down),
@@ -173,7 +174,7 @@ impl Run {
                 Some(Command::Deploy { service: services()?.pop(), how })
             }
             "rollback" => Some(Command::Rollback { service: None, release: words.get(1).map(ToString::to_string) }),
-            _ => None,
+            verb => trials::command(verb, rest)?,
         };
         if let Some(command) = command {
             self.operation = self.engine.next_operation();
@@ -236,12 +237,12 @@ impl Run {
                 Event::Counted { instance: rest[0].parse()?, established: rest[1].parse().map_err(|_| "no number")? }
             }
             "routed" | "refused" => Event::Routed {
-                service: ServiceName::new(rest[0])?,
+                service: ServiceName::made(rest[0])?,
                 version: rest[1].parse().map_err(|_| "no version")?,
                 result: if *verb == "routed" { Ok(()) } else { Err("no space left on device".into()) },
             },
             "reached" | "unreached" | "silent" => Event::Verified {
-                service: ServiceName::new(rest[0])?,
+                service: ServiceName::made(rest[0])?,
                 born: Generation(rest[1].parse().map_err(|_| "no generation")?),
                 reach: match *verb {
                     "reached" => Reach::Reached,
@@ -258,13 +259,13 @@ impl Run {
                 let result = Err(Unavailable { why: text(), is_final: true });
                 Event::Prepared { folder: rest[0].into(), result }
             }
-            "marked" => Event::Marked { service: ServiceName::new(rest[0])?, release: rest[1].into() },
+            "marked" => Event::Marked { service: ServiceName::made(rest[0])?, release: rest[1].into() },
             "made" | "unmade" => {
                 let is_made = *verb == "made";
                 self.present.extend(is_made.then(|| format!("{}/{}", rest[1], rest[2])));
                 Event::ReleaseMade {
                     operation: rest[0].parse().map_err(|_| "no operation")?,
-                    service: ServiceName::new(rest[1])?,
+                    service: ServiceName::made(rest[1])?,
                     result: if is_made { Ok(rest[2].into()) } else { Err(rest[2..].join(" ")) },
                 }
             }
@@ -298,7 +299,7 @@ impl Run {
                 self.plan();
                 return Ok(());
             }
-            _ => return Err("no such command".into()),
+            verb => trials::event(verb, rest)?.ok_or("no such command")?,
         };
         self.give(&event);
         Ok(())

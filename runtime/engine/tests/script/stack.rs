@@ -13,7 +13,7 @@ pub(super) fn read(lines: &[&str]) -> Result<Topology, String> {
     let mut specs = Vec::new();
     for line in lines {
         let (name, rest) = line.split_once(':').ok_or("no `name:`")?;
-        let mut spec = ServiceSpec::bare(ServiceName::new(name)?, "serve");
+        let mut spec = ServiceSpec::bare(ServiceName::made(name)?, "serve");
         spec.availability.restart = Restart::OnFailure;
         for word in rest.split(',').map(str::trim).filter(|word| !word.is_empty()) {
             attribute(&mut spec, word)?;
@@ -54,6 +54,9 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
         ["max", number] => spec.availability.max_restarts = number.parse().map_err(|_| "no number")?,
         ["timeout", seconds] => {
             spec.shutdown.timeout = Duration::from_secs(seconds.parse().map_err(|_| "no number")?);
+        }
+        ["idle", minutes] => {
+            spec.update.idle = 60 * Duration::from_secs(minutes.parse().map_err(|_| "no number")?);
         }
         ["replicas", number] => spec.replicas = number.parse().map_err(|_| "no number")?,
         ["disabled"] => spec.disabled = true,

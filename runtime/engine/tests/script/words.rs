@@ -2,17 +2,30 @@
 
 use std::fmt::Write as _;
 
-use core_engine::action::{Action, Replaces};
+use core_engine::action::{Action, Replaces, TrialRoute};
 use core_engine::event::{ProbeKind, Purpose};
 use core_engine::record::{Outcome, Record};
+use core_engine::trial::Trial;
+
+/// How requests find a trial.
+fn trial(route: &TrialRoute) -> String {
+    let what = match route.trial {
+        _ if !route.is_open => return ", for nobody".to_owned(),
+        Trial::Canary { percent } => format!("{percent} %"),
+        Trial::Preview { set, .. } => format!("set {set}"),
+    };
+    let asleep = if route.is_asleep { ", asleep" } else { "" };
+    format!(", {what} for {}{asleep}", route.release)
+}
 
 pub(super) fn words(action: &Action) -> String {
     match action {
         Action::Save => "save".into(),
-        Action::Read { purpose, releases, .. } => match purpose {
+        Action::Read { purpose, releases, trials, .. } => match purpose {
             Purpose::Apply { operation, by } => {
                 let releases: Vec<String> = releases.iter().map(|(name, id)| format!(", {name} {id}")).collect();
-                format!("read the manifests: operation {operation}, by {by:?}{}", releases.concat())
+                let trials: Vec<String> = trials.keys().map(|name| format!(", with {name}")).collect();
+                format!("read the manifests: operation {operation}, by {by:?}{}{}", releases.concat(), trials.concat())
             }
             Purpose::Plan { .. } => "read the manifests: for a plan".into(),
             Purpose::OtherSource { folder, .. } => format!("read the manifests: another source for {folder}"),
@@ -74,7 +87,7 @@ pub(super) fn words(action: &Action) -> String {
                 let ids: Vec<String> = former.targets.iter().map(|target| target.instance.to_string()).collect();
                 format!(", {} to {}", former.release, ids.join(", "))
             });
-            let former = former.unwrap_or_default();
+            let former = former.unwrap_or_default() + &table.trial.as_ref().map(trial).unwrap_or_default();
             format!("route {} (version {}{many}) to {targets}{former}", table.service, table.version)
         }
         Action::Yield { pid, yields } => {

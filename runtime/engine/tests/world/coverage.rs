@@ -215,7 +215,12 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::PlanWanted { .. } => ("plan wanted", Of::All),
         Event::Command { command, .. } => match command {
             // The others change nothing by themselves; no service of a world has releases.
-            Command::Up { .. } | Command::Apply | Command::Deploy { .. } | Command::Rollback { .. } => ("up", Of::All),
+            Command::Up { .. }
+            | Command::Apply
+            | Command::Deploy { .. }
+            | Command::Rollback { .. }
+            | Command::Promote { .. }
+            | Command::EndTrial { .. } => ("up", Of::All),
             Command::Start { .. } => ("start", Of::All),
             Command::Stop { services } => ("stop", Of::Service(services[0].clone())),
             Command::Restart { services } => ("restart", Of::Service(services[0].clone())),
@@ -271,6 +276,8 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::Verified { service, reach: Reach::Reached, .. } => ("verified", Of::Service(service.clone())),
         Event::Verified { service, .. } => ("not verified", Of::Service(service.clone())),
         Event::MemoryShort => ("memory short", Of::All),
+        Event::Answered { instance, .. } => ("answered", Of::One(instance.clone())),
+        Event::Visited { service } => ("visited", Of::Service(service.clone())),
         Event::Tick => ("tick", Of::All),
     }
 }

@@ -192,7 +192,11 @@ impl Promises {
                 self.touch(all.into_iter());
             }
             Command::Scale { service, .. } => self.touch(std::iter::once(service.clone())),
-            Command::Apply | Command::Deploy { .. } | Command::Rollback { .. } => {}
+            Command::Apply
+            | Command::Deploy { .. }
+            | Command::Rollback { .. }
+            | Command::Promote { .. }
+            | Command::EndTrial { .. } => {}
             Command::Up { .. } | Command::Down | Command::Kill => {
                 self.killing |= *command == Command::Kill;
                 self.killing &= !matches!(command, Command::Up { .. });

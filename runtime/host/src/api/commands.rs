@@ -8,15 +8,19 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use core_engine::command::{Command, Deploying, Make};
 use core_engine::record::Cause;
+use core_engine::trial::TrialWish;
 use tokio::sync::oneshot;
 
 use super::accept::Peer;
 use super::failure::{Answered, failure, names, not_saved, read, services};
 use super::state::Server;
-use super::types::{Accepted, DeployRequest, Failure, RollbackRequest, ScaleRequest, UpRequest};
+use super::types::{
+    Accepted, DeployRequest, EndTrialRequest, Failure, PromoteRequest, RollbackRequest, ScaleRequest, UpRequest,
+};
 use super::{Ask, Refusal};
 use crate::journal::{Journal, ROOM_HELP};
 use crate::releases;
+use crate::supervise::unix_now;
 
 /// The answer to a request that started an operation.
 type Begun = Answered<(StatusCode, Json<Accepted>)>;
@@ -118,9 +122,39 @@ pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): Conn
         None if request.no_cache => Make::Afresh,
         None => Make::IfChanged,
     };
-    let DeployRequest { if_changed, message, no_switch, supersede, .. } = request;
-    let how = Deploying { make, if_changed, message, switch: !no_switch, supersede };
+    let DeployRequest { if_changed, message, no_switch, supersede, preview, public, canary, .. } = request;
+    let bad = |message: &str| failure(StatusCode::BAD_REQUEST, "bad-request", message);
+    let trial = match (preview, canary) {
+        (Some(_), Some(_)) => return Err(bad("a release is a preview or a canary, not both")),
+        (Some(name), None) => Some(TrialWish::Preview { name, is_public: public, at: unix_now() }),
+        (None, percent) => percent.map(|percent| TrialWish::Canary { percent }),
+    };
+    // Before anything is built.
+    if let Some(wish) = &trial {
+        let any = names(&["any".to_owned()])?.remove(0);
+        wish.service(&any).map_err(|message| bad(&message))?;
+    }
+    let switch = !no_switch && trial.is_none();
+    let how = Deploying { make, if_changed, message, switch, supersede, trial };
     server.command(peer, Command::Deploy { service: names(&named)?.pop(), how }).await
+}
+
+pub(super) async fn promote(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    let PromoteRequest { service, name, as_built } = read(&body)?;
+    let named: Vec<String> = service.into_iter().collect();
+    server.command(peer, Command::Promote { service: names(&named)?.pop(), name, as_built }).await
+}
+
+pub(super) async fn end_trial(
+    State(server): State<Server>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    body: Bytes,
+) -> Begun {
+    let EndTrialRequest { service, name } = read(&body)?;
+    let parent = names(&[service])?.remove(0);
+    let wrong = |rule: String| failure(StatusCode::BAD_REQUEST, "bad-request", &format!("the name `{name}` {rule}"));
+    let service = parent.trial(&name).map_err(wrong)?;
+    server.command(peer, Command::EndTrial { service }).await
 }
 
 pub(super) async fn rollback(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {

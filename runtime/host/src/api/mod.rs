@@ -23,8 +23,9 @@ pub use graph::{Graph, GraphDependency, GraphService};
 pub use server::schema;
 pub use state::Server;
 pub use types::{
-    Accepted, Alive, DeployRequest, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer, Program,
-    RollbackRequest, ScaleRequest, ServicesRequest, Status, UpRequest, WaitingStatus, Why, WhyStep,
+    Accepted, Alive, DeployRequest, EndTrialRequest, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer,
+    Program, PromoteRequest, RollbackRequest, ScaleRequest, ServicesRequest, Status, TrialStatus, UpRequest,
+    WaitingStatus, Why, WhyStep,
 };
 
 /// What a request asks of the loop that owns the state.

@@ -27,8 +27,8 @@ use super::refused;
 use super::state::{Server, listed};
 use super::types::WhyStep;
 use super::types::{
-    Accepted, Alive, DeployRequest, Failure, OperationStatus, PlanAnswer, RollbackRequest, ScaleRequest,
-    ServicesRequest, Status, UpRequest, Why,
+    Accepted, Alive, DeployRequest, EndTrialRequest, Failure, OperationStatus, PlanAnswer, PromoteRequest,
+    RollbackRequest, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
 use super::{Ask, Followed};
 use crate::history;
@@ -87,6 +87,8 @@ impl Server {
             .route("/v1/scale", post(commands::scale))
             .route("/v1/deploy", post(commands::deploy))
             .route("/v1/rollback", post(commands::rollback))
+            .route("/v1/promote", post(commands::promote))
+            .route("/v1/end-trial", post(commands::end_trial))
             .route("/v1/apply", post(commands::apply))
             .route("/v1/down", post(commands::down))
             .route("/v1/kill", post(commands::kill))
@@ -276,6 +278,8 @@ pub fn schema() -> serde_json::Value {
         scale: ScaleRequest,
         deploy: DeployRequest,
         rollback: RollbackRequest,
+        promote: PromoteRequest,
+        end_trial: EndTrialRequest,
         accepted: Accepted,
         alive: Alive,
         operation: OperationStatus,

@@ -40,6 +40,9 @@ pub struct Status {
     /// Figures of the host; only with `?host=true`.
     #[serde(default)]
     pub host: Option<Machine>,
+    /// The releases that run beside live ones.
+    #[serde(default)]
+    pub trials: Vec<TrialStatus>,
 }
 
 /// The program file of a supervisor.
@@ -68,7 +71,8 @@ pub struct InstanceStatus {
     pub invocation: String,
     /// Its phase.
     pub phase: PhaseName,
-    /// Why it is in this phase, if there is a reason. In `ended`: `exit`, `stopped`, `disabled` or `skipped`.
+    /// Why it is in this phase, if there is a reason. In `ended`: `exit`, `stopped`, `disabled`, `idle` or
+    /// `skipped`.
     pub reason: Option<String>,
     /// The reason as text for people.
     pub detail: Option<String>,
@@ -99,7 +103,8 @@ pub struct InstanceStatus {
     /// The release that it runs, if its service has releases.
     #[serde(default)]
     pub release: Option<String>,
-    /// Its part, if its service has releases: `live`, or `warm` for one that was replaced and is kept.
+    /// Its part, if its service has releases: `live`, `warm` for one that was replaced and
+    /// is kept, `preview` or `canary`.
     #[serde(default)]
     pub role: Option<String>,
 }
@@ -207,6 +212,59 @@ pub struct DeployRequest {
     /// Whether this takes the place of deploys of the same service whose releases are not there yet.
     #[serde(default)]
     pub supersede: bool,
+    /// The name of the preview that it becomes, beside the live release.
+    #[serde(default)]
+    pub preview: Option<String>,
+    /// Whether everybody may see that preview, without a password.
+    #[serde(default)]
+    pub public: bool,
+    /// The share of the clients that it gets, in percent, beside the live release.
+    #[serde(default)]
+    pub canary: Option<u32>,
+}
+
+/// A release that runs beside the live one of a service.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct TrialStatus {
+    /// The service.
+    pub service: String,
+    /// Its name; `canary` for one that gets a share of the clients.
+    pub name: String,
+    /// Its release, once that is there.
+    pub release: Option<String>,
+    /// Of a preview: its host names.
+    pub hosts: Vec<String>,
+    /// Of a canary: its share of the clients, in percent.
+    pub percent: Option<u32>,
+    /// Whether it is seen without a password.
+    pub public: bool,
+    /// Of a preview: when it was last deployed, in seconds since 1970.
+    pub at: Option<i64>,
+}
+
+/// The body of `POST /v1/promote`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteRequest {
+    /// The name of the service; by default any that has such a trial.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The name of the preview, or `canary`; by default the canary, else the only preview.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether it may have been built with other values of variables than the service has.
+    #[serde(default)]
+    pub as_built: bool,
+}
+
+/// The body of `POST /v1/end-trial`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndTrialRequest {
+    /// The name of the service.
+    pub service: String,
+    /// The name of the preview, or `canary`.
+    pub name: String,
 }
 
 /// The body of `POST /v1/rollback`.

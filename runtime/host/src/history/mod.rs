@@ -119,6 +119,7 @@ impl Journal {
             Cause::Source => ("source", None),
             Cause::Edit => ("edit", None),
             Cause::Failure => ("failure", None),
+            Cause::Age => ("age", None),
             Cause::Signal => ("signal", None),
         };
         let user = uid.and_then(|uid| self.users.entry(uid).or_insert_with(|| users::name(uid)).clone());

@@ -14,6 +14,7 @@ mod secrets;
 use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::event::FailedSources;
+use core_engine::trial::Trial;
 use core_manifest::manifest::Source;
 use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, ServiceName};
@@ -44,6 +45,8 @@ pub struct Options {
     pub runs_programs: bool,
     /// The wanted releases, by service.
     pub releases: BTreeMap<ServiceName, String>,
+    /// Releases that run beside live ones, by the services that run them.
+    pub trials: BTreeMap<ServiceName, Trial>,
     /// Sources that could not provide their binary, by binary and number of the source, and why.
     pub failed_sources: FailedSources,
 }
@@ -71,13 +74,16 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
     let mut out = Vec::new();
     let trust = Trust::of(&paths.root);
     let mut sources = read::sources(paths, &profile, &trust, &mut out);
+    sources.trials.clone_from(&options.trials);
+    // One whose release was deleted is not there any more: it is no fault of the manifests.
+    sources.trials.retain(|name, _| options.releases.get(name).is_none_or(|id| releases::has_landed(paths, name, id)));
     let mut drafts = Drafts::read(&sources, &apps::Below(&paths.root), &mut out);
     let mut announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
     announcements.extend(drafts.move_edge(&profile, &options.ports, &options.taken));
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
     let release = |service: &ServiceName, source: &Source, binary: &str, node: &str| {
         let wanted = options.releases.get(service).map(String::as_str);
-        releases::choose(paths, service.as_str(), source, wanted, binary, node, drafts.building(service, &sources))
+        releases::choose(paths, service, source, wanted, binary, node, drafts.building(service, &sources))
     };
     let located = locator.locate(paths, &drafts, &sources, &options.failed_sources, &release, &asking, &mut out);
     let mut topology = finish(&mut drafts, &sources, &located, &options.ports, &options.busy, &mut out);

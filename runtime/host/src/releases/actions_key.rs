@@ -1,16 +1,12 @@
 //! The key that server actions are encrypted with. Next.js makes a new one for each build, and then the forms of pages
 //! that are open in browsers are refused after a deploy; one that is kept gives actions the same IDs in each release.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use core_next::build::ACTIONS_KEY;
 use core_stack::Building;
 
+use super::kept;
 use crate::paths::Paths;
 
 /// Length of a key, in bytes: Next.js uses AES-256.
@@ -29,7 +25,7 @@ pub(super) fn variable(paths: &Paths, service: &str, building: &Building) -> Opt
         return None;
     }
     let path = file(paths, service);
-    match kept(&path) {
+    match kept::secret(&path, LENGTH) {
         Ok(key) => Some((ACTIONS_KEY, key)),
         Err(error) => {
             let shown = paths.shown(&path);
@@ -39,31 +35,13 @@ pub(super) fn variable(paths: &Paths, service: &str, building: &Building) -> Opt
     }
 }
 
-/// The key in a file, which is made if there is none that fits.
-fn kept(path: &Path) -> io::Result<String> {
-    let is_key = |key: &String| STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == LENGTH);
-    match crate::files::read_text(path).map(|key| key.trim().to_owned()) {
-        Ok(key) if is_key(&key) => return Ok(key),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        // Cut off by a power failure, or emptied.
-        Ok(_) | Err(_) => {}
-    }
-    let mut bytes = [0_u8; LENGTH];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    let key = STANDARD.encode(bytes);
-    let beside = path.with_extension("new");
-    DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(path))?;
-    let _ = fs::remove_file(&beside);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    writeln!(file, "{key}")?;
-    file.sync_all()?;
-    fs::rename(beside, path)?;
-    Ok(key)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     use super::*;
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use core_engine::folder::folder_of;
+use core_manifest::ServiceName;
 use core_manifest::manifest::Source;
 use core_next::{ADAPTER, cache};
 use core_stack::Building;
@@ -35,7 +36,7 @@ pub(super) const APP: &str = "app";
 /// Why there is none, as text for people.
 pub(crate) fn choose(
     paths: &Paths,
-    service: &str,
+    name: &ServiceName,
     source: &Source,
     wanted: Option<&str>,
     binary: &str,
@@ -43,16 +44,19 @@ pub(crate) fn choose(
     building: Building,
 ) -> Result<Release, String> {
     let app = source.app().unwrap_or(".");
+    // A trial runs a release of its service, under a name of its own.
+    let parent = name.parent();
+    let service = parent.as_str();
     if let Source::NextDev { .. } = source {
         return dev::choose(paths, service, app, node);
     }
     let chosen = |id: &str| Release {
         id: id.to_owned(),
-        folder: folder_of(service, id),
+        folder: folder_of(name.as_str(), id),
         path: paths.releases().join(service).join(id).join(APP),
         building: building.clone(),
     };
-    let has_landed = |id: &str| !id.is_empty() && paths.releases().join(service).join(id).join(APP).exists();
+    let has_landed = |id: &str| has_landed(paths, name, id);
     if let Some(id) = wanted.filter(|id| has_landed(id)) {
         return Ok(chosen(id));
     }
@@ -66,6 +70,11 @@ pub(crate) fn choose(
         return Ok(chosen(&id));
     }
     Ok(chosen(&of_sources(paths, service, app, wanted, node, &building)?))
+}
+
+/// Whether a release is there that a service, or a trial of it, is to run.
+pub(crate) fn has_landed(paths: &Paths, name: &ServiceName, id: &str) -> bool {
+    !id.is_empty() && paths.releases().join(name.parent().as_str()).join(id).join(APP).exists()
 }
 
 /// The ID of the release of the sources as they are: one that has landed or is wanted, else a new one.

@@ -21,10 +21,12 @@ mod frozen;
 mod home;
 mod incoming;
 mod install;
+mod kept;
 mod listing;
 mod modules;
 mod persist;
 mod pool;
+mod preview_key;
 mod project;
 mod prune;
 mod record;
@@ -38,8 +40,8 @@ use std::time::Duration;
 
 use core_engine::event::Unavailable;
 use core_engine::folder::{folder_of, release_of};
-use core_manifest::ServiceSpec;
 use core_manifest::manifest::Source;
+use core_manifest::{ServiceName, ServiceSpec};
 use core_next::build::WITHOUT;
 use core_stack::{Building, Wanted};
 use tokio::process::Command;
@@ -53,8 +55,8 @@ use crate::machine;
 use crate::paths::Paths;
 use crate::trust::Trust;
 pub use analysis::{analyze, payload_of};
-pub(crate) use choose::choose;
 use choose::landed;
+pub(crate) use choose::{choose, has_landed};
 pub use core_next::payload;
 pub(crate) use dev::holds;
 pub use export::{command, serve};
@@ -62,6 +64,8 @@ use home::Home;
 pub use incoming::{Expected, Incoming};
 pub use listing::{Listed, Releases, find, list, pin, remove};
 pub use pool::precompress;
+pub(crate) use preview_key::key as preview_key;
+pub use preview_key::{USER as PREVIEW_USER, password as preview_password};
 pub use project::{Tooling, tooling};
 pub(crate) use prune::{Needed, mark_live, prune};
 pub use record::{Deployer, Record};
@@ -205,7 +209,13 @@ pub(crate) async fn provide_finished(
     match wanted.source {
         Source::NextBuild { .. } => {
             // One of an earlier version of core has landed, or it would not have been chosen.
-            let Some((service, id)) = release_of(folder) else { return Ok(()) };
+            let Some((name, id)) = release_of(folder) else { return Ok(()) };
+            let name = ServiceName::made(name).map_err(|rule| format!("{name} {rule}"))?;
+            if name.is_trial() {
+                // What has to be run before it may be tried, its deploy has run.
+                return if has_landed(paths, &name, id) { Ok(()) } else { Err(format!("release {id} is gone").into()) };
+            }
+            let service = name.as_str();
             progress.say(folder, "waiting for another build");
             let home = Home::open(paths, service).await?;
             home.make(paths, folder, wanted, &Deployer::default(), progress).await?;
@@ -386,6 +396,28 @@ pub(crate) async fn land(
     }
     home.finish(service, &record.id, finish).await?;
     Ok(record.id)
+}
+
+/// Does what is left to do with a release that was tried, before it serves. Returns its ID.
+///
+/// # Errors
+/// Why it may not serve, as text for people.
+pub(crate) async fn promote(
+    paths: &Paths,
+    service: &str,
+    wanted: &Wanted,
+    id: &str,
+    as_built: bool,
+    finish: Option<&impl Finish>,
+) -> Result<String, String> {
+    let home = Home::open(paths, service).await?;
+    let record = Record::read(&home.path.join(id)).ok_or_else(|| format!("release {id} is gone"))?;
+    if !as_built {
+        frozen::compare(&record, &wanted.building)
+            .map_err(|why| format!("{why}, or promote it as it is: --as-built"))?;
+    }
+    home.finish(service, id, finish).await?;
+    Ok(id.to_owned())
 }
 
 /// The folder of the app, in a source that is one.

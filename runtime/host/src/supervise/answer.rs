@@ -95,6 +95,7 @@ impl Supervisor {
             version: Some(crate::VERSION.to_owned()),
             program: launch::running_program(),
             host: None,
+            trials: self.trials(),
         }
     }
 
@@ -160,6 +161,7 @@ fn instance_status(instance: &InstanceView, usage: Option<&Usage>) -> InstanceSt
         EndReason::Exit => "exit",
         EndReason::Stopped => "stopped",
         EndReason::Disabled => "disabled",
+        EndReason::Idle => "idle",
         EndReason::Skipped => "skipped",
     });
     InstanceStatus {

@@ -1,6 +1,7 @@
 //! Carries out actions: each is one effect, which reports its result.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use core_engine::action::{Action, Hook, RouteTable};
@@ -23,7 +24,9 @@ impl Supervisor {
         match action {
             // The loop carries these out itself.
             Action::Save | Action::Record(_) | Action::Exit { .. } => {}
-            Action::Read { purpose, failed_sources, releases } => self.read(purpose, failed_sources, releases),
+            Action::Read { purpose, failed_sources, releases, trials } => {
+                self.read(purpose, failed_sources, releases, trials);
+            }
             Action::Planned { question, result } => self.askers.planned(question, result),
             Action::Accepted { operation } => self.askers.accepted(operation, self.saving.unsaved()),
             Action::Refused { operation, problems } => self.askers.refused(operation, problems),
@@ -75,8 +78,13 @@ impl Supervisor {
         }
     }
 
+    pub(super) fn write_pointers(&self, table: &RouteTable) -> io::Result<()> {
+        let key = || releases::preview_key(&self.paths, table.service.parent().as_str());
+        edge::write(&self.paths.edge(), table, key)
+    }
+
     fn route(&self, table: &RouteTable) {
-        let written = descriptors::with_reserve(|| edge::write(&self.paths.edge(), table));
+        let written = descriptors::with_reserve(|| self.write_pointers(table));
         let result = written.map_err(|error| error.to_string());
         let _ = self.inbox.send(Event::Routed { service: table.service.clone(), version: table.version, result });
     }

@@ -174,11 +174,19 @@ impl Job {
                 releases::provide_finished(paths, folder, wanted, progress, Some(&before)).await.map(|()| None)
             }
             Order::Release { service, how, by, .. } => {
-                let options = &self.options;
                 // What the manifests say now, which may not have been applied yet.
                 progress.say(&self.order.key(), "reading the manifests");
+                let mut options = self.options.clone();
+                // A preview has variables of its own, from which it is built.
+                let name = match &how.trial {
+                    Some(wish) => wish.service(service)?,
+                    None => service.clone(),
+                };
+                options.trials.extend(how.trial.as_ref().map(|wish| (name.clone(), wish.as_trial())));
+                options.releases.retain(|one, _| !one.is_trial());
+                let options = &options;
                 let stack = load::load(paths, options, &mut Locator::default()).map_err(|faults| broken(&faults))?;
-                let wanted = stack.topology.services.get(service).and_then(|spec| stack.app_of(spec));
+                let wanted = stack.topology.services.get(&name).and_then(|spec| stack.app_of(spec));
                 let wanted = wanted.ok_or_else(|| format!("{service} has no releases any more"))?;
                 if let Some(id) = options.releases.get(service).filter(|_| how.if_changed)
                     && releases::is_of_now(paths, service.as_str(), wanted, id)?
@@ -188,11 +196,14 @@ impl Job {
                 binaries::prepare_tool(paths, &stack.wanted, wanted, progress).await?;
                 let deployer = &Deployer::new(*by, how.message.clone());
                 let before = BeforeSwitch { paths, options, building: &wanted.building, progress, begun };
-                let before = Some(&before).filter(|_| how.switch);
+                let before = Some(&before).filter(|_| how.prepares());
                 let made = match &how.make {
                     Make::Archive(file) => {
                         progress.say(&self.order.key(), "unpacking the archive");
                         releases::land(paths, service.as_str(), wanted, Path::new(file), deployer, before).await
+                    }
+                    Make::Landed { release, as_built, .. } => {
+                        releases::promote(paths, service.as_str(), wanted, release, *as_built, before).await
                     }
                     _ => {
                         let afresh = how.make == Make::Afresh;

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use super::Supervisor;
-use crate::{descriptors, edge, roles, run_folder, shims};
+use crate::{descriptors, roles, run_folder, shims};
 
 /// How long shims may take to answer that they are alive.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -97,7 +97,8 @@ impl Supervisor {
         run_folder::make_passable(&self.paths.edge())?;
         self.paths.write_down()?;
         // The edge first: it reads the pointers at every request.
-        self.engine.route_tables().iter().try_for_each(|table| edge::write(&self.paths.edge(), table))?;
+        self.engine.route_tables().iter().try_for_each(|table| self.write_pointers(table))?;
+        self.hang_up_bell();
         self.engine.roles().try_for_each(|(instance, role)| roles::write(&self.paths.run, instance, role))?;
         if !self.paths.socket().exists() {
             let listener = self.server.open()?;

@@ -11,8 +11,10 @@ mod lost;
 mod queue;
 mod reading;
 mod saving;
+mod trials;
+pub(crate) use trials::unix_now;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use std::time::Duration;
 
 use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
-use core_engine::{Action, Engine, Time};
+use core_engine::{Action, Engine, InstanceId, Time};
+use core_manifest::ServiceName;
 use core_shim::sys;
 use core_shim::wire::KeeperReport;
 use core_stack::Hidden;
@@ -30,6 +33,7 @@ use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{Ask, Server};
+use crate::bell;
 use crate::binaries::Progress;
 use crate::compose;
 use crate::descriptors;
@@ -62,6 +66,8 @@ const TURNS: u32 = 4;
 const KEEPER_PAUSE: Duration = Duration::from_millis(500);
 /// How long to wait for the state to be saved when the keeper is gone.
 const LAST_WRITING: Duration = Duration::from_secs(2);
+/// How often to look at what instances of services with trials have answered.
+const COUNT: Duration = Duration::from_secs(1);
 /// How often to look for pointers of services that no longer exist.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -81,6 +87,10 @@ pub(crate) struct Supervisor {
     reading: Reading,
     logs: Sweeper,
     inbox: mpsc::UnboundedSender<Event>,
+    /// What instances of services with trials have last said that they answered.
+    answered: BTreeMap<InstanceId, (u64, u64)>,
+    /// The names of previews that somebody asks for.
+    rings: mpsc::UnboundedSender<String>,
     keeper: Rc<Keeper>,
     /// The server of the control socket.
     server: Server,
@@ -104,6 +114,10 @@ enum Input {
     Sweep,
     /// Whether memory is short is to be looked at.
     Look,
+    /// What has been answered is to be looked at.
+    Count,
+    /// Somebody asks for a preview that sleeps.
+    Ring(String),
     Keeper(KeeperReport),
     KeeperSilent,
     KeeperGone,
@@ -124,6 +138,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let (reads_in, mut reads) = mpsc::unbounded_channel();
     let (edits_in, mut edits) = mpsc::unbounded_channel();
     let (writes_in, mut writes) = mpsc::unbounded_channel();
+    let (rings, mut rung) = mpsc::unbounded_channel();
     let (steps, steps_seen) = watch::channel(0);
     let journal = Journal::new(&paths);
     let remembered = journal.read();
@@ -158,6 +173,8 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         logs: Sweeper::start(&paths),
         saving: Saving::new(journal, writes_in),
         inbox,
+        answered: BTreeMap::new(),
+        rings,
         keeper,
         steps,
         paths,
@@ -165,6 +182,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     // Clients can connect now, and are answered once the shims have reported, which may take time.
     let listener = server.open()?;
     tokio::task::spawn_local(server.serve(listener));
+    supervisor.hang_up_bell();
     // Before anything else, find out which processes live.
     let found = shims::find(&supervisor.paths, &mut supervisor.shims).await;
     let saved = remembered.map(|remembered| Box::new(remembered.saved));
@@ -181,6 +199,8 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let mut look = tokio::time::interval(pressure::PAUSE);
     // Nobody looks while nothing is warm, and that time is not made up for.
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut count = tokio::time::interval(COUNT);
+    count.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // If this cannot be watched, a removal is not noticed.
     let mut lost = Lost::of(&supervisor.paths.run).ok();
     // When to try again to start a keeper, after a failure.
@@ -201,6 +221,8 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             () = until(deadline) => Input::Event(Event::Tick),
             () = supervisor.keeper.is_silent() => Input::KeeperSilent,
             _ = sweep.tick() => Input::Sweep,
+            Some(label) = rung.recv() => Input::Ring(label),
+            _ = count.tick(), if supervisor.engine.has_trials() => Input::Count,
             _ = look.tick(), if supervisor.engine.keeps_warm() => Input::Look,
             () = lost::next(lost.as_ref()) => Input::Lost,
         };
@@ -221,9 +243,14 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Written(written) => supervisor.written(written),
             Input::Disk => supervisor.look_at_the_disk(),
             Input::Signal => supervisor.signalled(),
-            Input::Sweep => supervisor.sweep(),
+            Input::Sweep => {
+                supervisor.sweep();
+                supervisor.end_old_trials();
+            }
             Input::Look if pressure::is_short() => supervisor.give(&Event::MemoryShort),
             Input::Look => {}
+            Input::Count => supervisor.count_answers(),
+            Input::Ring(label) => supervisor.ring(&label),
             Input::Lost => supervisor.look_for_run_folder(&mut lost),
             Input::Keeper(report) => supervisor.shims.heard(report),
             Input::KeeperSilent => {
@@ -358,9 +385,17 @@ impl Supervisor {
         self.give(&Event::Command { operation, command, by });
     }
 
+    /// Opens the socket for requests for previews that sleep. Without it, they are told to come again, and nothing starts.
+    fn hang_up_bell(&self) {
+        match bell::open(&self.paths.edge()) {
+            Ok(listener) => drop(tokio::task::spawn_local(bell::serve(listener, self.rings.clone()))),
+            Err(error) => tracing::warn!("previews that sleep cannot be started by a request: {error}"),
+        }
+    }
+
     /// Removes pointers of services that no longer exist; called after each reading and periodically.
     fn sweep(&self) {
-        let known: BTreeSet<&str> = self.engine.instances().map(|(id, ..)| id.service().as_str()).collect();
+        let known: BTreeSet<ServiceName> = self.engine.instances().map(|(id, ..)| id.service().parent()).collect();
         edge::forget(&self.paths.edge(), |service| known.contains(service));
     }
 

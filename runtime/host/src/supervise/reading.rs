@@ -9,6 +9,7 @@ use core_engine::command::Deploying;
 use core_engine::event::{Event, FailedSources, Loaded, Purpose, Rejected, SourceChoice};
 use core_engine::folder::release_of;
 use core_engine::record::Cause;
+use core_engine::trial::Trial;
 use core_manifest::origin::Origin;
 use core_manifest::{Diagnostic, Identifier, Problem, ServiceName};
 use core_stack::{Stack, Wanted};
@@ -120,6 +121,7 @@ impl Supervisor {
         purpose: Purpose,
         failed_sources: FailedSources,
         releases: BTreeMap<ServiceName, String>,
+        trials: BTreeMap<ServiceName, Trial>,
     ) {
         if let Purpose::Apply { by: Cause::Edit, .. } = purpose {
             tracing::info!("the manifests were edited");
@@ -137,6 +139,7 @@ impl Supervisor {
             runs_programs: true,
             failed_sources,
             releases,
+            trials,
         };
         let ours: BTreeSet<u16> = options.ports.values().copied().filter(|port| self.engine.has_port(*port)).collect();
         let held = self.engine.ports_in_use();
@@ -166,11 +169,12 @@ impl Supervisor {
     pub(super) fn needed_of(&self, service: &ServiceName) -> releases::Needed {
         let mut needed = releases::Needed::default();
         let running = self.engine.instances().filter_map(|(id, ..)| self.engine.spec(id));
-        needed.releases.extend(self.engine.releases().get(service).cloned());
+        let wanted = self.engine.releases();
+        needed.releases.extend(wanted.into_iter().filter(|(name, _)| name.parent() == *service).map(|(_, id)| id));
         needed.releases.extend(self.engine.release_before(service).map(str::to_owned));
         for spec in running {
             needed.dep.extend(spec.binaries.values().filter_map(|binary| binary.folder.clone()));
-            needed.releases.extend(spec.release.clone().filter(|_| spec.name == *service));
+            needed.releases.extend(spec.release.clone().filter(|_| spec.name.parent() == *service));
         }
         let wanted = self.reading.known().into_iter().flat_map(|known| &known.wanted);
         for (folder, one) in wanted {

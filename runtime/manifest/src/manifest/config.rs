@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`,
-/// `mode`, `persist`, `keep`, `build`, `release_command`, `hooks` and `watch_paths` for kind next.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// `mode`, `persist`, `keep`, `build`, `release_command`, `hooks`, `watch_paths` and `preview` for kind next.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// How many servers there are, and how they are joined. Default: single-node.
@@ -53,6 +53,26 @@ pub struct Config {
     /// Programs that are run around a deploy.
     #[serde(default, skip_serializing_if = "Hooks::is_default")]
     pub hooks: Hooks,
+    /// What is special about previews, which `core deploy --preview NAME` makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
+}
+
+/// What is special about previews.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Preview {
+    /// Environment variables of previews, over those of the service: of their processes, and of their builds as far as they
+    /// are put into the bundle (`NEXT_PUBLIC_…`). Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Minutes after which a preview stops that nobody asks for; the next request starts it again. 0 means never. Default:
+    /// 15.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_minutes: Option<f64>,
+    /// Days after its last deploy until a preview is removed. 0 means never. Default: 14.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<f64>,
 }
 
 /// Shell lines that are run around a deploy. Each gets the `release.json` of its release on standard input, as JSON, with

@@ -204,6 +204,12 @@ pub struct Update {
     /// How long the instances of a release that was replaced by a swap are kept.
     #[serde(with = "seconds", default)]
     pub warm: Duration,
+    /// How long a preview runs while nobody asks for it; zero means for ever.
+    #[serde(with = "seconds", default)]
+    pub idle: Duration,
+    /// How long after its last deploy a preview is kept; zero means for ever.
+    #[serde(with = "seconds", default)]
+    pub age: Duration,
 }
 
 /// A binary that a service uses.
@@ -269,6 +275,8 @@ impl ServiceSpec {
                 ramp: Duration::from_secs(5),
                 drain: Duration::from_secs(30),
                 warm: Duration::ZERO,
+                idle: Duration::ZERO,
+                age: Duration::ZERO,
             },
             binaries: BTreeMap::new(),
             files: Vec::new(),

@@ -13,6 +13,11 @@ const NO_OWN_PROBE: &str = "a held port answers for old and new alike; only a pr
 /// How long a release is kept warm that another one replaced, in seconds, where that is the default.
 const WARM: f64 = 600.0;
 
+/// How long a preview runs while nobody asks for it, in minutes.
+const IDLE: f64 = 15.0;
+/// How long after its last deploy a preview is kept, in days.
+const AGE: f64 = 14.0;
+
 /// The strategy of a service that does not set one, and why.
 fn default_strategy(
     has_route: bool,
@@ -69,6 +74,8 @@ pub(super) fn resolve(
         }
         Some(Strategy::Restart) => (Strategy::Restart, None),
     };
+    let preview = manifest.config.as_ref().and_then(|config| config.preview.as_ref());
+    let (idle, age) = preview.map_or((None, None), |preview| (preview.idle_minutes, preview.keep_days));
     Update {
         strategy,
         strategy_reason,
@@ -82,5 +89,7 @@ pub(super) fn resolve(
             update.warm_minutes.map(|minutes| minutes * 60.0),
             if context.keeps_warm && context.release.is_some() { WARM } else { 0.0 },
         ),
+        idle: faults.seconds(&["config", "preview", "idle_minutes"], idle.map(|one| one * 60.0), IDLE * 60.0),
+        age: faults.seconds(&["config", "preview", "keep_days"], age.map(|one| one * 86400.0), AGE * 86400.0),
     }
 }

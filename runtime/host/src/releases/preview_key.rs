@@ -1,0 +1,40 @@
+//! What lets people see the previews of a service: a password, which core makes for the first one.
+
+use std::io;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::kept;
+use crate::paths::Paths;
+
+/// The name that goes with the password.
+pub const USER: &str = "preview";
+/// Length of the random part, in bytes: it divides by three, so that its text needs no filling.
+const LENGTH: usize = 15;
+
+/// The file with the password of a service.
+fn file(paths: &Paths, service: &str) -> PathBuf {
+    paths.secrets().join(format!("{service}-preview-password"))
+}
+
+/// The password for the previews of a service. One that a person wrote into its file counts.
+///
+/// # Errors
+/// The error of the file system.
+pub fn password(paths: &Paths, service: &str) -> io::Result<String> {
+    let path = file(paths, service);
+    match crate::files::read_text(&path).map(|text| text.trim().to_owned()) {
+        Ok(text) if !text.is_empty() => Ok(text),
+        _ => kept::secret(&path, LENGTH),
+    }
+}
+
+/// What a browser sends for it (RFC 7617), without the word `Basic`.
+///
+/// # Errors
+/// The error of the file system.
+pub(crate) fn key(paths: &Paths, service: &str) -> io::Result<String> {
+    Ok(STANDARD.encode(format!("{USER}:{}", password(paths, service)?)))
+}

@@ -1,0 +1,89 @@
+//! What the engine has to know of releases that run beside live ones: what they answer, who asks for them, and their age.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use core_engine::InstanceId;
+use core_engine::event::{Command, Event};
+use core_engine::record::Cause;
+use core_engine::trial::Trial;
+use core_manifest::ServiceName;
+
+use super::Supervisor;
+use crate::answers;
+use crate::api::TrialStatus;
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl Supervisor {
+    /// Reports what the instances of services with trials have answered.
+    pub(super) fn count_answers(&mut self) {
+        let trials = self.engine.trials();
+        let of_trials = |id: &InstanceId| trials.keys().any(|trial| trial.parent() == id.service().parent());
+        let ids: Vec<InstanceId> = self.engine.instances().map(|(id, ..)| id.clone()).filter(of_trials).collect();
+        for instance in ids {
+            let Some(said) = answers::read(&self.paths.run, &instance) else { continue };
+            if self.answered.insert(instance.clone(), said) != Some(said) {
+                let (answers, errors) = said;
+                self.give(&Event::Answered { instance, answers, errors });
+            }
+        }
+        let run = &self.paths.run;
+        self.answered.retain(|instance, _| run.join(instance.to_string()).exists());
+    }
+
+    /// Somebody asks for previews of this name.
+    pub(super) fn ring(&mut self, label: &str) {
+        let named = |name: &ServiceName| name.of_trial().is_some_and(|(_, trial)| trial == label);
+        for service in self.engine.trials().into_keys().filter(named) {
+            self.give(&Event::Visited { service });
+        }
+    }
+
+    /// Ends previews that were not deployed for long.
+    pub(super) fn end_old_trials(&mut self) {
+        let now = unix_now();
+        for (service, trial) in self.engine.trials() {
+            let Trial::Preview { at, .. } = trial else { continue };
+            let age = self.engine.topology().services.get(&service).map(|spec| spec.update.age).unwrap_or_default();
+            let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+            if age > 0 && now.saturating_sub(at) > age {
+                self.operate(Command::EndTrial { service }, Cause::Age, None);
+            }
+        }
+    }
+
+    /// The trials, for people.
+    pub(super) fn trials(&self) -> Vec<TrialStatus> {
+        let releases = self.engine.releases();
+        let topology = self.engine.topology();
+        let all = self.engine.trials().into_iter();
+        let all = all.filter_map(|(service, trial)| {
+            let (parent, name) = service.of_trial()?;
+            let route = topology.services.get(&parent).and_then(|spec| spec.route.clone());
+            let hosts = route.map(|route| route.hosts).unwrap_or_default();
+            let hosts = hosts.into_iter().filter(|host| !host.contains('*')).chain([format!("{parent}.localhost")]);
+            let (percent, public, at) = match trial {
+                Trial::Preview { is_public, at, .. } => (None, is_public, Some(at)),
+                Trial::Canary { percent } => (Some(percent), true, None),
+            };
+            Some(TrialStatus {
+                service: parent.to_string(),
+                name: name.to_owned(),
+                release: releases.get(&service).cloned(),
+                hosts: if percent.is_none() {
+                    hosts.map(|host| format!("{name}.{host}")).collect()
+                } else {
+                    Vec::new()
+                },
+                percent,
+                public,
+                at,
+            })
+        });
+        all.collect()
+    }
+}

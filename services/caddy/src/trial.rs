@@ -1,0 +1,222 @@
+//! Releases that run beside the live one of a service. Which requests are theirs is read from files beside the pointers:
+//! one comes, changes its share and goes without any change of this configuration.
+
+use core_engine::trial::PREVIEWS;
+use core_manifest::ServiceSpec;
+use serde_json::{Value, json};
+
+use crate::{CANARY_POINTERS, files, former};
+
+/// The ID of the release that gets a share of the clients, beside the pointers; empty while there is none.
+pub const CANARY: &str = "canary";
+/// The share: clients whose number is below it, as three hexadecimal digits.
+pub const SHARE: &str = "canary.share";
+/// The cookie with the number of a client.
+const NUMBER: &str = "core_share";
+/// The cookie of those who may see previews.
+const MAY_SEE: &str = "core_preview";
+/// The variable that says that a request is for a preview of this service.
+pub(crate) const VAR: &str = "core_preview";
+/// How long a client keeps its number, in seconds.
+const MONTH: u32 = 30 * 24 * 3600;
+
+/// File name of a pointer to an instance of a canary.
+pub fn canary_pointer(number: u32) -> String {
+    format!("{CANARY}.{number}.addr")
+}
+
+/// File name of what is known of a preview of this set: of its name (`name`), of what lets people see it (`key`), or of its
+/// address (`addr`).
+pub fn preview_file(set: u32, what: &str) -> String {
+    format!("preview.{set}.{what}")
+}
+
+fn file(spec: &ServiceSpec, edge: &str, name: &str) -> String {
+    format!("file.{edge}/{}/{name}", spec.name)
+}
+
+/// The pointers to instances of a canary.
+pub(crate) fn canary_upstreams(spec: &ServiceSpec, edge: &str) -> Vec<Value> {
+    let pointer = |number| json!({"dial": format!("{{{}}}", file(spec, edge, &canary_pointer(number)))});
+    (0..CANARY_POINTERS).map(pointer).collect()
+}
+
+/// A handler that sends the share of a canary there, by `proxy`, and passes on all other requests. One that names a release
+/// is of a page of that release.
+pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
+    let share = file(spec, edge, SHARE);
+    let id = format!("{{{}}}", file(spec, edge, CANARY));
+    let note = json!({"handler": "vars", former::VAR: spec.name.as_str()});
+    let private = former::private();
+    let named = former::named_by(&id);
+    // The number of a client is its cookie's, else that of the request, which becomes its cookie.
+    let cookie = format!("{{http.request.cookie.{NUMBER}}}");
+    let has_number = format!("{cookie}.matches('^[0-9a-f]{{3}}')");
+    let is_meant = format!("({has_number} ? {cookie} : {{http.request.uuid}}).substring(0, 3) < ph(req, '{share}')");
+    let nameless = json!([{"header": {former::HEADER: ["*"]}}, {"query": {former::PARAMETER: ["*"]}}]);
+    let number = json!({"handler": "subroute", "routes": [{
+        "match": [{"header": {"Accept": ["*text/html*"]}, "not": [{"expression": has_number}]}],
+        "handle": [{"handler": "headers", "response": {"deferred": true, "add": {"Set-Cookie": [
+            format!("{NUMBER}={{http.request.uuid}}; Path=/; Max-Age={MONTH}; HttpOnly; SameSite=Lax"),
+        ]}}}],
+    }]});
+    json!({"handler": "subroute", "routes": [{
+        // Nothing else is looked at while there is none.
+        "match": [{"not": [{"vars": {format!("{{{share}}}"): [""]}}]}],
+        "handle": [{"handler": "subroute", "routes": [
+            {"match": [named.header], "handle": [note, private, proxy], "terminal": true},
+            {"match": [named.parameter], "handle": [note, proxy], "terminal": true},
+            {"match": [{"not": nameless}], "handle": [number]},
+            {
+                "match": [{"not": nameless, "expression": is_meant}],
+                "handle": [note, private, proxy],
+                "terminal": true,
+            },
+        ]}],
+    }]})
+}
+
+/// The routes of the previews of a service: of each host that it has, and of its own name on this machine.
+pub(crate) fn previews(spec: &ServiceSpec, edge: &str, proxy: impl Fn(Vec<Value>) -> Value) -> Vec<Value> {
+    let Some(route) = spec.route.as_ref().filter(|_| files::pool(spec).is_some()) else { return Vec::new() };
+    let local = format!("{}.localhost", spec.name);
+    let hosts = route.hosts.iter().filter(|host| !host.contains('*')).chain(std::iter::once(&local));
+    hosts
+        .map(|host| {
+            // Labels are numbered from the last one.
+            let label = format!("{{http.request.host.labels.{}}}", host.split('.').count());
+            let sets = (0..PREVIEWS).map(|set| {
+                let name = format!("{{{}}}", file(spec, edge, &preview_file(set, "name")));
+                json!({
+                    "match": [{"vars": {label.clone(): [name]}}],
+                    "handle": preview(spec, edge, set, &proxy),
+                    "terminal": true,
+                })
+            });
+            let mut sets: Vec<Value> = sets.collect();
+            // Nobody else has these names; below a host of its own, others may.
+            sets.extend((*host == local).then(nobody));
+            json!({"match": [{"host": [format!("*.{host}")]}], "handle": [{"handler": "subroute", "routes": sets}]})
+        })
+        .collect()
+}
+
+/// What is said of a preview that there is not.
+fn nobody() -> Value {
+    json!({"handle": [{
+        "handler": "static_response",
+        "status_code": 404,
+        "headers": {"Cache-Control": ["no-store"], "Content-Type": ["text/plain; charset=utf-8"]},
+        "body": "There is no such preview.\n",
+    }], "terminal": true})
+}
+
+/// What is done with a request for a preview.
+fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>) -> Value) -> Value {
+    let key = format!("{{{}}}", file(spec, edge, &preview_file(set, "key")));
+    let address = format!("{{{}}}", file(spec, edge, &preview_file(set, "addr")));
+    let by_password = json!({"vars": {"{http.request.header.Authorization}": [format!("Basic {key}")]}});
+    let by_cookie = json!({"vars": {format!("{{http.request.cookie.{MAY_SEE}}}"): [key]}});
+    let is_public = json!({"vars": {key.clone(): [PUBLIC]}});
+    // A file that cannot be read lets nobody in.
+    let is_locked = json!({"vars": {key.clone(): [""]}});
+    let refused = json!({
+        "handler": "static_response",
+        "status_code": 401,
+        "headers": {"WWW-Authenticate": ["Basic realm=\"preview\""], "Cache-Control": ["no-store"]},
+        "body": "This preview wants a password.\n",
+    });
+    let stays = format!("{MAY_SEE}={key}; Path=/; HttpOnly; SameSite=Lax");
+    let gate = json!({"handler": "subroute", "routes": [
+        {
+            "match": [{"not": [by_password, by_cookie, is_public]}, is_locked],
+            "handle": [refused],
+            "terminal": true,
+        },
+        {
+            // Requests of its pages may have words of their own there, and the app never sees the password.
+            "match": [by_password],
+            "handle": [{
+                "handler": "headers",
+                "request": {"delete": ["Authorization"]},
+                "response": {"deferred": true, "add": {"Set-Cookie": [stays]}},
+            }],
+        },
+    ]});
+    let mut handle = vec![
+        json!({"handler": "vars", VAR: spec.name.as_str()}),
+        json!({"handler": "headers", "response": {"deferred": true, "set": {"X-Robots-Tag": ["noindex"]}}}),
+        gate,
+    ];
+    handle.extend(files::hashed(spec));
+    handle.extend(crate::compression::handlers());
+    handle.push(proxy(vec![json!({"dial": address})]));
+    json!(handle)
+}
+
+/// The word in the place of a key that says that everybody may see a preview.
+pub const PUBLIC: &str = "public";
+
+/// What is said of a preview that does not answer.
+pub(crate) fn not_there(errors: &str) -> Value {
+    json!({
+        "match": [{"not": [{"vars": {format!("{{http.vars.{VAR}}}"): [""]}}], "expression": errors}],
+        "handle": [{
+            "handler": "static_response",
+            "status_code": 503,
+            "headers": {
+                "Retry-After": ["2"], "Refresh": ["2"], "Cache-Control": ["no-store"],
+                "Content-Type": ["text/plain; charset=utf-8"],
+            },
+            "body": "This preview is starting. The page loads again by itself.\n",
+        }],
+        "terminal": true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use core_manifest::spec::{BinaryRef, Route};
+    use core_manifest::{Identifier, ServiceName};
+
+    use super::*;
+
+    fn web(hosts: &[&str]) -> ServiceSpec {
+        let mut spec = ServiceSpec::bare(ServiceName::new("web").unwrap(), "node");
+        let path = "/stack/.releases/web/2026-x/app".into();
+        let app = BinaryRef { folder: None, path, version: String::new(), source: "next-build".into() };
+        spec.binaries = BTreeMap::from([(Identifier::new("app").unwrap(), app)]);
+        spec.route = Some(Route {
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            paths: vec!["/".into()],
+            strip_prefix: false,
+            own_hosts: Vec::new(),
+            local_origin: Vec::new(),
+            port: Identifier::new("http").unwrap(),
+        });
+        spec
+    }
+
+    #[test]
+    fn previews_have_a_name_below_each_host() {
+        let all = previews(&web(&["example.com", "*.example.org"]), "/edge", |upstreams| json!({"to": upstreams}));
+        let hosts: Vec<&Value> = all.iter().map(|route| &route["match"][0]["host"][0]).collect();
+        assert_eq!(hosts, ["*.example.com", "*.web.localhost"]);
+        let sets = all[0]["handle"][0]["routes"].as_array().unwrap();
+        assert_eq!(sets.len(), PREVIEWS as usize);
+        assert_eq!(all[1]["handle"][0]["routes"].as_array().unwrap().len(), PREVIEWS as usize + 1);
+        let label = "{http.request.host.labels.2}";
+        assert_eq!(sets[3]["match"][0]["vars"][label], json!(["{file./edge/web/preview.3.name}"]));
+        let proxy = sets[3]["handle"].as_array().unwrap().last().unwrap();
+        assert_eq!(proxy, &json!({"to": [{"dial": "{file./edge/web/preview.3.addr}"}]}));
+    }
+
+    #[test]
+    fn only_a_service_with_releases_has_previews() {
+        let mut spec = web(&["example.com"]);
+        spec.binaries.clear();
+        assert!(previews(&spec, "/edge", |_| json!({})).is_empty());
+    }
+}
