@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use core_engine::InstanceId;
-use core_next::ANSWERS;
+use core_stack::drivers::ANSWERS;
 use nix::libc;
 
 /// More than this is no two numbers, in bytes.

@@ -49,6 +49,9 @@ pub fn words(kind: Kind, read: impl Fn(&str) -> Option<String>) -> Vec<(&'static
 /// The kind of the apps that are searched for.
 pub const APPS: Kind = Kind::Next;
 
+/// The file in the run folder of such an app in which it says how much it has answered.
+pub const ANSWERS: &str = core_next::ANSWERS;
+
 /// Whether a kind runs an app of the stack, which is searched for if a manifest does not name its folder.
 pub fn has_app(kind: Kind) -> bool {
     kind == APPS

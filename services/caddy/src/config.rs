@@ -7,7 +7,7 @@ use core_manifest::spec::PortSpec;
 use serde_json::{Value, json};
 
 use crate::networks::trusted;
-use crate::{ADMIN, ID, REACHED, VERIFY, Wiring, compression, files, former, trial, verify_path};
+use crate::{ADMIN, ID, Wiring, compression, files, former, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -85,7 +85,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         server["trusted_proxies_strict"] = json!(1);
     }
     if matches!(wiring, Wiring::Held) {
-        config["apps"]["http"]["servers"]["verify"] = verification(around);
+        config["apps"]["http"]["servers"]["verify"] = verify::server(around);
     }
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     // In a template, a plain `$` is doubled; the run folder is only known to the instance.
@@ -98,7 +98,7 @@ fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
 }
 
 /// The services that requests are for. A trial has no route of its own: its service has sets of pointers for it.
-fn served(around: Surroundings<'_>) -> impl Iterator<Item = &ServiceSpec> {
+pub(crate) fn served(around: Surroundings<'_>) -> impl Iterator<Item = &ServiceSpec> {
     around.services.values().filter(|spec| !spec.name.is_trial())
 }
 
@@ -205,37 +205,8 @@ fn farewell() -> Value {
     })
 }
 
-/// A server only for core, which requests each pointer through it: can the edge reach the instance that it names?
-fn verification(around: Surroundings<'_>) -> Value {
-    let mut routes = Vec::new();
-    for spec in served(around).filter(|spec| spec.route.is_some()) {
-        for pointer in 0..pointers(spec.replicas) {
-            let path = verify_path(spec.name.as_str(), pointer);
-            routes.push(json!({
-                "match": [{"path": [format!("{path}/*")]}],
-                "handle": [
-                    {"handler": "rewrite", "strip_path_prefix": path},
-                    {
-                        "handler": "reverse_proxy",
-                        "upstreams": [{"dial": pointer_file(around.edge, spec, pointer)}],
-                        // No connection is kept open: connections are counted before an instance is asked to stop.
-                        "transport": {"protocol": "http", "keep_alive": {"enabled": false}},
-                        "headers": {"response": {"set": {REACHED: ["{http.reverse_proxy.upstream.hostport}"]}}},
-                    },
-                ],
-                "terminal": true,
-            }));
-        }
-    }
-    json!({
-        "listen": [format!("unix/@RUN@/{VERIFY}|0600")],
-        "automatic_https": {"disable": true},
-        "routes": routes,
-    })
-}
-
 /// The Caddy placeholder for a pointer file, which is read at each request.
-fn pointer_file(edge: &str, spec: &ServiceSpec, number: u32) -> String {
+pub(crate) fn pointer_file(edge: &str, spec: &ServiceSpec, number: u32) -> String {
     format!("{{file.{edge}/{}/{number}.addr}}", spec.name)
 }
 

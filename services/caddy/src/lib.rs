@@ -11,6 +11,7 @@ mod files;
 mod former;
 mod networks;
 mod trial;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

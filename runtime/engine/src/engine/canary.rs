@@ -1,16 +1,10 @@
-//! Whether a canary does worse than the live release: by the answers of both in the same time, and by its processes.
+//! Whether a canary does worse than the live release: by the answers of both in the same time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use core_manifest::ServiceName;
-
-use super::Engine;
-use super::operation::{Operation, OperationState};
-use super::trials::Stage;
 use crate::ids::InstanceId;
 use crate::time::Time;
-use crate::trial::Trial;
 
 /// The time over which answers are counted; looked at are this one and the one before.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -23,9 +17,9 @@ const MORE: f64 = 0.01;
 
 /// Answers, and those of them with a status of 500 or more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Count {
-    answers: u64,
-    errors: u64,
+pub(super) struct Count {
+    pub(super) answers: u64,
+    pub(super) errors: u64,
 }
 
 impl Count {
@@ -52,7 +46,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Takes what an instance has answered since its process started.
-    fn take(&mut self, id: &InstanceId, is_canary: bool, total: Count, now: Time) {
+    pub(super) fn take(&mut self, id: &InstanceId, is_canary: bool, total: Count, now: Time) {
         if now >= self.from + WINDOW {
             self.from = now;
             self.canary = [Count::default(), self.canary[0]];
@@ -74,7 +68,7 @@ impl Tally {
     }
 
     /// What is wrong with the answers of the canary, if anything is.
-    fn fault(&self) -> Option<String> {
+    pub(super) fn fault(&self) -> Option<String> {
         let (canary, live) = (self.canary[0].plus(self.canary[1]), self.live[0].plus(self.live[1]));
         let is_bad = canary.errors >= FEW && canary.share() > TIMES * live.share() + MORE;
         is_bad.then(|| {
@@ -86,50 +80,10 @@ impl Tally {
     }
 }
 
-impl Engine {
-    /// An instance has answered so many requests since its process started, and so many of them with an error.
-    pub(super) fn answered(&mut self, id: &InstanceId, answers: u64, errors: u64) {
-        let Some(instance) = self.instances.get(id) else { return };
-        let is_live = self.services.get(id.service()).is_some_and(|service| service.serving() == id.generation);
-        if instance.phase.process().is_none() || !is_live {
-            return;
-        }
-        let (name, now) = (id.service().clone(), self.now);
-        let canary = if name.is_trial() { Some(name.clone()) } else { self.canary_of(&name) };
-        let Some(canary) = canary else { return };
-        let total = Count { answers, errors };
-        if let Some(one) = self.standing_of(&canary) {
-            one.tally.take(id, name == canary, total, now);
-            self.changed.insert(canary);
-        }
-        if name.is_trial() {
-            self.visited(&name);
-        }
-    }
-
-    /// Why a canary is to be ended, if it is.
-    pub(super) fn canary_fails(&mut self, name: &ServiceName) -> Option<String> {
-        // Before it has served, that is a matter of its deploy.
-        let is_awaited = |one: &Operation| one.state == OperationState::Running && one.pending.contains(name);
-        if self.operations.values().any(is_awaited) {
-            return None;
-        }
-        let service = self.services.get(name).filter(|service| service.rollout.is_none())?;
-        let ended = self.instances_of(name).filter(|instance| instance.id.generation == service.born);
-        let ended = ended
-            .filter_map(|instance| Some((instance, instance.last_failure.as_ref()?)))
-            .map(|(instance, failure)| format!("{} {}", instance.id, failure.of_it()))
-            .next();
-        ended.or_else(|| {
-            let one = self.standing_of(name)?;
-            let is_canary = matches!(one.trial, Trial::Canary { .. }) && one.stage == Stage::Running;
-            if is_canary { one.tally.fault() } else { None }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use core_manifest::ServiceName;
+
     use super::*;
     use crate::ids::Generation;
 

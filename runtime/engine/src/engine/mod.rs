@@ -10,6 +10,7 @@ mod advance;
 mod canary;
 mod chronicle;
 mod command;
+mod deploys;
 mod ending;
 mod instance;
 mod lifecycle;
@@ -175,8 +176,7 @@ impl Engine {
         let routing = self.routings.values().filter_map(Routing::deadline).min();
         let services = self.services.values().filter_map(Service::deadline).min();
         let operation = self.operations.values().filter_map(Operation::deadline).min();
-        let trial = self.trial_deadlines().map(|(at, _)| at).min();
-        [timer, routing, services, operation, trial].into_iter().flatten().min()
+        [timer, routing, services, operation, self.trial_deadline()].into_iter().flatten().min()
     }
 
     /// Names an instance that neither holds a deadline nor waits for an answer although its phase is not final. There
@@ -260,20 +260,14 @@ impl Engine {
             }
             self.dirty.insert(id);
         }
-        let due: Vec<ServiceName> = self
-            .routings
-            .iter()
-            .filter(|(_, routing)| routing.deadline().is_some_and(|at| at <= self.now))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let due = self.routings.iter().filter(|(_, routing)| routing.deadline().is_some_and(|at| at <= self.now));
+        let due: Vec<ServiceName> = due.map(|(name, _)| name.clone()).collect();
         self.changed.extend(due);
         let is_due = |service: &Service| service.deadline().is_some_and(|at| at <= self.now);
         let services: Vec<ServiceName> =
             self.services.iter().filter(|(_, service)| is_due(service)).map(|(name, _)| name.clone()).collect();
         self.changed.extend(services);
-        let trials: Vec<ServiceName> =
-            self.trial_deadlines().filter(|(at, _)| *at <= self.now).map(|(_, name)| name.clone()).collect();
-        self.changed.extend(trials);
+        self.fire_trials();
     }
 
     /// Looks at everything that may have been affected, until nothing changes any more.

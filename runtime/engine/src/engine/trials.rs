@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use core_manifest::ServiceName;
 
 use super::Engine;
-use super::canary::Tally;
+use super::canary::{Count, Tally};
 use super::operation::{Goal, Operation, OperationState};
 use crate::action::{Action, Hook, TrialRoute};
 use crate::command::{Cause, Command, Deploying, Make};
+use crate::ids::InstanceId;
 use crate::time::Time;
 use crate::trial::{CANARY, PREVIEWS, Trial, TrialWish};
 
@@ -22,18 +23,18 @@ pub(super) struct Trials {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Standing {
-    pub(super) trial: Trial,
-    pub(super) stage: Stage,
+struct Standing {
+    trial: Trial,
+    stage: Stage,
     /// When it was last asked for something.
     asked_at: Time,
     /// Of a canary: what it and the live release have answered.
-    pub(super) tally: Tally,
+    tally: Tally,
 }
 
 /// The stage of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+enum Stage {
     /// Its release is there; the manifests are being read for it.
     Asked,
     /// It runs, or is about to.
@@ -61,10 +62,6 @@ impl Engine {
             let stage = if asleep.contains(name) { Stage::Asleep } else { Stage::Running };
             self.trials.all.insert(name.clone(), Standing::new(*trial, stage, self.now));
         }
-    }
-
-    pub(super) fn standing_of(&mut self, name: &ServiceName) -> Option<&mut Standing> {
-        self.trials.all.get_mut(name)
     }
 
     /// The canary of a service, if it has one.
@@ -220,9 +217,16 @@ impl Engine {
         (is_preview && is_quiet && !idle.is_zero()).then(|| one.asked_at + idle)
     }
 
-    /// When a trial has to be looked at again, and which one.
-    pub(super) fn trial_deadlines(&self) -> impl Iterator<Item = (Time, &ServiceName)> {
-        self.trials.all.keys().filter_map(|name| Some((self.sleeps_at(name)?, name)))
+    /// When a trial has to be looked at again.
+    pub(super) fn trial_deadline(&self) -> Option<Time> {
+        self.trials.all.keys().filter_map(|name| self.sleeps_at(name)).min()
+    }
+
+    /// Marks the trials whose time has come.
+    pub(super) fn fire_trials(&mut self) {
+        let is_due = |name: &&ServiceName| self.sleeps_at(name).is_some_and(|at| at <= self.now);
+        let due: Vec<ServiceName> = self.trials.all.keys().filter(is_due).cloned().collect();
+        self.changed.extend(due);
     }
 
     /// Whether nothing of a preview runs until somebody asks for it.
@@ -301,6 +305,46 @@ impl Engine {
         {
             self.end_trial(&trial);
         }
+    }
+
+    /// An instance has answered so many requests since its process started, and so many of them with an error.
+    pub(super) fn answered(&mut self, id: &InstanceId, answers: u64, errors: u64) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let is_live = self.services.get(id.service()).is_some_and(|service| service.serving() == id.generation);
+        if instance.phase.process().is_none() || !is_live {
+            return;
+        }
+        let (name, now) = (id.service().clone(), self.now);
+        let canary = if name.is_trial() { Some(name.clone()) } else { self.canary_of(&name) };
+        let Some(canary) = canary else { return };
+        let total = Count { answers, errors };
+        if let Some(one) = self.trials.all.get_mut(&canary) {
+            one.tally.take(id, name == canary, total, now);
+            self.changed.insert(canary);
+        }
+        if name.is_trial() {
+            self.visited(&name);
+        }
+    }
+
+    /// Why a canary is to be ended, if it is.
+    fn canary_fails(&self, name: &ServiceName) -> Option<String> {
+        // Before it has served, that is a matter of its deploy.
+        let is_awaited = |one: &Operation| one.state == OperationState::Running && one.pending.contains(name);
+        if self.operations.values().any(is_awaited) {
+            return None;
+        }
+        let service = self.services.get(name).filter(|service| service.rollout.is_none())?;
+        let ended = self.instances_of(name).filter(|instance| instance.id.generation == service.born);
+        let ended = ended
+            .filter_map(|instance| Some((instance, instance.last_failure.as_ref()?)))
+            .map(|(instance, failure)| format!("{} {}", instance.id, failure.of_it()))
+            .next();
+        ended.or_else(|| {
+            let one = self.trials.all.get(name)?;
+            let is_canary = matches!(one.trial, Trial::Canary { .. }) && one.stage == Stage::Running;
+            if is_canary { one.tally.fault() } else { None }
+        })
     }
 }
 

@@ -20,7 +20,6 @@ use super::types::{
 use super::{Ask, Refusal};
 use crate::journal::{Journal, ROOM_HELP};
 use crate::releases;
-use crate::supervise::unix_now;
 
 /// The answer to a request that started an operation.
 type Begun = Answered<(StatusCode, Json<Accepted>)>;
@@ -126,7 +125,9 @@ pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): Conn
     let bad = |message: &str| failure(StatusCode::BAD_REQUEST, "bad-request", message);
     let trial = match (preview, canary) {
         (Some(_), Some(_)) => return Err(bad("a release is a preview or a canary, not both")),
-        (Some(name), None) => Some(TrialWish::Preview { name, is_public: public, at: unix_now() }),
+        (Some(name), None) => {
+            Some(TrialWish::Preview { name, is_public: public, at: jiff::Timestamp::now().as_second() })
+        }
         (None, percent) => percent.map(|percent| TrialWish::Canary { percent }),
     };
     // Before anything is built.

@@ -246,7 +246,7 @@ pub struct TrialStatus {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromoteRequest {
-    /// The name of the service; by default any that has such a trial.
+    /// The name of the service; by default any that has this trial.
     #[serde(default)]
     pub service: Option<String>,
     /// The name of the preview, or `canary`; by default the canary, else the only preview.

@@ -28,6 +28,7 @@ mod persist;
 mod pool;
 mod preview_key;
 mod project;
+mod provide;
 mod prune;
 mod record;
 mod tools;
@@ -38,10 +39,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use core_engine::event::Unavailable;
 use core_engine::folder::{folder_of, release_of};
-use core_manifest::manifest::Source;
-use core_manifest::{ServiceName, ServiceSpec};
+use core_manifest::ServiceSpec;
 use core_next::build::WITHOUT;
 use core_stack::{Building, Wanted};
 use tokio::process::Command;
@@ -50,7 +49,7 @@ use crate::binaries::fence::{self, Limits};
 use crate::binaries::log::Log;
 use crate::binaries::modes::{self, Origin, is_open_but};
 use crate::binaries::owner::Owner;
-use crate::binaries::{self, Progress, run};
+use crate::binaries::{Progress, run};
 use crate::machine;
 use crate::paths::Paths;
 use crate::trust::Trust;
@@ -67,6 +66,8 @@ pub use pool::precompress;
 pub(crate) use preview_key::key as preview_key;
 pub use preview_key::{USER as PREVIEW_USER, password as preview_password};
 pub use project::{Tooling, tooling};
+pub use provide::provide;
+pub(crate) use provide::{promote, provide_finished};
 pub(crate) use prune::{Needed, mark_live, prune};
 pub use record::{Deployer, Record};
 use tools::Tool;
@@ -176,58 +177,6 @@ pub(crate) fn written(paths: &Paths, service: &str, id: &str) -> Option<String> 
     let path = release.join(prune::written(&release)?);
     let app = fs::canonicalize(release.join(choose::APP)).ok()?;
     Some(path.strip_prefix(&app).unwrap_or(&path).display().to_string())
-}
-
-/// Makes sure that a folder exists: a release, or one of `.dep/`.
-///
-/// # Errors
-/// Why it is not available, as text for people.
-pub async fn provide(paths: &Paths, folder: &str, wanted: &Wanted, progress: &Progress) -> Result<(), Unavailable> {
-    provide_finished(paths, folder, wanted, progress, None::<&Nothing>).await
-}
-
-/// What is done with a release that a command of one service alone needs. It may not serve before more is done.
-struct Nothing;
-
-impl Finish for Nothing {
-    async fn finish(&self, _service: &str, _release: &str) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-/// The same; a release that is made may serve.
-///
-/// # Errors
-/// Why it is not available, as text for people.
-pub(crate) async fn provide_finished(
-    paths: &Paths,
-    folder: &str,
-    wanted: &Wanted,
-    progress: &Progress,
-    finish: Option<&impl Finish>,
-) -> Result<(), Unavailable> {
-    match wanted.source {
-        Source::NextBuild { .. } => {
-            // One of an earlier version of core has landed, or it would not have been chosen.
-            let Some((name, id)) = release_of(folder) else { return Ok(()) };
-            let name = ServiceName::made(name).map_err(|rule| format!("{name} {rule}"))?;
-            if name.is_trial() {
-                // What has to be run before it may be tried, its deploy has run.
-                return if has_landed(paths, &name, id) { Ok(()) } else { Err(format!("release {id} is gone").into()) };
-            }
-            let service = name.as_str();
-            progress.say(folder, "waiting for another build");
-            let home = Home::open(paths, service).await?;
-            home.make(paths, folder, wanted, &Deployer::default(), progress).await?;
-            // One that has served needs nothing more; what is left of another, a deploy does.
-            if finish.is_some() && is_pending(paths, service, id) {
-                home.finish(service, id, finish).await?;
-            }
-            Ok(())
-        }
-        Source::NextDev { .. } => dev::prepare(paths, folder, wanted, progress).await,
-        _ => binaries::prepare(paths, folder, wanted, progress).await,
-    }
 }
 
 /// Whether something has to be run before a release may serve that is there.
@@ -396,28 +345,6 @@ pub(crate) async fn land(
     }
     home.finish(service, &record.id, finish).await?;
     Ok(record.id)
-}
-
-/// Does what is left to do with a release that was tried, before it serves. Returns its ID.
-///
-/// # Errors
-/// Why it may not serve, as text for people.
-pub(crate) async fn promote(
-    paths: &Paths,
-    service: &str,
-    wanted: &Wanted,
-    id: &str,
-    as_built: bool,
-    finish: Option<&impl Finish>,
-) -> Result<String, String> {
-    let home = Home::open(paths, service).await?;
-    let record = Record::read(&home.path.join(id)).ok_or_else(|| format!("release {id} is gone"))?;
-    if !as_built {
-        frozen::compare(&record, &wanted.building)
-            .map_err(|why| format!("{why}, or promote it as it is: --as-built"))?;
-    }
-    home.finish(service, id, finish).await?;
-    Ok(id.to_owned())
 }
 
 /// The folder of the app, in a source that is one.

@@ -12,7 +12,6 @@ mod queue;
 mod reading;
 mod saving;
 mod trials;
-pub(crate) use trials::unix_now;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -33,7 +32,6 @@ use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{Ask, Server};
-use crate::bell;
 use crate::binaries::Progress;
 use crate::compose;
 use crate::descriptors;
@@ -66,8 +64,6 @@ const TURNS: u32 = 4;
 const KEEPER_PAUSE: Duration = Duration::from_millis(500);
 /// How long to wait for the state to be saved when the keeper is gone.
 const LAST_WRITING: Duration = Duration::from_secs(2);
-/// How often to look at what instances of services with trials have answered.
-const COUNT: Duration = Duration::from_secs(1);
 /// How often to look for pointers of services that no longer exist.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -199,8 +195,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let mut look = tokio::time::interval(pressure::PAUSE);
     // Nobody looks while nothing is warm, and that time is not made up for.
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut count = tokio::time::interval(COUNT);
-    count.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut count = trials::turns();
     // If this cannot be watched, a removal is not noticed.
     let mut lost = Lost::of(&supervisor.paths.run).ok();
     // When to try again to start a keeper, after a failure.
@@ -383,14 +378,6 @@ impl Supervisor {
             self.askers.wait(operation, who);
         }
         self.give(&Event::Command { operation, command, by });
-    }
-
-    /// Opens the socket for requests for previews that sleep. Without it, they are told to come again, and nothing starts.
-    fn hang_up_bell(&self) {
-        match bell::open(&self.paths.edge()) {
-            Ok(listener) => drop(tokio::task::spawn_local(bell::serve(listener, self.rings.clone()))),
-            Err(error) => tracing::warn!("previews that sleep cannot be started by a request: {error}"),
-        }
     }
 
     /// Removes pointers of services that no longer exist; called after each reading and periodically.

@@ -1,24 +1,37 @@
 //! What the engine has to know of releases that run beside live ones: what they answer, who asks for them, and their age.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use core_engine::InstanceId;
 use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::trial::Trial;
 use core_manifest::ServiceName;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Supervisor;
-use crate::answers;
 use crate::api::TrialStatus;
+use crate::{answers, bell};
 
-/// Seconds since 1970.
-pub(crate) fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+/// How often to look at what has been answered.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// When to look at what has been answered. Nobody looks while nothing is tried, and that time is not made up for.
+pub(super) fn turns() -> Interval {
+    let mut turns = tokio::time::interval(PAUSE);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    turns
 }
 
 impl Supervisor {
+    /// Opens the socket for requests for previews that sleep. Without it, they are told to come again, and nothing starts.
+    pub(super) fn hang_up_bell(&self) {
+        match bell::open(&self.paths.edge()) {
+            Ok(listener) => drop(tokio::task::spawn_local(bell::serve(listener, self.rings.clone()))),
+            Err(error) => tracing::warn!("previews that sleep cannot be started by a request: {error}"),
+        }
+    }
+
     /// Reports what the instances of services with trials have answered.
     pub(super) fn count_answers(&mut self) {
         let trials = self.engine.trials();
@@ -45,7 +58,7 @@ impl Supervisor {
 
     /// Ends previews that were not deployed for long.
     pub(super) fn end_old_trials(&mut self) {
-        let now = unix_now();
+        let now = jiff::Timestamp::now().as_second();
         for (service, trial) in self.engine.trials() {
             let Trial::Preview { at, .. } = trial else { continue };
             let age = self.engine.topology().services.get(&service).map(|spec| spec.update.age).unwrap_or_default();

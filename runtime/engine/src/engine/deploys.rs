@@ -1,0 +1,135 @@
+//! Deploys: releases that are being made. One of a service is made at a time; what comes of it is wanted then, or tried.
+
+use core_manifest::ServiceName;
+
+use super::operation::{Goal, Operation, OperationState};
+use super::{Binary, Engine};
+use crate::action::{Action, Hook};
+use crate::command::{Cause, Command, Deploying, Make};
+use crate::event::Purpose;
+use crate::folder::folder_of;
+
+/// A release that is to serve, and the command that asked for it.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) command: Command,
+    pub(super) service: ServiceName,
+    pub(super) release: String,
+    /// The trial that ends when it serves.
+    pub(super) ends: Option<ServiceName>,
+}
+
+/// A deploy whose release is not there yet.
+#[derive(Clone, Debug)]
+pub(super) struct Deploy {
+    operation: u64,
+    by: Cause,
+    how: Deploying,
+}
+
+impl Deploy {
+    /// The request to make its release.
+    fn action(&self, service: &ServiceName) -> Action {
+        let Self { operation, by, how } = self.clone();
+        Action::MakeRelease { operation, service: service.clone(), how, by }
+    }
+
+    /// The command that asked for it.
+    fn command(self, service: &ServiceName) -> Command {
+        let service = Some(service.clone());
+        match &self.how.make {
+            Make::Landed { trial, as_built, .. } => {
+                let name = trial.of_trial().map(|(_, name)| name.to_owned());
+                Command::Promote { service, name, as_built: *as_built }
+            }
+            _ => Command::Deploy { service, how: self.how },
+        }
+    }
+}
+
+impl Engine {
+    /// Begins to make a release, or waits until the deploys before it have.
+    pub(super) fn deploy(&mut self, id: u64, service: Option<&ServiceName>, how: &Deploying, by: Cause) -> Operation {
+        let name = match self.deployed(service) {
+            Ok(name) => name,
+            Err(message) => return Operation::failed(message),
+        };
+        if how.supersede {
+            self.supersede(&name, id);
+        }
+        let queue = self.releases.deploys.entry(name.clone()).or_default();
+        let deploy = Deploy { operation: id, by, how: how.clone() };
+        if queue.is_empty() {
+            self.actions.push(deploy.action(&name));
+        }
+        queue.push_back(deploy);
+        Operation::new(Goal::Release, [name].into(), self.now, None)
+    }
+
+    /// A newer deploy takes the place of those of the service whose releases are not there yet.
+    fn supersede(&mut self, name: &ServiceName, by: u64) {
+        let queue = self.releases.deploys.remove(name).unwrap_or_default();
+        if let Some(first) = queue.front() {
+            self.actions.push(Action::DropRelease { operation: first.operation, service: name.clone() });
+        }
+        for deploy in queue {
+            let (id, cause, command) = (deploy.operation, deploy.by, deploy.command(name));
+            self.end_early(id, name, &command, cause, format!("a newer deploy, of operation {by}, takes its place"));
+        }
+    }
+
+    /// A deploy ends before anything of the stack was changed.
+    fn end_early(&mut self, id: u64, name: &ServiceName, command: &Command, by: Cause, message: String) {
+        let Some(mut operation) = self.operations.remove(&id) else { return };
+        let (service, hook, failure) = (name.clone(), Hook::OnFailure, Some(message.clone()));
+        self.actions.push(Action::Hook { service, hook, release: None, message: failure });
+        operation.state = OperationState::Failed { message, culprit: None };
+        self.begin_operation(id, command, by, operation);
+    }
+
+    /// A release has landed, or was not made.
+    pub(super) fn release_made(&mut self, id: u64, name: &ServiceName, result: &Result<String, String>) {
+        let Some(queue) = self.releases.deploys.get_mut(name) else { return };
+        if queue.front().is_none_or(|first| first.operation != id) {
+            return;
+        }
+        let Some(deploy) = queue.pop_front() else { return };
+        if let Some(next) = queue.front() {
+            self.actions.push(next.action(name));
+        } else {
+            self.releases.deploys.remove(name);
+        }
+        let (by, switches, trial) = (deploy.by, deploy.how.switch, deploy.how.trial.clone());
+        let ends = match &deploy.how.make {
+            Make::Landed { trial, .. } => Some(trial.clone()),
+            // What a canary was compared with is not live any more.
+            _ => self.canary_of(name),
+        };
+        let command = deploy.command(name);
+        match result {
+            Ok(release) if trial.is_some() => {
+                let wanted = trial.iter().map(|wish| self.begin_trial(name, wish)).next();
+                match wanted.unwrap_or_else(|| Err(String::new())) {
+                    Ok(service) => {
+                        self.want_release(id, Wish { command, service, release: release.clone(), ends: None }, false);
+                        self.read(Purpose::Apply { operation: id, by });
+                    }
+                    Err(message) => self.end_early(id, name, &command, by, message),
+                }
+            }
+            // Whether it may serve, the host says by itself.
+            Ok(_) if !switches => {
+                let Some(mut operation) = self.operations.remove(&id) else { return };
+                operation.state = OperationState::Done;
+                self.begin_operation(id, &command, by, operation);
+            }
+            Ok(release) => {
+                self.binaries.insert(folder_of(name.as_str(), release), Binary::Present);
+                let wish = Wish { command, service: name.clone(), release: release.clone(), ends };
+                self.want_release(id, wish, false);
+                self.read(Purpose::Apply { operation: id, by });
+            }
+            Err(message) => self.end_early(id, name, &command, by, message.clone()),
+        }
+    }
+}
