@@ -55,6 +55,14 @@ export default function Page() {
 ";
 
 /// A value that is cached until somebody asks for a new one.
+/// A route that is not well in a canary.
+const FAILING: &str = "export const dynamic = 'force-dynamic';
+export function GET() {
+  const role = process.env.CORE_RELEASE_ROLE;
+  return new Response(`${role}, ${process.env.WORD}`, { status: role === 'canary' ? 500 : 200 });
+}
+";
+
 const CACHED: &str = r"import { cacheTag, revalidateTag } from 'next/cache';
 import { connection } from 'next/server';
 async function time() {
@@ -240,6 +248,7 @@ fn an_app_that_was_not_written_for_core_runs() {
     stack.write("app/page.tsx", "export default function Page() { return <p>another text</p>; }\n");
     stack.write("app/word/route.ts", ROUTE);
     stack.write("app/cached/route.ts", CACHED);
+    stack.write("app/failing/route.ts", FAILING);
     run("core deploy", &stack.root);
     assert!(page("").1.contains("another text"), "{}", page("").1);
     assert_eq!(page("word").1, format!("the word: read-at-run-time, of http://localhost:{port}/word"));
@@ -250,6 +259,7 @@ fn an_app_that_was_not_written_for_core_runs() {
     printed::compare(&stack);
     assert_eq!(submit(&base("127.0.0.1"), &form), 303, "the form of an old page, sent to the new release");
     replicas_share_a_cache(&stack, &base("127.0.0.1"));
+    a_preview_sleeps_and_a_canary_is_ended(&stack, &base("127.0.0.1"));
     // Files with a hash in their names are served by the edge alone, those of the release before as well.
     let kept = scripts.iter().filter(|path| page("form").1.contains(path.as_str())).count();
     assert!(kept > 2, "scripts that did not change keep their addresses: {scripts:?}");
@@ -297,6 +307,34 @@ fn replicas_share_a_cache(stack: &Stack, base: &str) {
     let mut node = std::process::Command::new("node");
     let said = Said::of(node.arg("--test").arg(test).env("NEXT_DIR", &stack.root).output().expect("node"));
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+}
+
+/// By what their servers say of themselves.
+fn a_preview_sleeps_and_a_canary_is_ended(stack: &Stack, base: &str) {
+    stack.edit("web", |web| web["config"]["preview"] = json!({"idle_minutes": 0.05, "env": {"WORD": "of previews"}}));
+    let built = || fs::read_dir(stack.root.join(".releases/web")).expect("releases").flatten().filter(is_release).count();
+    let before = built();
+    stack.ok(&["deploy", "--preview", "pr-1", "--public"]);
+    assert_eq!(built(), before, "these sources are a release already");
+    let preview = || {
+        let host = [("Host", "pr-1.web.localhost")];
+        http::request("GET", &format!("{base}failing"), &host, "").expect("the edge answers")
+    };
+    assert_eq!(preview(), (200, "preview, of previews".to_owned()));
+    let is_asleep = || stack.ok(&["previews"]).out.contains("asleep");
+    until("nobody asks for it", is_asleep);
+    assert!(stack.pids_of("web~pr-1").is_empty());
+    until("a request has started it", || preview().0 == 200);
+    stack.ok(&["previews", "remove", "pr-1"]);
+    assert_eq!(preview().0, 404);
+
+    stack.ok(&["deploy", "--canary", "50"]);
+    let mine = [("Cookie", "core_share=000")];
+    let asked = || http::request("GET", &format!("{base}failing"), &mine, "").expect("the edge answers").0;
+    assert_eq!(asked(), 500);
+    until("it has been ended", || asked() == 200);
+    let shown = stack.ok(&["status"]).out.replace('\n', " ");
+    assert!(shown.contains("was ended") && shown.contains("answers were errors"), "{shown}");
 }
 
 /// The addresses of the scripts of a page.

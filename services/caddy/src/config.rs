@@ -7,6 +7,7 @@ use core_manifest::spec::PortSpec;
 use serde_json::{Value, json};
 
 use crate::networks::trusted;
+use crate::pointer::{pointer_file, served};
 use crate::{ADMIN, ID, Wiring, compression, files, former, trial, verify};
 
 /// The response while no instance answers.
@@ -95,11 +96,6 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
 /// One route per host and path of each service.
 fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
     in_order(around, |spec, hosts, prefix| Some(one_route(spec, hosts, prefix, around.edge, wiring)))
-}
-
-/// The services that requests are for. A trial has no route of its own: its service has sets of pointers for it.
-pub(crate) fn served(around: Surroundings<'_>) -> impl Iterator<Item = &ServiceSpec> {
-    around.services.values().filter(|spec| !spec.name.is_trial())
 }
 
 /// What `make` makes of each service for its hosts (none means any) and each of its prefixes; the longest path first, a named
@@ -203,11 +199,6 @@ fn farewell() -> Value {
         "match": [{"vars": {"{http.shutting_down}": ["true"]}}],
         "handle": [{"handler": "headers", "response": {"set": {"Connection": ["close"]}}}],
     })
-}
-
-/// The Caddy placeholder for a pointer file, which is read at each request.
-pub(crate) fn pointer_file(edge: &str, spec: &ServiceSpec, number: u32) -> String {
-    format!("{{file.{edge}/{}/{number}.addr}}", spec.name)
 }
 
 /// The address that a port is bound to, in Caddy's form.

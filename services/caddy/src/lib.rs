@@ -10,6 +10,7 @@ mod config;
 mod files;
 mod former;
 mod networks;
+mod pointer;
 mod trial;
 mod verify;
 

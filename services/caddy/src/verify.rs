@@ -4,7 +4,7 @@ use core_engine::action::pointers;
 use core_engine::driver::Surroundings;
 use serde_json::{Value, json};
 
-use crate::config::{pointer_file, served};
+use crate::pointer::{pointer_file, served};
 use crate::{REACHED, VERIFY, verify_path};
 
 /// A server only for core, which requests each pointer through it: can the edge reach the instance that it names?

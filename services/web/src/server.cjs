@@ -176,6 +176,7 @@ function count() {
     if (response.statusCode >= 500) errors += 1;
     timer ??= setTimeout(write, PAUSE).unref();
   });
+  write();
 }
 
 // To the server, and what the app loads, the command is what it always was: `node server.js`.

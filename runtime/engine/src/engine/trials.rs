@@ -28,6 +28,8 @@ struct Standing {
     stage: Stage,
     /// When it was last asked for something.
     asked_at: Time,
+    /// Whether it says how much it answers: of what does not, nobody knows whether it is used.
+    counts: bool,
     /// Of a canary: what it and the live release have answered.
     tally: Tally,
 }
@@ -211,7 +213,7 @@ impl Engine {
         let one = self.trials.all.get(name)?;
         let service = self.services.get(name)?;
         let idle = service.spec.update.idle;
-        let is_preview = matches!(one.trial, Trial::Preview { .. }) && one.stage == Stage::Running;
+        let is_preview = matches!(one.trial, Trial::Preview { .. }) && one.stage == Stage::Running && one.counts;
         // What is being replaced, or waited for, is in use.
         let is_quiet = service.rollout.is_none() && self.all_ready(name, service.born, service.replicas());
         (is_preview && is_quiet && !idle.is_zero()).then(|| one.asked_at + idle)
@@ -319,6 +321,7 @@ impl Engine {
         let Some(canary) = canary else { return };
         let total = Count { answers, errors };
         if let Some(one) = self.trials.all.get_mut(&canary) {
+            one.counts |= name == canary;
             one.tally.take(id, name == canary, total, now);
             self.changed.insert(canary);
         }
@@ -350,6 +353,6 @@ impl Engine {
 
 impl Standing {
     fn new(trial: Trial, stage: Stage, now: Time) -> Self {
-        Self { trial, stage, asked_at: now, tally: Tally::default() }
+        Self { trial, stage, asked_at: now, counts: false, tally: Tally::default() }
     }
 }

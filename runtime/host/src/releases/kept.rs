@@ -20,11 +20,19 @@ pub(super) fn secret(path: &Path, length: usize) -> io::Result<String> {
         // Cut off by a power failure, or emptied.
         Ok(_) | Err(_) => {}
     }
-    let mut bytes = vec![0_u8; length];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    let text = STANDARD.encode(bytes);
+    let text = STANDARD.encode(random(length)?);
     write(path, &text)?;
     Ok(text)
+}
+
+/// So many random bytes.
+///
+/// # Errors
+/// That there are none.
+pub(super) fn random(length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0_u8; length];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(bytes)
 }
 
 /// Puts a secret into a file that only its owner may read, and that is whole after a power cut.

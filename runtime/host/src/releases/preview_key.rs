@@ -11,8 +11,8 @@ use crate::paths::Paths;
 
 /// The name that goes with the password.
 pub const USER: &str = "preview";
-/// Length of the random part, in bytes: it divides by three, so that its text needs no filling.
-const LENGTH: usize = 15;
+/// Length of a password, in random bytes: too many to be guessed.
+const LENGTH: usize = 12;
 
 /// The file with the password of a service.
 fn file(paths: &Paths, service: &str) -> PathBuf {
@@ -26,9 +26,14 @@ fn file(paths: &Paths, service: &str) -> PathBuf {
 pub fn password(paths: &Paths, service: &str) -> io::Result<String> {
     let path = file(paths, service);
     match crate::files::read_text(&path).map(|text| text.trim().to_owned()) {
-        Ok(text) if !text.is_empty() => Ok(text),
-        _ => kept::secret(&path, LENGTH),
+        Ok(text) if !text.is_empty() => return Ok(text),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(_) | Err(_) => {}
     }
+    // Digits and small letters, which may stand in an address as they are.
+    let password = core_stack::hex(&kept::random(LENGTH)?);
+    kept::write(&path, &password)?;
+    Ok(password)
 }
 
 /// What a browser sends for it (RFC 7617), without the word `Basic`.
