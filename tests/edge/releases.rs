@@ -32,9 +32,10 @@ esac
 [ -e eats ] && { head -c 600m /dev/zero | tail > /dev/null || exit 1; }
 [ -e hangs ] && touch "$FIXTURE_AT.building" && sleep 1000
 to=.next/standalone
-mkdir -p $to .next/static/chunks && echo static > .next/static/file
+mkdir -p $to .next/static/chunks .next/static/media && echo static > .next/static/file
 echo built > .next/BUILD_ID
 cp page ".next/static/chunks/$(cat page).js"
+cp page ".next/static/media/$(cat page).png"
 cp words page $to/
 [ -e big ] && { head -c 5m /dev/zero > $to/big || exit 1; }
 [ -e serverless ] || echo server > $to/server.js

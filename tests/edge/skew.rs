@@ -10,6 +10,7 @@ pub(crate) const TESTS: &[Test] = tests![
     an_old_page_finds_its_release,
     nobody_is_lost_when_the_old_release_ends,
     files_of_old_releases_are_answered_without_the_app,
+    images_of_old_releases_are_answered_as_they_are,
 ];
 
 /// The process that answers a request with these headers.
@@ -108,5 +109,34 @@ fn files_of_old_releases_are_answered_without_the_app() {
     for (method, path) in others {
         let (status, body) = ask(method, &path, &[]);
         assert!(status == 200 && body.starts_with("pid "), "{method} {path}: {status} {body}");
+    }
+}
+
+/// An app makes images of another size of those of its own release only.
+fn images_of_old_releases_are_answered_as_they_are() {
+    let scene = Scene::new(json!({"observe_seconds": 0.1, "warm_minutes": 0}));
+    scene.deploy("second");
+    let ask = |method: &str, parameters: &str| {
+        let url = format!("http://{}/_next/image?{parameters}", scene.place.address);
+        http::request(method, &url, &[], "").expect("an answer")
+    };
+    let image = |path: &str| format!("url=%2F_next%2Fstatic%2F{path}&w=64&q=75");
+    for page in ["first", "second"] {
+        assert_eq!(ask("GET", &image(&format!("media%2F{page}.png"))), (200, page.to_owned()));
+    }
+    // All else is what the app says, which has none.
+    let others = [
+        ("POST", image("media%2Ffirst.png")),
+        ("GET", image("media%2Fnone.png")),
+        ("GET", image("media%2F*.png")),
+        ("GET", image("chunks%2Ffirst.js")),
+        ("GET", image("..%2F..%2F..%2F..%2Fother.png")),
+        ("GET", format!("{}&url=x", image("media%2Ffirst.png"))),
+        ("GET", "url=%2Fpicture.png".into()),
+        ("GET", "w=64".into()),
+    ];
+    for (method, parameters) in others {
+        let (status, body) = ask(method, &parameters);
+        assert!(status == 404 && body.starts_with("pid "), "{method} {parameters}: {status} {body}");
     }
 }

@@ -153,6 +153,7 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
         handle.push(former::handler(spec, edge, transport(former::upstreams(spec, edge))));
     }
     handle.extend(files::old(spec, || proxy(spec, edge, wiring)));
+    handle.extend(files::images(spec, || proxy(spec, edge, wiring)));
     handle.push(proxy(spec, edge, wiring));
     let mut value = json!({"handle": handle, "terminal": true});
     let matcher = matcher(hosts, prefix);

@@ -9,6 +9,12 @@ const HASHED: &str = "/_next/static/";
 const FOREVER: &str = "public, max-age=31536000, immutable";
 /// Endings of what lies beside these files: nobody asks for it by its name.
 const BESIDE: [&str; 4] = ["*.br", "*.gz", "*.zst", "*.part"];
+/// The last part of the path of requests for images of another size.
+const IMAGE: &str = "/_next/image";
+/// The address of an image with a hash in its name, which such a request has as a parameter.
+const HASHED_IMAGE: &str = r"^/([^?#]*/)?_next/static/[^?#]+\.(avif|gif|jpe?g|png|webp)$";
+/// What browsers may do with an image that is not of the size that was asked for.
+const HOUR: &str = "public, max-age=3600";
 /// The variable that says that a request is for such a file of this service.
 pub(crate) const VAR: &str = "core_files";
 
@@ -70,8 +76,42 @@ pub(crate) fn old(spec: &ServiceSpec, proxy: impl FnOnce() -> Value) -> Option<V
     Some(json!({"handler": "subroute", "routes": [{"match": [is_asked], "handle": [proxy], "terminal": true}]}))
 }
 
+/// A handler that asks the app by `proxy` for images of another size, and serves the image as it is where the app has none:
+/// it is of an older release, and the app reads images of its own release only. All other requests are passed on.
+pub(crate) fn images(spec: &ServiceSpec, proxy: impl FnOnce() -> Value) -> Option<Value> {
+    const ASKED: &str = "{http.request.uri.query.url}";
+    let pool = pool(spec)?;
+    let mut proxy = proxy();
+    let route = |root: String| {
+        json!({
+            "match": [{"file": {"root": root, "try_files": [ASKED]}}],
+            "handle": [
+                {"handler": "rewrite", "uri": "{http.matchers.file.relative}"},
+                kept_for(HOUR),
+                {"handler": "file_server", "root": root, "index_names": [], "canonical_uris": false},
+            ],
+            "terminal": true,
+        })
+    };
+    proxy["handle_response"] = json!([{"match": {"status_code": [404]}, "routes": [
+        route(pool.clone()),
+        route(format!("{pool}-old")),
+        {"handle": [{"handler": "copy_response"}]},
+    ]}]);
+    let is_asked = json!({
+        "method": ["GET", "HEAD"],
+        "path": [format!("*{IMAGE}")],
+        "vars_regexp": {ASKED: {"pattern": HASHED_IMAGE}},
+    });
+    Some(json!({"handler": "subroute", "routes": [{"match": [is_asked], "handle": [proxy], "terminal": true}]}))
+}
+
 fn forever() -> Value {
-    json!({"handler": "headers", "response": {"set": {"Cache-Control": [FOREVER]}}})
+    kept_for(FOREVER)
+}
+
+fn kept_for(time: &str) -> Value {
+    json!({"handler": "headers", "response": {"set": {"Cache-Control": [time]}}})
 }
 
 /// What was said of a file is not said of the app's own answer.
