@@ -54,15 +54,16 @@ export default function Page() {
 }
 ";
 
-/// A value that is cached until somebody asks for a new one.
 /// A route that is not well in a canary.
-const FAILING: &str = "export const dynamic = 'force-dynamic';
-export function GET() {
+const FAILING: &str = "import { connection } from 'next/server';
+export async function GET() {
+  await connection();
   const role = process.env.CORE_RELEASE_ROLE;
   return new Response(`${role}, ${process.env.WORD}`, { status: role === 'canary' ? 500 : 200 });
 }
 ";
 
+/// A value that is cached until somebody asks for a new one.
 const CACHED: &str = r"import { cacheTag, revalidateTag } from 'next/cache';
 import { connection } from 'next/server';
 async function time() {
@@ -312,7 +313,8 @@ fn replicas_share_a_cache(stack: &Stack, base: &str) {
 /// By what their servers say of themselves.
 fn a_preview_sleeps_and_a_canary_is_ended(stack: &Stack, base: &str) {
     stack.edit("web", |web| web["config"]["preview"] = json!({"idle_minutes": 0.05, "env": {"WORD": "of previews"}}));
-    let built = || fs::read_dir(stack.root.join(".releases/web")).expect("releases").flatten().filter(is_release).count();
+    let built =
+        || fs::read_dir(stack.root.join(".releases/web")).expect("releases").flatten().filter(is_release).count();
     let before = built();
     stack.ok(&["deploy", "--preview", "pr-1", "--public"]);
     assert_eq!(built(), before, "these sources are a release already");

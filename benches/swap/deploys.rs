@@ -23,15 +23,15 @@ const ROLLBACKS: usize = 10;
 const EVERY: Duration = Duration::from_secs(5);
 
 /// The load of these rows.
-struct Halves(Load, Load);
+pub(crate) struct Halves(pub(crate) Load, Load);
 
 impl Halves {
-    fn begin(place: &Place) -> Self {
+    pub(crate) fn begin(place: &Place) -> Self {
         let half = |fresh| Load::begin(shape(place.address(), 5, Some(RATE / 2), fresh));
         Self(half(false), half(true))
     }
 
-    fn end(self) -> Outcome {
+    pub(crate) fn end(self) -> Outcome {
         let (mut outcome, other) = (self.0.end(), self.1.end());
         outcome.samples.extend(other.samples);
         outcome.reopened += other.reopened;

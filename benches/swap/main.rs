@@ -7,7 +7,7 @@
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `ROWS=swap,scale` | all | names of rows: swap, deploy, build, saturation, open, rude, scale, edge, routes, kill, kill-edge, pm2, many |
+//! | `ROWS=swap,scale` | all | names of rows: swap, deploy, build, trials, saturation, open, rude, scale, edge, routes, kill, kill-edge, pm2, many |
 //! | `ROUNDS=n` | 5 | rounds of swap, edits of many |
 //! | `SWAPS=n` | 20 | swaps in a round, or under saturation |
 //! | `SHOW=1` | | tells the course of the windows |
@@ -35,6 +35,7 @@ mod routes;
 mod rows;
 mod rude;
 mod settings;
+mod trials;
 
 use settings::Settings;
 

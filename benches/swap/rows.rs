@@ -16,15 +16,17 @@ use crate::pm2;
 use crate::routes;
 use crate::rude;
 use crate::settings::Settings;
+use crate::trials;
 
 /// A row.
 type Row = fn(&Settings, &Place, &mut Figures);
 
 /// All rows, with the names by which they may be asked for.
-pub(crate) const ALL: [(&str, Row); 13] = [
+pub(crate) const ALL: [(&str, Row); 14] = [
     ("swap", swap),
     ("deploy", deploys::take),
     ("build", deploys::build),
+    ("trials", trials::take),
     ("saturation", saturation),
     ("open", open::take),
     ("rude", rude::take),
