@@ -69,11 +69,15 @@ pub enum Mutation {
     RestartWarm,
     /// Never tell an instance that it is warm now.
     ForgetRole,
+    /// Begin a trial again that was ended while the manifests were being read.
+    RecallTrial,
+    /// Forget a trial that has ended before the edge has.
+    ForgetTrial,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -106,5 +110,7 @@ impl Mutation {
         Self::ForgetWarm,
         Self::RestartWarm,
         Self::ForgetRole,
+        Self::RecallTrial,
+        Self::ForgetTrial,
     ];
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Generation, InstanceId};
 use crate::topology::PortRange;
 use crate::trail::Trail;
-use crate::trial::Trial;
+use crate::trial::{Stage, Trial};
 
 /// What the engine remembers from one supervisor to the next.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -39,10 +39,7 @@ pub struct Saved {
     pub(crate) trails: BTreeMap<ServiceName, Trail>,
     /// Releases that run beside live ones, by the services that run them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) trials: BTreeMap<ServiceName, Trial>,
-    /// Those of them of which nothing runs until somebody asks for it.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(crate) asleep: BTreeSet<ServiceName>,
+    pub(crate) trials: BTreeMap<ServiceName, (Trial, Stage)>,
 }
 
 /// What the operator ordered for a service; overrides the manifest until it is withdrawn.

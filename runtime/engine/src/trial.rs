@@ -30,6 +30,20 @@ pub enum Trial {
     },
 }
 
+/// The stage of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stage {
+    /// Its release is there; the manifests are being read for it.
+    Asked,
+    /// It runs, or is about to.
+    Running,
+    /// Nobody has asked for it for a while: nothing of it runs until somebody does.
+    Asleep,
+    /// It gets no requests any more. It is forgotten when that is written and nothing of it runs.
+    Ending,
+}
+
 /// A trial as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialWish {

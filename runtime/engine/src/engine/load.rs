@@ -16,9 +16,8 @@ use crate::plan::{Change, Plan, plan};
 use crate::topology::Topology;
 
 impl Engine {
-    /// Applies valid manifests; with `again`, also specs that failed and have not changed since.
-    pub(super) fn loaded(&mut self, loaded: &Loaded, again: bool) {
-        let topology = &loaded.topology;
+    /// Applies valid manifests, which are this topology; with `again`, also specs that failed and have not changed since.
+    pub(super) fn loaded(&mut self, loaded: &Loaded, topology: &Topology, again: bool) {
         let first = std::mem::replace(&mut self.basis, Basis::Manifests) == Basis::Nothing;
         self.given_ports.clone_from(&loaded.ports);
         self.range = loaded.range.clone();

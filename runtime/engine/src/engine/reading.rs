@@ -96,7 +96,7 @@ impl Engine {
         match self.reading.under_way.take() {
             Some(Purpose::Plan { question }) => {
                 // As `core apply` would: it tries again what was put back.
-                let plan = Box::new(self.plan_for(&loaded.topology, true));
+                let plan = Box::new(self.plan_for(&self.without_ended_trials(&loaded.topology), true));
                 self.actions.push(Action::Planned { question, result: Ok(plan) });
             }
             purpose => {
@@ -105,7 +105,8 @@ impl Engine {
                 self.reading.was_good = true;
                 self.sources.choose(&loaded.sources);
                 self.choose_releases(&loaded.releases);
-                self.loaded(loaded, purpose.as_ref().is_some_and(Purpose::is_asked));
+                let topology = self.without_ended_trials(&loaded.topology);
+                self.loaded(loaded, &topology, purpose.as_ref().is_some_and(Purpose::is_asked));
                 match purpose {
                     Some(Purpose::Apply { operation, by }) => self.applied(operation, by),
                     Some(Purpose::OtherSource { folder, reason }) => {

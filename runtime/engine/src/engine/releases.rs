@@ -92,7 +92,11 @@ impl Engine {
 
     /// A reading has chosen these. What a deploy has made since that reading began stays wanted.
     pub(super) fn choose_releases(&mut self, chosen: &BTreeMap<ServiceName, String>) {
+        let trials = self.trials();
         for (name, release) in chosen {
+            if name.is_trial() && !trials.contains_key(name) {
+                continue;
+            }
             let has_landed = |wanted: &String| {
                 let folder = folder_of(name.as_str(), wanted);
                 self.binaries.get(&folder) == Some(&Binary::Present)

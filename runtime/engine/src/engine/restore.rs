@@ -53,8 +53,7 @@ impl Engine {
             range: self.range.clone(),
             releases: self.wanted_releases().clone(),
             trails: self.trails().clone(),
-            trials: self.trials(),
-            asleep: self.trials().into_keys().filter(|name| self.is_asleep(name)).collect(),
+            trials: self.saved_trials(),
         }
     }
 
@@ -103,7 +102,7 @@ impl Engine {
         self.selected.clone_from(&saved.selected);
         self.given_ports = saved.ports();
         self.remember_releases(&saved.releases, &saved.trails);
-        self.remember_trials(&saved.trials, &saved.asleep);
+        self.remember_trials(&saved.trials);
         self.range = saved.range.clone();
         if saved.down {
             self.down = Some(Down { code: 0, kill: false });

@@ -94,6 +94,11 @@ impl Engine {
         })
     }
 
+    /// Whether something is written, and exactly what is wanted.
+    pub(super) fn is_told(&self, service: &ServiceName) -> bool {
+        self.routings.contains_key(service) && self.is_written(service)
+    }
+
     /// The tables that were last sent to the host, for a host whose pointer files were removed.
     pub fn route_tables(&self) -> Vec<RouteTable> {
         let table = |(service, routing): (&ServiceName, &Routing)| {

@@ -1,18 +1,22 @@
 //! Releases that run beside the live one of their service: previews and canaries. Each is a service of its own, made from
 //! the manifest of the other; what is special about it is how requests find it, and when it ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use core_manifest::ServiceName;
 
-use super::Engine;
 use super::canary::{Count, Tally};
+use super::instance::Instance;
 use super::operation::{Goal, Operation, OperationState};
+use super::{Engine, mutated};
 use crate::action::{Action, Hook, TrialRoute};
 use crate::command::{Cause, Command, Deploying, Make};
+use crate::exit::Failure;
 use crate::ids::InstanceId;
+use crate::phase::{EndReason, Phase};
 use crate::time::Time;
-use crate::trial::{CANARY, PREVIEWS, Trial, TrialWish};
+use crate::topology::Topology;
+use crate::trial::{CANARY, PREVIEWS, Stage, Trial, TrialWish};
 
 /// All trials, by the services that run them.
 #[derive(Clone, Debug, Default)]
@@ -34,19 +38,6 @@ struct Standing {
     tally: Tally,
 }
 
-/// The stage of a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Its release is there; the manifests are being read for it.
-    Asked,
-    /// It runs, or is about to.
-    Running,
-    /// Nobody has asked for it for a while: nothing of it runs until somebody does.
-    Asleep,
-    /// It gets no requests any more. It is forgotten when that is written and nothing of it runs.
-    Ending,
-}
-
 impl Engine {
     /// The trials of the next topology.
     pub fn trials(&self) -> BTreeMap<ServiceName, Trial> {
@@ -59,10 +50,18 @@ impl Engine {
         !self.trials.all.is_empty()
     }
 
-    pub(super) fn remember_trials(&mut self, trials: &BTreeMap<ServiceName, Trial>, asleep: &BTreeSet<ServiceName>) {
-        for (name, trial) in trials {
-            let stage = if asleep.contains(name) { Stage::Asleep } else { Stage::Running };
+    /// All of them with their stages, to be saved.
+    pub(super) fn saved_trials(&self) -> BTreeMap<ServiceName, (Trial, Stage)> {
+        self.trials.all.iter().map(|(name, one)| (name.clone(), (one.trial, one.stage))).collect()
+    }
+
+    pub(super) fn remember_trials(&mut self, trials: &BTreeMap<ServiceName, (Trial, Stage)>) {
+        for (name, (trial, stage)) in trials {
+            // What it was waiting for, another engine asks for anew.
+            let stage = if *stage == Stage::Asked { Stage::Running } else { *stage };
             self.trials.all.insert(name.clone(), Standing::new(*trial, stage, self.now));
+            // What was told to the edge is not known.
+            self.changed.insert(name.clone());
         }
     }
 
@@ -134,6 +133,15 @@ impl Engine {
         }
     }
 
+    /// What was read, without trials that were ended while it was being read.
+    pub(super) fn without_ended_trials(&self, topology: &Topology) -> Topology {
+        let mut topology = topology.clone();
+        let trials = self.trials();
+        let recalls = mutated!(self, RecallTrial);
+        topology.services.retain(|name, _| !name.is_trial() || trials.contains_key(name) || recalls);
+        topology
+    }
+
     /// Ends a trial. Its requests go to the live release from now on, or nowhere if it has hosts of its own.
     pub(super) fn end_trial(&mut self, name: &ServiceName) {
         let Some(one) = self.trials.all.get_mut(name) else { return };
@@ -190,7 +198,9 @@ impl Engine {
             Stage::Running if self.sleeps_at(name).is_some_and(|at| at <= self.now) => {
                 self.set_trial_stage(name, Stage::Asleep);
             }
-            Stage::Ending if self.instances_of(name).next().is_none() && self.is_written(name) => {
+            Stage::Ending
+                if self.instances_of(name).next().is_none() && (self.is_told(name) || mutated!(self, ForgetTrial)) =>
+            {
                 self.trials.all.remove(name);
                 self.save = true;
             }
@@ -338,10 +348,21 @@ impl Engine {
             return None;
         }
         let service = self.services.get(name).filter(|service| service.rollout.is_none())?;
+        // It has served, and does not any more.
+        let is_down = |instance: &&Instance| match instance.phase {
+            Phase::Backoff { .. } | Phase::GaveUp | Phase::Ended(EndReason::Exit) => true,
+            Phase::Waiting | Phase::Starting { .. } | Phase::Probing { .. } => instance.ready_since.is_none(),
+            _ => false,
+        };
         let ended = self.instances_of(name).filter(|instance| instance.id.generation == service.born);
         let ended = ended
-            .filter_map(|instance| Some((instance, instance.last_failure.as_ref()?)))
-            .map(|(instance, failure)| format!("{} {}", instance.id, failure.of_it()))
+            .filter(|instance| instance.ready_once)
+            .filter(is_down)
+            .map(|instance| (instance, instance.last_failure.as_ref()))
+            .map(|(instance, failure)| {
+                let what = failure.map_or_else(|| "it has ended".to_owned(), Failure::of_it);
+                format!("{}: {what}", instance.id)
+            })
             .next();
         ended.or_else(|| {
             let one = self.trials.all.get(name)?;

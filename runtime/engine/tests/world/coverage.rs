@@ -54,7 +54,7 @@ pub(crate) const EVENTS: [&str; 41] = [
 const COLUMNS: usize = PhaseName::ALL.len();
 
 /// What a history is made of. Of everything but services and edits, a fault each.
-pub(crate) const PARTS: [&str; 30] = [
+pub(crate) const PARTS: [&str; 33] = [
     "services",
     "edits",
     "a broken manifest",
@@ -85,10 +85,15 @@ pub(crate) const PARTS: [&str; 30] = [
     "the edge's pointers fail",
     "what comes of the pointers is lost",
     "what the edge reaches is lost",
+    "trials",
+    "trials promoted",
+    "a release is not made",
 ];
 /// How many of each there are in ten histories on average, at least.
-const AT_LEAST: [u64; PARTS.len()] =
-    [40, 30, 10, 10, 10, 8, 5, 0, 1, 1, 1, 0, 1, 3, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 0, 0];
+const AT_LEAST: [u64; PARTS.len()] = [
+    40, 30, 10, 10, 10, 8, 5, 0, 1, 1, 1, 0, 1, 3, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 0, 0, 1, 0,
+    0,
+];
 
 #[derive(Clone)]
 pub(crate) struct Coverage {
@@ -214,7 +219,7 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
         Event::Edited { .. } => ("edited", Of::All),
         Event::PlanWanted { .. } => ("plan wanted", Of::All),
         Event::Command { command, .. } => match command {
-            // The others change nothing by themselves; no service of a world has releases.
+            // The others change nothing by themselves.
             Command::Up { .. }
             | Command::Apply
             | Command::Deploy { .. }

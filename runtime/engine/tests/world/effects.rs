@@ -10,7 +10,8 @@ use super::{Later, World};
 impl World {
     pub(super) fn begin_effect(&mut self, action: Action) {
         match action {
-            Action::Read { purpose, failed_sources, .. } => self.begin_reading(purpose, failed_sources),
+            Action::Read { .. } => self.begin_reading(action),
+            Action::MakeRelease { .. } => self.make_release(&action),
             Action::Save => self.saved = Some(self.engine.saved()),
             Action::Prepare { folder, .. } => {
                 let result = if self.fault("a binary is not available", 45) {
@@ -65,8 +66,6 @@ impl World {
             | Action::KeepLogs { .. }
             | Action::CutLog { .. }
             | Action::TellRole { .. }
-            // Nobody deploys in a world: its releases come by edits.
-            | Action::MakeRelease { .. }
             | Action::DropRelease { .. }
             | Action::Hook { .. } => {}
             Action::MarkLive { service, release } => self.tell_soon(Event::Marked { service, release }),

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::Topology;
+use core_engine::action::Action;
 use core_engine::event::{Event, FailedSources, Loaded, Purpose, Rejected, SourceChoice};
-use core_manifest::Problem;
+use core_engine::trial::Trial;
+use core_manifest::{Problem, ServiceName};
 
 use super::{Later, World};
 
@@ -24,6 +26,9 @@ pub(crate) struct Files {
     /// What they are being read for.
     pub(crate) under_way: Option<Purpose>,
     pub(crate) failed: FailedSources,
+    /// The releases that are tried, and those of all services, when they were last read.
+    pub(crate) trials: BTreeMap<ServiceName, Trial>,
+    pub(crate) releases: BTreeMap<ServiceName, String>,
     /// The engine asked them to be read while they were being read.
     pub(crate) twice: bool,
     pub(crate) questions: u64,
@@ -70,10 +75,11 @@ impl World {
         self.give_if_awake(Event::PlanWanted { question })
     }
 
-    pub(super) fn begin_reading(&mut self, purpose: Purpose, failed: FailedSources) {
+    pub(super) fn begin_reading(&mut self, action: Action) {
+        let Action::Read { purpose, failed_sources, releases, trials } = action else { return };
         self.files.twice |= self.files.under_way.is_some();
         self.files.under_way = Some(purpose);
-        self.files.failed = failed;
+        (self.files.failed, self.files.trials, self.files.releases) = (failed_sources, trials, releases);
         let pause = self.rng.millis(0, 200);
         // What is in them is read at some moment between; edits that come later are told.
         self.at(pause, Later::Read(self.life));
@@ -91,10 +97,10 @@ impl World {
             let problems = vec![Problem::of_service("a", "syntax", "broken".into())];
             return self.give(Event::Rejected(Rejected { problems, refused: BTreeMap::new(), fingerprint }));
         }
+        let topology = self.with_trials(&self.files.topology.clone());
         if is_carried_out {
-            self.topology = self.files.topology.clone();
+            self.topology = topology.clone();
         }
-        let topology = self.files.topology.clone();
         let sources = sources(&topology, &self.files.failed);
         if is_carried_out {
             self.sources.clone_from(&sources);

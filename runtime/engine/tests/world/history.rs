@@ -47,7 +47,7 @@ impl World {
         }
         let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
         let one = self.rng.pick(&names).clone();
-        match self.rng.below(31) {
+        match self.rng.below(37) {
             0..=7 => {
                 self.coverage.part("edits", 1);
                 let edited = stack::edit(&mut self.rng, &self.files.topology.clone());
@@ -94,6 +94,7 @@ impl World {
                 Ok(())
             }
             29 => self.give_if_awake(Event::MemoryShort),
+            30..=35 => self.try_something(),
             _ => {
                 let kill = self.rng.percent(30);
                 self.operate(if kill { Command::Kill } else { Command::Down })?;
@@ -170,9 +171,10 @@ impl World {
         self.operate(Command::Apply)?;
         self.look_at_files();
         self.run_for(Duration::from_secs(1))?;
-        let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
+        self.end_previews()?;
         self.operate(Command::Up { services: Vec::new(), timeout: None })?;
         self.run_for(Duration::from_secs(2))?;
+        let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
         self.operate(Command::Start { services: names })?;
         for _ in 0..120 {
             self.run_for(Duration::from_secs(1))?;

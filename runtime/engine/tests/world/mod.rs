@@ -13,6 +13,7 @@ mod service;
 mod shim;
 pub(crate) mod stack;
 pub(crate) mod tree;
+mod trials;
 mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -287,6 +288,7 @@ impl World {
         let checked = promises.after(self, &event, &actions);
         self.promises = promises;
         checked?;
+        self.forget_ended_trials();
         for action in actions {
             self.begin_effect(action);
         }
@@ -367,7 +369,9 @@ impl World {
     /// The edge's pointers are these now.
     fn write(&mut self, table: RouteTable) {
         self.formers.insert(table.service.clone(), table.former.map(|former| former.targets).unwrap_or_default());
-        self.routes.insert(table.service, table.targets);
+        // What gets no share is not asked, whatever its pointers name.
+        let is_open = table.trial.is_none_or(|trial| trial.is_open);
+        self.routes.insert(table.service, if is_open { table.targets } else { Vec::new() });
     }
 
     /// Whether a client of the edge still holds a connection to an instance.

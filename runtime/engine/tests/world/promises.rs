@@ -191,12 +191,10 @@ impl Promises {
                 let all = world.topology.with_dependencies(services);
                 self.touch(all.into_iter());
             }
-            Command::Scale { service, .. } => self.touch(std::iter::once(service.clone())),
-            Command::Apply
-            | Command::Deploy { .. }
-            | Command::Rollback { .. }
-            | Command::Promote { .. }
-            | Command::EndTrial { .. } => {}
+            Command::Scale { service, .. } | Command::EndTrial { service } => {
+                self.touch(std::iter::once(service.clone()))
+            }
+            Command::Apply | Command::Deploy { .. } | Command::Rollback { .. } | Command::Promote { .. } => {}
             Command::Up { .. } | Command::Down | Command::Kill => {
                 self.killing |= *command == Command::Kill;
                 self.killing &= !matches!(command, Command::Up { .. });
@@ -289,6 +287,17 @@ impl Promises {
     pub(crate) fn after(&mut self, world: &World, event: &Event, actions: &[Action]) -> Result<(), String> {
         if !self.astray.is_empty() {
             self.forget_astray(world);
+        }
+        // A trial is over, or sleeps: that is a cause.
+        let trials = world.engine.trials();
+        let over = world.topology.services.keys().filter(|name| name.is_trial() && !trials.contains_key(*name));
+        self.touch(over.cloned());
+        for action in actions {
+            if let Action::Route(table) = action
+                && table.trial.as_ref().is_some_and(|trial| !trial.is_open || trial.is_asleep)
+            {
+                self.touch(std::iter::once(table.service.clone()));
+            }
         }
         for action in actions {
             match action {

@@ -19,6 +19,7 @@ impl World {
         }
         self.promises.check_answered()?;
         self.promises.check_none_held_in_vain(self)?;
+        self.check_trials()?;
         let mut slots = BTreeSet::new();
         for (id, phase, _) in self.engine.instances() {
             if !slots.insert(id.slot.clone()) {
