@@ -2,12 +2,14 @@
 //!
 //! For each version of Next.js, two small apps are built with what core puts into a build (`check.mjs`), and two servers that
 //! share one folder are asked: pages at their first request, pages that are rendered again after a time, revalidation on one
-//! server as the other sees it, another release, damaged and unwritable folders. Then one process writes a million keys. It
-//! prints each check, and exits with 1 if one fails.
+//! server as the other sees it, another release, damaged and unwritable folders. Then two servers of the newest version are
+//! asked for many different pages (`paths.mjs`), and one process writes a million keys (`flood.cjs`). It prints each check,
+//! and exits with 1 if one fails.
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `ONLY=a,b` | all | versions, or `flood` |
+//! | `ONLY=a,b` | all | versions, `paths`, `flood` |
+//! | `PATHS=n` | 20,000 | different pages that are asked for |
 //! | `KEYS=n` | 1,000,000 | keys of the flood |
 
 #![allow(
@@ -24,7 +26,7 @@ use std::process::{Command, ExitCode};
 /// Versions of Next.js, each with the version of React that it is used with.
 const VERSIONS: [(&str, &str); 5] =
     [("14.2.35", "18.3.1"), ("15.5.29", "19.3.1"), ("16.0.10", "19.3.1"), ("16.2.12", "19.3.1"), ("16.4.6", "19.3.1")];
-/// The bound of the flood, in MiB.
+/// The bound of the folder where many pages or keys are written, in MiB.
 const BOUND: &str = "128";
 
 fn main() -> ExitCode {
@@ -39,7 +41,9 @@ fn main() -> ExitCode {
         failed |= !is_well;
         is_well
     };
-    for (next, react) in VERSIONS.into_iter().filter(|(next, _)| is_meant(next)) {
+    let newest = VERSIONS[VERSIONS.len() - 1].0;
+    let is_needed = |next: &str| is_meant(next) || (next == newest && is_meant("paths"));
+    for (next, react) in VERSIONS.into_iter().filter(|(next, _)| is_needed(next)) {
         let folder = work.join(format!("v{next}"));
         let package = format!(
             r#"{{"private": true, "dependencies": {{"next": "{next}", "react": "{react}", "react-dom": "{react}"}}}}"#
@@ -49,14 +53,26 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
         let mut npm = Command::new("npm");
-        if run(npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder)) {
+        if !run(npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder)) {
+            continue;
+        }
+        if is_meant(next) {
             run(Command::new("node").arg(here.join("check.mjs")).arg(&work).arg(next));
+        }
+        if next == newest && is_meant("paths") {
+            let paths = number("PATHS", "20000");
+            run(Command::new("node").arg(here.join("paths.mjs")).arg(&work).args([next, &paths, BOUND]));
         }
     }
     if is_meant("flood") {
-        let keys = std::env::var("KEYS").unwrap_or_else(|_| "1000000".into());
+        let keys = number("KEYS", "1000000");
         run(Command::new("node").arg(here.join("flood.cjs")).args([&keys, BOUND]));
     }
     let _ = fs::remove_dir_all(work);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What a variable says, or what it is by default.
+fn number(variable: &str, usual: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| usual.into())
 }

@@ -1,4 +1,4 @@
-// The files of the two small apps that real.mjs builds.
+// The files of the small apps that check.mjs and paths.mjs build.
 import fs from 'node:fs';
 import path from 'node:path';
 import zlib from 'node:zlib';
@@ -113,6 +113,19 @@ export async function GET(request) {
 }`,
 });
 
+// Pages for any path, each rendered when it is first asked for, and kept: `paths.mjs` asks for many. Each has as much text as a
+// small article.
+const paths = () => ({
+  'next.config.js': 'module.exports = {};',
+  'app/layout.js': LAYOUT,
+  'app/[slug]/page.js': `export const revalidate = 3600;
+export function generateStaticParams() { return []; }
+export default async function Page({ params }) {
+  const { slug } = await params;
+  return <main><p>{\`t=\${Date.now()} slug=\${slug}.\`}</p>{Array.from({ length: 20 }, (_, n) => <p key={n}>{\`\${slug} \`.repeat(20)}</p>)}</main>;
+}`,
+});
+
 // A grey square.
 function png(side) {
   const chunk = (type, data) => {
@@ -143,7 +156,7 @@ function crc(bytes) {
 
 // Writes an app, with core's files as core copies them before a build.
 export function writeApp(folder, name, major, core) {
-  const files = name === 'classic' ? classic(major) : cached();
+  const files = { classic, cached, paths }[name](major);
   fs.rmSync(path.join(folder, '.next'), { recursive: true, force: true });
   for (const part of ['app', 'pages', 'lib', 'public', '.core']) {
     fs.rmSync(path.join(folder, part), { recursive: true, force: true });

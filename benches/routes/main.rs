@@ -10,7 +10,7 @@
 //! | variable | default | |
 //! |---|---|---|
 //! | `ONLY=a,b` | all | names of apps |
-//! | `SPEED=1` | | only tells how many requests a second are answered (`speed.rs`) |
+//! | `SPEED=1` | | only tells how many requests a second are answered (`speed.rs`), and when the first part of a page comes (`streamed.rs`) |
 //! | `ALL=1` | | tells each difference as it is found |
 
 #![allow(
@@ -37,6 +37,7 @@ mod page;
 mod session;
 mod sheet;
 mod speed;
+mod streamed;
 mod texts;
 
 use std::process::ExitCode;
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
         }
     };
     if std::env::var_os("SPEED").is_some() {
-        return match speed::table(&APPS[0], &packages) {
+        return match speed(&packages) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
                 eprintln!("{why}");
@@ -82,6 +83,13 @@ fn main() -> ExitCode {
     let is_well = sheet.is_well();
     sheet.print();
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How fast the first app is.
+fn speed(packages: &Packages) -> Result<(), String> {
+    let edge = Edge::start(&APPS[0], packages)?;
+    speed::table(&edge)?;
+    streamed::table(&edge)
 }
 
 /// Brings an app up on both sides, and asks.

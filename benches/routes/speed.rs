@@ -1,14 +1,16 @@
 //! How many requests a second: `SPEED=1 cargo bench --bench routes`. Scripts and pages of one app, asked of the app itself,
 //! of the edge, and of servers of files with a configuration written by hand; in turn, several rounds, by wrk.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::apps::App;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
 use crate::common::{checkout, free_port, http, until};
 use crate::edge::Edge;
-use crate::packages::Packages;
 
 /// Each is asked so often; the median counts.
 const ROUNDS: usize = 7;
@@ -28,7 +30,10 @@ struct Beside(Child);
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // With its workers.
+        if let Ok(group) = i32::try_from(self.0.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ = self.0.wait();
     }
 }
@@ -37,9 +42,8 @@ impl Drop for Beside {
 ///
 /// # Errors
 /// What could not be started or asked.
-pub(crate) fn table(app: &App, packages: &Packages) -> Result<(), String> {
-    let edge = Edge::start(app, packages)?;
-    let script = script(&edge)?;
+pub(crate) fn table(edge: &Edge) -> Result<(), String> {
+    let script = script(edge)?;
     let pool = edge.root().join(".releases/web/pool");
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let url = |port: u16, path: &str| format!("http://127.0.0.1:{port}{path}");
@@ -108,8 +112,12 @@ fn rate(url: &str) -> Result<f64, String> {
     rate.ok_or_else(|| format!("{url}: {said}"))
 }
 
-fn begin(command: &mut Command) -> Result<Beside, String> {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+/// Starts a server in a session of its own, as the edge is in one: Linux shares the time of its processors among sessions
+/// first (`sched_autogroup_enabled`), so a server in the session of the client would have another share.
+fn begin(program: impl AsRef<OsStr>, words: &[&OsStr]) -> Result<Beside, String> {
+    let mut command = Command::new("setsid");
+    let child =
+        command.arg(program).args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     child.map(Beside).map_err(|error| error.to_string())
 }
 
@@ -124,7 +132,7 @@ fn caddy(folder: &Path, pool: &Path, port: u16) -> Result<Beside, String> {
     let program: PathBuf = fs::canonicalize(checkout().join(".dep/caddy")).map_err(|error| error.to_string())?;
     let program = ["bin/caddy", "caddy"].map(|below| program.join(below)).into_iter().find(|path| path.is_file());
     let program = program.unwrap_or_else(|| "caddy".into());
-    begin(Command::new(program).arg("run").arg("--config").arg(file))
+    begin(program, &["run".as_ref(), "--config".as_ref(), file.as_os_str()])
 }
 
 fn nginx(folder: &Path, pool: &Path, port: u16) -> Result<Beside, String> {
@@ -135,5 +143,5 @@ fn nginx(folder: &Path, pool: &Path, port: u16) -> Result<Beside, String> {
     );
     let file = folder.join("nginx.conf");
     fs::write(&file, text).map_err(|error| error.to_string())?;
-    begin(Command::new("nginx").arg("-c").arg(file))
+    begin("nginx", &["-c".as_ref(), file.as_os_str()])
 }

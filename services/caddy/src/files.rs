@@ -38,6 +38,7 @@ pub(crate) fn hashed(spec: &ServiceSpec) -> Option<Value> {
     let mut copies = plain.clone();
     copies["precompressed"] = json!({"br": {}, "zstd": {}, "gzip": {}});
     copies["precompressed_order"] = json!(["br", "zstd", "gzip"]);
+    let part = json!({"header": {"Range": ["*"]}});
     let route = |server: Value, is_part: bool| {
         let mut is_asked = json!({
             "method": ["GET", "HEAD"],
@@ -45,13 +46,16 @@ pub(crate) fn hashed(spec: &ServiceSpec) -> Option<Value> {
             "not": [{"path": BESIDE}],
         });
         if is_part {
-            is_asked["header"] = json!({"Range": ["*"]});
+            is_asked["header"] = part["header"].clone();
+        } else if let Some(not) = is_asked["not"].as_array_mut() {
+            not.push(part.clone());
         }
         let note = json!({"handler": "vars", VAR: spec.name.as_str()});
         json!({"match": [is_asked], "handle": [note, forever(), server, not_forever()]})
     };
-    // A part of a compressed copy would be of no use to anyone.
-    Some(json!({"handler": "subroute", "routes": [route(plain, true), route(copies, false)]}))
+    // A part of a compressed copy would be of no use to anyone. Few requests are for a part: the others come first, since each
+    // path is compared anew for each route before the one that answers.
+    Some(json!({"handler": "subroute", "routes": [route(copies, false), route(plain, true)]}))
 }
 
 /// A handler that asks the app for such files by `proxy`, and serves those of older releases where it has none: rules of the
