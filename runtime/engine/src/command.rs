@@ -121,6 +121,11 @@ pub enum Make {
 }
 
 impl Deploying {
+    /// Whether its release is only seen under host names of its own.
+    pub fn is_preview(&self) -> bool {
+        matches!(self.trial, Some(TrialWish::Preview { .. }))
+    }
+
     /// Whether what has to be run before a release serves is run: for one that gets live requests.
     pub fn prepares(&self) -> bool {
         match &self.trial {

@@ -1,5 +1,7 @@
 //! Deploys: releases that are being made. One of a service is made at a time; what comes of it is wanted then, or tried.
 
+use std::collections::VecDeque;
+
 use core_manifest::ServiceName;
 
 use super::operation::{Goal, Operation, OperationState};
@@ -15,8 +17,8 @@ pub(super) struct Wish {
     pub(super) command: Command,
     pub(super) service: ServiceName,
     pub(super) release: String,
-    /// The trial that ends when it serves.
-    pub(super) ends: Option<ServiceName>,
+    /// The trials that end when it serves, if they still have these releases.
+    pub(super) ends: Vec<(ServiceName, String)>,
 }
 
 /// A deploy whose release is not there yet.
@@ -55,7 +57,7 @@ impl Engine {
             Err(message) => return Operation::failed(message),
         };
         if how.supersede {
-            self.supersede(&name, id);
+            self.supersede(&name, how, id);
         }
         let queue = self.releases.deploys.entry(name.clone()).or_default();
         let deploy = Deploy { operation: id, by, how: how.clone() };
@@ -66,13 +68,23 @@ impl Engine {
         Operation::new(Goal::Release, [name].into(), self.now, None)
     }
 
-    /// A newer deploy takes the place of those of the service whose releases are not there yet.
-    fn supersede(&mut self, name: &ServiceName, by: u64) {
+    /// A newer deploy takes the place of those whose releases are not there yet: of the service, or of the same trial.
+    fn supersede(&mut self, name: &ServiceName, how: &Deploying, by: u64) {
         let queue = self.releases.deploys.remove(name).unwrap_or_default();
-        if let Some(first) = queue.front() {
-            self.actions.push(Action::DropRelease { operation: first.operation, service: name.clone() });
+        let first = queue.front().map(|first| first.operation);
+        let is_same = |one: &Deploy| {
+            let trial = |how: &Deploying| how.trial.as_ref().map(|wish| wish.name().to_owned());
+            trial(&one.how) == trial(how)
+        };
+        let (dropped, kept): (VecDeque<Deploy>, VecDeque<Deploy>) = queue.into_iter().partition(is_same);
+        if let Some(operation) = first.filter(|first| dropped.iter().any(|one| one.operation == *first)) {
+            self.actions.push(Action::DropRelease { operation, service: name.clone() });
+            self.actions.extend(kept.front().map(|next| next.action(name)));
         }
-        for deploy in queue {
+        if !kept.is_empty() {
+            self.releases.deploys.insert(name.clone(), kept);
+        }
+        for deploy in dropped {
             let (id, cause, command) = (deploy.operation, deploy.by, deploy.command(name));
             self.end_early(id, name, &command, cause, format!("a newer deploy, of operation {by}, takes its place"));
         }
@@ -81,8 +93,11 @@ impl Engine {
     /// A deploy ends before anything of the stack was changed.
     fn end_early(&mut self, id: u64, name: &ServiceName, command: &Command, by: Cause, message: String) {
         let Some(mut operation) = self.operations.remove(&id) else { return };
-        let (service, hook, failure) = (name.clone(), Hook::OnFailure, Some(message.clone()));
-        self.actions.push(Action::Hook { service, hook, release: None, message: failure });
+        let is_preview = matches!(command, Command::Deploy { how, .. } if how.is_preview());
+        if !is_preview {
+            let (service, hook, failure) = (name.clone(), Hook::OnFailure, Some(message.clone()));
+            self.actions.push(Action::Hook { service, hook, release: None, message: failure });
+        }
         operation.state = OperationState::Failed { message, culprit: None };
         self.begin_operation(id, command, by, operation);
     }
@@ -100,18 +115,18 @@ impl Engine {
             self.releases.deploys.remove(name);
         }
         let (by, switches, trial) = (deploy.by, deploy.how.switch, deploy.how.trial.clone());
-        let ends = match &deploy.how.make {
-            Make::Landed { trial, .. } => Some(trial.clone()),
-            // What a canary was compared with is not live any more.
-            _ => self.canary_of(name),
-        };
+        let ends = self.ended_by(name, &deploy.how.make);
         let command = deploy.command(name);
         match result {
             Ok(release) if trial.is_some() => {
                 let wanted = trial.iter().map(|wish| self.begin_trial(name, wish)).next();
                 match wanted.unwrap_or_else(|| Err(String::new())) {
                     Ok(service) => {
-                        self.want_release(id, Wish { command, service, release: release.clone(), ends: None }, false);
+                        self.want_release(
+                            id,
+                            Wish { command, service, release: release.clone(), ends: Vec::new() },
+                            false,
+                        );
                         self.read(Purpose::Apply { operation: id, by });
                     }
                     Err(message) => self.end_early(id, name, &command, by, message),

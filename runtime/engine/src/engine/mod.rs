@@ -10,6 +10,7 @@ mod advance;
 mod canary;
 mod chronicle;
 mod command;
+mod compared;
 mod deploys;
 mod ending;
 mod instance;
@@ -263,10 +264,9 @@ impl Engine {
         let due = self.routings.iter().filter(|(_, routing)| routing.deadline().is_some_and(|at| at <= self.now));
         let due: Vec<ServiceName> = due.map(|(name, _)| name.clone()).collect();
         self.changed.extend(due);
-        let is_due = |service: &Service| service.deadline().is_some_and(|at| at <= self.now);
-        let services: Vec<ServiceName> =
-            self.services.iter().filter(|(_, service)| is_due(service)).map(|(name, _)| name.clone()).collect();
-        self.changed.extend(services);
+        let due = self.services.iter().filter(|(_, one)| one.deadline().is_some_and(|at| at <= self.now));
+        let due: Vec<ServiceName> = due.map(|(name, _)| name.clone()).collect();
+        self.changed.extend(due);
         self.fire_trials();
     }
 
@@ -284,6 +284,7 @@ impl Engine {
             }
             for name in settled.iter().chain(&self.changed).cloned().collect::<Vec<_>>() {
                 self.settle_trial(&name);
+                self.settle_canary_of(&name);
                 self.settle_rollout(&name);
                 self.settle_warm(&name);
                 self.settle_roles(&name);

@@ -44,8 +44,8 @@ pub struct Operation {
     pub(super) pending: BTreeSet<ServiceName>,
     /// Of a deploy or rollback: the service, and the release that is to serve.
     pub(super) release: Option<(ServiceName, String)>,
-    /// The trial that ends when it is done.
-    pub(super) ends: Option<ServiceName>,
+    /// The trials that end when it is done, if they still have these releases.
+    pub(super) ends: Vec<(ServiceName, String)>,
     /// When its time started to run: builds and downloads do not count.
     pub(super) counted_from: Time,
     /// Whether something was being downloaded or built when it was last looked at.
@@ -91,7 +91,7 @@ impl Operation {
             goal,
             pending,
             release: None,
-            ends: None,
+            ends: Vec::new(),
             counted_from: now,
             preparing: false,
             timeout,
@@ -107,7 +107,7 @@ impl Operation {
             goal: Goal::Ready,
             pending: BTreeSet::new(),
             release: None,
-            ends: None,
+            ends: Vec::new(),
             counted_from: Time(0),
             preparing: false,
             timeout: None,
@@ -158,7 +158,9 @@ impl Engine {
                 self.fall_back(&mut operation);
             }
             self.run_hooks(&operation);
-            self.end_what_it_ends(&mut operation);
+            if operation.state != OperationState::Running {
+                self.end_what_it_ends(&mut operation);
+            }
             Self::tell_ended(&mut self.actions, id, &mut operation);
             self.operations.insert(id, operation);
         }

@@ -13,7 +13,7 @@ use super::instance::Instance;
 use super::operation::{Goal, Operation, OperationState};
 use super::{Binary, Engine};
 use crate::action::{Action, Hook};
-use crate::command::{Cause, Command};
+use crate::command::{Cause, Command, Make};
 use crate::event::Purpose;
 use crate::folder::{folder_of, release_of};
 use crate::trail::Trail;
@@ -122,7 +122,15 @@ impl Engine {
             Err(message) => return Operation::failed(message),
         };
         // What the last deploy did is undone first.
-        if let Some(canary) = self.canary_of(&name).filter(|_| release.is_none()) {
+        // While it takes over from the live release, that is what the last deploy did.
+        let takes_over = |canary: &ServiceName| {
+            let of = |one: &Operation| {
+                one.state == OperationState::Running && one.ends.iter().any(|(name, _)| name == canary)
+            };
+            let is_wished = |one: &Wish| one.ends.iter().any(|(name, _)| name == canary);
+            self.operations.values().any(of) || self.releases.wishes.values().any(is_wished)
+        };
+        if let Some(canary) = self.canary_of(&name).filter(|canary| release.is_none() && !takes_over(canary)) {
             return self.end_trials(&canary);
         }
         let wanted = self.releases().get(&name).cloned().unwrap_or_default();
@@ -139,7 +147,7 @@ impl Engine {
             return Operation::failed(format!("{name} has no release `{release}`: `core releases` lists them"));
         }
         let command = Command::Rollback { service: Some(name.clone()), release: Some(release.clone()) };
-        let wish = Wish { command, service: name.clone(), release, ends: self.canary_of(&name) };
+        let wish = Wish { command, service: name.clone(), release, ends: self.ended_by(&name, &Make::default()) };
         self.want_release(id, wish, true);
         self.read(Purpose::Apply { operation: id, by });
         Operation::new(Goal::Release, [name].into(), self.now, None)
@@ -151,6 +159,7 @@ impl Engine {
         let from = self.releases().remove(name);
         self.releases.wanted.insert(name.clone(), wish.release.clone());
         if !name.is_trial() {
+            self.trials.undone.remove(name);
             self.releases.trails.entry(name.clone()).or_default().turn(from.as_deref(), back);
         }
         self.releases.wishes.insert(id, wish);
@@ -242,7 +251,12 @@ impl Engine {
                 continue;
             };
             if name.is_trial() {
-                self.end_trial(&name);
+                // A newer deploy may have asked for another one meanwhile.
+                let is_own =
+                    operation.release.as_ref().is_some_and(|(_, id)| self.releases.wanted.get(&name) == Some(id));
+                if is_own {
+                    self.end_trial(&name);
+                }
                 continue;
             }
             let Some(failed) = service.spec.release.clone() else { continue };
@@ -261,7 +275,7 @@ impl Engine {
             *message = format!("{message}; {before} is wanted again");
             let id = self.number_operation();
             let command = Command::Rollback { service: Some(name.clone()), release: Some(before.clone()) };
-            let wish = Wish { command, service: name.clone(), release: before, ends: None };
+            let wish = Wish { command, service: name.clone(), release: before, ends: Vec::new() };
             self.want_release(id, wish, true);
             self.add_operation(id, Operation::new(Goal::Release, [name].into(), self.now, None));
             self.read(Purpose::Apply { operation: id, by: Cause::Failure });

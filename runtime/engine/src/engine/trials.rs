@@ -2,18 +2,17 @@
 //! the manifest of the other; what is special about it is how requests find it, and when it ends.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use core_manifest::ServiceName;
 
-use super::canary::{Count, Tally};
-use super::instance::Instance;
+use super::canary::Tally;
 use super::operation::{Goal, Operation, OperationState};
 use super::{Engine, mutated};
 use crate::action::{Action, Hook, TrialRoute};
 use crate::command::{Cause, Command, Deploying, Make};
-use crate::exit::Failure;
-use crate::ids::InstanceId;
-use crate::phase::{EndReason, Phase};
+use crate::phase::StopReason;
+use crate::saved::Operator;
 use crate::time::Time;
 use crate::topology::Topology;
 use crate::trial::{CANARY, PREVIEWS, Stage, Trial, TrialWish};
@@ -21,28 +20,30 @@ use crate::trial::{CANARY, PREVIEWS, Stage, Trial, TrialWish};
 /// All trials, by the services that run them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trials {
-    all: BTreeMap<ServiceName, Standing>,
+    pub(super) all: BTreeMap<ServiceName, Standing>,
     /// Canaries that were ended by what they did, by their parents, and why: until the next deploy.
     pub(super) undone: BTreeMap<ServiceName, String>,
 }
 
 #[derive(Clone, Debug)]
-struct Standing {
-    trial: Trial,
-    stage: Stage,
+pub(super) struct Standing {
+    pub(super) trial: Trial,
+    /// What it is from when its deploy is done.
+    next: Option<Trial>,
+    pub(super) stage: Stage,
     /// When it was last asked for something.
     asked_at: Time,
     /// Whether it says how much it answers: of what does not, nobody knows whether it is used.
-    counts: bool,
+    pub(super) counts: bool,
     /// Of a canary: what it and the live release have answered.
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 impl Engine {
     /// The trials of the next topology.
     pub fn trials(&self) -> BTreeMap<ServiceName, Trial> {
         let there = self.trials.all.iter().filter(|(_, one)| one.stage != Stage::Ending);
-        there.map(|(name, one)| (name.clone(), one.trial)).collect()
+        there.map(|(name, one)| (name.clone(), one.next.unwrap_or(one.trial))).collect()
     }
 
     /// Whether anything is tried: what it answers is to be counted.
@@ -52,7 +53,8 @@ impl Engine {
 
     /// All of them with their stages, to be saved.
     pub(super) fn saved_trials(&self) -> BTreeMap<ServiceName, (Trial, Stage)> {
-        self.trials.all.iter().map(|(name, one)| (name.clone(), (one.trial, one.stage))).collect()
+        let saved = |one: &Standing| (one.next.unwrap_or(one.trial), one.stage);
+        self.trials.all.iter().map(|(name, one)| (name.clone(), saved(one))).collect()
     }
 
     pub(super) fn remember_trials(&mut self, trials: &BTreeMap<ServiceName, (Trial, Stage)>) {
@@ -74,7 +76,7 @@ impl Engine {
     /// A release has landed that is to be tried. Returns the service that will run it.
     pub(super) fn begin_trial(&mut self, parent: &ServiceName, wish: &TrialWish) -> Result<ServiceName, String> {
         let name = wish.service(parent)?;
-        self.trials.undone.remove(parent);
+        self.forget_undone(parent);
         let trial = match *wish {
             TrialWish::Canary { percent } => Trial::Canary { percent },
             TrialWish::Preview { is_public, at, .. } => {
@@ -83,10 +85,10 @@ impl Engine {
         };
         let standing = Standing::new(trial, Stage::Asked, self.now);
         if let Some(one) = self.trials.all.get_mut(&name) {
-            one.trial = trial;
+            // What runs of it goes on as it is until the other release has taken over.
+            one.next = Some(trial);
             one.asked_at = self.now;
-            one.tally = Tally::default();
-            if one.stage == Stage::Ending {
+            if matches!(one.stage, Stage::Ending | Stage::Asleep) {
                 one.stage = Stage::Asked;
             }
         } else {
@@ -126,7 +128,7 @@ impl Engine {
             let Some(one) = self.trials.all.get_mut(&name) else { continue };
             match one.stage {
                 Stage::Asked if is_there => one.stage = Stage::Running,
-                Stage::Asked | Stage::Running | Stage::Asleep if !is_there && !waits => one.stage = Stage::Ending,
+                Stage::Asked | Stage::Running | Stage::Asleep if !is_there && !waits => self.end_trial(&name),
                 _ => continue,
             }
             self.changed.insert(name);
@@ -139,6 +141,15 @@ impl Engine {
         let trials = self.trials();
         let recalls = mutated!(self, RecallTrial);
         topology.services.retain(|name, _| !name.is_trial() || trials.contains_key(name) || recalls);
+        // As many as its share needs of those that there are, whatever the manifest says.
+        for (name, trial) in trials {
+            let of = self.services.get(&name.parent()).map(super::service::Service::replicas);
+            if let (Some(of), Some(spec)) = (of, topology.services.get_mut(&name))
+                && spec.replicas != trial.replicas(of)
+            {
+                Arc::make_mut(spec).replicas = trial.replicas(of);
+            }
+        }
         topology
     }
 
@@ -185,6 +196,13 @@ impl Engine {
         self.actions.push(Action::Hook { service: parent, hook: Hook::OnFailure, release, message: Some(message) });
     }
 
+    /// What is live decides which pages find a canary.
+    pub(super) fn settle_canary_of(&mut self, parent: &ServiceName) {
+        if let Some(canary) = self.canary_of(parent) {
+            self.settle_route(&canary);
+        }
+    }
+
     /// Looks at a trial again: whether it failed, sleeps, or is over.
     pub(super) fn settle_trial(&mut self, name: &ServiceName) {
         let Some(one) = self.trials.all.get(name) else { return };
@@ -223,7 +241,8 @@ impl Engine {
         let one = self.trials.all.get(name)?;
         let service = self.services.get(name)?;
         let idle = service.spec.update.idle;
-        let is_preview = matches!(one.trial, Trial::Preview { .. }) && one.stage == Stage::Running && one.counts;
+        let is_free = one.counts && service.operator == Operator::Silent;
+        let is_preview = matches!(one.trial, Trial::Preview { .. }) && one.stage == Stage::Running && is_free;
         // What is being replaced, or waited for, is in use.
         let is_quiet = service.rollout.is_none() && self.all_ready(name, service.born, service.replicas());
         (is_preview && is_quiet && !idle.is_zero()).then(|| one.asked_at + idle)
@@ -263,9 +282,22 @@ impl Engine {
     /// How requests find a trial.
     pub(super) fn trial_route(&self, name: &ServiceName) -> Option<TrialRoute> {
         let one = self.trials.all.get(name)?;
-        let release = self.services.get(name).and_then(|service| service.spec.release.clone()).unwrap_or_default();
-        let is_open = matches!(one.stage, Stage::Running | Stage::Asleep) && !release.is_empty();
-        Some(TrialRoute { trial: one.trial, release, is_open, is_asleep: one.stage == Stage::Asleep })
+        let service = self.services.get(name);
+        let is_open = matches!(one.stage, Stage::Running | Stage::Asleep) && service.is_some();
+        let is_asleep = service.is_some_and(|one| self.held_back(name, one) == Some(StopReason::Idle));
+        // What pages name: of what is live, they are pages of the live instances.
+        let serving = self.instances_of(name).filter(|one| service.is_some_and(|it| it.serving() == one.id.generation));
+        let release = serving.filter_map(|one| one.spec.release.clone()).next();
+        let is_live = |release: &String| {
+            let live = self.services.get(&name.parent());
+            let rollout = live.and_then(|live| live.rollout.as_ref()).map(|rollout| &rollout.spec.release);
+            [live.map(|live| &live.spec.release), rollout]
+                .into_iter()
+                .flatten()
+                .any(|one| one.as_ref() == Some(release))
+        };
+        let release = release.filter(|release| !is_live(release)).unwrap_or_default();
+        Some(TrialRoute { trial: one.trial, release, is_open, is_asleep })
     }
 
     /// Makes a trial the live release: it is deployed, but nothing is built.
@@ -310,70 +342,50 @@ impl Engine {
         }
     }
 
+    /// The deploy of a trial is over: it is what was asked for from now on, or goes on as it was.
+    fn settle_next(&mut self, name: &ServiceName, is_done: bool) {
+        let Some(one) = self.trials.all.get_mut(name) else { return };
+        let Some(next) = one.next.take() else { return };
+        if is_done {
+            one.trial = next;
+            one.tally = Tally::default();
+        }
+        self.changed.insert(name.clone());
+        self.save = true;
+    }
+
+    /// What a deploy of this release ends when it is done: the canary, which was compared with what is not live then, and
+    /// what is promoted.
+    pub(super) fn ended_by(&self, parent: &ServiceName, make: &Make) -> Vec<(ServiceName, String)> {
+        let promoted = if let Make::Landed { trial, .. } = make { Some(trial.clone()) } else { None };
+        let mut all: Vec<ServiceName> = promoted.into_iter().chain(self.canary_of(parent)).collect();
+        all.dedup();
+        let releases = self.releases();
+        all.into_iter().filter_map(|trial| Some((trial.clone(), releases.get(&trial)?.clone()))).collect()
+    }
+
+    /// What a canary did is of no interest after the next deploy.
+    pub(super) fn forget_undone(&mut self, parent: &ServiceName) {
+        self.trials.undone.remove(parent);
+    }
+
     /// A deploy or promotion is over: what it ends is ended.
     pub(super) fn end_what_it_ends(&mut self, operation: &mut Operation) {
-        if operation.state == OperationState::Done
-            && let Some(trial) = operation.ends.take()
-        {
-            self.end_trial(&trial);
+        let is_done = operation.state == OperationState::Done;
+        if let Some((name, _)) = operation.release.as_ref().filter(|(name, _)| name.is_trial()) {
+            self.settle_next(name, is_done);
         }
-    }
-
-    /// An instance has answered so many requests since its process started, and so many of them with an error.
-    pub(super) fn answered(&mut self, id: &InstanceId, answers: u64, errors: u64) {
-        let Some(instance) = self.instances.get(id) else { return };
-        let is_live = self.services.get(id.service()).is_some_and(|service| service.serving() == id.generation);
-        if instance.phase.process().is_none() || !is_live {
-            return;
+        for (trial, release) in operation.ends.drain(..).filter(|_| is_done) {
+            // It may have been deployed again meanwhile.
+            if self.releases().get(&trial) == Some(&release) {
+                self.end_trial(&trial);
+            }
         }
-        let (name, now) = (id.service().clone(), self.now);
-        let canary = if name.is_trial() { Some(name.clone()) } else { self.canary_of(&name) };
-        let Some(canary) = canary else { return };
-        let total = Count { answers, errors };
-        if let Some(one) = self.trials.all.get_mut(&canary) {
-            one.counts |= name == canary;
-            one.tally.take(id, name == canary, total, now);
-            self.changed.insert(canary);
-        }
-        if name.is_trial() {
-            self.visited(&name);
-        }
-    }
-
-    /// Why a canary is to be ended, if it is.
-    fn canary_fails(&self, name: &ServiceName) -> Option<String> {
-        // Before it has served, that is a matter of its deploy.
-        let is_awaited = |one: &Operation| one.state == OperationState::Running && one.pending.contains(name);
-        if self.operations.values().any(is_awaited) {
-            return None;
-        }
-        let service = self.services.get(name).filter(|service| service.rollout.is_none())?;
-        // It has served, and does not any more.
-        let is_down = |instance: &&Instance| match instance.phase {
-            Phase::Backoff { .. } | Phase::GaveUp | Phase::Ended(EndReason::Exit) => true,
-            Phase::Waiting | Phase::Starting { .. } | Phase::Probing { .. } => instance.ready_since.is_none(),
-            _ => false,
-        };
-        let ended = self.instances_of(name).filter(|instance| instance.id.generation == service.born);
-        let ended = ended
-            .filter(|instance| instance.ready_once)
-            .filter(is_down)
-            .map(|instance| (instance, instance.last_failure.as_ref()))
-            .map(|(instance, failure)| {
-                let what = failure.map_or_else(|| "it has ended".to_owned(), Failure::of_it);
-                format!("{}: {what}", instance.id)
-            })
-            .next();
-        ended.or_else(|| {
-            let one = self.trials.all.get(name)?;
-            let is_canary = matches!(one.trial, Trial::Canary { .. }) && one.stage == Stage::Running;
-            if is_canary { one.tally.fault() } else { None }
-        })
     }
 }
 
 impl Standing {
     fn new(trial: Trial, stage: Stage, now: Time) -> Self {
-        Self { trial, stage, asked_at: now, counts: false, tally: Tally::default() }
+        Self { trial, next: None, stage, asked_at: now, counts: false, tally: Tally::default() }
     }
 }

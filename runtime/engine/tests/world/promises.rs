@@ -22,6 +22,8 @@ use super::World;
 pub(crate) struct Promises {
     /// Good answers in a row.
     successes: BTreeMap<InvocationId, u32>,
+    /// The trials before the event.
+    tried: BTreeSet<ServiceName>,
     /// Invocations that had as many as it takes.
     good_probe: BTreeSet<InvocationId>,
     /// Bad answers about its life in a row, and invocations that had as many as it takes.
@@ -91,6 +93,7 @@ impl Promises {
     /// Takes note of what the engine is about to be told.
     pub(crate) fn before(&mut self, world: &World, event: &Event) {
         self.note_unasked(world, event);
+        self.tried = world.engine.trials().into_keys().collect();
         match event {
             Event::Probed { invocation, probe: ProbeKind::Readiness, answer } => {
                 let in_a_row = self.successes.entry(invocation.clone()).or_default();

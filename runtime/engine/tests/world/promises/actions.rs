@@ -9,6 +9,11 @@ impl Promises {
         if !self.heard {
             return Err(format!("{id} is started before anybody has looked whether it is still wanted"));
         }
+        // It may end in the same step.
+        let is_tried = self.tried.contains(id.service()) || world.engine.trials().contains_key(id.service());
+        if id.service().is_trial() && !is_tried {
+            return Err(format!("{id} is started, and that trial has ended"));
+        }
         let asked_for = self.asked_for.remove(id.service());
         if order.invocation.number == 1 {
             for (service, condition) in &order.spec.depends_on {
