@@ -1,6 +1,7 @@
 //! Releases that run beside the live one: previews under host names of their own, and canaries with a share of the clients.
 
 use std::fs;
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -14,6 +15,8 @@ pub(crate) const TESTS: &[Test] = tests![
     a_canary_that_is_not_well_gets_nothing,
     a_preview_is_seen_by_those_who_may_and_becomes_live,
     previews_come_and_go,
+    the_newer_of_two_deploys_is_what_is_tried,
+    a_trial_that_ends_with_the_supervisor_leaves_the_live_release_alone,
 ];
 
 impl Scene {
@@ -86,6 +89,8 @@ fn a_canary_gets_its_share_and_becomes_live() {
         share += u32::from(who == two);
     }
     assert!((20..=85).contains(&share), "{share} of 200");
+    // Who is not a browser would be drawn anew each time.
+    assert!((0..50).all(|_| scene.asked(&[]) == one));
     // Another share is only a number in a file.
     scene.stack().ok(&["deploy", "--canary", "99"]);
     assert_eq!([cookie("f00"), scene.stack().pid("web~canary")], [two, two]);
@@ -122,7 +127,8 @@ fn a_canary_that_crashes_is_ended() {
     // One that a person ends, with what a person undoes a deploy with.
     assert_eq!(scene.beside("third", "", &["--canary", "50%"]).code, 0);
     assert!(!scene.stack().ok(&["status"]).out.contains("was ended"), "that is over");
-    scene.stack().ok(&["rollback"]);
+    let said = scene.stack().ok(&["rollback"]);
+    assert!(said.err.contains("ended: the canary") && said.err.contains(&format!("{first} serves")), "{}", said.err);
     assert_eq!((canary(), scene.live()), (one, first));
     assert!(scene.stack().pids_of("web~canary").is_empty());
 }
@@ -177,6 +183,8 @@ fn a_preview_is_seen_by_those_who_may_and_becomes_live() {
     let seen = scene.of_host(host, &[("Cookie", cookie), ("Authorization", "Bearer of the app")]);
     assert!(seen.starts_with("HTTP/1.0 200"), "{seen}");
     assert!(scene.of_host("pr-13.web.localhost", &[]).starts_with("HTTP/1.0 404"));
+    // Its app sees that cookie, and learns nothing from it.
+    assert!(!cookie.contains(password) && !cookie.contains(&encoded(&format!("preview:{password}"))), "{cookie}");
     // The same preview again, with another release: its visitors lose nothing, and it keeps its set.
     let said = scene.beside("third", "", &["--preview", "pr-12", "--public"]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -213,6 +221,8 @@ fn previews_come_and_go() {
     }
     scene.stack().ok(&["previews", "remove", "p3"]);
     assert!(answers("p3").starts_with("HTTP/1.0 404"));
+    // The set that nobody has is not the preview without a name.
+    assert!(answers("").starts_with("HTTP/1.0 404"));
     assert_eq!(scene.beside("ninth", "", &["--preview", "p8", "--public"]).code, 0);
     assert!(answers("p8").starts_with("HTTP/1.0 200"));
     // Releases that are tried are not deleted; one that a person deleted in spite of that is no fault of the manifests.
@@ -222,6 +232,43 @@ fn previews_come_and_go() {
     scene.stack().ok(&["apply"]);
     until("it is over", || answers("p5").starts_with("HTTP/1.0 404"));
     assert!(answers("p6").starts_with("HTTP/1.0 200"));
+}
+
+/// The first one boots when the release of the second is there.
+fn the_newer_of_two_deploys_is_what_is_tried() {
+    let scene = Scene::new(update());
+    let load = scene.place.load();
+    scene.stack().write("app/page", "second");
+    scene.stack().write("app/words", "--ready-when never");
+    let mut first = scene.stack().command(&["deploy", "--preview", "pr-1", "--public"]);
+    let mut first = first.stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("core");
+    until("the first one boots", || !scene.stack().pids_of("web~pr-1").is_empty());
+    let said = scene.beside("third", "", &["--preview", "pr-1", "--public"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(!first.wait().expect("it ends").success(), "nobody says that it is there");
+    let pid = scene.stack().pid("web~pr-1");
+    let answer = scene.of_host("pr-1.web.localhost", &[]);
+    assert!(answer.starts_with("HTTP/1.0 200") && answer.trim_end().ends_with(&format!(" {pid}")), "{answer}");
+    load.expect_none_lost();
+}
+
+/// Another supervisor knows what was on its way out, and takes nothing of it for the live release.
+fn a_trial_that_ends_with_the_supervisor_leaves_the_live_release_alone() {
+    let scene = Scene::new(update());
+    let one = scene.stack().pid("web");
+    assert_eq!(scene.beside("second", "", &["--canary", "50%"]).code, 0);
+    let two = scene.stack().pid("web~canary");
+    let load = scene.place.load();
+    let mut end = scene.stack().command(&["rollback"]);
+    let mut end = end.stderr(Stdio::null()).spawn().expect("core");
+    let canary = || scene.asked(&[("Cookie", "core_share=000")]);
+    until("it gets no requests", || canary() == one);
+    proc::kill(scene.stack().supervisor());
+    until("the canary has ended", || !proc::lives(two));
+    let _ = end.wait();
+    until("it is forgotten", || scene.stack().ok(&["previews"]).out.contains("no previews"));
+    assert_eq!((canary(), scene.asked(&[])), (one, one));
+    load.expect_none_lost();
 }
 
 /// Base64 (RFC 4648), for a header.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use core_engine::action::{RouteTable, Target, TrialRoute, Verification};
 use core_engine::event::Reach;
 use core_engine::trial::{PREVIEWS, Trial};
+use core_manifest::ServiceName;
 use tokio::net::UnixStream;
 
 use crate::environment::Environment;
@@ -31,15 +32,22 @@ fn address(targets: &[Target], number: u32) -> String {
 ///
 /// # Errors
 /// The error of the file system. Pointers that were written before it stay.
-pub fn write(edge: &Path, table: &RouteTable, key: impl Fn() -> io::Result<String>) -> io::Result<()> {
+pub fn write(edge: &Path, table: &RouteTable, key: impl Fn() -> io::Result<Keys>) -> io::Result<()> {
     let folder = edge.join(table.service.parent().as_str());
     fs::create_dir_all(&folder)?;
+    if table.service.is_trial() && table.trial.is_none() {
+        // Nothing is known of it: whatever it was, it is over.
+        return close(&folder, |label| table.service.of_trial().is_some_and(|(_, name)| name == label));
+    }
     if let Some(trial) = &table.trial {
         return match trial.trial {
             Trial::Canary { percent } => write_canary(&folder, table, trial, percent),
             Trial::Preview { set, is_public, .. } => {
-                let key = if is_public { core_caddy::PUBLIC.to_owned() } else { key()? };
-                write_preview(&folder, table, trial, set, &key)
+                let mut keys = if trial.is_open { key()? } else { Keys::default() };
+                if is_public && trial.is_open {
+                    core_caddy::PUBLIC.clone_into(&mut keys.key);
+                }
+                write_preview(&folder, table, trial, set, &keys)
             }
         };
     }
@@ -73,7 +81,7 @@ pub fn write(edge: &Path, table: &RouteTable, key: impl Fn() -> io::Result<Strin
 }
 
 /// The files of each set of a preview.
-const PREVIEW_FILES: [&str; 3] = ["name", "key", "addr"];
+const PREVIEW_FILES: [&str; 4] = ["name", "key", "pass", "addr"];
 /// How many numbers clients have: three hexadecimal digits.
 const NUMBERS: u32 = 0x1000;
 
@@ -91,8 +99,45 @@ fn write_canary(folder: &Path, table: &RouteTable, trial: &TrialRoute, percent: 
     replace(folder, core_caddy::SHARE, &format!("{:03x}", (NUMBERS * percent).div_ceil(100)))
 }
 
+/// What lets people see a preview.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// What they send with their password.
+    pub key: String,
+    /// What their cookie has after that: of this preview only.
+    pub pass: String,
+}
+
+/// Closes the sets of trials of these names.
+fn close(folder: &Path, is_meant: impl Fn(&str) -> bool) -> io::Result<()> {
+    if is_meant(core_engine::trial::CANARY) {
+        for name in [core_caddy::SHARE, core_caddy::CANARY] {
+            replace(folder, name, "")?;
+        }
+    }
+    for set in 0..PREVIEWS {
+        let label = fs::read_to_string(folder.join(core_caddy::preview_file(set, "name"))).unwrap_or_default();
+        if !label.is_empty() && is_meant(&label) {
+            for what in ["name", "key", "pass"] {
+                replace(folder, &core_caddy::preview_file(set, what), "")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Closes the sets of trials that there are not: what is left of one, a lost state for example.
+pub(crate) fn close_unknown(edge: &Path, is_known: impl Fn(&ServiceName) -> bool) {
+    for entry in fs::read_dir(edge).into_iter().flatten().flatten() {
+        let service = entry.file_name().to_str().and_then(|name| ServiceName::made(name).ok());
+        if let Some(service) = service.filter(|_| entry.path().join(core_caddy::CANARY).exists()) {
+            let _ = close(&entry.path(), |label| !service.trial(label).is_ok_and(|trial| is_known(&trial)));
+        }
+    }
+}
+
 /// The pointer of a preview, its name, and what lets people see it.
-fn write_preview(folder: &Path, table: &RouteTable, trial: &TrialRoute, set: u32, key: &str) -> io::Result<()> {
+fn write_preview(folder: &Path, table: &RouteTable, trial: &TrialRoute, set: u32, keys: &Keys) -> io::Result<()> {
     let file = |what| core_caddy::preview_file(set, what);
     let label = table.service.of_trial().map_or_else(String::new, |(_, label)| label.to_owned());
     let label = if trial.is_open { label } else { String::new() };
@@ -101,11 +146,12 @@ fn write_preview(folder: &Path, table: &RouteTable, trial: &TrialRoute, set: u32
         replace(folder, &file("name"), "")?;
     }
     if !trial.is_open {
-        return Ok(());
+        return ["key", "pass"].iter().try_for_each(|what| replace(folder, &file(what), ""));
     }
     let to = if trial.is_asleep { format!("unix/{}", bell(folder).display()) } else { address(&table.targets, 0) };
     replace(folder, &file("addr"), &to)?;
-    replace(folder, &file("key"), key)?;
+    replace(folder, &file("key"), &keys.key)?;
+    replace(folder, &file("pass"), &keys.pass)?;
     replace(folder, &file("name"), &label)
 }
 
@@ -172,12 +218,10 @@ pub fn forget(edge: &Path, is_known: impl Fn(&str) -> bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use core_engine::InstanceId;
     use core_engine::action::{Former, Target};
     use core_engine::ids::Generation;
-    use core_manifest::ServiceName;
-
-    use super::*;
 
     #[test]
     fn every_pointer_names_a_ready_instance() {
@@ -193,7 +237,7 @@ mod tests {
             former: None,
             trial: None,
         };
-        let write = |edge: &Path, table: &RouteTable| write(edge, table, || Ok("k3y".into()));
+        let write = |edge: &Path, table: &RouteTable| write(edge, table, || Ok(Keys::default()));
         let read = || -> Vec<String> {
             (0..16).map(|n| fs::read_to_string(folder.path().join(format!("web/{n}.addr"))).unwrap()).collect()
         };
@@ -231,11 +275,16 @@ mod tests {
             let trial = Some(TrialRoute { trial, release: "2026-b".into(), is_open, is_asleep });
             RouteTable { service, version: 1, pointers: 16, targets, former: None, trial }
         };
-        let write = |table: &RouteTable| write(folder.path(), table, || Ok("k3y".into())).unwrap();
+        let write = |table: &RouteTable| {
+            write(folder.path(), table, || Ok(Keys { key: "k3y".into(), pass: "p4ss".into() })).unwrap();
+        };
         let canary =
             |targets: &[u16], is_open| table("web~canary", Trial::Canary { percent: 5 }, targets, is_open, false);
         write(&canary(&[20001], true));
-        assert_eq!([told("canary"), told("canary.share"), told("canary.3.addr")], ["2026-b", "0cd", "127.0.0.1:20001"]);
+        assert_eq!(
+            [told("canary"), told("canary.share"), told("canary.15.addr")],
+            ["2026-b", "0cd", "127.0.0.1:20001"]
+        );
         write(&canary(&[], true));
         assert_eq!([told("canary"), told("canary.share")], ["", ""], "the live release serves all");
         write(&canary(&[20001], false));
@@ -245,11 +294,21 @@ mod tests {
             table("web~pr-1", trial, targets, is_open, is_asleep)
         };
         write(&preview(&[20002], true, false));
-        let all = || ["name", "key", "addr"].map(|what| told(&format!("preview.3.{what}")));
-        assert_eq!(all(), ["pr-1", "k3y", "127.0.0.1:20002"]);
+        let all = || ["name", "key", "pass", "addr"].map(|what| told(&format!("preview.3.{what}")));
+        assert_eq!(all(), ["pr-1", "k3y", "p4ss", "127.0.0.1:20002"]);
         write(&preview(&[], true, true));
-        assert_eq!(all()[2], format!("unix/{}/.bell", folder.path().display()));
+        assert_eq!(all()[3], format!("unix/{}/.bell", folder.path().display()));
         write(&preview(&[], false, false));
-        assert_eq!(all()[0], "");
+        assert_eq!(all()[..3], ["", "", ""]);
+        // What nobody knows any more is closed, and nothing else is touched.
+        write(&preview(&[20002], true, false));
+        write(&canary(&[20001], true));
+        fs::write(folder.path().join("web/0.addr"), "127.0.0.1:1").unwrap();
+        write(&RouteTable { trial: None, ..canary(&[20009], true) });
+        assert_eq!([told("canary.share"), told("0.addr"), all()[0].clone()], ["", "127.0.0.1:1", "pr-1"]);
+        close_unknown(folder.path(), |name| name.as_str() == "web~pr-1");
+        assert_eq!(all()[0], "pr-1");
+        close_unknown(folder.path(), |_| false);
+        assert_eq!(all()[..3], ["", "", ""]);
     }
 }

@@ -42,7 +42,7 @@ pub const FORMER: &str = "former";
 pub const FORMER_POINTERS: u32 = 4;
 
 /// How many pointers name instances of a canary.
-pub const CANARY_POINTERS: u32 = 4;
+pub const CANARY_POINTERS: u32 = 16;
 
 /// File name of a pointer to an instance of that release.
 pub fn former_pointer(number: u32) -> String {

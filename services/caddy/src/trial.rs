@@ -25,8 +25,8 @@ pub fn canary_pointer(number: u32) -> String {
     format!("{CANARY}.{number}.addr")
 }
 
-/// File name of what is known of a preview of this set: of its name (`name`), of what lets people see it (`key`), or of its
-/// address (`addr`).
+/// File name of what is known of a preview of this set: its name (`name`), what lets people see it by their password (`key`)
+/// and after that by a cookie (`pass`), or its address (`addr`).
 pub fn preview_file(set: u32, what: &str) -> String {
     format!("preview.{set}.{what}")
 }
@@ -52,11 +52,15 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
     // The number of a client is its cookie's, else that of the request, which becomes its cookie.
     let cookie = format!("{{http.request.cookie.{NUMBER}}}");
     let has_number = format!("{cookie}.matches('^[0-9a-f]{{3}}')");
-    let is_meant = format!("({has_number} ? {cookie} : {{http.request.uuid}}).substring(0, 3) < ph(req, '{share}')");
+    let is_below = |number: &str| format!("{number}.substring(0, 3) < ph(req, '{share}')");
+    let by_cookie = format!("{has_number} && {}", is_below(&cookie));
+    let by_request = format!("!{has_number} && {}", is_below("{http.request.uuid}"));
+    // Who takes pages is a browser, which keeps its number; others would be drawn anew each time.
+    let is_page = json!({"Accept": ["*text/html*"]});
     let nameless = json!([{"header": {former::HEADER: ["*"]}}, {"query": {former::PARAMETER: ["*"]}}]);
     let number = json!({"handler": "subroute", "routes": [{
-        "match": [{"header": {"Accept": ["*text/html*"]}, "not": [{"expression": has_number}]}],
-        "handle": [{"handler": "headers", "response": {"deferred": true, "add": {"Set-Cookie": [
+        "match": [{"header": is_page, "not": [{"expression": has_number}]}],
+        "handle": [private, {"handler": "headers", "response": {"deferred": true, "add": {"Set-Cookie": [
             format!("{NUMBER}={{http.request.uuid}}; Path=/; Max-Age={MONTH}; HttpOnly; SameSite=Lax"),
         ]}}}],
     }]});
@@ -68,7 +72,10 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
             {"match": [named.parameter], "handle": [note, proxy], "terminal": true},
             {"match": [{"not": nameless}], "handle": [number]},
             {
-                "match": [{"not": nameless, "expression": is_meant}],
+                "match": [
+                    {"not": nameless, "expression": by_cookie},
+                    {"not": nameless, "header": is_page, "expression": by_request},
+                ],
                 "handle": [note, private, proxy],
                 "terminal": true,
             },
@@ -76,7 +83,8 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
     }]})
 }
 
-/// The routes of the previews of a service: of each host that it has, and of its own name on this machine.
+/// The routes of the previews of a service: of each host that it has, and of its own name on this machine. Each of these
+/// names is the preview's alone, with all paths.
 pub(crate) fn previews(spec: &ServiceSpec, edge: &str, proxy: impl Fn(Vec<Value>) -> Value) -> Vec<Value> {
     let Some(route) = spec.route.as_ref().filter(|_| files::pool(spec).is_some()) else { return Vec::new() };
     let local = format!("{}.localhost", spec.name);
@@ -88,7 +96,8 @@ pub(crate) fn previews(spec: &ServiceSpec, edge: &str, proxy: impl Fn(Vec<Value>
             let sets = (0..PREVIEWS).map(|set| {
                 let name = format!("{{{}}}", file(spec, edge, &preview_file(set, "name")));
                 json!({
-                    "match": [{"vars": {label.clone(): [name]}}],
+                    // A host may begin with a dot, and a set that nobody has is without a name.
+                    "match": [{"vars": {label.clone(): [name]}, "not": [{"vars": {label.clone(): [""]}}]}],
                     "handle": preview(spec, edge, set, &proxy),
                     "terminal": true,
                 })
@@ -114,9 +123,11 @@ fn nobody() -> Value {
 /// What is done with a request for a preview.
 fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>) -> Value) -> Value {
     let key = format!("{{{}}}", file(spec, edge, &preview_file(set, "key")));
+    let pass = format!("{{{}}}", file(spec, edge, &preview_file(set, "pass")));
     let address = format!("{{{}}}", file(spec, edge, &preview_file(set, "addr")));
     let by_password = json!({"vars": {"{http.request.header.Authorization}": [format!("Basic {key}")]}});
-    let by_cookie = json!({"vars": {format!("{{http.request.cookie.{MAY_SEE}}}"): [key]}});
+    let cookie = format!("{{http.request.cookie.{MAY_SEE}}}");
+    let by_cookie = json!({"vars": {cookie.clone(): [pass]}, "not": [{"vars": {cookie: [""]}}]});
     let is_public = json!({"vars": {key.clone(): [PUBLIC]}});
     // A file that cannot be read lets nobody in.
     let is_locked = json!({"vars": {key.clone(): [""]}});
@@ -126,7 +137,7 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>)
         "headers": {"WWW-Authenticate": ["Basic realm=\"preview\""], "Cache-Control": ["no-store"]},
         "body": "This preview wants a password.\n",
     });
-    let stays = format!("{MAY_SEE}={key}; Path=/; HttpOnly; SameSite=Lax");
+    let stays = format!("{MAY_SEE}={pass}; Path=/; HttpOnly; SameSite=Lax");
     let gate = json!({"handler": "subroute", "routes": [
         {
             "match": [{"not": [by_password, by_cookie, is_public]}, is_locked],
@@ -143,11 +154,23 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>)
             }],
         },
     ]});
+    let strips = spec.route.as_ref().filter(|route| route.strip_prefix);
+    let prefixes = strips.map(|route| route.paths.as_slice()).unwrap_or_default().iter();
+    let prefixes = prefixes.map(|path| path.trim_end_matches('/')).filter(|prefix| !prefix.is_empty());
+    let stripped = prefixes.map(|prefix| {
+        json!({
+            "match": [{"path": [prefix, format!("{prefix}/*")]}],
+            "handle": [{"handler": "rewrite", "strip_path_prefix": prefix}],
+            "group": "prefix",
+        })
+    });
+    let stripped: Vec<Value> = stripped.collect();
     let mut handle = vec![
         json!({"handler": "vars", VAR: spec.name.as_str()}),
         json!({"handler": "headers", "response": {"deferred": true, "set": {"X-Robots-Tag": ["noindex"]}}}),
         gate,
     ];
+    handle.extend((!stripped.is_empty()).then(|| json!({"handler": "subroute", "routes": stripped})));
     handle.extend(files::hashed(spec));
     handle.extend(crate::compression::handlers());
     handle.push(proxy(vec![json!({"dial": address})]));
@@ -168,7 +191,7 @@ pub(crate) fn not_there(errors: &str) -> Value {
                 "Retry-After": ["2"], "Refresh": ["2"], "Cache-Control": ["no-store"],
                 "Content-Type": ["text/plain; charset=utf-8"],
             },
-            "body": "This preview is starting. The page loads again by itself.\n",
+            "body": "This preview does not answer now; it may be starting. The page loads again by itself.\n",
         }],
         "terminal": true,
     })

@@ -205,6 +205,7 @@ impl Engine {
 
     /// Looks at a trial again: whether it failed, sleeps, or is over.
     pub(super) fn settle_trial(&mut self, name: &ServiceName) {
+        self.settle_next(name);
         let Some(one) = self.trials.all.get(name) else { return };
         let (stage, trial) = (one.stage, one.trial);
         match stage {
@@ -286,8 +287,9 @@ impl Engine {
         let is_open = matches!(one.stage, Stage::Running | Stage::Asleep) && service.is_some();
         let is_asleep = service.is_some_and(|one| self.held_back(name, one) == Some(StopReason::Idle));
         // What pages name: of what is live, they are pages of the live instances.
-        let serving = self.instances_of(name).filter(|one| service.is_some_and(|it| it.serving() == one.id.generation));
-        let release = serving.filter_map(|one| one.spec.release.clone()).next();
+        let mut serving =
+            self.instances_of(name).filter(|one| service.is_some_and(|it| it.serving() == one.id.generation));
+        let release = serving.find_map(|one| one.spec.release.clone());
         let is_live = |release: &String| {
             let live = self.services.get(&name.parent());
             let rollout = live.and_then(|live| live.rollout.as_ref()).map(|rollout| &rollout.spec.release);
@@ -342,16 +344,21 @@ impl Engine {
         }
     }
 
-    /// The deploy of a trial is over: it is what was asked for from now on, or goes on as it was.
-    fn settle_next(&mut self, name: &ServiceName, is_done: bool) {
-        let Some(one) = self.trials.all.get_mut(name) else { return };
-        let Some(next) = one.next.take() else { return };
-        if is_done {
-            one.trial = next;
-            one.tally = Tally::default();
+    /// What was asked for is in force once its instances are there.
+    fn settle_next(&mut self, name: &ServiceName) {
+        let is_there = self
+            .services
+            .get(name)
+            .is_some_and(|service| service.rollout.is_none() && self.all_ready(name, service.born, service.replicas()));
+        if !is_there || self.waits_for_reading(name) {
+            return;
         }
-        self.changed.insert(name.clone());
-        self.save = true;
+        if let Some(one) = self.trials.all.get_mut(name)
+            && let Some(next) = one.next.take()
+        {
+            (one.trial, one.tally) = (next, Tally::default());
+            self.save = true;
+        }
     }
 
     /// What a deploy of this release ends when it is done: the canary, which was compared with what is not live then, and
@@ -372,8 +379,11 @@ impl Engine {
     /// A deploy or promotion is over: what it ends is ended.
     pub(super) fn end_what_it_ends(&mut self, operation: &mut Operation) {
         let is_done = operation.state == OperationState::Done;
-        if let Some((name, _)) = operation.release.as_ref().filter(|(name, _)| name.is_trial()) {
-            self.settle_next(name, is_done);
+        // One that failed goes on as it was.
+        if let Some((name, _)) = operation.release.as_ref().filter(|_| !is_done)
+            && let Some(one) = self.trials.all.get_mut(name)
+        {
+            one.next = None;
         }
         for (trial, release) in operation.ends.drain(..).filter(|_| is_done) {
             // It may have been deployed again meanwhile.

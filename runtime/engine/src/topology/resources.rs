@@ -104,9 +104,13 @@ fn preview_host(spec: &ServiceSpec, route: &Route, topology: &Topology, out: &mu
     let Some((parent, label)) = spec.name.of_trial() else { return };
     for host in route.hosts.iter().cloned().chain([format!("{parent}.localhost")]) {
         let host = format!("{label}.{host}").to_lowercase();
-        let has = |other: &&Arc<ServiceSpec>| {
-            let route = other.route.iter().filter(|_| !other.name.is_trial());
-            route.flat_map(|route| route.hosts.iter().chain(&route.own_hosts)).any(|one| one.to_lowercase() == host)
+        let has = |other: &&Arc<ServiceSpec>| match (&other.route, other.name.of_trial()) {
+            (Some(route), None) => route.hosts.iter().chain(&route.own_hosts).any(|one| one.to_lowercase() == host),
+            // Another service's preview of the same name, below a host that both have.
+            (Some(other_route), Some((owner, name))) => {
+                name == label && owner != parent && other_route.hosts.iter().any(|one| route.hosts.contains(one))
+            }
+            (None, _) => false,
         };
         if let Some(other) = topology.services.values().find(has) {
             let message = format!(

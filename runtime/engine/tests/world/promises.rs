@@ -195,7 +195,7 @@ impl Promises {
                 self.touch(all.into_iter());
             }
             Command::Scale { service, .. } | Command::EndTrial { service } => {
-                self.touch(std::iter::once(service.clone()))
+                self.touch(std::iter::once(service.clone()));
             }
             Command::Apply | Command::Deploy { .. } | Command::Rollback { .. } | Command::Promote { .. } => {}
             Command::Up { .. } | Command::Down | Command::Kill => {

@@ -234,6 +234,9 @@ pub struct TrialStatus {
     pub release: Option<String>,
     /// Of a preview: its host names.
     pub hosts: Vec<String>,
+    /// The path at which its app begins.
+    #[serde(default)]
+    pub path: String,
     /// Of a canary: its share of the clients, in percent.
     pub percent: Option<u32>,
     /// Whether it is seen without a password.

@@ -63,7 +63,7 @@ use home::Home;
 pub use incoming::{Expected, Incoming};
 pub use listing::{Listed, Releases, find, list, pin, remove};
 pub use pool::precompress;
-pub(crate) use preview_key::key as preview_key;
+pub(crate) use preview_key::keys as preview_keys;
 pub use preview_key::{USER as PREVIEW_USER, password as preview_password};
 pub use project::{Tooling, tooling};
 pub use provide::provide;

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use core_manifest::ServiceName;
+use sha2::{Digest as _, Sha256};
 
 use super::kept;
+use crate::edge::Keys;
 use crate::paths::Paths;
 
 /// The name that goes with the password.
@@ -36,10 +39,14 @@ pub fn password(paths: &Paths, service: &str) -> io::Result<String> {
     Ok(password)
 }
 
-/// What a browser sends for it (RFC 7617), without the word `Basic`.
+/// What a browser sends for it (RFC 7617), without the word `Basic`; and what its cookie has after that. The app of a preview
+/// sees the cookie: it tells nothing of the password, and is of no use for any other preview.
 ///
 /// # Errors
 /// The error of the file system.
-pub(crate) fn key(paths: &Paths, service: &str) -> io::Result<String> {
-    Ok(STANDARD.encode(format!("{USER}:{}", password(paths, service)?)))
+pub(crate) fn keys(paths: &Paths, trial: &ServiceName) -> io::Result<Keys> {
+    let password = password(paths, trial.parent().as_str())?;
+    let hash = Sha256::new().chain_update(trial.as_str()).chain_update([0]).chain_update(&password).finalize();
+    let key = STANDARD.encode(format!("{USER}:{password}"));
+    Ok(Keys { key, pass: core_stack::hex(&hash[..16]) })
 }

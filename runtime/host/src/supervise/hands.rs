@@ -79,11 +79,15 @@ impl Supervisor {
     }
 
     pub(super) fn write_pointers(&self, table: &RouteTable) -> io::Result<()> {
-        let key = || releases::preview_key(&self.paths, table.service.parent().as_str());
+        let key = || releases::preview_keys(&self.paths, &table.service);
         edge::write(&self.paths.edge(), table, key)
     }
 
     fn route(&self, table: &RouteTable) {
+        if table.trial.is_some() {
+            // What was tried before may be of no use any more.
+            self.prune(table.service.parent());
+        }
         let written = descriptors::with_reserve(|| self.write_pointers(table));
         let result = written.map_err(|error| error.to_string());
         let _ = self.inbox.send(Event::Routed { service: table.service.clone(), version: table.version, result });
@@ -142,6 +146,17 @@ impl Supervisor {
             }
             let _ = inbox.send(Event::Marked { service: service.clone(), release });
             for line in releases::prune(&paths, name, &needed) {
+                info!(%service, "{line}");
+            }
+        });
+    }
+
+    /// Deletes releases of a service that are old by now, in another thread: a disk may be slow.
+    fn prune(&self, service: ServiceName) {
+        let needed = self.needed_of(&service);
+        let paths = self.paths.clone();
+        tokio::task::spawn_blocking(move || {
+            for line in releases::prune(&paths, service.as_str(), &needed) {
                 info!(%service, "{line}");
             }
         });

@@ -384,6 +384,8 @@ impl Supervisor {
     fn sweep(&self) {
         let known: BTreeSet<ServiceName> = self.engine.instances().map(|(id, ..)| id.service().parent()).collect();
         edge::forget(&self.paths.edge(), |service| known.contains(service));
+        let trials = self.engine.trials();
+        edge::close_unknown(&self.paths.edge(), |name| trials.contains_key(name));
     }
 
     fn begin(&mut self, action: Action) {

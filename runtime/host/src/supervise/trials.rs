@@ -77,6 +77,7 @@ impl Supervisor {
         let all = all.filter_map(|(service, trial)| {
             let (parent, name) = service.of_trial()?;
             let route = topology.services.get(&parent).and_then(|spec| spec.route.clone());
+            let path = route.as_ref().and_then(|route| route.paths.first().cloned()).unwrap_or_default();
             let hosts = route.map(|route| route.hosts).unwrap_or_default();
             let hosts = hosts.into_iter().filter(|host| !host.contains('*')).chain([format!("{parent}.localhost")]);
             let (percent, public, at) = match trial {
@@ -92,6 +93,7 @@ impl Supervisor {
                 } else {
                     Vec::new()
                 },
+                path,
                 percent,
                 public,
                 at,
