@@ -147,4 +147,31 @@ impl Engine {
             Err(message) => self.end_early(id, name, &command, by, message.clone()),
         }
     }
+
+    /// What a deploy of this release ends when it is done: the canary, which was compared with what is not live then, and
+    /// what is promoted.
+    pub(super) fn ended_by(&self, parent: &ServiceName, make: &Make) -> Vec<(ServiceName, String)> {
+        let promoted = if let Make::Landed { trial, .. } = make { Some(trial.clone()) } else { None };
+        let mut all: Vec<ServiceName> = promoted.into_iter().chain(self.canary_of(parent)).collect();
+        all.dedup();
+        let releases = self.releases();
+        all.into_iter().filter_map(|trial| Some((trial.clone(), releases.get(&trial)?.clone()))).collect()
+    }
+
+    /// A deploy or promotion is over: what it ends is ended.
+    pub(super) fn end_what_it_ends(&mut self, operation: &mut Operation) {
+        let is_done = operation.state == OperationState::Done;
+        // One that failed goes on as it was.
+        if let Some((name, _)) = operation.release.as_ref().filter(|_| !is_done)
+            && let Some(one) = self.trials.all.get_mut(name)
+        {
+            one.next = None;
+        }
+        for (trial, release) in operation.ends.drain(..).filter(|_| is_done) {
+            // It may have been deployed again meanwhile.
+            if self.releases().get(&trial) == Some(&release) {
+                self.end_trial(&trial);
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use core_manifest::ServiceName;
 
 use super::canary::Tally;
-use super::operation::{Goal, Operation, OperationState};
+use super::operation::{Goal, Operation};
 use super::{Engine, mutated};
 use crate::action::{Action, Hook, TrialRoute};
 use crate::command::{Cause, Command, Deploying, Make};
@@ -29,7 +29,7 @@ pub(super) struct Trials {
 pub(super) struct Standing {
     pub(super) trial: Trial,
     /// What it is from when its deploy is done.
-    next: Option<Trial>,
+    pub(super) next: Option<Trial>,
     pub(super) stage: Stage,
     /// When it was last asked for something.
     asked_at: Time,
@@ -76,7 +76,7 @@ impl Engine {
     /// A release has landed that is to be tried. Returns the service that will run it.
     pub(super) fn begin_trial(&mut self, parent: &ServiceName, wish: &TrialWish) -> Result<ServiceName, String> {
         let name = wish.service(parent)?;
-        self.forget_undone(parent);
+        self.trials.undone.remove(parent);
         let trial = match *wish {
             TrialWish::Canary { percent } => Trial::Canary { percent },
             TrialWish::Preview { is_public, at, .. } => {
@@ -358,38 +358,6 @@ impl Engine {
         {
             (one.trial, one.tally) = (next, Tally::default());
             self.save = true;
-        }
-    }
-
-    /// What a deploy of this release ends when it is done: the canary, which was compared with what is not live then, and
-    /// what is promoted.
-    pub(super) fn ended_by(&self, parent: &ServiceName, make: &Make) -> Vec<(ServiceName, String)> {
-        let promoted = if let Make::Landed { trial, .. } = make { Some(trial.clone()) } else { None };
-        let mut all: Vec<ServiceName> = promoted.into_iter().chain(self.canary_of(parent)).collect();
-        all.dedup();
-        let releases = self.releases();
-        all.into_iter().filter_map(|trial| Some((trial.clone(), releases.get(&trial)?.clone()))).collect()
-    }
-
-    /// What a canary did is of no interest after the next deploy.
-    pub(super) fn forget_undone(&mut self, parent: &ServiceName) {
-        self.trials.undone.remove(parent);
-    }
-
-    /// A deploy or promotion is over: what it ends is ended.
-    pub(super) fn end_what_it_ends(&mut self, operation: &mut Operation) {
-        let is_done = operation.state == OperationState::Done;
-        // One that failed goes on as it was.
-        if let Some((name, _)) = operation.release.as_ref().filter(|_| !is_done)
-            && let Some(one) = self.trials.all.get_mut(name)
-        {
-            one.next = None;
-        }
-        for (trial, release) in operation.ends.drain(..).filter(|_| is_done) {
-            // It may have been deployed again meanwhile.
-            if self.releases().get(&trial) == Some(&release) {
-                self.end_trial(&trial);
-            }
         }
     }
 }

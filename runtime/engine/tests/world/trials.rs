@@ -95,7 +95,7 @@ impl World {
             let mut spec: ServiceSpec = parent.as_ref().clone();
             spec.name = name.clone();
             spec.release = Some(self.files.releases.get(name)?.clone());
-            spec.replicas = trial.replicas(parent.replicas);
+            spec.replicas = trial.replicas(self.engine.replicas(&parent.name).unwrap_or(parent.replicas));
             spec.disabled = false;
             spec.update.warm = Duration::ZERO;
             spec.update.idle = Duration::from_secs(if name.as_str().ends_with('p') { 6 } else { 0 });

@@ -12,8 +12,9 @@ mod queue;
 mod reading;
 mod saving;
 mod trials;
+mod upkeep;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +24,6 @@ use std::time::Duration;
 use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::{Action, Engine, InstanceId, Time};
-use core_manifest::ServiceName;
 use core_shim::sys;
 use core_shim::wire::KeeperReport;
 use core_stack::Hidden;
@@ -35,7 +35,6 @@ use crate::api::{Ask, Server};
 use crate::binaries::Progress;
 use crate::compose;
 use crate::descriptors;
-use crate::edge;
 use crate::environment::Environment;
 use crate::history;
 use crate::journal::Journal;
@@ -238,12 +237,8 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Written(written) => supervisor.written(written),
             Input::Disk => supervisor.look_at_the_disk(),
             Input::Signal => supervisor.signalled(),
-            Input::Sweep => {
-                supervisor.sweep();
-                supervisor.end_old_trials();
-            }
-            Input::Look if pressure::is_short() => supervisor.give(&Event::MemoryShort),
-            Input::Look => {}
+            Input::Sweep => supervisor.sweep_all(),
+            Input::Look => supervisor.look(),
             Input::Count => supervisor.count_answers(),
             Input::Ring(label) => supervisor.ring(&label),
             Input::Lost => supervisor.look_for_run_folder(&mut lost),
@@ -378,14 +373,6 @@ impl Supervisor {
             self.askers.wait(operation, who);
         }
         self.give(&Event::Command { operation, command, by });
-    }
-
-    /// Removes pointers of services that no longer exist; called after each reading and periodically.
-    fn sweep(&self) {
-        let known: BTreeSet<ServiceName> = self.engine.instances().map(|(id, ..)| id.service().parent()).collect();
-        edge::forget(&self.paths.edge(), |service| known.contains(service));
-        let trials = self.engine.trials();
-        edge::close_unknown(&self.paths.edge(), |name| trials.contains_key(name));
     }
 
     fn begin(&mut self, action: Action) {
