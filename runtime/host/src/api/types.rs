@@ -234,7 +234,7 @@ pub struct TrialStatus {
     pub release: Option<String>,
     /// Of a preview: its host names.
     pub hosts: Vec<String>,
-    /// The path at which its app begins.
+    /// The path of its first page.
     #[serde(default)]
     pub path: String,
     /// Of a canary: its share of the clients, in percent.
