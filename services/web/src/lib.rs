@@ -28,6 +28,9 @@ const SERVER: &str = include_str!("server.cjs");
 pub const ANSWERS: &str = "answers";
 /// Its file, in the folder of a run.
 const SERVER_FILE: &str = "server.cjs";
+/// What it needs beside it: keys of server actions.
+const ACTIONS: &str = include_str!("actions.cjs");
+const ACTIONS_FILE: &str = "actions.cjs";
 
 /// Whether a `package.json` belongs to a Next.js app.
 pub fn is_app(package: &str) -> bool {
@@ -70,8 +73,9 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
         for (name, value) in [(cache::DIR, entries), (cache::RELEASE, release)] {
             spec.env.insert(name.to_owned(), Template::literal(value));
         }
-        let contents = Template::literal(SERVER);
-        spec.files.push(GeneratedFile { path: Template::literal(SERVER_FILE), contents });
+        for (name, text) in [(SERVER_FILE, SERVER), (ACTIONS_FILE, ACTIONS)] {
+            spec.files.push(GeneratedFile { path: Template::literal(name), contents: Template::literal(text) });
+        }
     }
     Ok(vec![spec])
 }

@@ -12,7 +12,7 @@
 // What the edge passes on is believed: X-Forwarded-Host, else Host, and X-Forwarded-Proto. The listener must not be
 // reachable by anyone but the edge; a host that is no host is ignored.
 //
-// It also counts answers, for core.
+// It also counts answers, for core, and honours former keys of server actions (actions.cjs).
 //
 // Nothing here may keep the server from serving: what is not as expected is said in one line and left as it was.
 'use strict';
@@ -192,6 +192,12 @@ try {
   count();
 } catch (error) {
   console.error(`core: answers are not counted: ${error}`);
+}
+try {
+  require('./actions.cjs')(path.dirname(server));
+} catch (error) {
+  // Not the error itself: it may have the text of the file, and so a key.
+  console.error(`core: former keys of server actions are not honoured (${error?.name})`);
 }
 // `import`, since it is an ES module where package.json says so.
 import(pathToFileURL(server).href).then(
