@@ -48,31 +48,31 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
     let id = format!("{{{}}}", file(spec, edge, CANARY));
     let note = json!({"handler": "vars", former::VAR: spec.name.as_str()});
     let private = former::private();
-    let named = former::named_by(&id);
+    let named = former::named_by(spec, &id);
     // The number of a client is its cookie's, else that of the request, which becomes its cookie.
     let cookie = format!("{{http.request.cookie.{NUMBER}}}");
     let has_number = format!("{cookie}.matches('^[0-9a-f]{{3}}')");
     let is_meant = format!("({has_number} ? {cookie} : {{http.request.uuid}}).substring(0, 3) < ph(req, '{share}')");
-    let nameless = json!([{"header": {former::HEADER: ["*"]}}, {"query": {former::PARAMETER: ["*"]}}]);
+    let nameless = former::any(spec);
     let number = json!({"handler": "subroute", "routes": [{
         "match": [{"header": {"Accept": ["*text/html*"]}, "not": [{"expression": has_number}]}],
         "handle": [{"handler": "headers", "response": {"deferred": true, "add": {"Set-Cookie": [
             format!("{NUMBER}={{http.request.uuid}}; Path=/; Max-Age={MONTH}; HttpOnly; SameSite=Lax"),
         ]}}}],
     }]});
+    let mut routes = named.routes(spec, proxy);
+    routes.extend([
+        json!({"match": [{"not": nameless}], "handle": [number]}),
+        json!({
+            "match": [{"not": nameless, "expression": is_meant}],
+            "handle": [note, private, proxy],
+            "terminal": true,
+        }),
+    ]);
     json!({"handler": "subroute", "routes": [{
         // Nothing else is looked at while there is none.
         "match": [{"not": [{"vars": {format!("{{{share}}}"): [""]}}]}],
-        "handle": [{"handler": "subroute", "routes": [
-            {"match": [named.header], "handle": [note, private, proxy], "terminal": true},
-            {"match": [named.parameter], "handle": [note, proxy], "terminal": true},
-            {"match": [{"not": nameless}], "handle": [number]},
-            {
-                "match": [{"not": nameless, "expression": is_meant}],
-                "handle": [note, private, proxy],
-                "terminal": true,
-            },
-        ]}],
+        "handle": [{"handler": "subroute", "routes": routes}],
     }]})
 }
 
