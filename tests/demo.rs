@@ -43,12 +43,13 @@ export default function Page() {
 }
 "#;
 
-/// A form that works without a script.
+/// A form that works without a script, and a value that is bound to its action.
 const FORM: &str = r"import { redirect } from 'next/navigation';
 export default function Page() {
+  const bound = 'bound'.toUpperCase();
   async function say(form: FormData) {
     'use server';
-    redirect('/said/' + form.get('word'));
+    redirect('/said/' + bound + '/' + form.get('word'));
   }
   return <form action={say}><input name='word' /></form>;
 }
@@ -250,6 +251,9 @@ fn an_app_that_was_not_written_for_core_runs() {
     stack.write("app/word/route.ts", ROUTE);
     stack.write("app/cached/route.ts", CACHED);
     stack.write("app/failing/route.ts", FAILING);
+    // The page was rendered with the key of the release before.
+    let said = run("core actions-key rotate", &stack.root);
+    assert!(said.err.contains("24 hours"), "{}", said.err);
     run("core deploy", &stack.root);
     assert!(page("").1.contains("another text"), "{}", page("").1);
     assert_eq!(page("word").1, format!("the word: read-at-run-time, of http://localhost:{port}/word"));
@@ -258,7 +262,13 @@ fn an_app_that_was_not_written_for_core_runs() {
     assert!(said.ends_with(", of http://shop.example.org/word"), "{said}");
     assert_eq!(releases(), 2);
     printed::compare(&stack);
-    assert_eq!(submit(&base("127.0.0.1"), &form), 303, "the form of an old page, sent to the new release");
+    let base_url = base("127.0.0.1");
+    let own = page("form").1;
+    assert_ne!(fields(&own), fields(&form), "another key");
+    for page in [&form, &own] {
+        let said = submit(&base_url, page);
+        assert!(said.contains(" 303 ") && said.contains("/said/BOUND/hello"), "{said}");
+    }
     replicas_share_a_cache(&stack, &base("127.0.0.1"));
     a_preview_sleeps_and_a_canary_is_ended(&stack, &base("127.0.0.1"));
     // Files with a hash in their names are served by the edge alone, those of the release before as well.
@@ -269,6 +279,13 @@ fn an_app_that_was_not_written_for_core_runs() {
         assert!(!path.contains("dpl="), "{path}");
         assert_eq!(page(path.trim_start_matches('/')).0, 200, "{path}");
     }
+    // Once the time of the former key is over.
+    let keys = stack.root.join(".releases/web/current/app/.core/actions-keys.json");
+    let mut told: Value = serde_json::from_slice(&fs::read(&keys).expect("keys")).expect("JSON");
+    told["former"][0]["until"] = json!("2026-01-01T00:00:00Z");
+    fs::write(&keys, told.to_string()).expect("written");
+    stack.ok(&["start", "web"]);
+    assert!(submit(&base_url, &form).contains(" 409 ") && submit(&base_url, &own).contains(" 303 "));
     let run_folder = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run_folder.as_deref());
@@ -348,17 +365,34 @@ fn scripts(page: &str) -> Vec<String> {
     scripts
 }
 
-/// Sends a form as a browser without scripts does. Returns the status.
-fn submit(base: &str, page: &str) -> u16 {
-    let (_, rest) = page.split_once("name=\"$ACTION_ID_").expect("a form with an action");
-    let id = &rest[..rest.find('"').expect("an ID")];
-    let field = |name: &str, value: &str| {
-        format!("--core\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+/// The hidden fields of a page with a form that has an action.
+fn fields(page: &str) -> Vec<(String, String)> {
+    let plain = |text: &str| text.replace("&quot;", "\"").replace("&amp;", "&");
+    let attribute = |input: &str, name: &str| {
+        let (_, rest) = input.split_once(&format!(" {name}=\""))?;
+        rest.split('"').next().map(plain)
     };
-    let body = format!("{}{}--core--\r\n", field(&format!("$ACTION_ID_{id}"), ""), field("word", "hello"));
-    let headers = [("Content-Type", "multipart/form-data; boundary=core")];
-    http::request("POST", &format!("{base}form"), &headers, &body).expect("an answer").0
+    let inputs = page.split("<input type=\"hidden\"").skip(1).filter_map(|rest| rest.split('>').next());
+    let all: Vec<_> = inputs
+        .filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value").unwrap_or_default())))
+        .collect();
+    assert!(all.iter().any(|(name, _)| name.starts_with("$ACTION_")), "{page}");
+    all
 }
+
+/// Sends a form as a browser without scripts does. Returns the whole answer.
+fn submit(base: &str, page: &str) -> String {
+    let mut body = String::new();
+    for (name, value) in fields(page).into_iter().chain([("word".into(), "hello".into())]) {
+        body += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    body += &format!("--{BOUNDARY}--\r\n");
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    http::whole("POST", &format!("{base}form"), &[("Content-Type", &kind)], &body).expect("an answer")
+}
+
+/// What is between the fields of a form, and in none of them.
+const BOUNDARY: &str = "----core-0123456789abcdefghi";
 
 fn is_release(entry: &fs::DirEntry) -> bool {
     let name = entry.file_name();

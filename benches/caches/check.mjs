@@ -1,12 +1,13 @@
-// node check.mjs <folder> <version of next> [--only=classic|cached]
-// Builds two small apps with this version, whose packages are in <folder>/v<version>, and checks the handlers of the cache on
-// two servers that share one folder. Prints a line for each check, and exits with 1 if one fails.
+// node check.mjs <folder> <version of next> [--only=classic|cached|keys]
+// Builds small apps with this version, whose packages are in <folder>/v<version>, and checks the handlers of the cache on two
+// servers that share one folder, and the key of server actions over a rotation. Prints a line for each check, and exits with 1 if one fails.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkCached } from './cached.mjs';
 import { checkClassic } from './classic.mjs';
+import { checkKeys } from './keys.mjs';
 import { measure } from './measure.mjs';
 import { build, upstream } from './servers.mjs';
 import { patch } from './patch.mjs';
@@ -26,7 +27,7 @@ const rows = [];
 const numbers = await upstream();
 const environment = { UPSTREAM: String(numbers.port) };
 
-for (const name of ['classic', ...(major >= 16 ? ['cached'] : [])]) {
+for (const name of ['classic', ...(major >= 16 ? ['cached'] : []), 'keys']) {
   if (only && only !== name) continue;
   const check = (what, ok, seen = '') => {
     rows.push({ app: name, what, ok });
@@ -39,6 +40,14 @@ for (const name of ['classic', ...(major >= 16 ? ['cached'] : [])]) {
     fs.cpSync(path.join(origin, part), path.join(folder, part), { recursive: true, verbatimSymlinks: true });
   }
   writeApp(folder, name, major, core);
+  if (name === 'keys') {
+    try {
+      await checkKeys({ folder, version, patched, core, check });
+    } catch (error) {
+      check(`ran to the end: ${error.stack}`, false);
+    }
+    continue;
+  }
   await build(folder, version, patched, environment);
   if (patched) patch(folder, standalone);
   // What the build rendered is older than a second or two: some pages are rendered again after that.

@@ -1,10 +1,11 @@
 //! The cache that replicas share, on real builds: `cargo bench --bench caches`.
 //!
-//! For each version of Next.js, two small apps are built with what core puts into a build (`check.mjs`), and two servers that
+//! For each version of Next.js, small apps are built with what core puts into a build (`check.mjs`), and two servers that
 //! share one folder are asked: pages at their first request, pages that are rendered again after a time, revalidation on one
-//! server as the other sees it, another release, damaged and unwritable folders. Then two servers of the newest version are
-//! asked for many different pages (`paths.mjs`), and one process writes a million keys (`flood.cjs`). It prints each check,
-//! and exits with 1 if one fails.
+//! server as the other sees it, another release, damaged and unwritable folders. Forms of pages that were rendered with a
+//! former key of server actions are sent to a server with another one. Then two servers of the newest version are asked for
+//! many different pages (`paths.mjs`), and one process writes a million keys (`flood.cjs`). It prints each check, and exits
+//! with 1 if one fails.
 //!
 //! | variable | default | |
 //! |---|---|---|

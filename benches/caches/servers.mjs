@@ -51,9 +51,9 @@ export async function build(folder, version, patched, environment) {
   return standalone;
 }
 
-export async function start(standalone, environment) {
+export async function start(standalone, environment, args = ['server.js']) {
   const port = await freePort();
-  const child = spawn(process.execPath, ['server.js'], {
+  const child = spawn(process.execPath, args, {
     cwd: standalone,
     env: { PATH: process.env.PATH, NODE_ENV: 'production', PORT: String(port), HOSTNAME: '127.0.0.1', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

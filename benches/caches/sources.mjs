@@ -126,6 +126,25 @@ export default async function Page({ params }) {
 }`,
 });
 
+// A form whose action has a bound value, on a page of each request and on one of the build.
+const form = (first) => `${first}
+import { redirect } from 'next/navigation';
+export default function Page() {
+  const bound = 'bound'.toUpperCase();
+  async function say(form) {
+    'use server';
+    redirect('/said/' + bound + '/' + form.get('word'));
+  }
+  return <form action={say}><input name="word" /></form>;
+}`;
+const keys = (major) => ({
+  'app/layout.js': LAYOUT,
+  'app/page.js': 'export default function Page() { return <p>home</p>; }',
+  'app/form/page.js': form("export const dynamic = 'force-dynamic';"),
+  'app/fixed/page.js': form(''),
+  'next.config.js': classic(major)['next.config.js'],
+});
+
 // A grey square.
 function png(side) {
   const chunk = (type, data) => {
@@ -156,7 +175,7 @@ function crc(bytes) {
 
 // Writes an app, with core's files as core copies them before a build.
 export function writeApp(folder, name, major, core) {
-  const files = { classic, cached, paths }[name](major);
+  const files = { classic, cached, paths, keys }[name](major);
   fs.rmSync(path.join(folder, '.next'), { recursive: true, force: true });
   for (const part of ['app', 'pages', 'lib', 'public', '.core']) {
     fs.rmSync(path.join(folder, part), { recursive: true, force: true });

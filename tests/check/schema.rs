@@ -78,10 +78,11 @@ fn package(text: &str) -> (&str, Vec<&str>) {
     (name, names.map(|name| name.trim_matches('"')).filter(|name| !name.is_empty()).collect())
 }
 
-/// The handlers of the cache, by their own tests.
+/// What runs beside the app, by its own tests: the handlers of the cache, and keys of server actions.
 #[test]
-fn the_cache_keeps_what_it_was_given() {
-    let test = checkout().join("services/web/src/handlers/store.test.mjs");
-    let said = Said::of(Command::new("node").arg("--test").arg(test).output().expect("node"));
+fn what_runs_beside_an_app_does_what_it_says() {
+    let tests =
+        ["handlers/store.test.mjs", "actions.test.mjs"].map(|name| checkout().join("services/web/src").join(name));
+    let said = Said::of(Command::new("node").arg("--test").args(tests).output().expect("node"));
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
 }

@@ -8,6 +8,7 @@ use crate::releases::{Scene, update};
 
 pub(crate) const TESTS: &[Test] = tests![
     an_old_page_finds_its_release,
+    a_cookie_binds_what_a_page_asks_for,
     nobody_is_lost_when_the_old_release_ends,
     files_of_old_releases_are_answered_without_the_app,
     images_of_old_releases_are_answered_as_they_are,
@@ -48,6 +49,77 @@ fn an_old_page_finds_its_release() {
     // After a rollback, the pages of the newer release find it while that is watched.
     scene.stack().ok(&["rollback"]);
     assert_eq!((asked("/"), named(&first)), (one, one));
+    load.expect_none_lost();
+}
+
+/// Where it is wanted, and only for what is no page: a reload reaches the live release.
+fn a_cookie_binds_what_a_page_asks_for() {
+    let scene = Scene::new(update());
+    let first = scene.live();
+    let pair = |id: &str| format!("a=b; core_release_web={id}; c=d");
+    let with = |path: &str, id: &str, more: &[(&str, &str)]| {
+        answering(&scene, path, &[&[("Cookie", pair(id).as_str())], more].concat())
+    };
+    scene.stack().edit("web", |web| {
+        web["kind"] = json!("next");
+        web["config"] = json!({"app": "app"});
+    });
+    scene.stack().ok(&["apply"]);
+    let load = scene.place.load();
+    scene.deploy("second");
+    until("the first is warm", || scene.with_role("warm").len() == 1);
+    let two = scene.with_role("live")[0].1;
+    assert_eq!(with("/", &first, &[]), two, "nobody wants it");
+    scene.stack().edit("web", |web| web["config"]["skew_cookie"] = json!(true));
+    scene.stack().ok(&["apply"]);
+    let second = scene.live();
+    let two = scene.with_role("live")[0].1;
+    assert!(proc::env(two).contains(&"CORE_SKEW_COOKIE=core_release_web".to_owned()));
+    let third = scene.deploy("third");
+    until("the second is warm", || scene.with_role("warm").iter().any(|one| *one == (second.clone(), two)));
+    let three = scene.with_role("live")[0].1;
+    for _ in 0..10 {
+        assert_eq!([with("/", &second, &[]), with("/data", &second, &[("Accept", "*/*")])], [two, two]);
+        assert_eq!([with("/", &third, &[]), with("/", "other", &[]), answering(&scene, "/", &[])], [three; 3]);
+        // A page, by what browsers say of it.
+        let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+        for page in [&[("Accept", accept)][..], &[("Sec-Fetch-Mode", "navigate")]] {
+            assert_eq!(with("/", &second, page), three);
+        }
+        assert_eq!(with("/", &second, &[("Sec-Fetch-Mode", "cors"), ("Accept", "*/*")]), two);
+        // What is named in another way counts more.
+        assert_eq!(with("/", &second, &[("X-Deployment-Id", &third)]), three);
+        assert_eq!(with(&format!("/?dpl={third}"), &second, &[]), three);
+        assert_eq!(with(&format!("/?dpl={second}"), &third, &[("Accept", accept)]), two);
+    }
+    let long = "x".repeat(4000);
+    for forged in
+        ["", "..", "../../../etc/passwd", "{file./etc/passwd}", "{env.HOME}", "*", "%00", "\"\"", long.as_str()]
+    {
+        assert_eq!(with("/", forged, &[]), three, "{forged}");
+    }
+    assert_eq!(answering(&scene, "/", &[("Cookie", "core_release_web"), ("Accept", "*/*")]), three);
+    let url = format!("http://{}/", scene.place.address);
+    let whole = http::whole("GET", &url, &[("Cookie", &pair(&second))], "").expect("an answer").to_lowercase();
+    assert!(whole.contains("cache-control: private, no-store"), "{whole}");
+    // It ends, and nobody is lost.
+    proc::kill(two);
+    for _ in 0..100 {
+        assert_eq!(with("/", &second, &[]), three);
+    }
+    // Beside a canary, a browser stays with the release of its page, whatever its number.
+    scene.stack().write("app/page", "fourth");
+    assert_eq!(scene.stack().core(&["deploy", "--canary", "50%"]).code, 0);
+    let canary = scene.stack().pid("web~canary");
+    let fourth = proc::env(canary).iter().find_map(|one| one.strip_prefix("CORE_RELEASE_ID=").map(str::to_owned));
+    let of = |id: &str, number: &str, more: &[(&str, &str)]| {
+        let cookies = format!("core_share={number}; {}", pair(id));
+        answering(&scene, "/", &[&[("Cookie", cookies.as_str())], more].concat())
+    };
+    let fourth = fourth.expect("a release");
+    assert_eq!([of(&third, "000", &[]), of(&fourth, "fff", &[])], [three, canary]);
+    let page = [("Accept", "text/html")];
+    assert_eq!([of(&third, "000", &page), of(&fourth, "fff", &page)], [canary, three]);
     load.expect_none_lost();
 }
 

@@ -55,9 +55,10 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         files,
         release,
         values,
-        // Both are part of the generated files.
+        // These are part of the generated files, or of the environment.
         store: _,
         trusted_proxies: _,
+        skew_cookie: _,
     } = old;
     // A spec saved by an older version has no names of variables and secrets in it.
     let inlined;

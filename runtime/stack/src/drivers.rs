@@ -12,9 +12,18 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
         Kind::Caddy => &["trusted_proxies"],
-        Kind::Next => {
-            &["app", "mode", "persist", "keep", "build", "release_command", "hooks", "watch_paths", "preview"]
-        }
+        Kind::Next => &[
+            "app",
+            "mode",
+            "persist",
+            "keep",
+            "build",
+            "release_command",
+            "hooks",
+            "watch_paths",
+            "skew_cookie",
+            "preview",
+        ],
         Kind::Process | Kind::Pocketbase => &[],
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
     let id = format!("{{{}}}", file(spec, edge, CANARY));
     let note = json!({"handler": "vars", former::VAR: spec.name.as_str()});
     let private = former::private();
-    let named = former::named_by(&id);
+    let named = former::named_by(spec, &id);
     // The number of a client is its cookie's, else that of the request, which becomes its cookie.
     let cookie = format!("{{http.request.cookie.{NUMBER}}}");
     let has_number = format!("{cookie}.matches('^[0-9a-f]{{3}}')");
@@ -57,29 +57,29 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
     let by_request = format!("!{has_number} && {}", is_below("{http.request.uuid}"));
     // Who takes pages is a browser, which keeps its number; others would be drawn anew each time.
     let is_page = json!({"Accept": ["*text/html*"]});
-    let nameless = json!([{"header": {former::HEADER: ["*"]}}, {"query": {former::PARAMETER: ["*"]}}]);
+    let nameless = former::any(spec);
     let number = json!({"handler": "subroute", "routes": [{
         "match": [{"header": is_page, "not": [{"expression": has_number}]}],
         "handle": [private, {"handler": "headers", "response": {"deferred": true, "add": {"Set-Cookie": [
             format!("{NUMBER}={{http.request.uuid}}; Path=/; Max-Age={MONTH}; HttpOnly; SameSite=Lax"),
         ]}}}],
     }]});
+    let mut routes = named.routes(spec, proxy);
+    routes.extend([
+        json!({"match": [{"not": nameless}], "handle": [number]}),
+        json!({
+            "match": [
+                {"not": nameless, "expression": by_cookie},
+                {"not": nameless, "header": is_page, "expression": by_request},
+            ],
+            "handle": [note, private, proxy],
+            "terminal": true,
+        }),
+    ]);
     json!({"handler": "subroute", "routes": [{
         // Nothing else is looked at while there is none.
         "match": [{"not": [{"vars": {format!("{{{share}}}"): [""]}}]}],
-        "handle": [{"handler": "subroute", "routes": [
-            {"match": [named.header], "handle": [note, private, proxy], "terminal": true},
-            {"match": [named.parameter], "handle": [note, proxy], "terminal": true},
-            {"match": [{"not": nameless}], "handle": [number]},
-            {
-                "match": [
-                    {"not": nameless, "expression": by_cookie},
-                    {"not": nameless, "header": is_page, "expression": by_request},
-                ],
-                "handle": [note, private, proxy],
-                "terminal": true,
-            },
-        ]}],
+        "handle": [{"handler": "subroute", "routes": routes}],
     }]})
 }
 

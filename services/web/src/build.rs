@@ -34,6 +34,11 @@ pub const WITHOUT: &[&str] = &["PORT", "HOSTNAME", "NODE_OPTIONS", "NEXT_DEPLOYM
 /// The variable with the key that server actions are encrypted with, and that their IDs are made of.
 pub const ACTIONS_KEY: &str = "NEXT_SERVER_ACTIONS_ENCRYPTION_KEY";
 
+/// The file with the keys of a release's server actions, below the app of its server: what its server reads (`actions.cjs`).
+pub const ACTIONS_KEYS: &str = ".core/actions-keys.json";
+/// Next's list of server actions, with the key that it takes, in the same place.
+pub const ACTIONS_LIST: &str = ".next/server/server-reference-manifest.json";
+
 /// Prefix of the variables that a build puts into the browser's bundle.
 pub const PUBLIC_PREFIX: &str = "NEXT_PUBLIC_";
 

@@ -24,10 +24,15 @@ pub const DEV_DEFAULTS: &str = include_str!("dev.json");
 
 /// The program that starts a release's server: it tells Next.js its public address.
 const SERVER: &str = include_str!("server.cjs");
+/// The variable with the cookie that names its release, if it is to set one.
+const SKEW_COOKIE: &str = "CORE_SKEW_COOKIE";
 /// Where it says how much it has answered: a file beside it.
 pub const ANSWERS: &str = "answers";
 /// Its file, in the folder of a run.
 const SERVER_FILE: &str = "server.cjs";
+/// What it needs beside it: keys of server actions.
+const ACTIONS: &str = include_str!("actions.cjs");
+const ACTIONS_FILE: &str = "actions.cjs";
 
 /// Whether a `package.json` belongs to a Next.js app.
 pub fn is_app(package: &str) -> bool {
@@ -70,8 +75,12 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
         for (name, value) in [(cache::DIR, entries), (cache::RELEASE, release)] {
             spec.env.insert(name.to_owned(), Template::literal(value));
         }
-        let contents = Template::literal(SERVER);
-        spec.files.push(GeneratedFile { path: Template::literal(SERVER_FILE), contents });
+        if let Some(cookie) = spec.release_cookie() {
+            spec.env.insert(SKEW_COOKIE.to_owned(), Template::literal(&cookie));
+        }
+        for (name, text) in [(SERVER_FILE, SERVER), (ACTIONS_FILE, ACTIONS)] {
+            spec.files.push(GeneratedFile { path: Template::literal(name), contents: Template::literal(text) });
+        }
     }
     Ok(vec![spec])
 }

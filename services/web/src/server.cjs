@@ -12,7 +12,7 @@
 // What the edge passes on is believed: X-Forwarded-Host, else Host, and X-Forwarded-Proto. The listener must not be
 // reachable by anyone but the edge; a host that is no host is ignored.
 //
-// It also counts answers, for core.
+// It also counts answers, for core, names its release in a cookie, and honours former keys of server actions (actions.cjs).
 //
 // Nothing here may keep the server from serving: what is not as expected is said in one line and left as it was.
 'use strict';
@@ -179,6 +179,29 @@ function count() {
   write();
 }
 
+/**
+ * Gives each browser that gets a page a cookie that names this release, if that is wanted: the edge sends there what the page
+ * asks for later. It is said by the release itself, so it is right for canaries as well, and while a deploy goes on.
+ */
+function nameRelease() {
+  const { CORE_SKEW_COOKIE: name, CORE_RELEASE_ID: release } = process.env;
+  if (!name || !release) return;
+  const pair = `${name}=${release}`;
+  channel('http.server.request.start').subscribe(({ request, response }) => {
+    const { accept, cookie, 'x-forwarded-proto': proto } = request.headers;
+    if (!accept?.includes('text/html') || cookie?.split(/; */).includes(pair)) return;
+    const { writeHead } = response;
+    response.writeHead = function (...all) {
+      if (!this.headersSent && String(this.getHeader('content-type')).startsWith('text/html')) {
+        // For as long as the browser is open.
+        const secure = String(proto ?? '').includes('https') ? '; Secure' : '';
+        this.appendHeader('Set-Cookie', `${pair}; Path=/; HttpOnly; SameSite=Lax${secure}`);
+      }
+      return writeHead.apply(this, all);
+    };
+  });
+}
+
 // To the server, and what the app loads, the command is what it always was: `node server.js`.
 const server = path.resolve(process.argv[2]);
 process.argv.splice(1, 2, server);
@@ -192,6 +215,17 @@ try {
   count();
 } catch (error) {
   console.error(`core: answers are not counted: ${error}`);
+}
+try {
+  nameRelease();
+} catch (error) {
+  console.error(`core: the release is not named in a cookie: ${error}`);
+}
+try {
+  require('./actions.cjs')(path.dirname(server));
+} catch (error) {
+  // Not the error itself: it may have the text of the file, and so a key.
+  console.error(`core: former keys of server actions are not honoured (${error?.name})`);
 }
 // `import`, since it is an ES module where package.json says so.
 import(pathToFileURL(server).href).then(

@@ -18,8 +18,9 @@ pub(crate) use own::{
     NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
 };
 pub(crate) use release::{
-    AnalyzeArgs, BootstrapArgs, BuildArgs, CacheArgs, CacheCommand, DeployArgs, ExecArgs, NamedArgs, PreviewsArgs,
-    PreviewsCommand, PromoteArgs, PurgeArgs, ReleaseArgs, ReleasesArgs, ReleasesCommand, RollbackArgs,
+    ActionsKeyArgs, ActionsKeyCommand, AnalyzeArgs, BootstrapArgs, BuildArgs, CacheArgs, CacheCommand, DeployArgs,
+    ExecArgs, NamedArgs, PreviewsArgs, PreviewsCommand, PromoteArgs, PurgeArgs, ReleaseArgs, ReleasesArgs,
+    ReleasesCommand, RollbackArgs, RotateArgs,
 };
 
 /// Over the options that every command has, so that they stand apart from its own.
@@ -92,6 +93,8 @@ pub(crate) enum Command {
     Analyze(AnalyzeArgs),
     /// Forget what the replicas of an app keep in their cache
     Cache(CacheArgs),
+    /// Change the key that the server actions of an app are encrypted with
+    ActionsKey(ActionsKeyArgs),
     /// Build a release of an app into an archive, for another host; nothing is started
     ///
     /// Variables are those of the profile, by default production where there is one. `core deploy FILE` lands it on a host

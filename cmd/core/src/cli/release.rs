@@ -164,6 +164,28 @@ pub(crate) enum CacheCommand {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ActionsKeyArgs {
+    #[command(subcommand)]
+    pub(crate) command: ActionsKeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ActionsKeyCommand {
+    /// Make a new key: releases that are built from now on use it, and honour the former one for a day
+    Rotate(RotateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// The service whose app it is. Default: the only one that has releases.
+    #[arg(long, value_name = "SERVICE", add = ArgValueCandidates::new(completion::services))]
+    pub(crate) service: Option<String>,
+    /// Honour no former key, as when somebody else has it: forms of pages that are open are refused after the next deploy.
+    #[arg(long)]
+    pub(crate) at_once: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PurgeArgs {
     /// A path of the app, such as /blog/first, or a tag. Default: everything.
     #[arg(value_name = "PATH|TAG")]

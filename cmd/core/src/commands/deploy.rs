@@ -143,8 +143,9 @@ async fn tried(paths: &Paths, args: &DeployArgs, began: Instant) -> Exit {
         |one: &&TrialStatus| one.name == name && args.service.as_ref().is_none_or(|service| one.service == *service);
     let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
     let Some(one) = status.trials.iter().find(is_meant) else {
-        render::note(&format!("{} {took}", styled(GREEN, "deployed")));
-        return Exit::Ok;
+        render::error(&format!("nothing is tried under the name {name} any more"));
+        render::help("`core history` says why");
+        return Exit::Failed;
     };
     let release = one.release.clone().unwrap_or_default();
     let what = format!("{} {release}", one.service);

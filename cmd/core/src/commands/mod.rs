@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod actions_key;
 pub(crate) mod analyze;
 mod apart;
 pub(crate) mod boot;

@@ -40,7 +40,7 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
         id: making.id.to_owned(),
         service: making.service.to_owned(),
         made: jiff::Timestamp::now().to_string(),
-        source: hash_of(paths, making.app, &making.node_version, making.building)?,
+        source: hash_of(paths, making.service, making.app, &making.node_version, making.building)?,
         watched: making.watched.clone(),
         deployer: making.deployer.clone(),
         node: making.node_version.clone(),
@@ -68,7 +68,8 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
     let mut is_installed = modules.restore(&root);
     making.owner.take(&root)?;
     making.owner.take(&making.cache())?;
-    let result = run(making, &project, &root, &mut is_installed, &mut record).await;
+    let keys = actions_key::Keys::of(paths, making.service, making.building);
+    let result = run(making, &project, &root, keys.as_ref(), &mut is_installed, &mut record).await;
     next_cache.keep();
     if is_installed && let Err(error) = modules.keep(&root) {
         tracing::warn!("the packages of {} are not kept: {error}", making.service);
@@ -79,8 +80,12 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
     making.say("putting it together");
     assemble(&root, &project.app, landing)?;
     let has_server = !landing.join(EXPORT).exists();
+    let server = landing.join(SERVER_FOLDER).join(&project.app);
     if has_server && !next_version::takes_handlers(&record.next) {
-        add_handlers(&landing.join(SERVER_FOLDER).join(&project.app)).map_err(io("the cache of its server"))?;
+        add_handlers(&server).map_err(io("the cache of its server"))?;
+    }
+    if let Some(keys) = keys.filter(|_| has_server) {
+        keys.hand_over(paths, making.service, &server).map_err(io("the keys of its server actions"))?;
     }
     if let Some(payload) = payload {
         let text = serde_json::to_string_pretty(&payload).unwrap_or_default() + "\n";
@@ -133,6 +138,7 @@ async fn run(
     making: &Making<'_>,
     project: &Project,
     root: &Path,
+    keys: Option<&actions_key::Keys>,
     is_installed: &mut bool,
     record: &mut Record,
 ) -> Result<(), String> {
@@ -162,7 +168,7 @@ async fn run(
     let program = next.join(PROGRAM).display().to_string();
     let mut command = making.command(&Tool { program: making.node.to_owned(), args: vec![program] }, &app);
     let package = fs::read_to_string(app.join("package.json")).unwrap_or_default();
-    command.args(arguments(&package)).envs(actions_key::variable(making.paths, making.service, making.building));
+    command.args(arguments(&package)).envs(keys.map(actions_key::Keys::variable));
     command.envs(&making.building.env).envs(asked);
     making.say("building");
     let built = making.run("building", &mut command, &mut log).await;

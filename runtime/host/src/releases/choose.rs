@@ -10,8 +10,8 @@ use core_next::{ADAPTER, cache};
 use core_stack::Building;
 use jiff::{SignedDuration, Timestamp};
 
-use super::dev;
 use super::project::Project;
+use super::{actions_key, dev};
 use crate::binaries::Release;
 use crate::binaries::inputs::{hash_of_inputs, lexically, of_app};
 use crate::paths::Paths;
@@ -89,7 +89,7 @@ pub(super) fn of_sources(
     node: &str,
     building: &Building,
 ) -> Result<String, String> {
-    let hash = hash_of(paths, app, node, building)?;
+    let hash = hash_of(paths, service, app, node, building)?;
     let ending = format!("-{}", &hash[..DIGITS]);
     let landed = landed(paths, service).into_iter().rev().find(|id| id.ends_with(&ending));
     let wanted = wanted.filter(|id| id.ends_with(&ending)).map(str::to_owned);
@@ -107,7 +107,7 @@ pub(super) fn new_id(
     node: &str,
     building: &Building,
 ) -> Result<String, String> {
-    Ok(id_of(paths, service, &hash_of(paths, app, node, building)?))
+    Ok(id_of(paths, service, &hash_of(paths, service, app, node, building)?))
 }
 
 /// The time and the beginning of the hash; a second later if there is one.
@@ -122,7 +122,13 @@ fn id_of(paths: &Paths, service: &str, hash: &str) -> String {
 ///
 /// # Errors
 /// Why its sources cannot be read, as text for people.
-pub(super) fn hash_of(paths: &Paths, app: &str, node: &str, building: &Building) -> Result<String, String> {
+pub(super) fn hash_of(
+    paths: &Paths,
+    service: &str,
+    app: &str,
+    node: &str,
+    building: &Building,
+) -> Result<String, String> {
     let folder = lexically(&paths.root.join(app));
     if !folder.join("package.json").is_file() {
         return Err(format!("{app} is not an app: it has no package.json"));
@@ -133,6 +139,8 @@ pub(super) fn hash_of(paths: &Paths, app: &str, node: &str, building: &Building)
     extra.extend(building.identity.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
     extra.extend([&building.hooks.before_build, &building.hooks.after_build].into_iter().flatten().map(String::as_str));
     extra.extend(building.build.scripts.iter().chain(&building.persist).map(String::as_str));
+    let rotated = actions_key::rotated(paths, service);
+    extra.extend(rotated.as_deref());
     extra.extend(cache::FILES.iter().map(|(_, text)| *text));
     let counts = of_app(&paths.root, &project.root);
     // What the app writes is no part of it.

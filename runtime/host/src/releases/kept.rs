@@ -20,9 +20,16 @@ pub(super) fn secret(path: &Path, length: usize) -> io::Result<String> {
         // Cut off by a power failure, or emptied.
         Ok(_) | Err(_) => {}
     }
-    let text = STANDARD.encode(random(length)?);
-    write(path, &text)?;
-    Ok(text)
+    renew(path, length)?;
+    crate::files::read_text(path).map(|text| text.trim().to_owned())
+}
+
+/// Puts new random bytes into the file of a secret.
+///
+/// # Errors
+/// As for [`secret`].
+pub(super) fn renew(path: &Path, length: usize) -> io::Result<()> {
+    write(path, &STANDARD.encode(random(length)?))
 }
 
 /// So many random bytes.

@@ -31,6 +31,7 @@ mod project;
 mod provide;
 mod prune;
 mod record;
+mod rotation;
 mod tools;
 mod watched;
 
@@ -70,6 +71,7 @@ pub use provide::provide;
 pub(crate) use provide::{promote, provide_finished};
 pub(crate) use prune::{Needed, mark_live, prune};
 pub use record::{Deployer, Record};
+pub use rotation::{WINDOW, rotate};
 use tools::Tool;
 
 /// The folder of the framework's own cache, in that of the app: what a release may be written to.
@@ -269,7 +271,7 @@ async fn build(
         node_version: wanted.tool_version.clone(),
         part,
         building: &wanted.building,
-        watched: watched::hash(paths, wanted)?,
+        watched: watched::hash(paths, service, wanted)?,
         deployer,
         owner: Owner::of(&paths.root)?,
         progress,
@@ -305,7 +307,7 @@ pub async fn pack(
 /// Why it was not made, as text for people.
 pub async fn pack_once(paths: &Paths, service: &str, wanted: &Wanted, progress: &Progress) -> Result<PathBuf, String> {
     let folder = paths.state().join("outgoing");
-    let hash = choose::hash_of(paths, app_of(wanted), &wanted.tool_version, &wanted.building)?;
+    let hash = choose::hash_of(paths, service, app_of(wanted), &wanted.tool_version, &wanted.building)?;
     let file = folder.join(format!("{service}-{hash}.tar.zst"));
     if !file.is_file() {
         // That of other sources is of no use any more.

@@ -4,10 +4,10 @@
 use core_stack::Wanted;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::app_of;
 use super::choose::hash_of;
 use super::project::Project;
 use super::record::Record;
+use super::{actions_key, app_of};
 use crate::binaries::inputs::{hash_of_some, lexically, of_app};
 use crate::paths::Paths;
 
@@ -17,9 +17,9 @@ use crate::paths::Paths;
 /// The sources cannot be read, or a rule is none, as text for people.
 pub(super) fn is_of_now(paths: &Paths, service: &str, wanted: &Wanted, id: &str) -> Result<bool, String> {
     let Some(record) = Record::read(&paths.releases().join(service).join(id)) else { return Ok(false) };
-    match hash(paths, wanted)? {
+    match hash(paths, service, wanted)? {
         Some(hash) => Ok(record.watched == Some(hash)),
-        None => Ok(record.source == hash_of(paths, app_of(wanted), &wanted.tool_version, &wanted.building)?),
+        None => Ok(record.source == hash_of(paths, service, app_of(wanted), &wanted.tool_version, &wanted.building)?),
     }
 }
 
@@ -27,7 +27,7 @@ pub(super) fn is_of_now(paths: &Paths, service: &str, wanted: &Wanted, id: &str)
 ///
 /// # Errors
 /// As above.
-pub(super) fn hash(paths: &Paths, wanted: &Wanted) -> Result<Option<String>, String> {
+pub(super) fn hash(paths: &Paths, service: &str, wanted: &Wanted) -> Result<Option<String>, String> {
     let building = &wanted.building;
     if building.watch_paths.is_empty() {
         return Ok(None);
@@ -37,6 +37,8 @@ pub(super) fn hash(paths: &Paths, wanted: &Wanted) -> Result<Option<String>, Str
     let mut extra = vec!["watched 1", &wanted.tool_version];
     extra.extend(building.watch_paths.iter().map(String::as_str));
     extra.extend(building.identity.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+    let rotated = actions_key::rotated(paths, service);
+    extra.extend(rotated.as_deref());
     let counts = of_app(&paths.root, &project.root);
     let hash = hash_of_some(&project.root, counts, |path| rules.name(path), &extra);
     hash.map(Some).map_err(|error| paths.shown(std::path::Path::new(&error.to_string())))

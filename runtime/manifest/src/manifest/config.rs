@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`,
-/// `mode`, `persist`, `keep`, `build`, `release_command`, `hooks`, `watch_paths` and `preview` for kind next.
+/// `mode`, `persist`, `keep`, `build`, `release_command`, `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -53,6 +53,10 @@ pub struct Config {
     /// Programs that are run around a deploy.
     #[serde(default, skip_serializing_if = "Hooks::is_default")]
     pub hooks: Hooks,
+    /// Whether a cookie names the release of the page that a browser has open, so that also what its scripts and elements ask
+    /// for without naming a release goes to that one, while it is kept after a deploy. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skew_cookie: bool,
     /// What is special about previews, which `core deploy --preview NAME` makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,

@@ -40,6 +40,7 @@ macro_rules! templates {
             store: _,
             values: _,
             trusted_proxies: _,
+            skew_cookie: _,
         } = $spec;
         let mut all = vec![command, working_dir];
         all.extend(args);

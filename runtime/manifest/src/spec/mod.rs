@@ -88,6 +88,9 @@ pub struct ServiceSpec {
     /// For an edge: the trusted proxies in front of it, as written.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
+    /// For an app: whether a cookie names the release of its pages.
+    #[serde(default)]
+    pub skew_cookie: bool,
 }
 
 /// The user a service runs as, and its limits.
@@ -284,7 +287,13 @@ impl ServiceSpec {
             store: None,
             values: Some(BTreeMap::new()),
             trusted_proxies: Vec::new(),
+            skew_cookie: false,
         }
+    }
+
+    /// The cookie that names the release of its pages, if it wants one: several services may have one host.
+    pub fn release_cookie(&self) -> Option<String> {
+        self.skew_cookie.then(|| format!("core_release_{}", self.name.parent()))
     }
 
     /// Whether it reports its own state on `NOTIFY_SOCKET`.

@@ -107,6 +107,7 @@ pub fn resolve(
         store: None,
         values: Some(BTreeMap::new()),
         trusted_proxies: manifest.config.as_ref().map_or_else(Vec::new, |config| config.trusted_proxies.clone()),
+        skew_cookie: manifest.config.as_ref().is_some_and(|config| config.skew_cookie),
     };
     check_texts(&spec, &mut faults);
     (out.len() == before).then_some(spec)
