@@ -137,7 +137,7 @@ fn a_canary_that_is_not_well_gets_nothing() {
     let scene = Scene::new(update());
     let one = scene.stack().pid("web");
     let load = scene.place.load();
-    for (page, words, why) in [("second", "--is-ill", "500"), ("third", "--ends-after 0", "exited with 9")] {
+    for (page, words, why) in [("second", "--is-ill", "500"), ("third", "--ready-when never --ends-after 0", "exited with 9")] {
         let said = scene.beside(page, words, &["--canary", "50%"]);
         assert!(said.code == 1 && said.err.contains(why), "{said:?}");
         assert_eq!(scene.asked(&[("Cookie", "core_share=000")]), one);
