@@ -61,7 +61,12 @@ pub(crate) fn table(app: &App, packages: &Packages) -> Result<(), String> {
             Err(why) => println!("without {whom}: {why}"),
         }
     }
-    for (what, path) in [("a page rendered at each request", "/who"), ("a page from the cache", "/about")] {
+    let rest = [
+        ("a public file", "/site.css"),
+        ("a page rendered at each request", "/who"),
+        ("a page from the cache", "/about"),
+    ];
+    for (what, path) in rest {
         rows.push(row(what, "the app itself", url(edge.inner, path)));
         rows.push(row(what, "the edge", url(edge.port, path)));
     }

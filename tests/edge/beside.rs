@@ -46,7 +46,7 @@ impl Scene {
         (self.stack().pid("caddy"), fs::read(caddy.path().join("caddy.json")).expect("its configuration"))
     }
 
-    fn release_of(&self, name: &str) -> String {
+    pub(crate) fn release_of(&self, name: &str) -> String {
         let said = self.stack().ok(&["previews", "--json"]).out;
         let all: serde_json::Value = serde_json::from_str(&said).expect("JSON");
         let one = all["previews"].as_array().expect("a list").iter().find(|one| one["name"] == name).cloned();

@@ -109,5 +109,9 @@ fn public_files_of_a_canary_are_its_own() {
     scene.stack().ok(&["deploy", "--canary", "50%"]);
     let with = |cookie: &str| ask(&scene, "GET", "/page.txt", &[("Cookie", cookie)]);
     assert_eq!(with("core_share=fff"), (200, "first".into()));
-    until("the canary answers", || with("core_share=000").1.starts_with("pid "));
+    assert_eq!(with("core_share=000"), (200, "second".into()));
+    let canary = scene.release_of("canary");
+    assert_eq!(ask(&scene, "GET", "/page.txt", &[("X-Deployment-Id", &canary)]), (200, "second".into()));
+    scene.stack().ok(&["rollback"]);
+    assert_eq!(with("core_share=000"), (200, "first".into()));
 }

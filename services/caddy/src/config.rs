@@ -151,7 +151,7 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
     if let (Some(_), Wiring::Held) = (files::pool(spec), wiring) {
         handle.push(trial::canary(spec, edge, &transport(trial::canary_upstreams(spec, edge))));
         handle.push(former::handler(spec, edge, transport(former::upstreams(spec, edge))));
-        handle.extend(public::handler(spec, edge));
+        handle.extend(public::handler(spec, edge, public::PUBLIC_OF));
     }
     handle.extend(files::old(spec, || proxy(spec, edge, wiring)));
     handle.extend(files::images(spec, || proxy(spec, edge, wiring)));

@@ -113,8 +113,9 @@ fn apart() -> Value {
     ])
 }
 
-/// A handler that serves these files, and passes on all other requests. Nothing is read for a request that names no file.
-pub(crate) fn handler(spec: &ServiceSpec, edge: &str) -> Option<Value> {
+/// A handler that serves these files of the release that a file beside the pointers names, and passes on all other requests.
+/// Nothing is read for a request that names no file.
+pub(crate) fn handler(spec: &ServiceSpec, edge: &str, pointer: &str) -> Option<Value> {
     let pool = files::pool(spec)?;
     let releases = pool.strip_suffix("pool")?;
     let root = format!("{releases}public/{{http.vars.{VAR}}}");
@@ -130,7 +131,7 @@ pub(crate) fn handler(spec: &ServiceSpec, edge: &str) -> Option<Value> {
     plain["precompressed_order"] = json!(["br", "zstd", "gzip"]);
     let mapping = |(ending, is): &(&str, &str)| json!({"input": format!(".{ending}"), "outputs": [is]});
     let mappings: Vec<Value> = TYPES.iter().map(mapping).collect();
-    let release = format!("{{file.{edge}/{}/{PUBLIC_OF}}}", spec.name);
+    let release = format!("{{file.{edge}/{}/{pointer}}}", spec.name);
     let is_there = json!({
         "not": [{"vars": {VAR: [""]}}],
         "file": {"root": root, "try_files": ["{http.request.uri.path}"]},
@@ -225,11 +226,11 @@ mod tests {
     #[test]
     fn a_service_without_releases_has_none() {
         let mut spec = ServiceSpec::bare(ServiceName::new("web").unwrap(), "node");
-        assert!(handler(&spec, "/edge").is_none());
+        assert!(handler(&spec, "/edge", PUBLIC_OF).is_none());
         let path = "/stack/.releases/web/2026-x/app".into();
         let app = BinaryRef { folder: None, path, version: String::new(), source: "next-build".into() };
         spec.binaries.insert(Identifier::new("app").unwrap(), app);
-        let text = handler(&spec, "/edge").unwrap().to_string();
+        let text = handler(&spec, "/edge", PUBLIC_OF).unwrap().to_string();
         assert!(text.contains("/stack/.releases/web/public/{http.vars.core_public}"), "{text}");
         assert!(text.contains("{file./edge/web/public}"), "{text}");
     }
