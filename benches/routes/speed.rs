@@ -70,6 +70,8 @@ pub(crate) fn table(app: &App, packages: &Packages) -> Result<(), String> {
         rows.push(row(what, "the app itself", url(edge.inner, path)));
         rows.push(row(what, "the edge", url(edge.port, path)));
     }
+    // Another spelling of the path is left to the app.
+    rows.push(row("a public file", "the app, through the edge", url(edge.port, "/%73ite.css")));
     for _ in 0..ROUNDS {
         for row in &mut rows {
             row.rates.push(rate(&row.url)?);

@@ -9,8 +9,11 @@ use crate::common::trials::{Test, tests};
 use crate::common::{Stack, http, proc, until};
 use crate::releases::{Scene, update};
 
-pub(crate) const TESTS: &[Test] =
-    tests![public_files_are_answered_without_the_app, public_files_of_a_canary_are_its_own];
+pub(crate) const TESTS: &[Test] = tests![
+    public_files_are_answered_without_the_app,
+    public_files_of_a_canary_are_its_own,
+    public_files_are_below_the_base_path_and_a_prefix,
+];
 
 /// With two files that say which release they are of; a rule of the app touches one of them.
 fn scene() -> Scene {
@@ -114,4 +117,21 @@ fn public_files_of_a_canary_are_its_own() {
     assert_eq!(ask(&scene, "GET", "/page.txt", &[("X-Deployment-Id", &canary)]), (200, "second".into()));
     scene.stack().ok(&["rollback"]);
     assert_eq!(with("core_share=000"), (200, "first".into()));
+}
+
+fn public_files_are_below_the_base_path_and_a_prefix() {
+    let stack = Stack::with_programs();
+    stack.write("app/settings", &json!({"config": {"basePath": "/shop"}}).to_string());
+    say(&stack, "first");
+    let scene = Scene::on(stack, update());
+    assert_eq!(ask(&scene, "GET", "/shop/page.txt", &[]), (200, "first".into()));
+    expect_app(&scene, "GET", "/page.txt", &[]);
+    scene.place.edit("web", |web| {
+        web["route"] = json!({"port": "http", "paths": ["/outer"], "strip_prefix": true});
+    });
+    until("the edge takes the prefix away", || {
+        ask(&scene, "GET", "/outer/shop/page.txt", &[]) == (200, "first".into())
+    });
+    expect_app(&scene, "GET", "/outer/page.txt", &[]);
+    expect_app(&scene, "GET", "/outer//shop/page.txt", &[]);
 }
