@@ -26,6 +26,8 @@ pub(crate) struct App {
     pub(crate) start: &'static str,
     /// What stands before every path.
     pub(crate) base: &'static str,
+    /// A file of `public/` that no rule touches, whose path is asked for in odd forms, too.
+    pub(crate) file: Option<&'static str>,
     /// Whether it has the app router, whose pages are asked for in parts.
     pub(crate) has_parts: bool,
     /// Paths, each of which is asked for in every manner.
@@ -54,6 +56,7 @@ pub(crate) const APPS: [App; 5] = [
         kind: Kind::Server,
         start: "/",
         base: "",
+        file: Some("/long.txt"),
         has_parts: true,
         routes: &[
             "/",
@@ -107,6 +110,9 @@ pub(crate) const APPS: [App; 5] = [
             "/gr%C3%B6%C3%9Fe.txt",
             "/data.json",
             "/long.txt",
+            "/site.css",
+            "/short.js",
+            "/picture.png",
             "/logo.svg",
             "/folder",
             "/folder/index.html",
@@ -155,6 +161,10 @@ pub(crate) const APPS: [App; 5] = [
             with("/long.txt", &[("Range", "bytes=0-9"), ("If-Range", "\"other\"")]),
             with("/long.txt", &[("If-Match", "\"other\"")]),
             with("/long.txt", &[("If-None-Match", "*")]),
+            with("/long.txt", &[("If-None-Match", "*"), ("Cache-Control", "no-cache")]),
+            with("/long.txt", &[("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT")]),
+            with("/long.txt", &[("Range", "bytes=5-0")]),
+            with("/long.txt?dpl={build}", &[("X-Deployment-Id", "none")]),
             send("POST", "/api/echo", JSON),
             send("PUT", "/api/echo", JSON),
             send("DELETE", "/api/echo", JSON),
@@ -188,6 +198,7 @@ pub(crate) const APPS: [App; 5] = [
         kind: Kind::Server,
         start: "/shop",
         base: "/shop",
+        file: None,
         has_parts: false,
         routes: &[
             "/",
@@ -277,6 +288,7 @@ pub(crate) const APPS: [App; 5] = [
         kind: Kind::Server,
         start: "/",
         base: "",
+        file: None,
         has_parts: true,
         routes: &[
             "/",
@@ -308,6 +320,7 @@ pub(crate) const APPS: [App; 5] = [
         kind: Kind::Files,
         start: "/",
         base: "",
+        file: None,
         has_parts: false,
         routes: &[
             "/",
@@ -338,6 +351,7 @@ pub(crate) const APPS: [App; 5] = [
         kind: Kind::Server,
         start: "/",
         base: "",
+        file: Some("/hello.txt"),
         has_parts: true,
         routes: &[
             "/",

@@ -34,8 +34,11 @@ const TYPES: &str = "The registered type (RFC 9239), or the same in other letter
 /// What Go says of an answer without a type.
 const GUESSED: &str = "Go gives an answer without a type one, though it has no body: nobody reads it.";
 
+/// What it says of a range that a file does not have.
+const RANGE: &str = "A range that is not in the file is 416 (RFC 9110, 15.5.17); Next.js fails on it.";
+
 /// All of them.
-const DECIDED: [Decision; 66] = [
+const DECIDED: [Decision; 69] = [
     is("server", "-", "Caddy", "The edge names itself."),
     is("via", "-", "1.1 Caddy", "A proxy says that it is one (RFC 9110, 7.6.3)."),
     is("connection", "*", "*", "It is of one connection (RFC 9110, 7.6.1)."),
@@ -59,6 +62,9 @@ const DECIDED: [Decision; 66] = [
     is("status", "500 text/plain", "400 text/plain*", TARGET),
     is("status", "400 ", "500 text/plain", TARGET),
     is("status", "200 text/html*", "404 text/html*", TARGET),
+    is("status", "200 text/plain*", "404 text/html*", TARGET),
+    is("status", "308 http://*", "200 text/plain*", TARGET),
+    is("status", "500 text/plain*", "416 text/plain*", RANGE),
     is("status", "308 /example.org", "404 text/html*", TARGET),
     is("status", "308 /example.org", "308 *", TARGET),
     is("status", "308 /shop/about", "404 text/html*", TARGET),

@@ -97,9 +97,12 @@ pub(crate) fn compare(app: &App, next: &Side, edge: &Side, mut found: impl FnMut
             found(format!("{} {path}", manner.name()), all);
         }
     }
-    for (what, path) in odd::paths(app.base, &format!("{}/about", app.base)) {
-        let request = Request { path, ..Request::get("") };
-        found(format!("odd path: {what}"), ask_both(next, edge, false, true, |side| side.ask(&request)));
+    for page in ["/about"].into_iter().chain(app.file) {
+        for (what, path) in odd::paths(app.base, &format!("{}{page}", app.base)) {
+            let request = Request { path, ..Request::get("") };
+            let name = format!("odd path of {page}: {what}");
+            found(name, ask_both(next, edge, false, true, |side| side.ask(&request)));
+        }
     }
     for extra in app.extras {
         let name = name(extra);

@@ -65,10 +65,17 @@ pub(crate) fn table(edge: &Edge) -> Result<(), String> {
             Err(why) => println!("without {whom}: {why}"),
         }
     }
-    for (what, path) in [("a page rendered at each request", "/who"), ("a page from the cache", "/about")] {
+    let rest = [
+        ("a public file", "/site.css"),
+        ("a page rendered at each request", "/who"),
+        ("a page from the cache", "/about"),
+    ];
+    for (what, path) in rest {
         rows.push(row(what, "the app itself", url(edge.inner, path)));
         rows.push(row(what, "the edge", url(edge.port, path)));
     }
+    // Another spelling of the path is left to the app.
+    rows.push(row("a public file", "the app, through the edge", url(edge.port, "/%73ite.css")));
     for _ in 0..ROUNDS {
         for row in &mut rows {
             row.rates.push(rate(&row.url)?);

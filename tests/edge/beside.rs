@@ -49,7 +49,7 @@ impl Scene {
         (self.stack().pid("caddy"), fs::read(caddy.path().join("caddy.json")).expect("its configuration"))
     }
 
-    fn release_of(&self, name: &str) -> String {
+    pub(crate) fn release_of(&self, name: &str) -> String {
         let said = self.stack().ok(&["previews", "--json"]).out;
         let all: serde_json::Value = serde_json::from_str(&said).expect("JSON");
         let one = all["previews"].as_array().expect("a list").iter().find(|one| one["name"] == name).cloned();
@@ -137,7 +137,9 @@ fn a_canary_that_is_not_well_gets_nothing() {
     let scene = Scene::new(update());
     let one = scene.stack().pid("web");
     let load = scene.place.load();
-    for (page, words, why) in [("second", "--is-ill", "500"), ("third", "--ready-when never --ends-after 0", "exited with 9")] {
+    for (page, words, why) in
+        [("second", "--is-ill", "500"), ("third", "--ready-when never --ends-after 0", "exited with 9")]
+    {
         let said = scene.beside(page, words, &["--canary", "50%"]);
         assert!(said.code == 1 && said.err.contains(why), "{said:?}");
         assert_eq!(scene.asked(&[("Cookie", "core_share=000")]), one);

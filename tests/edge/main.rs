@@ -21,6 +21,7 @@ mod broken;
 mod edited;
 mod open;
 mod place;
+mod public;
 mod releases;
 mod skew;
 mod verified;
@@ -38,6 +39,7 @@ fn main() {
         open::TESTS,
         releases::TESTS,
         skew::TESTS,
+        public::TESTS,
         beside::TESTS,
         verified::TESTS,
     ]));

@@ -34,6 +34,8 @@ esac
 to=.next/standalone
 mkdir -p $to .next/static/chunks .next/static/media && echo static > .next/static/file
 echo built > .next/BUILD_ID
+[ -e rules ] && cp rules .next/routes-manifest.json
+[ -e settings ] && cp settings .next/required-server-files.json
 cp page ".next/static/chunks/$(cat page).js"
 cp page ".next/static/media/$(cat page).png"
 cp words page $to/

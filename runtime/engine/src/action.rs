@@ -315,6 +315,9 @@ pub struct RouteTable {
     pub former: Option<Former>,
     /// Of a trial: which requests are meant for it.
     pub trial: Option<TrialRoute>,
+    /// The release that all targets run, if it is one. While they run two, each of them answers for its own files, as it does
+    /// for its pages.
+    pub release: Option<String>,
 }
 
 /// Which requests are meant for a trial.

@@ -74,10 +74,15 @@ pub fn write(edge: &Path, table: &RouteTable, key: impl Fn() -> io::Result<Keys>
         // Requests that have read the name already find the address; the instance drains when this is written.
         None => replace(&folder, name, "")?,
     }
+    // A file that the next release guards is not served once that gets requests.
+    let (name, release) = (core_caddy::PUBLIC_OF, table.release.as_deref().unwrap_or_default());
+    if fs::read_to_string(folder.join(name)).is_ok_and(|named| named != release) {
+        replace(&folder, name, "")?;
+    }
     for number in 0..table.pointers {
         replace(&folder, &format!("{number}.addr"), &address(&table.targets, number))?;
     }
-    Ok(())
+    replace(&folder, name, release)
 }
 
 /// The files of each set of a preview.
@@ -236,6 +241,7 @@ mod tests {
             targets: vec![target(0, 20000), target(1, 20001), target(2, 20002)],
             former: None,
             trial: None,
+            release: None,
         };
         let write = |edge: &Path, table: &RouteTable| write(edge, table, || Ok(Keys::default()));
         let read = || -> Vec<String> {
@@ -251,7 +257,15 @@ mod tests {
         assert!(read().iter().all(|address| address == NOBODY));
         let former = |port| Former { release: "2026-a".into(), targets: vec![target(0, port)] };
         let told = |name: &str| fs::read_to_string(folder.path().join("web").join(name)).unwrap();
-        assert_eq!(told("former"), "", "the edge finds it in any case");
+        for name in ["former", "public"] {
+            assert_eq!(told(name), "", "the edge finds it in any case");
+        }
+        table.release = Some("2026-b".into());
+        write(folder.path(), &table).unwrap();
+        assert_eq!(told("public"), "2026-b");
+        table.release = None;
+        write(folder.path(), &table).unwrap();
+        assert_eq!(told("public"), "", "two releases answer for their own files");
         table.former = Some(former(20009));
         write(folder.path(), &table).unwrap();
         assert_eq!((told("former").as_str(), told("former.3.addr").as_str()), ("2026-a", "127.0.0.1:20009"));
@@ -273,7 +287,7 @@ mod tests {
                 .map(|port| Target { instance: InstanceId::new(service.clone(), 0, Generation(1)), port: *port });
             let targets = targets.collect();
             let trial = Some(TrialRoute { trial, release: "2026-b".into(), is_open, is_asleep });
-            RouteTable { service, version: 1, pointers: 16, targets, former: None, trial }
+            RouteTable { service, version: 1, pointers: 16, targets, former: None, trial, release: None }
         };
         let write = |table: &RouteTable| {
             write(folder.path(), table, || Ok(Keys { key: "k3y".into(), pass: "p4ss".into() })).unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::networks::trusted;
 use crate::pointer::{pointer_file, served};
-use crate::{ADMIN, ID, Wiring, compression, files, former, trial, verify};
+use crate::{ADMIN, ID, Wiring, compression, files, former, public, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -151,6 +151,7 @@ fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wir
     if let (Some(_), Wiring::Held) = (files::pool(spec), wiring) {
         handle.push(trial::canary(spec, edge, &transport(trial::canary_upstreams(spec, edge))));
         handle.push(former::handler(spec, edge, transport(former::upstreams(spec, edge))));
+        handle.extend(public::handler(spec, edge, public::PUBLIC_OF));
     }
     handle.extend(files::old(spec, || proxy(spec, edge, wiring)));
     handle.extend(files::images(spec, || proxy(spec, edge, wiring)));

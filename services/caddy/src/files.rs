@@ -120,5 +120,5 @@ fn kept_for(time: &str) -> Value {
 
 /// What was said of a file is not said of the app's own answer.
 pub(crate) fn not_forever() -> Value {
-    json!({"handler": "headers", "response": {"delete": ["Cache-Control"]}})
+    json!({"handler": "headers", "response": {"delete": ["Cache-Control", "Content-Type"]}})
 }

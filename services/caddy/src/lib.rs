@@ -11,6 +11,7 @@ mod files;
 mod former;
 mod networks;
 mod pointer;
+mod public;
 mod trial;
 mod verify;
 
@@ -21,6 +22,7 @@ use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec};
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
+pub use public::{ETAG, PUBLIC_OF, has_type};
 pub use trial::{CANARY, PUBLIC, SHARE, canary_pointer, preview_file};
 
 /// Default values for manifests of this kind.

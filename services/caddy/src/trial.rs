@@ -5,7 +5,7 @@ use core_engine::trial::PREVIEWS;
 use core_manifest::ServiceSpec;
 use serde_json::{Value, json};
 
-use crate::{CANARY_POINTERS, files, former};
+use crate::{CANARY_POINTERS, files, former, public};
 
 /// The ID of the release that gets a share of the clients, beside the pointers; empty while there is none.
 pub const CANARY: &str = "canary";
@@ -42,7 +42,8 @@ pub(crate) fn canary_upstreams(spec: &ServiceSpec, edge: &str) -> Vec<Value> {
 }
 
 /// A handler that sends the share of a canary there, by `proxy`, and passes on all other requests. One that names a release
-/// is of a page of that release.
+/// is of a page of that release. Its public files are served as those of the live release are: both servers count their
+/// answers, and are compared by them.
 pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
     let share = file(spec, edge, SHARE);
     let id = format!("{{{}}}", file(spec, edge, CANARY));
@@ -64,7 +65,9 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
             format!("{NUMBER}={{http.request.uuid}}; Path=/; Max-Age={MONTH}; HttpOnly; SameSite=Lax"),
         ]}}}],
     }]});
-    let mut routes = named.routes(spec, proxy);
+    let serve: Vec<Value> = public::handler(spec, edge, CANARY).into_iter().chain([proxy.clone()]).collect();
+    let serve = json!({"handler": "subroute", "routes": [{"handle": serve}]});
+    let mut routes = named.routes(spec, &serve);
     routes.extend([
         json!({"match": [{"not": nameless}], "handle": [number]}),
         json!({
@@ -72,7 +75,7 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
                 {"not": nameless, "expression": by_cookie},
                 {"not": nameless, "header": is_page, "expression": by_request},
             ],
-            "handle": [note, private, proxy],
+            "handle": [note, private, serve],
             "terminal": true,
         }),
     ]);

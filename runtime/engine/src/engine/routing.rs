@@ -28,6 +28,7 @@ struct Table {
     targets: Vec<Target>,
     former: Option<Former>,
     trial: Option<TrialRoute>,
+    release: Option<String>,
 }
 
 impl Table {
@@ -102,8 +103,9 @@ impl Engine {
     /// The tables that were last sent to the host, for a host whose pointer files were removed.
     pub fn route_tables(&self) -> Vec<RouteTable> {
         let table = |(service, routing): (&ServiceName, &Routing)| {
-            let (Table { targets, former, trial }, pointers) = (routing.told.clone()?, routing.pointers);
-            Some(RouteTable { service: service.clone(), version: routing.version, pointers, targets, former, trial })
+            let Table { targets, former, trial, release } = routing.told.clone()?;
+            let (service, version, pointers) = (service.clone(), routing.version, routing.pointers);
+            Some(RouteTable { service, version, pointers, targets, former, trial, release })
         };
         self.routings.iter().filter_map(table).collect()
     }
@@ -156,6 +158,7 @@ impl Engine {
             targets: wanted.targets,
             former: wanted.former,
             trial: wanted.trial,
+            release: wanted.release,
         }));
     }
 
@@ -177,7 +180,15 @@ impl Engine {
         let targets = self.wanted_targets(name)?;
         // What gets all requests needs no name.
         let former = self.former(name).filter(|former| !former.targets.iter().any(|one| targets.contains(one)));
-        Some(Table { targets, former, trial })
+        let release = self.release_of(&targets).filter(|_| !name.is_trial());
+        Some(Table { targets, former, trial, release })
+    }
+
+    /// The release that all of these instances run; `None` if they run two, or none.
+    fn release_of(&self, targets: &[Target]) -> Option<String> {
+        let mut all = targets.iter().map(|target| self.instances.get(&target.instance)?.spec.release.as_ref());
+        let first = all.next()?.filter(|id| !id.is_empty())?;
+        all.all(|other| other == Some(first)).then(|| first.clone())
     }
 
     /// The instances that should take requests; `None` leaves them as they are.

@@ -88,7 +88,8 @@ pub(super) fn words(action: &Action) -> String {
                 format!(", {} to {}", former.release, ids.join(", "))
             });
             let former = former.unwrap_or_default() + &table.trial.as_ref().map(trial).unwrap_or_default();
-            format!("route {} (version {}{many}) to {targets}{former}", table.service, table.version)
+            let files = table.release.as_ref().map_or_else(String::new, |id| format!(", files of {id}"));
+            format!("route {} (version {}{many}) to {targets}{former}{files}", table.service, table.version)
         }
         Action::Yield { pid, yields } => {
             format!("process {pid} {}", if *yields { "yields" } else { "no longer yields" })

@@ -11,7 +11,7 @@ use nix::unistd::syncfs;
 
 use super::choose::{PENDING, UNPREPARED};
 use super::prune::LOCK;
-use super::{Deployer, Finish, dates, pool};
+use super::{Deployer, Finish, compress, dates, pool, public};
 use crate::binaries::modes::is_open_but;
 use crate::binaries::{Progress, Scratch, lock_file};
 use crate::paths::Paths;
@@ -67,8 +67,15 @@ impl Home {
         let landing = part.path().join("landing");
         super::build(paths, folder, wanted, (part.path(), &landing), deployer, progress).await?;
         self.land(&landing, id, &wanted.building)?;
-        pool::compress(&self.path).await;
+        self.compress().await;
         Ok(())
+    }
+
+    /// Makes the compressed copies of what the edge serves.
+    pub(super) async fn compress(&self) {
+        for folder in [pool::POOL, public::PUBLIC] {
+            compress::compress(&self.path.join(folder)).await;
+        }
     }
 
     /// Does what is left to do with a release that has landed. One that may not serve then is deleted, if it is new.
@@ -99,6 +106,7 @@ impl Home {
         if pending.exists() {
             let _ = fs::remove_dir_all(release);
             pool::sync(&self.path, None);
+            public::clear(&self.path);
         }
         done
     }
@@ -116,6 +124,7 @@ impl Home {
         }
         let _ = fs::remove_dir_all(&target);
         dates::keep(&self.path, landing);
+        public::make(&self.path, landing, id);
         // What is named as the wanted one must be whole after a power cut.
         let landed = File::open(landing)
             .and_then(|folder| syncfs(folder).map_err(io::Error::from))

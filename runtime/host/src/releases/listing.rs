@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::choose::{CURRENT, UNPREPARED, landed};
-use super::pool;
 use super::prune::{PINNED, SERVED, size, turn};
 use super::record::Record;
+use super::{pool, public};
 use crate::journal::Journal;
 use crate::paths::Paths;
 
@@ -145,6 +145,8 @@ pub fn remove(paths: &Paths, one: &Listed) -> Result<u64, String> {
     let doomed = folder.with_file_name(format!(".part-removed-{id}"));
     fs::rename(&folder, &doomed).map_err(|error| format!("{}: {error}", paths.shown(&folder)))?;
     let _ = fs::remove_dir_all(doomed);
-    pool::sync(&paths.releases().join(service), None);
+    let home = paths.releases().join(service);
+    pool::sync(&home, None);
+    public::clear(&home);
     Ok(bytes)
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! .releases/<service>/<id>/   server/ is what runs, app a link to the app in it; release.json, payload.json, build.log
 //! .releases/<service>/pool    files of all releases that the edge serves
+//! .releases/<service>/public  files of public/ that the edge serves, by release
 //! .releases/<service>/current link to the live release, for people
 //! .releases/<service>/.build  the copy that is built; .cache: what one build leaves to the next
 //! .releases/<service>/.part-… a release that has not landed
@@ -14,6 +15,7 @@ mod archive;
 mod assemble;
 mod build;
 mod choose;
+mod compress;
 mod dates;
 mod dev;
 mod export;
@@ -30,6 +32,7 @@ mod preview_key;
 mod project;
 mod provide;
 mod prune;
+mod public;
 mod record;
 mod rotation;
 mod tools;
@@ -57,13 +60,13 @@ use crate::trust::Trust;
 pub use analysis::{analyze, payload_of};
 use choose::landed;
 pub(crate) use choose::{choose, has_landed};
+pub use compress::precompress;
 pub use core_next::payload;
 pub(crate) use dev::holds;
 pub use export::{command, serve};
 use home::Home;
 pub use incoming::{Expected, Incoming};
 pub use listing::{Listed, Releases, find, list, pin, remove};
-pub use pool::precompress;
 pub(crate) use preview_key::keys as preview_keys;
 pub use preview_key::{USER as PREVIEW_USER, password as preview_password};
 pub use project::{Tooling, tooling};
@@ -343,7 +346,7 @@ pub(crate) async fn land(
         prune::list(&landing).map_err(|error| format!("the list of its files: {error}"))?;
         modes::settle(&landing, Origin::Built).map_err(|error| format!("{}: {error}", landing.display()))?;
         home.land(&landing, &record.id, &wanted.building)?;
-        pool::compress(&home.path).await;
+        home.compress().await;
     }
     home.finish(service, &record.id, finish).await?;
     Ok(record.id)

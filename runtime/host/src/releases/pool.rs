@@ -11,35 +11,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
-use std::process::Stdio;
 
 use core_next::payload::Payload;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use nix::libc;
-use tokio::process::Command;
 
 use super::choose::{self, APP, UNPREPARED};
+use super::compress::COPIES;
 use super::record;
-use crate::binaries::fence;
 use crate::files::is_same;
-use crate::own::own_program;
 
 /// The folder of a service's pool, among its releases.
 pub(super) const POOL: &str = "pool";
 /// The folder of files that rules of an app touch: those of older releases, which the app does not have.
 const OLD: &str = "pool-old";
-/// The compressed copies of a file, by the ending of their names.
-const COPIES: [&str; 3] = ["br", "gz", "zst"];
-/// Kinds of files that get smaller.
-const COMPRESSIBLE: [&str; 9] = ["js", "css", "json", "svg", "txt", "map", "html", "xml", "wasm"];
-/// Smaller files are sent as they are, in bytes: a compressed one would hardly be smaller.
-const LEAST: u64 = 512;
-/// Above this, a file is not compressed as much as possible: that takes some 2 s for each MiB.
-const LARGE: u64 = 1 << 20;
 
 /// Brings the pool of a service in line with the releases that are kept. `news` is one that is landing, and that nothing
 /// has marked as landed yet. Nobody else makes a release of the service meanwhile.
@@ -67,7 +54,7 @@ pub(super) fn sync(home: &Path, news: Option<&str>) {
 }
 
 /// A copy with the same date, which is there as a whole or not at all.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let beside = PathBuf::from(format!("{}.part", to.display()));
     fs::create_dir_all(to.parent().unwrap_or(to))?;
     // A service that puts a link in the place of its file would publish what that leads to.
@@ -103,6 +90,7 @@ impl Wanted {
             let is_guarded = payload.as_ref().is_none_or(|payload| payload.edge.guarded);
             let payload = payload.unwrap_or_default();
             let Some(place) = place(&payload.config.base_path) else { continue };
+            let place = place.join("_next/static");
             let is_touched = is_guarded || !payload.edge.rules_on_built.is_empty();
             for (below, file) in files(&release, &payload) {
                 let path = place.join(below);
@@ -122,11 +110,11 @@ impl Wanted {
     }
 }
 
-/// Where requests ask for files, below the root; `None` if that is no plain path.
-fn place(base_path: &str) -> Option<PathBuf> {
+/// Where requests ask for an app, below the root; `None` if that is not a plain path.
+pub(super) fn place(base_path: &str) -> Option<PathBuf> {
     let base = Path::new(base_path.trim_start_matches('/'));
     let is_plain = base.components().all(|part| matches!(part, Component::Normal(_)));
-    is_plain.then(|| base.join("_next/static"))
+    is_plain.then(|| base.to_owned())
 }
 
 /// The files of a release with a hash in their names.
@@ -142,8 +130,8 @@ fn files(release: &Path, payload: &Payload) -> BTreeMap<PathBuf, PathBuf> {
     files
 }
 
-/// The files below a folder, without one folder.
-fn list(folder: &Path, below: &Path, apart: Option<&str>, files: &mut BTreeMap<PathBuf, PathBuf>) {
+/// The files below a folder, without one folder. No link is followed.
+pub(super) fn list(folder: &Path, below: &Path, apart: Option<&str>, files: &mut BTreeMap<PathBuf, PathBuf>) {
     for entry in fs::read_dir(folder.join(below)).into_iter().flatten().flatten() {
         let path = below.join(entry.file_name());
         match entry.file_type() {
@@ -181,77 +169,14 @@ fn original(path: &Path) -> Option<PathBuf> {
     COPIES.contains(&path.extension()?.to_str()?).then(|| path.with_extension(""))
 }
 
-/// Makes the compressed copies that are missing, in a process of its own that gets what services leave. Files without one
-/// are sent as they are.
-pub(super) async fn compress(home: &Path) {
-    let pool = home.join(POOL);
-    if !pool.is_dir() {
-        return;
-    }
-    let Ok(program) = own_program() else { return };
-    let mut command = Command::new(program);
-    command.arg("precompress").arg(&pool).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.kill_on_drop(true);
-    fence::step_back(&mut command);
-    match command.status().await {
-        Ok(status) if status.success() => {}
-        Ok(status) => tracing::warn!("{} has no compressed copies: {status}", pool.display()),
-        Err(error) => tracing::warn!("{} has no compressed copies: {error}", pool.display()),
-    }
-}
-
-/// Makes the compressed copies that are missing below a folder: what the process of its own does.
-///
-/// # Errors
-/// The error of the file system.
-pub fn precompress(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)?.flatten() {
-        let (kind, path) = (entry.file_type()?, entry.path());
-        if kind.is_dir() {
-            precompress(&path)?;
-        }
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_owned();
-        if !kind.is_file() || !COMPRESSIBLE.contains(&ending.as_str()) || entry.metadata()?.len() < LEAST {
-            continue;
-        }
-        let mut plain = Vec::new();
-        File::open(&path)?.read_to_end(&mut plain)?;
-        for copy in COPIES {
-            let target = PathBuf::from(format!("{}.{copy}", path.display()));
-            if target.exists() {
-                continue;
-            }
-            let made = match copy {
-                "br" => brotli(&plain)?,
-                "zst" => zstd::encode_all(&plain[..], 19)?,
-                _ => {
-                    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-                    encoder.write_all(&plain)?;
-                    encoder.finish()?
-                }
-            };
-            let beside = PathBuf::from(format!("{}.part", target.display()));
-            fs::write(&beside, made)?;
-            fs::rename(beside, target)?;
-        }
-    }
-    Ok(())
-}
-
-fn brotli(plain: &[u8]) -> io::Result<Vec<u8>> {
-    let quality = if plain.len() as u64 > LARGE { 9 } else { 11 };
-    let params = ::brotli::enc::BrotliEncoderParams { quality, size_hint: plain.len(), ..Default::default() };
-    let mut made = Vec::new();
-    ::brotli::BrotliCompress(&mut &plain[..], &mut made, &params)?;
-    Ok(made)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::os::unix::fs::symlink;
 
     use core_next::payload::{Config, Edge, Framework};
 
+    use super::super::compress::precompress;
     use super::*;
 
     /// A release with these files, whose folder that is called after the build is `own`.

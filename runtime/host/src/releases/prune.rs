@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::CACHE;
 use super::choose::{CURRENT, PENDING, UNPREPARED, landed};
-use super::pool;
+use super::{pool, public};
 use crate::paths::Paths;
 
 /// The list of the files of a release, as it landed.
@@ -134,6 +134,7 @@ pub(crate) fn prune(paths: &Paths, service: &str, needed: &Needed) -> Vec<String
         }
     }
     pool::sync(&home, None);
+    public::clear(&home);
     said.extend(prune_dep(paths, needed));
     said
 }
