@@ -133,5 +133,4 @@ fn public_files_are_below_the_base_path_and_a_prefix() {
         ask(&scene, "GET", "/outer/shop/page.txt", &[]) == (200, "first".into())
     });
     expect_app(&scene, "GET", "/outer/page.txt", &[]);
-    expect_app(&scene, "GET", "/outer//shop/page.txt", &[]);
 }
