@@ -3,16 +3,18 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use core_manifest::ServiceSpec;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::edge::BELL;
+use crate::identity;
 
 /// How long a request may take to arrive, and its answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,10 +36,20 @@ pub(crate) fn open(edge: &Path) -> io::Result<UnixListener> {
     let beside = edge.join(format!("{BELL}.new"));
     let _ = fs::remove_file(&beside);
     let listener = UnixListener::bind(&beside)?;
-    // The edge may run as another user; who reaches the folder can start a preview, and nothing else.
-    fs::set_permissions(&beside, Permissions::from_mode(0o666))?;
+    fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
     fs::rename(&beside, path)?;
     Ok(listener)
+}
+
+/// Gives the socket to the user as whom the edge runs, who connects to it; that may be another one than ours.
+pub(crate) fn give_to(edge: &Path, spec: &ServiceSpec) {
+    let user = identity::numbers(&spec.identity).ok().and_then(|numbers| numbers.user);
+    let owner = user.map_or_else(|| nix::unistd::geteuid().as_raw(), |(user, ..)| user);
+    let path = edge.join(BELL);
+    let is_other = fs::symlink_metadata(&path).is_ok_and(|meta| meta.uid() != owner);
+    if is_other && let Err(error) = lchown(&path, Some(owner), None) {
+        tracing::warn!("the edge cannot ask for previews that sleep: {}: {error}", path.display());
+    }
 }
 
 /// Answers requests, and reports the first label of the host that each is for; it never returns.
@@ -89,6 +101,23 @@ fn label(head: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn only_the_edge_may_ask() {
+        let folder = tempfile::tempdir().unwrap();
+        let _listener = open(folder.path()).unwrap();
+        let meta = || fs::symlink_metadata(folder.path().join(BELL)).unwrap();
+        assert_eq!(meta().permissions().mode() & 0o777, 0o600);
+        let mut edge = ServiceSpec::bare(core_manifest::ServiceName::new("caddy").unwrap(), "caddy");
+        let own = meta().uid();
+        edge.identity.user = Some("nobody".into());
+        give_to(folder.path(), &edge);
+        let is_root = nix::unistd::geteuid().is_root();
+        assert_eq!(meta().uid() != own, is_root);
+        edge.identity.user = None;
+        give_to(folder.path(), &edge);
+        assert_eq!(meta().uid(), own);
+    }
 
     #[test]
     fn the_label_is_that_of_the_host() {
