@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::common::trials::{Test, tests};
@@ -176,7 +178,7 @@ fn a_preview_is_seen_by_those_who_may_and_becomes_live() {
         assert!(scene.of_host(host, &[("Authorization", bad)]).starts_with("HTTP/1.0 401"), "{bad}");
     }
     assert!(scene.of_host(host, &[("Cookie", "core_preview=")]).starts_with("HTTP/1.0 401"));
-    let basic = format!("Basic {}", encoded(&format!("preview:{password}")));
+    let basic = format!("Basic {}", STANDARD.encode(format!("preview:{password}")));
     let seen = scene.of_host(host, &[("Authorization", &basic)]);
     assert!(seen.starts_with("HTTP/1.0 200") && seen.trim_end().ends_with(&format!(" {two}")), "{seen}");
     assert!(seen.to_lowercase().contains("x-robots-tag: noindex"), "{seen}");
@@ -186,7 +188,16 @@ fn a_preview_is_seen_by_those_who_may_and_becomes_live() {
     assert!(seen.starts_with("HTTP/1.0 200"), "{seen}");
     assert!(scene.of_host("pr-13.web.localhost", &[]).starts_with("HTTP/1.0 404"));
     // Its app sees that cookie, and learns nothing from it.
-    assert!(!cookie.contains(password) && !cookie.contains(&encoded(&format!("preview:{password}"))), "{cookie}");
+    assert!(
+        !cookie.contains(password) && !cookie.contains(&STANDARD.encode(format!("preview:{password}"))),
+        "{cookie}"
+    );
+    // A password that a person writes counts from the next reading, and the one before it no more.
+    scene.stack().secret("web-preview-password", "better");
+    scene.stack().ok(&["apply"]);
+    let better = format!("Basic {}", STANDARD.encode("preview:better"));
+    until("the new password counts", || scene.of_host(host, &[("Authorization", &better)]).starts_with("HTTP/1.0 200"));
+    assert!(scene.of_host(host, &[("Authorization", &basic)]).starts_with("HTTP/1.0 401"));
     // The same preview again, with another release: its visitors lose nothing, and it keeps its set.
     let said = scene.beside("third", "", &["--preview", "pr-12", "--public"]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -271,18 +282,4 @@ fn a_trial_that_ends_with_the_supervisor_leaves_the_live_release_alone() {
     until("it is forgotten", || scene.stack().ok(&["previews"]).out.contains("no previews"));
     assert_eq!((canary(), scene.asked(&[])), (one, one));
     load.expect_none_lost();
-}
-
-/// Base64 (RFC 4648), for a header.
-fn encoded(text: &str) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for at in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * at)) as usize & 63] as char;
-            out.push(if at <= chunk.len() { letter } else { '=' });
-        }
-    }
-    out
 }

@@ -20,8 +20,8 @@ fn without_its_program() -> (Stack, PathBuf) {
     fs::create_dir(&folder).expect("a folder");
     let core = folder.join("core");
     fs::copy(CORE, &core).expect("a copy");
-    let said = Command::new(&core).args(["up", "-d", "--no-watch"]).current_dir(&stack.root).output();
-    let said = Said::of(said.expect("it runs"));
+    let mut up = Command::new(&core);
+    let said = proc::output_of_new(up.args(["up", "-d", "--no-watch"]).current_dir(&stack.root));
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(stack.status()["program"], json!({"path": core, "deleted": false}));
     fs::remove_dir_all(&folder).expect("the folder");

@@ -315,6 +315,8 @@ pub struct RouteTable {
     pub former: Option<Former>,
     /// Of a trial: which requests are meant for it.
     pub trial: Option<TrialRoute>,
+    /// Whether releases of it may be tried: the edge looks for them at each request.
+    pub may_try: bool,
     /// The release that all targets run, if it is one. While they run two, each of them answers for its own files, as it does
     /// for its pages.
     pub release: Option<String>,

@@ -126,6 +126,11 @@ impl Deploying {
         matches!(self.trial, Some(TrialWish::Preview { .. }))
     }
 
+    /// The name of the trial that it makes or replaces, if it is not for the live release.
+    pub fn trial_name(&self) -> Option<&str> {
+        self.trial.as_ref().map(TrialWish::name)
+    }
+
     /// Whether what has to be run before a release serves is run: for one that gets live requests.
     pub fn prepares(&self) -> bool {
         match &self.trial {
@@ -147,7 +152,7 @@ impl Command {
             Self::Deploy { .. } => "deploy",
             Self::Rollback { .. } => "rollback",
             Self::Promote { .. } => "promote",
-            Self::EndTrial { .. } => "end",
+            Self::EndTrial { .. } => "previews remove",
             Self::Apply => "apply",
             Self::Down => "down",
             Self::Kill => "kill",

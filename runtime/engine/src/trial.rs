@@ -1,7 +1,7 @@
 //! A trial: a release that runs beside the live one of its service, as a service of its own (`web~pr-12`). Its requests
 //! find it by a fixed set of pointers, so that nothing of the edge's configuration changes when one comes or goes.
 
-use core_manifest::ServiceName;
+use core_manifest::{ServiceName, name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -80,11 +80,11 @@ impl TrialWish {
         }
     }
 
-    /// The service that runs it.
+    /// Whether it can be had, of whatever service.
     ///
     /// # Errors
     /// What is wrong with it, as text for people.
-    pub fn service(&self, parent: &ServiceName) -> Result<ServiceName, String> {
+    pub fn check(&self) -> Result<(), String> {
         match self {
             Self::Preview { name, .. } if name == CANARY => {
                 Err(format!("`{CANARY}` is no name for a preview: it is that of the release of --canary"))
@@ -92,8 +92,17 @@ impl TrialWish {
             Self::Canary { percent } if !(1..=99).contains(percent) => {
                 Err(format!("a canary gets 1 to 99 percent of the clients, not {percent}"))
             }
-            _ => parent.trial(self.name()).map_err(|rule| format!("the name `{}` {rule}", self.name())),
+            _ => name::check_trial(self.name()).map_err(|rule| format!("the name `{}` {rule}", self.name())),
         }
+    }
+
+    /// The service that runs it.
+    ///
+    /// # Errors
+    /// As for [`TrialWish::check`].
+    pub fn service(&self, parent: &ServiceName) -> Result<ServiceName, String> {
+        self.check()?;
+        parent.trial(self.name())
     }
 }
 

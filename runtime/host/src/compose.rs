@@ -71,7 +71,8 @@ fn make(paths: &Paths, stack: &Stack) -> Result<Project, String> {
 fn put(paths: &Paths, project: &Project) -> Result<(), String> {
     let state = paths.state();
     let at = |path: &Path, result: io::Result<()>| result.map_err(|error| failed(path, &error));
-    at(&state, make_folder(&state))?;
+    // Not what is above it: somebody may have moved the stack by now.
+    at(&state, DirBuilder::new().mode(0o700).create(&state).or_else(is_there))?;
     for folder in &project.folders {
         at(folder, make_folder(folder))?;
     }
@@ -96,6 +97,10 @@ fn put(paths: &Paths, project: &Project) -> Result<(), String> {
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{} cannot be written: {error}", path.display())
+}
+
+fn is_there(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {

@@ -2,8 +2,9 @@
 //! request; it is written beside and renamed, so that it is never missing or incomplete. Caddy itself is asked whether
 //! the pointers lead where they should.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,11 +29,12 @@ fn address(targets: &[Target], number: u32) -> String {
     }
 }
 
-/// Writes the pointers of a service: pointer i names ready instance i mod n. `key` returns what lets people see previews.
+/// Writes the pointers of a service: pointer i names ready instance i mod n. `keys` are what lets people see a preview, if
+/// that is known by now; else what was written before stays.
 ///
 /// # Errors
 /// The error of the file system. Pointers that were written before it stay.
-pub fn write(edge: &Path, table: &RouteTable, key: impl Fn() -> io::Result<Keys>) -> io::Result<()> {
+pub fn write(edge: &Path, table: &RouteTable, keys: Option<&Keys>) -> io::Result<()> {
     let folder = edge.join(table.service.parent().as_str());
     fs::create_dir_all(&folder)?;
     if table.service.is_trial() && table.trial.is_none() {
@@ -43,18 +45,15 @@ pub fn write(edge: &Path, table: &RouteTable, key: impl Fn() -> io::Result<Keys>
         return match trial.trial {
             Trial::Canary { percent } => write_canary(&folder, table, trial, percent),
             Trial::Preview { set, is_public, .. } => {
-                let mut keys = if trial.is_open { key()? } else { Keys::default() };
-                if is_public && trial.is_open {
-                    core_caddy::PUBLIC.clone_into(&mut keys.key);
-                }
-                write_preview(&folder, table, trial, set, &keys)
+                let public = Keys { key: core_caddy::PUBLIC.to_owned(), ..keys.cloned().unwrap_or_default() };
+                write_preview(&folder, table, trial, set, if is_public { Some(&public) } else { keys })
             }
         };
     }
-    // The edge reads them for each request, whether anything is tried or not.
-    let sets = (0..PREVIEWS).flat_map(|set| PREVIEW_FILES.map(|what| core_caddy::preview_file(set, what)));
-    for name in sets.chain([core_caddy::CANARY.to_owned(), core_caddy::SHARE.to_owned()]) {
-        if !folder.join(&name).exists() {
+    // The edge reads them for each request, whether anything is tried or not. The share comes last.
+    if table.may_try && !folder.join(core_caddy::SHARE).exists() {
+        let sets = (0..PREVIEWS).flat_map(|set| PREVIEW_FILES.map(|what| core_caddy::preview_file(set, what)));
+        for name in sets.chain([core_caddy::CANARY.to_owned(), core_caddy::SHARE.to_owned()]) {
             replace(&folder, &name, "")?;
         }
     }
@@ -80,7 +79,7 @@ pub fn write(edge: &Path, table: &RouteTable, key: impl Fn() -> io::Result<Keys>
         replace(&folder, name, "")?;
     }
     for number in 0..table.pointers {
-        replace(&folder, &format!("{number}.addr"), &address(&table.targets, number))?;
+        replace(&folder, &core_caddy::pointer(number), &address(&table.targets, number))?;
     }
     replace(&folder, name, release)
 }
@@ -104,9 +103,11 @@ fn write_canary(folder: &Path, table: &RouteTable, trial: &TrialRoute, percent: 
     replace(folder, core_caddy::SHARE, &format!("{:03x}", (NUMBERS * percent).div_ceil(100)))
 }
 
-/// What lets people see a preview.
+/// What lets people see a preview. Nobody else of this host may read it.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
+    /// The user as whom the edge runs, if that is another one.
+    pub reader: Option<u32>,
     /// What they send with their password.
     pub key: String,
     /// What their cookie has after that: of this preview only.
@@ -142,7 +143,13 @@ pub(crate) fn close_unknown(edge: &Path, is_known: impl Fn(&ServiceName) -> bool
 }
 
 /// The pointer of a preview, its name, and what lets people see it.
-fn write_preview(folder: &Path, table: &RouteTable, trial: &TrialRoute, set: u32, keys: &Keys) -> io::Result<()> {
+fn write_preview(
+    folder: &Path,
+    table: &RouteTable,
+    trial: &TrialRoute,
+    set: u32,
+    keys: Option<&Keys>,
+) -> io::Result<()> {
     let file = |what| core_caddy::preview_file(set, what);
     let label = table.service.of_trial().map_or_else(String::new, |(_, label)| label.to_owned());
     let label = if trial.is_open { label } else { String::new() };
@@ -155,8 +162,9 @@ fn write_preview(folder: &Path, table: &RouteTable, trial: &TrialRoute, set: u32
     }
     let to = if trial.is_asleep { format!("unix/{}", bell(folder).display()) } else { address(&table.targets, 0) };
     replace(folder, &file("addr"), &to)?;
-    replace(folder, &file("key"), &keys.key)?;
-    replace(folder, &file("pass"), &keys.pass)?;
+    for (what, text) in keys.iter().flat_map(|keys| [("key", &keys.key), ("pass", &keys.pass)]) {
+        replace_private(folder, &file(what), text, keys.and_then(|keys| keys.reader))?;
+    }
     replace(folder, &file("name"), &label)
 }
 
@@ -179,16 +187,29 @@ fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     fs::rename(&beside, &path)
 }
 
+/// The same with a text that only we and one other user may read.
+fn replace_private(folder: &Path, name: &str, text: &str, reader: Option<u32>) -> io::Result<()> {
+    let path = folder.join(name);
+    let is_private = fs::symlink_metadata(&path).is_ok_and(|meta| {
+        meta.mode() & 0o777 == 0o600 && meta.uid() == reader.unwrap_or_else(|| nix::unistd::geteuid().as_raw())
+    });
+    if is_private && fs::read(&path).is_ok_and(|have| have == text.as_bytes()) {
+        return Ok(());
+    }
+    let beside = folder.join(format!(".{name}.new"));
+    let _ = fs::remove_file(&beside);
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    fchown(&file, reader, None)?;
+    fs::rename(&beside, &path)
+}
+
 /// How long the edge may take to answer for one pointer: it may be overloaded.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the edge for each target through the pointer that names it. The answer must match, and come from the target's
 /// own port.
 pub async fn verify(paths: &Paths, environment: &Environment, asked: &Verification) -> Reach {
-    // The pointers of a trial are not served there.
-    if asked.service.is_trial() {
-        return Reach::Silent;
-    }
     let socket = paths.run.join(asked.edge.to_string()).join(core_caddy::VERIFY);
     if UnixStream::connect(&socket).await.is_err() {
         return Reach::Silent;
@@ -241,13 +262,20 @@ mod tests {
             targets: vec![target(0, 20000), target(1, 20001), target(2, 20002)],
             former: None,
             trial: None,
+            may_try: false,
             release: None,
         };
-        let write = |edge: &Path, table: &RouteTable| write(edge, table, || Ok(Keys::default()));
+        let write = |edge: &Path, table: &RouteTable| write(edge, table, None);
         let read = || -> Vec<String> {
             (0..16).map(|n| fs::read_to_string(folder.path().join(format!("web/{n}.addr"))).unwrap()).collect()
         };
         write(folder.path(), &table).unwrap();
+        assert!(!folder.path().join("web/canary").exists(), "nobody asks for it");
+        table.may_try = true;
+        write(folder.path(), &table).unwrap();
+        for name in ["canary", "canary.share", "preview.7.name", "preview.7.pass"] {
+            assert_eq!(fs::read_to_string(folder.path().join("web").join(name)).unwrap(), "");
+        }
         assert_eq!(read()[..4], ["127.0.0.1:20000", "127.0.0.1:20001", "127.0.0.1:20002", "127.0.0.1:20000"]);
         table.targets = vec![target(1, 20001)];
         write(folder.path(), &table).unwrap();
@@ -287,10 +315,20 @@ mod tests {
                 .map(|port| Target { instance: InstanceId::new(service.clone(), 0, Generation(1)), port: *port });
             let targets = targets.collect();
             let trial = Some(TrialRoute { trial, release: "2026-b".into(), is_open, is_asleep });
-            RouteTable { service, version: 1, pointers: 16, targets, former: None, trial, release: None }
+            RouteTable {
+                service,
+                version: 1,
+                pointers: 16,
+                targets,
+                former: None,
+                trial,
+                may_try: false,
+                release: None,
+            }
         };
         let write = |table: &RouteTable| {
-            write(folder.path(), table, || Ok(Keys { key: "k3y".into(), pass: "p4ss".into() })).unwrap();
+            let keys = Keys { key: "k3y".into(), pass: "p4ss".into(), reader: None };
+            write(folder.path(), table, Some(&keys)).unwrap();
         };
         let canary =
             |targets: &[u16], is_open| table("web~canary", Trial::Canary { percent: 5 }, targets, is_open, false);
@@ -310,6 +348,10 @@ mod tests {
         write(&preview(&[20002], true, false));
         let all = || ["name", "key", "pass", "addr"].map(|what| told(&format!("preview.3.{what}")));
         assert_eq!(all(), ["pr-1", "k3y", "p4ss", "127.0.0.1:20002"]);
+        for what in ["key", "pass"] {
+            let meta = fs::metadata(folder.path().join(format!("web/preview.3.{what}"))).unwrap();
+            assert_eq!(meta.mode() & 0o777, 0o600, "whoever reads it may see the preview");
+        }
         write(&preview(&[], true, true));
         assert_eq!(all()[3], format!("unix/{}/.bell", folder.path().display()));
         write(&preview(&[], false, false));

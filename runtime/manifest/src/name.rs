@@ -152,16 +152,7 @@ impl ServiceName {
     /// # Errors
     /// The rule that `trial` breaks, as the end of a sentence that starts with it.
     pub fn trial(&self, trial: &str) -> Result<Self, String> {
-        let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        if !trial.starts_with(is_letter) || !trial.ends_with(is_letter) {
-            return Err("must begin and end with a small letter or a digit".into());
-        }
-        if let Some(bad) = trial.chars().find(|c| !(is_letter(*c) || *c == '-')) {
-            return Err(format!("may hold small letters, digits and `-` only, not `{bad}`"));
-        }
-        if trial.len() > MAX_TRIAL {
-            return Err(format!("is {} characters long; {MAX_TRIAL} are allowed", trial.len()));
-        }
+        check_trial(trial)?;
         Ok(Self(format!("{self}{TRIAL}{trial}").into()))
     }
 
@@ -198,6 +189,24 @@ impl Identifier {
         }
         Ok(Self(text.into()))
     }
+}
+
+/// Checks the name of a release that runs beside a live one.
+///
+/// # Errors
+/// The rule that it breaks, as the end of a sentence that starts with the name.
+pub fn check_trial(trial: &str) -> Result<(), String> {
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if !trial.starts_with(is_letter) || !trial.ends_with(is_letter) {
+        return Err("must begin and end with a small letter or a digit".into());
+    }
+    if let Some(bad) = trial.chars().find(|c| !(is_letter(*c) || *c == '-')) {
+        return Err(format!("may hold small letters, digits and `-` only, not `{bad}`"));
+    }
+    if trial.len() > MAX_TRIAL {
+        return Err(format!("is {} characters long; {MAX_TRIAL} are allowed", trial.len()));
+    }
+    Ok(())
 }
 
 /// The known name nearest to `wanted`, if one is near enough to be what was meant.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use core_engine::topology::PortRange;
-use core_engine::trial::Trial;
 use core_manifest::manifest::{Binary, Kind, Port, PortNumber, StackManifest, Strategy};
 use core_manifest::placeholder::Scope;
 use core_manifest::schema::Shape;
@@ -45,8 +44,6 @@ pub struct Drafts {
     pub services: BTreeMap<ServiceName, Draft>,
     /// Those of these services that are servers of one common manifest.
     pub members: BTreeMap<ServiceName, Member>,
-    /// Those of these services that run a release beside the live one of another service.
-    pub trials: BTreeMap<ServiceName, Trial>,
     /// Services whose manifest is not valid; references to them are not reported as well.
     pub faulty: BTreeSet<String>,
     /// Services that the profile leaves out.

@@ -44,8 +44,8 @@ pub fn finish(
         if !drafts.faulty.contains(name.parent().as_str()) {
             out.append(&mut said);
         }
-        if let (Some(spec), Some(trial)) = (&mut spec, drafts.trials.get(&name)) {
-            trials::adapt(spec, *trial);
+        if let Some(spec) = spec.as_mut().filter(|_| name.is_trial()) {
+            trials::adapt(spec);
         }
         drafts.services.insert(name.clone(), draft);
         match spec {

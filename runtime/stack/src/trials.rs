@@ -23,14 +23,12 @@ impl Drafts {
             }
             // Faults of the manifest are reported once.
             self.services.insert(name.clone(), Draft { head: Head::of(&node), node, faults: Vec::new() });
-            self.trials.insert(name.clone(), *trial);
         }
     }
 }
 
-/// What is otherwise with a trial than with its service.
-pub(super) fn adapt(spec: &mut ServiceSpec, trial: Trial) {
-    spec.replicas = trial.replicas(spec.replicas);
+/// What is otherwise with a trial than with its service. How many replicas it has, the engine says.
+pub(super) fn adapt(spec: &mut ServiceSpec) {
     // The end of something that is tried is not the end of the stack.
     spec.availability.exit_on_end = false;
     spec.availability.exit_on_skipped = false;

@@ -7,8 +7,9 @@ use core_manifest::spec::PortSpec;
 use serde_json::{Value, json};
 
 use crate::networks::trusted;
-use crate::pointer::{pointer_file, served};
-use crate::{ADMIN, ID, Wiring, compression, files, former, public, trial, verify};
+use crate::pointer::{placeholder, served};
+use crate::prefix::{matcher, stripped};
+use crate::{ADMIN, ID, Wiring, compression, files, former, pointer, public, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -121,24 +122,6 @@ fn in_order(around: Surroundings<'_>, make: impl Fn(&ServiceSpec, &[String], &st
     all.into_iter().map(|(.., value)| value).collect()
 }
 
-/// What requests for these hosts and this prefix look like.
-fn matcher(hosts: &[String], prefix: &str) -> serde_json::Map<String, Value> {
-    let mut matcher = serde_json::Map::new();
-    if !hosts.is_empty() {
-        matcher.insert("host".into(), json!(hosts));
-    }
-    if !prefix.is_empty() {
-        matcher.insert("path".into(), json!([prefix, format!("{prefix}/*")]));
-    }
-    matcher
-}
-
-/// A handler that takes the prefix away, if the service wants that.
-fn stripped(spec: &ServiceSpec, prefix: &str) -> Option<Value> {
-    let strips = spec.route.as_ref().is_some_and(|route| route.strip_prefix) && !prefix.is_empty();
-    strips.then(|| json!({"handler": "rewrite", "strip_path_prefix": prefix}))
-}
-
 /// The route of a service for these hosts (none means any) and this prefix.
 fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wiring: Wiring<'_>) -> Value {
     let mut handle: Vec<Value> = stripped(spec, prefix).into_iter().collect();
@@ -215,9 +198,9 @@ fn address_of(port: &PortSpec) -> Option<String> {
 
 fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
     let upstreams: Vec<Value> = match wiring {
-        Wiring::Held => {
-            (0..pointers(spec.replicas)).map(|number| json!({"dial": pointer_file(edge, spec, number)})).collect()
-        }
+        Wiring::Held => (0..pointers(spec.replicas))
+            .map(|number| json!({"dial": placeholder(edge, spec, &pointer(number))}))
+            .collect(),
         Wiring::Direct(addresses) => {
             addresses.get(&spec.name).into_iter().flatten().map(|address| json!({"dial": address})).collect()
         }

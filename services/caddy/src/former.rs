@@ -4,6 +4,7 @@
 use core_manifest::ServiceSpec;
 use serde_json::{Value, json};
 
+use crate::pointer::placeholder;
 use crate::{FORMER, FORMER_POINTERS, former_pointer};
 
 /// The header in which a page names its release.
@@ -15,7 +16,7 @@ pub(crate) const VAR: &str = "core_former";
 
 /// The pointers to instances of the replaced release.
 pub(crate) fn upstreams(spec: &ServiceSpec, edge: &str) -> Vec<Value> {
-    let pointer = |number| json!({"dial": format!("{{file.{edge}/{}/{}}}", spec.name, former_pointer(number))});
+    let pointer = |number| json!({"dial": placeholder(edge, spec, &former_pointer(number))});
     (0..FORMER_POINTERS).map(pointer).collect()
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn private() -> Value {
 /// A handler that sends requests to the replaced release that name it, by `proxy`, and passes on all others. Only they
 /// pay for it: the file with its ID is read where a release is named.
 pub(crate) fn handler(spec: &ServiceSpec, edge: &str, proxy: Value) -> Value {
-    let named = named_by(spec, &format!("{{file.{edge}/{}/{FORMER}}}", spec.name));
+    let named = named_by(spec, &placeholder(edge, spec, FORMER));
     json!({"handler": "subroute", "routes": [{
         "match": any(spec),
         "handle": [{"handler": "subroute", "routes": named.routes(spec, &proxy)}],

@@ -11,6 +11,7 @@ mod files;
 mod former;
 mod networks;
 mod pointer;
+mod prefix;
 mod public;
 mod trial;
 mod verify;
@@ -37,6 +38,11 @@ pub const ADMIN: &str = "admin.sock";
 pub const VERIFY: &str = "verify.sock";
 /// Response header on that socket: the address that the request was sent to.
 pub const REACHED: &str = "x-core-reached";
+
+/// File name of a pointer to an instance that serves.
+pub fn pointer(number: u32) -> String {
+    format!("{number}.addr")
+}
 
 /// File name of the ID of the release that was replaced, beside the pointers; it is empty while there is none.
 pub const FORMER: &str = "former";

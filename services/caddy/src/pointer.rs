@@ -1,4 +1,4 @@
-//! Pointers, and the services that have them.
+//! Files that Caddy reads at each request, and the services that have them.
 
 use core_engine::driver::Surroundings;
 use core_manifest::ServiceSpec;
@@ -8,7 +8,12 @@ pub(crate) fn served(around: Surroundings<'_>) -> impl Iterator<Item = &ServiceS
     around.services.values().filter(|spec| !spec.name.is_trial())
 }
 
-/// The Caddy placeholder for a pointer file, which is read at each request.
-pub(crate) fn pointer_file(edge: &str, spec: &ServiceSpec, number: u32) -> String {
-    format!("{{file.{edge}/{}/{number}.addr}}", spec.name)
+/// What Caddy calls the text of a file of a service, in expressions.
+pub(crate) fn key(edge: &str, spec: &ServiceSpec, name: &str) -> String {
+    format!("file.{edge}/{}/{name}", spec.name)
+}
+
+/// The Caddy placeholder for the text of a file of a service.
+pub(crate) fn placeholder(edge: &str, spec: &ServiceSpec, name: &str) -> String {
+    format!("{{{}}}", key(edge, spec, name))
 }

@@ -6,6 +6,7 @@ use core_manifest::ServiceSpec;
 use serde_json::{Value, json};
 
 use crate::files;
+use crate::pointer::placeholder;
 
 /// File name of the ID of the release whose files are served, beside the pointers; it is empty while there is none.
 pub const PUBLIC_OF: &str = "public";
@@ -131,7 +132,7 @@ pub(crate) fn handler(spec: &ServiceSpec, edge: &str, pointer: &str) -> Option<V
     plain["precompressed_order"] = json!(["br", "zstd", "gzip"]);
     let mapping = |(ending, is): &(&str, &str)| json!({"input": format!(".{ending}"), "outputs": [is]});
     let mappings: Vec<Value> = TYPES.iter().map(mapping).collect();
-    let release = format!("{{file.{edge}/{}/{pointer}}}", spec.name);
+    let release = placeholder(edge, spec, pointer);
     let is_there = json!({
         "not": [{"vars": {VAR: [""]}}],
         "file": {"root": root, "try_files": ["{http.request.uri.path}"]},

@@ -1,10 +1,14 @@
 //! Releases that run beside the live one of a service. Which requests are theirs is read from files beside the pointers:
 //! one comes, changes its share and goes without any change of this configuration.
 
+use std::collections::BTreeMap;
+
 use core_engine::trial::PREVIEWS;
 use core_manifest::ServiceSpec;
 use serde_json::{Value, json};
 
+use crate::pointer::{key, placeholder};
+use crate::prefix::{matcher, stripped};
 use crate::{CANARY_POINTERS, files, former, public};
 
 /// The ID of the release that gets a share of the clients, beside the pointers; empty while there is none.
@@ -31,13 +35,9 @@ pub fn preview_file(set: u32, what: &str) -> String {
     format!("preview.{set}.{what}")
 }
 
-fn file(spec: &ServiceSpec, edge: &str, name: &str) -> String {
-    format!("file.{edge}/{}/{name}", spec.name)
-}
-
 /// The pointers to instances of a canary.
 pub(crate) fn canary_upstreams(spec: &ServiceSpec, edge: &str) -> Vec<Value> {
-    let pointer = |number| json!({"dial": format!("{{{}}}", file(spec, edge, &canary_pointer(number)))});
+    let pointer = |number| json!({"dial": placeholder(edge, spec, &canary_pointer(number))});
     (0..CANARY_POINTERS).map(pointer).collect()
 }
 
@@ -45,8 +45,8 @@ pub(crate) fn canary_upstreams(spec: &ServiceSpec, edge: &str) -> Vec<Value> {
 /// is of a page of that release. Its public files are served as those of the live release are: both servers count their
 /// answers, and are compared by them.
 pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
-    let share = file(spec, edge, SHARE);
-    let id = format!("{{{}}}", file(spec, edge, CANARY));
+    let share = key(edge, spec, SHARE);
+    let id = placeholder(edge, spec, CANARY);
     let note = json!({"handler": "vars", former::VAR: spec.name.as_str()});
     let private = former::private();
     let named = former::named_by(spec, &id);
@@ -91,31 +91,32 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
 pub(crate) fn previews(spec: &ServiceSpec, edge: &str, proxy: impl Fn(Vec<Value>) -> Value) -> Vec<Value> {
     let Some(route) = spec.route.as_ref().filter(|_| files::pool(spec).is_some()) else { return Vec::new() };
     let local = format!("{}.localhost", spec.name);
-    let hosts = route.hosts.iter().filter(|host| !host.contains('*')).chain(std::iter::once(&local));
-    hosts
-        .map(|host| {
-            // Labels are numbered from the last one.
-            let label = format!("{{http.request.host.labels.{}}}", host.split('.').count());
-            let sets = (0..PREVIEWS).map(|set| {
-                let name = format!("{{{}}}", file(spec, edge, &preview_file(set, "name")));
-                json!({
-                    // A host may begin with a dot, and a set that nobody has is without a name.
-                    "match": [{"vars": {label.clone(): [name]}, "not": [{"vars": {label.clone(): [""]}}]}],
-                    "handle": preview(spec, edge, set, &proxy),
-                    "terminal": true,
-                })
-            });
-            let mut sets: Vec<Value> = sets.collect();
-            // Nobody else has these names; below a host of its own, others may.
-            sets.extend((*host == local).then(nobody));
-            json!({"match": [{"host": [format!("*.{host}")]}], "handle": [{"handler": "subroute", "routes": sets}]})
-        })
-        .collect()
+    // Labels are numbered from the last one: that of a preview is the same for all hosts with so many.
+    let mut hosts: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for host in route.hosts.iter().filter(|host| !host.contains('*')).chain([&local]) {
+        hosts.entry(host.split('.').count()).or_default().push(format!("*.{host}"));
+    }
+    let of_hosts = hosts.into_iter().map(|(labels, hosts)| {
+        let label = format!("{{http.request.host.labels.{labels}}}");
+        let sets = (0..PREVIEWS).map(|set| {
+            let name = placeholder(edge, spec, &preview_file(set, "name"));
+            json!({
+                // A host may begin with a dot, and a set that nobody has is without a name.
+                "match": [{"vars": {label.clone(): [name]}, "not": [{"vars": {label.clone(): [""]}}]}],
+                "handle": preview(spec, edge, set, &proxy),
+                "terminal": true,
+            })
+        });
+        let sets: Vec<Value> = sets.collect();
+        json!({"match": [{"host": hosts}], "handle": [{"handler": "subroute", "routes": sets}]})
+    });
+    // Nobody else has the names of this machine; below a host of its own, others may.
+    of_hosts.chain([nobody(&local)]).collect()
 }
 
 /// What is said of a preview that there is not.
-fn nobody() -> Value {
-    json!({"handle": [{
+fn nobody(local: &str) -> Value {
+    json!({"match": [{"host": [format!("*.{local}")]}], "handle": [{
         "handler": "static_response",
         "status_code": 404,
         "headers": {"Cache-Control": ["no-store"], "Content-Type": ["text/plain; charset=utf-8"]},
@@ -125,9 +126,8 @@ fn nobody() -> Value {
 
 /// What is done with a request for a preview.
 fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>) -> Value) -> Value {
-    let key = format!("{{{}}}", file(spec, edge, &preview_file(set, "key")));
-    let pass = format!("{{{}}}", file(spec, edge, &preview_file(set, "pass")));
-    let address = format!("{{{}}}", file(spec, edge, &preview_file(set, "addr")));
+    let file = |what| placeholder(edge, spec, &preview_file(set, what));
+    let (key, pass, address) = (file("key"), file("pass"), file("addr"));
     let by_password = json!({"vars": {"{http.request.header.Authorization}": [format!("Basic {key}")]}});
     let cookie = format!("{{http.request.cookie.{MAY_SEE}}}");
     let by_cookie = json!({"vars": {cookie.clone(): [pass]}, "not": [{"vars": {cookie: [""]}}]});
@@ -157,15 +157,13 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>)
             }],
         },
     ]});
-    let strips = spec.route.as_ref().filter(|route| route.strip_prefix);
-    let prefixes = strips.map(|route| route.paths.as_slice()).unwrap_or_default().iter();
-    let prefixes = prefixes.map(|path| path.trim_end_matches('/')).filter(|prefix| !prefix.is_empty());
-    let stripped = prefixes.map(|prefix| {
-        json!({
-            "match": [{"path": [prefix, format!("{prefix}/*")]}],
-            "handle": [{"handler": "rewrite", "strip_path_prefix": prefix}],
-            "group": "prefix",
-        })
+    // The longest one counts, and it alone.
+    let prefixes = spec.route.iter().flat_map(|route| &route.paths).map(|path| path.trim_end_matches('/'));
+    let mut prefixes: Vec<&str> = prefixes.collect();
+    prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
+    let stripped = prefixes.into_iter().filter_map(|prefix| {
+        let handler = stripped(spec, prefix)?;
+        Some(json!({"match": [matcher(&[], prefix)], "handle": [handler], "group": "prefix"}))
     });
     let stripped: Vec<Value> = stripped.collect();
     let mut handle = vec![
@@ -228,11 +226,11 @@ mod tests {
     #[test]
     fn previews_have_a_name_below_each_host() {
         let all = previews(&web(&["example.com", "*.example.org"]), "/edge", |upstreams| json!({"to": upstreams}));
-        let hosts: Vec<&Value> = all.iter().map(|route| &route["match"][0]["host"][0]).collect();
-        assert_eq!(hosts, ["*.example.com", "*.web.localhost"]);
+        let hosts: Vec<&Value> = all.iter().map(|route| &route["match"][0]["host"]).collect();
+        assert_eq!(hosts, [&json!(["*.example.com", "*.web.localhost"]), &json!(["*.web.localhost"])]);
         let sets = all[0]["handle"][0]["routes"].as_array().unwrap();
         assert_eq!(sets.len(), PREVIEWS as usize);
-        assert_eq!(all[1]["handle"][0]["routes"].as_array().unwrap().len(), PREVIEWS as usize + 1);
+        assert_eq!(all[1]["handle"][0]["status_code"], json!(404));
         let label = "{http.request.host.labels.2}";
         assert_eq!(sets[3]["match"][0]["vars"][label], json!(["{file./edge/web/preview.3.name}"]));
         let proxy = sets[3]["handle"].as_array().unwrap().last().unwrap();

@@ -4,22 +4,22 @@ use core_engine::action::pointers;
 use core_engine::driver::Surroundings;
 use serde_json::{Value, json};
 
-use crate::pointer::{pointer_file, served};
-use crate::{REACHED, VERIFY, verify_path};
+use crate::pointer::{placeholder, served};
+use crate::{REACHED, VERIFY, pointer, verify_path};
 
 /// A server only for core, which requests each pointer through it: can the edge reach the instance that it names?
 pub(crate) fn server(around: Surroundings<'_>) -> Value {
     let mut routes = Vec::new();
     for spec in served(around).filter(|spec| spec.route.is_some()) {
-        for pointer in 0..pointers(spec.replicas) {
-            let path = verify_path(spec.name.as_str(), pointer);
+        for number in 0..pointers(spec.replicas) {
+            let path = verify_path(spec.name.as_str(), number);
             routes.push(json!({
                 "match": [{"path": [format!("{path}/*")]}],
                 "handle": [
                     {"handler": "rewrite", "strip_path_prefix": path},
                     {
                         "handler": "reverse_proxy",
-                        "upstreams": [{"dial": pointer_file(around.edge, spec, pointer)}],
+                        "upstreams": [{"dial": placeholder(around.edge, spec, &pointer(number))}],
                         // No connection is kept open: connections are counted before an instance is asked to stop.
                         "transport": {"protocol": "http", "keep_alive": {"enabled": false}},
                         "headers": {"response": {"set": {REACHED: ["{http.reverse_proxy.upstream.hostport}"]}}},

@@ -48,9 +48,10 @@ impl Tally {
     /// Takes what an instance has answered since its process started.
     pub(super) fn take(&mut self, id: &InstanceId, is_canary: bool, total: Count, now: Time) {
         if now >= self.from + WINDOW {
-            self.from = now;
-            self.canary = [Count::default(), self.canary[0]];
-            self.live = [Count::default(), self.live[0]];
+            // What is older than the window before says nothing about now.
+            let is_long_ago = now >= self.from + WINDOW * 2;
+            let next = |[last, _]: [Count; 2]| [Count::default(), if is_long_ago { Count::default() } else { last }];
+            (self.from, self.canary, self.live) = (now, next(self.canary), next(self.live));
         }
         let Some(before) = self.seen.insert(id.clone(), total) else {
             // What it answered before the canary came says nothing about now, but all of a canary counts.
@@ -122,6 +123,16 @@ mod tests {
         }
         tally.take(&canary, true, count(100_012, 8), Time(0) + WINDOW * 2);
         assert!(tally.fault().is_some(), "8 of the last 12: {tally:?}");
+    }
+
+    #[test]
+    fn what_was_before_a_quiet_time_is_forgotten() {
+        let canary = id("web~canary");
+        let mut tally = Tally::default();
+        tally.take(&canary, true, count(4, 4), Time(0));
+        // Nothing is told while nothing is answered.
+        tally.take(&canary, true, count(6, 5), Time(0) + WINDOW * 100);
+        assert_eq!(tally.fault(), None, "{tally:?}");
     }
 
     #[test]

@@ -71,13 +71,10 @@ impl Engine {
     /// A newer deploy takes the place of those whose releases are not there yet: of the service, or of the same trial.
     fn supersede(&mut self, name: &ServiceName, how: &Deploying, by: u64) {
         let queue = self.releases.deploys.remove(name).unwrap_or_default();
-        let first = queue.front().map(|first| first.operation);
-        let is_same = |one: &Deploy| {
-            let trial = |how: &Deploying| how.trial.as_ref().map(|wish| wish.name().to_owned());
-            trial(&one.how) == trial(how)
-        };
+        let is_same = |one: &Deploy| one.how.trial_name() == how.trial_name();
+        let first = queue.front().filter(|first| is_same(first)).map(|first| first.operation);
         let (dropped, kept): (VecDeque<Deploy>, VecDeque<Deploy>) = queue.into_iter().partition(is_same);
-        if let Some(operation) = first.filter(|first| dropped.iter().any(|one| one.operation == *first)) {
+        if let Some(operation) = first {
             self.actions.push(Action::DropRelease { operation, service: name.clone() });
             self.actions.extend(kept.front().map(|next| next.action(name)));
         }
@@ -117,34 +114,28 @@ impl Engine {
         let (by, switches, trial) = (deploy.by, deploy.how.switch, deploy.how.trial.clone());
         let ends = self.ended_by(name, &deploy.how.make);
         let command = deploy.command(name);
-        match result {
-            Ok(release) if trial.is_some() => {
-                let wanted = trial.iter().map(|wish| self.begin_trial(name, wish)).next();
-                match wanted.unwrap_or_else(|| Err(String::new())) {
-                    Ok(service) => {
-                        self.want_release(
-                            id,
-                            Wish { command, service, release: release.clone(), ends: Vec::new() },
-                            false,
-                        );
-                        self.read(Purpose::Apply { operation: id, by });
-                    }
-                    Err(message) => self.end_early(id, name, &command, by, message),
+        match (result, &trial) {
+            (Ok(release), Some(wish)) => match self.begin_trial(name, wish) {
+                Ok(service) => {
+                    let wish = Wish { command, service, release: release.clone(), ends: Vec::new() };
+                    self.want_release(id, wish, false);
+                    self.read(Purpose::Apply { operation: id, by });
                 }
-            }
+                Err(message) => self.end_early(id, name, &command, by, message),
+            },
             // Whether it may serve, the host says by itself.
-            Ok(_) if !switches => {
+            (Ok(_), None) if !switches => {
                 let Some(mut operation) = self.operations.remove(&id) else { return };
                 operation.state = OperationState::Done;
                 self.begin_operation(id, &command, by, operation);
             }
-            Ok(release) => {
+            (Ok(release), None) => {
                 self.binaries.insert(folder_of(name.as_str(), release), Binary::Present);
                 let wish = Wish { command, service: name.clone(), release: release.clone(), ends };
                 self.want_release(id, wish, false);
                 self.read(Purpose::Apply { operation: id, by });
             }
-            Err(message) => self.end_early(id, name, &command, by, message.clone()),
+            (Err(message), _) => self.end_early(id, name, &command, by, message.clone()),
         }
     }
 

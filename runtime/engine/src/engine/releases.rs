@@ -92,9 +92,8 @@ impl Engine {
 
     /// A reading has chosen these. What a deploy has made since that reading began stays wanted.
     pub(super) fn choose_releases(&mut self, chosen: &BTreeMap<ServiceName, String>) {
-        let trials = self.trials();
         for (name, release) in chosen {
-            if name.is_trial() && !trials.contains_key(name) {
+            if name.is_trial() && self.trial(name).is_none() {
                 continue;
             }
             let has_landed = |wanted: &String| {

@@ -85,6 +85,10 @@ impl Engine {
         let (Some(edge), Some(service)) = (edge.map(|edge| edge.id.clone()), self.services.get(name)) else {
             return false;
         };
+        // The pointers of a trial are no part of what it is asked through.
+        if name.is_trial() {
+            return false;
+        }
         // Without an HTTP probe it is not known what a good answer is.
         let Some(Check::Http { path, answer, .. }) = service.spec.readiness.as_ref().map(|probe| &probe.check) else {
             return false;

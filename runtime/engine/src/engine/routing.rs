@@ -104,8 +104,8 @@ impl Engine {
     pub fn route_tables(&self) -> Vec<RouteTable> {
         let table = |(service, routing): (&ServiceName, &Routing)| {
             let Table { targets, former, trial, release } = routing.told.clone()?;
-            let (service, version, pointers) = (service.clone(), routing.version, routing.pointers);
-            Some(RouteTable { service, version, pointers, targets, former, trial, release })
+            let (version, pointers, may_try) = (routing.version, routing.pointers, self.may_try(service));
+            Some(RouteTable { service: service.clone(), version, pointers, targets, former, trial, may_try, release })
         };
         self.routings.iter().filter_map(table).collect()
     }
@@ -132,7 +132,7 @@ impl Engine {
             return;
         };
         let wanted = self.wanted_table(name);
-        let now = self.now;
+        let (now, may_try) = (self.now, self.may_try(name));
         let waits = mutated!(self, ForgetLostRoute);
         let routing = self.routings.entry(name.clone()).or_default();
         if routing.outstanding.is_some_and(|by| by <= now) {
@@ -158,6 +158,7 @@ impl Engine {
             targets: wanted.targets,
             former: wanted.former,
             trial: wanted.trial,
+            may_try,
             release: wanted.release,
         }));
     }
@@ -182,6 +183,12 @@ impl Engine {
         let former = self.former(name).filter(|former| !former.targets.iter().any(|one| targets.contains(one)));
         let release = self.release_of(&targets).filter(|_| !name.is_trial());
         Some(Table { targets, former, trial, release })
+    }
+
+    /// Whether a service has releases, which may be tried beside the live one.
+    fn may_try(&self, name: &ServiceName) -> bool {
+        let release = self.services.get(name).and_then(|service| service.spec.release.as_ref());
+        release.is_some_and(|id| !id.is_empty()) && !name.is_trial()
     }
 
     /// The release that all of these instances run; `None` if they run two, or none.

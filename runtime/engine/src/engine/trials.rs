@@ -42,8 +42,12 @@ pub(super) struct Standing {
 impl Engine {
     /// The trials of the next topology.
     pub fn trials(&self) -> BTreeMap<ServiceName, Trial> {
-        let there = self.trials.all.iter().filter(|(_, one)| one.stage != Stage::Ending);
-        there.map(|(name, one)| (name.clone(), one.next.unwrap_or(one.trial))).collect()
+        self.trials.all.keys().filter_map(|name| Some((name.clone(), self.trial(name)?))).collect()
+    }
+
+    /// What a service tries, if it is a trial that has not ended.
+    pub(super) fn trial(&self, name: &ServiceName) -> Option<Trial> {
+        self.trials.all.get(name).filter(|one| one.stage != Stage::Ending).map(|one| one.next.unwrap_or(one.trial))
     }
 
     /// Whether anything is tried: what it answers is to be counted.
@@ -69,8 +73,9 @@ impl Engine {
 
     /// The canary of a service, if it has one.
     pub(super) fn canary_of(&self, parent: &ServiceName) -> Option<ServiceName> {
-        let name = parent.trial(CANARY).ok()?;
-        self.trials.all.get(&name).filter(|one| one.stage != Stage::Ending).map(|_| name)
+        // Of most stacks nothing is tried.
+        let name = if self.trials.all.is_empty() { None } else { parent.trial(CANARY).ok() };
+        name.filter(|name| self.trial(name).is_some())
     }
 
     /// A release has landed that is to be tried. Returns the service that will run it.
@@ -138,11 +143,10 @@ impl Engine {
     /// What was read, without trials that were ended while it was being read.
     pub(super) fn without_ended_trials(&self, topology: &Topology) -> Topology {
         let mut topology = topology.clone();
-        let trials = self.trials();
         let recalls = mutated!(self, RecallTrial);
-        topology.services.retain(|name, _| !name.is_trial() || trials.contains_key(name) || recalls);
-        // As many as its share needs of those that there are, whatever the manifest says.
-        for (name, trial) in trials {
+        topology.services.retain(|name, _| !name.is_trial() || self.trial(name).is_some() || recalls);
+        // As many as its share needs of those that there are: a command may have set that.
+        for (name, trial) in self.trials() {
             let of = self.services.get(&name.parent()).map(super::service::Service::replicas);
             if let (Some(of), Some(spec)) = (of, topology.services.get_mut(&name))
                 && spec.replicas != trial.replicas(of)
@@ -174,7 +178,7 @@ impl Engine {
 
     /// The command to end a trial.
     pub(super) fn end_trials(&mut self, name: &ServiceName) -> Operation {
-        if !self.trials().contains_key(name) {
+        if self.trial(name).is_none() {
             return Operation::failed(format!("there is no `{name}`: `core previews` lists them"));
         }
         self.end_trial(name);
@@ -346,6 +350,9 @@ impl Engine {
 
     /// What was asked for is in force once its instances are there.
     fn settle_next(&mut self, name: &ServiceName) {
+        if self.trials.all.get(name).is_none_or(|one| one.next.is_none()) {
+            return;
+        }
         let is_there = self
             .services
             .get(name)

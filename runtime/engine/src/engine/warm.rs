@@ -153,7 +153,7 @@ impl Engine {
                 continue;
             }
             let is_kept = observed == Some(id.generation) && !mutated!(self, ForgetRole);
-            let role = match self.trials().get(name) {
+            let role = match self.trial(name) {
                 Some(Trial::Preview { .. }) => Role::Preview,
                 Some(Trial::Canary { .. }) => Role::Canary,
                 None if is_kept => Role::Warm,

@@ -8,6 +8,7 @@ use core_manifest::spec::{Protocol, Route};
 use core_manifest::{Diagnostic, ServiceName, ServiceSpec};
 
 use super::{Places, Topology};
+use crate::trial::CANARY;
 
 pub(super) fn check(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
     ports(topology, places, out);
@@ -99,9 +100,9 @@ fn routes(topology: &Topology, places: &dyn Places, out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A preview has a name below each host of its service. No service has that host already.
+/// A preview has a name below each host of its service. No service has that host already. A canary has no hosts of its own.
 fn preview_host(spec: &ServiceSpec, route: &Route, topology: &Topology, out: &mut Vec<Diagnostic>) {
-    let Some((parent, label)) = spec.name.of_trial() else { return };
+    let Some((parent, label)) = spec.name.of_trial().filter(|(_, label)| *label != CANARY) else { return };
     for host in route.hosts.iter().cloned().chain([format!("{parent}.localhost")]) {
         let host = format!("{label}.{host}").to_lowercase();
         let has = |other: &&Arc<ServiceSpec>| match (&other.route, other.name.of_trial()) {
@@ -120,5 +121,48 @@ fn preview_host(spec: &ServiceSpec, route: &Route, topology: &Topology, out: &mu
             let fault = Diagnostic::new("duplicate-route", message).service(parent.as_str());
             out.push(fault.help(format!("core previews remove {label}, and deploy it under another name")));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use core_manifest::Identifier;
+
+    use super::*;
+
+    fn with_host(name: &str, host: &str) -> ServiceSpec {
+        let mut spec = ServiceSpec::bare(ServiceName::made(name).unwrap(), "serve");
+        spec.route = Some(Route {
+            hosts: vec![host.into()],
+            paths: vec!["/".into()],
+            strip_prefix: false,
+            own_hosts: Vec::new(),
+            local_origin: Vec::new(),
+            port: Identifier::new("http").unwrap(),
+        });
+        spec
+    }
+
+    #[test]
+    fn a_preview_takes_nobodys_host_and_a_canary_has_none() {
+        let faults = |more: Vec<ServiceSpec>| -> Vec<String> {
+            let mut edge = ServiceSpec::bare(ServiceName::new("caddy").unwrap(), "caddy");
+            edge.kind = Kind::EDGE;
+            let mut specs = vec![edge, with_host("web", "a.example"), with_host("own", "canary.a.example")];
+            specs.extend(more);
+            let mut out = Vec::new();
+            Topology::build(specs, &BTreeSet::new(), &(), &mut out);
+            out.into_iter().map(|fault| fault.message).collect()
+        };
+        // Neither the host of another service, nor another service's canary, is in its way.
+        assert_eq!(faults(vec![with_host("web~canary", "a.example"), with_host("own~canary", "a.example")]), [""; 0]);
+        assert_eq!(faults(vec![with_host("web~pr-1", "a.example")]), [""; 0]);
+        let other = with_host("pr", "pr-1.a.example");
+        let said = faults(vec![with_host("web~pr-1", "a.example"), other]);
+        assert!(said.len() == 1 && said[0].contains("which is a host of `pr`"), "{said:?}");
+        let said = faults(vec![with_host("web~pr-1", "a.example"), with_host("own~pr-1", "a.example")]);
+        assert!(said.iter().any(|one| one.contains("`own~pr-1`")), "{said:?}");
     }
 }

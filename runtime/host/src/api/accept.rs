@@ -1,7 +1,10 @@
 //! Connections to the control socket: a limited number, one request each, and no time for clients that send nothing.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,8 +50,23 @@ struct Connection {
     has_asked: Arc<AtomicBool>,
 }
 
+/// Opens a socket that only our user may connect to. An old one at its path belongs to a dead supervisor: the keeper runs
+/// one at a time.
+///
+/// # Errors
+/// The error of the system call.
+pub(crate) fn open_socket(path: &Path) -> io::Result<UnixListener> {
+    // Created beside and renamed, so that a client always finds either the old socket or the new one.
+    let beside = path.with_extension("new");
+    let _ = fs::remove_file(&beside);
+    let listener = UnixListener::bind(&beside)?;
+    fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
+    fs::rename(&beside, path)?;
+    Ok(listener)
+}
+
 /// Accepts connections and answers their requests; it never returns.
-pub(super) async fn serve(listener: UnixListener, app: Router) {
+pub(crate) async fn serve(listener: UnixListener, app: Router) {
     let mut open: VecDeque<Connection> = VecDeque::new();
     let ended = Rc::new(Notify::new());
     loop {

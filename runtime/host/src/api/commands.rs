@@ -132,8 +132,7 @@ pub(super) async fn deploy(State(server): State<Server>, ConnectInfo(peer): Conn
     };
     // Before anything is built.
     if let Some(wish) = &trial {
-        let any = names(&["any".to_owned()])?.remove(0);
-        wish.service(&any).map_err(|message| bad(&message))?;
+        wish.check().map_err(|message| bad(&message))?;
     }
     let switch = !no_switch && trial.is_none();
     let how = Deploying { make, if_changed, message, switch, supersede, trial };

@@ -19,6 +19,7 @@ use core_engine::record::Cause;
 use core_manifest::{Problem, ServiceName};
 use tokio::sync::oneshot;
 
+pub(crate) use accept::{open_socket, serve};
 pub use graph::{Graph, GraphDependency, GraphService};
 pub use server::schema;
 pub use state::Server;

@@ -1,8 +1,6 @@
 //! The routes of the control socket, and their answers.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -50,19 +48,12 @@ const LOG_PATIENCE: Duration = Duration::from_millis(500);
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// Opens the control socket. An old socket at its path belongs to a dead supervisor: the keeper runs one at a time.
+    /// Opens the control socket.
     ///
     /// # Errors
     /// The error of the system call.
     pub fn open(&self) -> io::Result<UnixListener> {
-        let path = self.paths.socket();
-        // Created beside and renamed, so that a client always finds either the old socket or the new one.
-        let beside = path.with_extension("new");
-        let _ = fs::remove_file(&beside);
-        let listener = UnixListener::bind(&beside)?;
-        fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
-        fs::rename(&beside, &path)?;
-        Ok(listener)
+        accept::open_socket(&self.paths.socket())
     }
 
     /// The last log lines of an invocation, without secrets.

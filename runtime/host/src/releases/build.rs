@@ -40,7 +40,7 @@ pub(super) async fn build(making: &Making<'_>, landing: &Path) -> Result<(), Str
         id: making.id.to_owned(),
         service: making.service.to_owned(),
         made: jiff::Timestamp::now().to_string(),
-        source: hash_of(paths, making.service, making.app, &making.node_version, making.building)?,
+        source: hash_of(paths, making.sources())?,
         watched: making.watched.clone(),
         deployer: making.deployer.clone(),
         node: making.node_version.clone(),

@@ -7,7 +7,7 @@ use core_engine::folder::folder_of;
 use core_manifest::ServiceName;
 use core_manifest::manifest::Source;
 use core_next::{ADAPTER, cache};
-use core_stack::Building;
+use core_stack::{Building, Wanted};
 use jiff::{SignedDuration, Timestamp};
 
 use super::project::Project;
@@ -28,6 +28,25 @@ pub(super) const UNPREPARED: &str = "unprepared";
 pub(super) const EXPORT: &str = "export";
 /// What is executed of a release: a link to the app in `server/`.
 pub(super) const APP: &str = "app";
+
+/// What a release of a service is made from.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'a> {
+    pub(super) service: &'a str,
+    /// The folder of the app, relative to the root.
+    pub(super) app: &'a str,
+    /// The major version of Node.js that builds.
+    pub(super) node: &'a str,
+    pub(super) building: &'a Building,
+}
+
+impl<'a> Sources<'a> {
+    /// As the manifests say.
+    pub(super) fn of(service: &'a str, wanted: &'a Wanted) -> Self {
+        let app = wanted.source.app().unwrap_or(".");
+        Self { service, app, node: &wanted.tool_version, building: &wanted.building }
+    }
+}
 
 /// What runs of an app: its development server, or a release. `wanted` is the one that the engine wants, `binary` the
 /// name by which releases were known before they had folders of their own, `node` the major version that builds.
@@ -69,7 +88,8 @@ pub(crate) fn choose(
     if let Some(id) = live.and_then(|id| id.into_os_string().into_string().ok()).filter(|id| has_landed(id)) {
         return Ok(chosen(&id));
     }
-    Ok(chosen(&of_sources(paths, service, app, wanted, node, &building)?))
+    let sources = Sources { service, app, node, building: &building };
+    Ok(chosen(&of_sources(paths, sources, wanted)?))
 }
 
 /// Whether a release is there that a service, or a trial of it, is to run.
@@ -81,15 +101,8 @@ pub(crate) fn has_landed(paths: &Paths, name: &ServiceName, id: &str) -> bool {
 ///
 /// # Errors
 /// Why they cannot be read, as text for people.
-pub(super) fn of_sources(
-    paths: &Paths,
-    service: &str,
-    app: &str,
-    wanted: Option<&str>,
-    node: &str,
-    building: &Building,
-) -> Result<String, String> {
-    let hash = hash_of(paths, service, app, node, building)?;
+pub(super) fn of_sources(paths: &Paths, sources: Sources<'_>, wanted: Option<&str>) -> Result<String, String> {
+    let (hash, service) = (hash_of(paths, sources)?, sources.service);
     let ending = format!("-{}", &hash[..DIGITS]);
     let landed = landed(paths, service).into_iter().rev().find(|id| id.ends_with(&ending));
     let wanted = wanted.filter(|id| id.ends_with(&ending)).map(str::to_owned);
@@ -100,14 +113,8 @@ pub(super) fn of_sources(
 ///
 /// # Errors
 /// Why they cannot be read, as text for people.
-pub(super) fn new_id(
-    paths: &Paths,
-    service: &str,
-    app: &str,
-    node: &str,
-    building: &Building,
-) -> Result<String, String> {
-    Ok(id_of(paths, service, &hash_of(paths, service, app, node, building)?))
+pub(super) fn new_id(paths: &Paths, sources: Sources<'_>) -> Result<String, String> {
+    Ok(id_of(paths, sources.service, &hash_of(paths, sources)?))
 }
 
 /// The time and the beginning of the hash; a second later if there is one.
@@ -122,13 +129,8 @@ fn id_of(paths: &Paths, service: &str, hash: &str) -> String {
 ///
 /// # Errors
 /// Why its sources cannot be read, as text for people.
-pub(super) fn hash_of(
-    paths: &Paths,
-    service: &str,
-    app: &str,
-    node: &str,
-    building: &Building,
-) -> Result<String, String> {
+pub(super) fn hash_of(paths: &Paths, sources: Sources<'_>) -> Result<String, String> {
+    let Sources { service, app, node, building } = sources;
     let folder = lexically(&paths.root.join(app));
     if !folder.join("package.json").is_file() {
         return Err(format!("{app} is not an app: it has no package.json"));

@@ -58,7 +58,7 @@ use crate::machine;
 use crate::paths::Paths;
 use crate::trust::Trust;
 pub use analysis::{analyze, payload_of};
-use choose::landed;
+use choose::{Sources, landed};
 pub(crate) use choose::{choose, has_landed};
 pub use compress::precompress;
 pub use core_next::payload;
@@ -115,6 +115,11 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
+    /// What it is made from.
+    fn sources(&self) -> Sources<'_> {
+        Sources { service: self.service, app: self.app, node: &self.node_version, building: self.building }
+    }
+
     /// Reports what is being done.
     fn say(&self, what: &str) {
         self.progress.say(self.folder, what);
@@ -234,12 +239,12 @@ pub(crate) async fn make(
     progress.say(&asked, "waiting for another build");
     let home = Home::open(paths, service).await?;
     progress.say(&asked, "looking at the sources");
-    let (app, node, building) = (app_of(wanted), &wanted.tool_version, &wanted.building);
+    let sources = Sources::of(service, wanted);
     let id = if afresh {
         let _ = fs::remove_dir_all(build::kept(paths, service));
-        choose::new_id(paths, service, app, node, building)?
+        choose::new_id(paths, sources)?
     } else {
-        choose::of_sources(paths, service, app, None, node, building)?
+        choose::of_sources(paths, sources, None)?
     };
     // From here on it is shown by its ID.
     progress.end(&asked);
@@ -294,7 +299,7 @@ pub async fn pack(
     to: &Path,
     progress: &Progress,
 ) -> Result<String, String> {
-    let id = choose::new_id(paths, service, app_of(wanted), &wanted.tool_version, &wanted.building)?;
+    let id = choose::new_id(paths, Sources::of(service, wanted))?;
     let home = Home::open(paths, service).await?;
     let part = home.part(&id)?;
     let landing = part.path().join("landing");
@@ -310,7 +315,7 @@ pub async fn pack(
 /// Why it was not made, as text for people.
 pub async fn pack_once(paths: &Paths, service: &str, wanted: &Wanted, progress: &Progress) -> Result<PathBuf, String> {
     let folder = paths.state().join("outgoing");
-    let hash = choose::hash_of(paths, service, app_of(wanted), &wanted.tool_version, &wanted.building)?;
+    let hash = choose::hash_of(paths, Sources::of(service, wanted))?;
     let file = folder.join(format!("{service}-{hash}.tar.zst"));
     if !file.is_file() {
         // That of other sources is of no use any more.

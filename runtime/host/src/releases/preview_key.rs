@@ -42,11 +42,13 @@ pub fn password(paths: &Paths, service: &str) -> io::Result<String> {
 /// What a browser sends for it (RFC 7617), without the word `Basic`; and what its cookie has after that. The app of a preview
 /// sees the cookie: it tells nothing of the password, and is of no use for any other preview.
 ///
+/// `reader` is the user as whom the edge runs, if that is another one.
+///
 /// # Errors
 /// The error of the file system.
-pub(crate) fn keys(paths: &Paths, trial: &ServiceName) -> io::Result<Keys> {
+pub(crate) fn keys(paths: &Paths, trial: &ServiceName, reader: Option<u32>) -> io::Result<Keys> {
     let password = password(paths, trial.parent().as_str())?;
     let hash = Sha256::new().chain_update(trial.as_str()).chain_update([0]).chain_update(&password).finalize();
     let key = STANDARD.encode(format!("{USER}:{password}"));
-    Ok(Keys { key, pass: core_stack::hex(&hash[..16]) })
+    Ok(Keys { key, pass: core_stack::hex(&hash[..16]), reader })
 }

@@ -4,7 +4,7 @@
 use core_stack::Wanted;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::choose::hash_of;
+use super::choose::{Sources, hash_of};
 use super::project::Project;
 use super::record::Record;
 use super::{actions_key, app_of};
@@ -19,7 +19,7 @@ pub(super) fn is_of_now(paths: &Paths, service: &str, wanted: &Wanted, id: &str)
     let Some(record) = Record::read(&paths.releases().join(service).join(id)) else { return Ok(false) };
     match hash(paths, service, wanted)? {
         Some(hash) => Ok(record.watched == Some(hash)),
-        None => Ok(record.source == hash_of(paths, service, app_of(wanted), &wanted.tool_version, &wanted.building)?),
+        None => Ok(record.source == hash_of(paths, Sources::of(service, wanted))?),
     }
 }
 

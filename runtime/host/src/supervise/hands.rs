@@ -79,14 +79,13 @@ impl Supervisor {
     }
 
     pub(super) fn write_pointers(&self, table: &RouteTable) -> io::Result<()> {
-        let key = || releases::preview_keys(&self.paths, &table.service);
-        edge::write(&self.paths.edge(), table, key)
+        edge::write(&self.paths.edge(), table, self.reading.keys_of(&table.service))
     }
 
     fn route(&self, table: &RouteTable) {
         if table.trial.is_some() {
             // What was tried before may be of no use any more.
-            self.prune(table.service.parent());
+            self.prune_after(table.service.parent(), || {});
         }
         let written = descriptors::with_reserve(|| self.write_pointers(table));
         let result = written.map_err(|error| error.to_string());
@@ -133,29 +132,24 @@ impl Supervisor {
         }
     }
 
-    /// Names a release as the live one, reports that, and deletes what is old by now, in another thread: a disk may be
-    /// slow.
+    /// Names a release as the live one, and reports that.
     fn mark_live(&self, service: &ServiceName, release: &str) {
-        let needed = self.needed_of(service);
         let (paths, service, release) = (self.paths.clone(), service.clone(), release.to_owned());
         let inbox = self.inbox.clone();
-        tokio::task::spawn_blocking(move || {
-            let name = service.as_str();
-            if let Err(error) = releases::mark_live(&paths, name, &release) {
+        self.prune_after(service.clone(), move || {
+            if let Err(error) = releases::mark_live(&paths, service.as_str(), &release) {
                 warn!(%service, "its live release cannot be marked: {error}");
             }
             let _ = inbox.send(Event::Marked { service: service.clone(), release });
-            for line in releases::prune(&paths, name, &needed) {
-                info!(%service, "{line}");
-            }
         });
     }
 
-    /// Deletes releases of a service that are old by now, in another thread: a disk may be slow.
-    fn prune(&self, service: ServiceName) {
-        let needed = self.needed_of(&service);
-        let paths = self.paths.clone();
+    /// Does something about the releases of a service, and deletes what is old by now, in another thread: a disk may be
+    /// slow.
+    fn prune_after(&self, service: ServiceName, work: impl FnOnce() + Send + 'static) {
+        let (paths, needed) = (self.paths.clone(), self.needed_of(&service));
         tokio::task::spawn_blocking(move || {
+            work();
             for line in releases::prune(&paths, service.as_str(), &needed) {
                 info!(%service, "{line}");
             }

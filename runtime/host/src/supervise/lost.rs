@@ -99,6 +99,7 @@ impl Supervisor {
         // The edge first: it reads the pointers at every request.
         self.engine.route_tables().iter().try_for_each(|table| self.write_pointers(table))?;
         self.hang_up_bell();
+        self.admit_people();
         self.engine.roles().try_for_each(|(instance, role)| roles::write(&self.paths.run, instance, role))?;
         if !self.paths.socket().exists() {
             let listener = self.server.open()?;

@@ -19,7 +19,9 @@ use super::Supervisor;
 use super::job::{Job, Order};
 use crate::binaries::{self, Locator};
 use crate::compose;
+use crate::edge::Keys;
 use crate::hooks;
+use crate::identity;
 use crate::journal::Journal;
 use crate::launch::Launch;
 use crate::load::{self, Options};
@@ -39,6 +41,8 @@ pub(super) struct Outcome {
     fingerprint: Fingerprint,
     /// Which sockets listened at that time.
     listening: Listening,
+    /// What lets people see previews, if the manifests are carried out.
+    keys: Option<BTreeMap<ServiceName, Keys>>,
 }
 
 /// What the supervisor knows about the manifests.
@@ -53,6 +57,8 @@ pub(super) struct Reading {
     sound: BTreeSet<String>,
     /// The same of releases.
     sound_releases: BTreeSet<String>,
+    /// What lets people see each preview, since the manifests were last carried out.
+    keys: BTreeMap<ServiceName, Keys>,
     outcomes: mpsc::UnboundedSender<Outcome>,
 }
 
@@ -78,6 +84,7 @@ impl Reading {
             locator: Locator::default(),
             sound: BTreeSet::new(),
             sound_releases: BTreeSet::new(),
+            keys: BTreeMap::new(),
             outcomes,
         }
     }
@@ -93,6 +100,11 @@ impl Reading {
 
     pub(super) fn known(&self) -> Option<&Known> {
         self.known.as_ref()
+    }
+
+    /// What lets people see a preview, if that is known by now.
+    pub(super) fn keys_of(&self, trial: &ServiceName) -> Option<&Keys> {
+        self.keys.get(trial)
     }
 
     /// The download or build that makes a folder.
@@ -161,7 +173,10 @@ impl Supervisor {
             if is_carried_out && let Err(fault) = Journal::room(&paths) {
                 result = Err(result.err().into_iter().flatten().chain([*fault]).collect());
             }
-            let _ = outcomes.send(Outcome { purpose, result, values, locator, fingerprint, listening });
+            // Here, since a disk may be slow, and the first preview needs a password.
+            let stack = result.as_ref().ok().filter(|_| is_carried_out);
+            let keys = stack.map(|stack| keys(&paths, &options.trials, reader(&stack.topology)));
+            let _ = outcomes.send(Outcome { purpose, result, values, locator, fingerprint, listening, keys });
         });
     }
 
@@ -229,7 +244,8 @@ impl Supervisor {
 
     /// Handles the result of a reading.
     pub(super) fn take_reading(&mut self, outcome: Outcome) {
-        let Outcome { purpose, result, values, locator, fingerprint, listening } = outcome;
+        let Outcome { purpose, result, values, locator, fingerprint, listening, keys } = outcome;
+        self.reading.keys = keys.unwrap_or_else(|| std::mem::take(&mut self.reading.keys));
         let refused = locator.all_refused().clone();
         self.reading.locator = locator;
         // The saved state uses these values too, even if the manifests are invalid.
@@ -287,7 +303,24 @@ impl Supervisor {
         self.reading.topology_file.begin(stack);
         self.give(&Event::Loaded(loaded));
         self.sweep();
+        self.admit_people();
     }
+}
+
+/// The user as whom the edge of a topology runs, if that is another one.
+pub(super) fn reader(topology: &Topology) -> Option<u32> {
+    let numbers = identity::numbers(&topology.edge()?.identity).ok()?;
+    numbers.user.map(|(user, ..)| user)
+}
+
+/// What lets people see each preview of these.
+fn keys(paths: &Paths, trials: &BTreeMap<ServiceName, Trial>, reader: Option<u32>) -> BTreeMap<ServiceName, Keys> {
+    let previews = trials.iter().filter(|(_, trial)| matches!(trial, Trial::Preview { .. }));
+    let of = |name: &ServiceName| {
+        let keys = releases::preview_keys(paths, name, reader);
+        keys.inspect_err(|error| tracing::warn!(service = %name, "nobody can see it: its password: {error}")).ok()
+    };
+    previews.filter_map(|(name, _)| Some((name.clone(), of(name)?))).collect()
 }
 
 /// The releases that a topology has, by service.

@@ -1,5 +1,6 @@
 //! What the engine has to know of releases that run beside live ones: what they answer, who asks for them, and their age.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use core_engine::InstanceId;
@@ -10,6 +11,7 @@ use core_manifest::ServiceName;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Supervisor;
+use super::reading::reader;
 use crate::api::TrialStatus;
 use crate::{answers, bell};
 
@@ -32,11 +34,22 @@ impl Supervisor {
         }
     }
 
+    /// The manifests were read: what lets people see previews is what it is now, and the edge may read it.
+    pub(super) fn admit_people(&self) {
+        for table in self.engine.route_tables().iter().filter(|table| table.trial.is_some()) {
+            if let Err(error) = self.write_pointers(table) {
+                tracing::warn!(service = %table.service, "nobody can see it: {error}");
+            }
+        }
+        bell::give_to(&self.paths.edge(), reader(&self.engine.topology()));
+    }
+
     /// Reports what the instances of services with trials have answered.
     pub(super) fn count_answers(&mut self) {
         let trials = self.engine.trials();
         let of_trials = |id: &InstanceId| trials.keys().any(|trial| trial.parent() == id.service().parent());
-        let ids: Vec<InstanceId> = self.engine.instances().map(|(id, ..)| id.clone()).filter(of_trials).collect();
+        let ids: BTreeSet<InstanceId> = self.engine.instances().map(|(id, ..)| id.clone()).filter(of_trials).collect();
+        self.answered.retain(|instance, _| ids.contains(instance));
         for instance in ids {
             let Some(said) = answers::read(&self.paths.run, &instance) else { continue };
             if self.answered.insert(instance.clone(), said) != Some(said) {
@@ -44,8 +57,6 @@ impl Supervisor {
                 self.give(&Event::Answered { instance, answers, errors });
             }
         }
-        let run = &self.paths.run;
-        self.answered.retain(|instance, _| run.join(instance.to_string()).exists());
     }
 
     /// Somebody asks for previews of this name.

@@ -6,7 +6,7 @@ use core_engine::event::Event;
 use core_manifest::ServiceName;
 
 use super::Supervisor;
-use crate::{bell, edge, pressure};
+use crate::{edge, pressure};
 
 impl Supervisor {
     /// What is warm ends where memory is short.
@@ -22,11 +22,9 @@ impl Supervisor {
         let (edge, trials) = (self.paths.edge(), self.engine.trials());
         edge::forget(&edge, |service| known.contains(service));
         edge::close_unknown(&edge, |name| trials.contains_key(name));
-        if let Some(spec) = self.engine.topology().edge() {
-            bell::give_to(&edge, spec);
-        }
     }
 
+    /// What is done now and then, whatever happens.
     pub(super) fn sweep_all(&mut self) {
         self.sweep();
         self.end_old_trials();
