@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = tests![
     who_only_looks_does_not_wait_for_a_slow_disk,
     a_disk_that_does_not_answer_holds_nobody_up_for_ever,
     what_is_being_written_is_there_for_the_next_keeper,
+    a_stop_whose_end_was_not_written_is_over_for_the_next_start,
 ];
 
 /// A stack whose disk is slow while the file `slow` is there.
@@ -171,4 +172,23 @@ fn what_is_being_written_is_there_for_the_next_keeper() {
     assert_eq!(stack.pid("one"), pid);
     // Its line broke; or it was told before.
     let _ = scale.wait_with_output();
+}
+
+/// As after a power cut in the middle of `core down`.
+fn a_stop_whose_end_was_not_written_is_over_for_the_next_start() {
+    let stack = on_slow_disk();
+    let go = stack.root.join("go");
+    let last = format!("while ! test -e {}; do sleep 0.02; done; exit 0", go.display());
+    stack.shell("one", &format!("trap '{last}' TERM; while true; do sleep 0.05; done"), json!({}));
+    stack.up();
+    let mut down = stack.command(&["down"]).spawn().expect("core runs");
+    let state = || fs::read_to_string(stack.root.join(".core-stack/state.json")).expect("the state");
+    until("it is written down that it ends", || state().contains(r#""down":true"#));
+    stack.write("slow", "");
+    stack.write("go", "");
+    assert!(down.wait().expect("it is ours").success());
+    assert!(state().contains(r#""down":true"#));
+    fs::remove_file(stack.root.join("slow")).expect("the file");
+    stack.up();
+    stack.until_ready();
 }

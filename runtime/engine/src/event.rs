@@ -17,6 +17,9 @@ use crate::topology::{PortRange, Topology};
 pub enum Event {
     /// The supervisor has started: the state saved by the previous one, and what is alive. The first event, sent once.
     Restored {
+        /// Whether somebody has started the stack since the state was saved: a stop that was under way then is over,
+        /// even if its end was never saved, because the disk was stuck or the machine lost its power.
+        launched: bool,
         /// The saved state; `None` for a new stack, or when the file could not be read.
         saved: Option<Box<Saved>>,
         /// The instances whose shim, process or exit record was found.

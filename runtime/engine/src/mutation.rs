@@ -29,6 +29,8 @@ pub enum Mutation {
     ReplaceUnchanged,
     /// Start again what is already running when the supervisor comes back.
     ForgetFound,
+    /// Go on with a stop although somebody has started the stack since.
+    StopAfterLaunch,
     /// Stop restarting after the first crash.
     ForgetBackoff,
     /// Keep a new version that failed before it took over.
@@ -77,7 +79,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::StartBeforeDependency,
         Self::ForgetInvocation,
         Self::StopBeforeDrained,
@@ -90,6 +92,7 @@ impl Mutation {
         Self::ForgetFailedRoute,
         Self::ReplaceUnchanged,
         Self::ForgetFound,
+        Self::StopAfterLaunch,
         Self::ForgetBackoff,
         Self::ForgetRollback,
         Self::StartUnheard,

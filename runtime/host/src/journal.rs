@@ -20,6 +20,9 @@ use crate::paths::Paths;
 struct Contents {
     /// The profile that the stack runs with.
     profile: String,
+    /// The launch under which it was saved.
+    #[serde(default)]
+    launch: u64,
     saved: Saved,
 }
 
@@ -28,6 +31,7 @@ struct Contents {
 struct Written<'a> {
     version: u32,
     profile: &'a str,
+    launch: u64,
     saved: &'a Saved,
 }
 
@@ -42,6 +46,8 @@ pub(crate) const ROOM_HELP: &str =
 #[derive(Clone, Debug)]
 pub struct Journal {
     path: PathBuf,
+    /// The launch that it is written under.
+    launch: u64,
     /// The checksum of the state that was written last.
     last: String,
 }
@@ -51,14 +57,21 @@ pub struct Journal {
 pub struct Remembered {
     /// The profile of the stack.
     pub profile: String,
+    /// The launch under which it was saved.
+    pub launch: u64,
     /// The state of the engine.
     pub saved: Saved,
 }
 
 impl Journal {
-    /// The journal of a stack.
+    /// The journal of a stack, to be read.
     pub fn new(paths: &Paths) -> Self {
-        Self { path: paths.state().join("state.json"), last: String::new() }
+        Self::of_launch(paths, 0)
+    }
+
+    /// The journal of a stack, to be written under a launch.
+    pub fn of_launch(paths: &Paths, launch: u64) -> Self {
+        Self { path: paths.state().join("state.json"), launch, last: String::new() }
     }
 
     /// Saves the state if it differs from the last one; returns once it is synced.
@@ -66,7 +79,7 @@ impl Journal {
     /// # Errors
     /// The error of the file system.
     pub fn write(&mut self, profile: &str, saved: &Saved) -> io::Result<()> {
-        let contents = Written { version: 1, profile, saved };
+        let contents = Written { version: 1, profile, launch: self.launch, saved };
         let text = serde_json::to_string(&contents).map_err(io::Error::other)?;
         let sum = core_stack::hex(&Sha256::digest(text.as_bytes()));
         if sum == self.last && self.path.exists() {
@@ -144,7 +157,7 @@ fn read(path: &std::path::Path) -> io::Result<Remembered> {
         return Err(broken("its checksum is wrong".into()));
     }
     let contents: Contents = serde_json::from_str(body).map_err(|error| broken(error.to_string()))?;
-    Ok(Remembered { profile: contents.profile, saved: contents.saved })
+    Ok(Remembered { profile: contents.profile, launch: contents.launch, saved: contents.saved })
 }
 
 #[cfg(test)]
@@ -154,7 +167,7 @@ mod tests {
     #[test]
     fn a_torn_state_is_refused_and_the_one_before_is_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal { path: folder.path().join("state.json"), last: String::new() };
+        let mut journal = Journal { path: folder.path().join("state.json"), launch: 7, last: String::new() };
         assert!(journal.read().is_none());
         journal.write("local", &Saved::default()).unwrap();
         journal.write("production", &Saved::default()).unwrap();

@@ -32,6 +32,16 @@ pub struct Launch {
     pub services: Vec<String>,
     /// Whether edits wait for `core apply`, whatever the profile says.
     pub no_watch: bool,
+    /// Which `core up` asked for it: the supervisors that follow each other under one launch share it. 0 for a keeper
+    /// from before there were such numbers.
+    pub number: u64,
+}
+
+/// The number of a new launch.
+pub fn number() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    // Two within a nanosecond are one: the second finds the keeper of the first.
+    u64::try_from(since.as_nanos()).unwrap_or_default()
 }
 
 /// Starts the keeper of a stack; it outlives this process. It exits with the exit code of the stack.
@@ -89,6 +99,9 @@ fn supervisor_args(paths: &Paths, launch: &Launch) -> Vec<OsString> {
     }
     if launch.no_watch {
         args.push("--no-watch".into());
+    }
+    if launch.number > 0 {
+        args.extend(["--launch".into(), launch.number.to_string().into()]);
     }
     for service in &launch.services {
         args.extend(["--service".into(), service.into()]);

@@ -10,6 +10,9 @@ pub(crate) struct SuperviseArgs {
     pub(crate) services: Vec<String>,
     #[arg(long)]
     pub(crate) no_watch: bool,
+    /// Which launch it belongs to; see `core_host::launch::Launch`.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) launch: u64,
 }
 
 #[derive(Debug, Args)]

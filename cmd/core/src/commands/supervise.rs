@@ -25,7 +25,12 @@ pub(crate) async fn run(context: &Context, args: SuperviseArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    let launch = Launch { profile: context.asked_profile(), services: args.services, no_watch: args.no_watch };
+    let launch = Launch {
+        profile: context.asked_profile(),
+        services: args.services,
+        no_watch: args.no_watch,
+        number: args.launch,
+    };
     let ended = core_host::supervise(paths, launch).await;
     own_log::flush(LAST_LINES);
     match ended {

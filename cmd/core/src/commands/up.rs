@@ -112,7 +112,12 @@ async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths,
         return Err(Exit::Failed);
     }
     let launch_anew = other.is_some() || switched.is_some();
-    let mut launch = Launch { profile: Some(stack.profile), services: args.services.clone(), no_watch: args.no_watch };
+    let mut launch = Launch {
+        profile: Some(stack.profile),
+        services: args.services.clone(),
+        no_watch: args.no_watch,
+        number: launch::number(),
+    };
     if let Some((before, asked)) = &switched {
         render::note(&format!("the stack runs with the profile {before}; with {asked}:"));
         if let Ok(PlanAnswer { plan: Some(plan), .. }) = plan::ask(&opened, Some(asked)).await {

@@ -218,7 +218,7 @@ impl Engine {
 
     fn take(&mut self, event: &Event) {
         match event {
-            Event::Restored { saved, found } => self.restored(saved.as_deref(), found),
+            Event::Restored { launched, saved, found } => self.restored(*launched, saved.as_deref(), found),
             Event::Edited { fingerprint } => self.edited(*fingerprint),
             Event::Loaded(loaded) => self.read_good(loaded),
             Event::Rejected(rejected) => self.read_bad(rejected),

@@ -57,9 +57,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn restored(&mut self, saved: Option<&Saved>, found: &[Found]) {
+    pub(super) fn restored(&mut self, launched: bool, saved: Option<&Saved>, found: &[Found]) {
         if let Some(saved) = saved {
             self.remember(saved);
+            if saved.down && (!launched || mutated!(self, StopAfterLaunch)) {
+                self.down = Some(Down { code: 0, kill: false });
+            }
         }
         for one in found {
             if !mutated!(self, ForgetFound) {
@@ -104,9 +107,6 @@ impl Engine {
         self.remember_releases(&saved.releases, &saved.trails);
         self.remember_trials(&saved.trials);
         self.range = saved.range.clone();
-        if saved.down {
-            self.down = Some(Down { code: 0, kill: false });
-        }
         for (name, one) in &saved.services {
             let rollout = one.rollout.as_ref().map(|rollout| {
                 let until = self.now + one.spec.update.observe;

@@ -73,7 +73,7 @@ pub(crate) fn run(text: &str) -> Result<String, String> {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        if line == "stack" || line == "found" {
+        if matches!(line, "stack" | "found" | "launched") {
             let mut block = Vec::new();
             while at < lines.len() && lines[at].starts_with("  ") {
                 let _ = writeln!(run.out, "{}", lines[at]);
@@ -83,7 +83,7 @@ pub(crate) fn run(text: &str) -> Result<String, String> {
             if line == "stack" {
                 run.topology = stack::read(&block)?;
             } else {
-                run.restore(&block)?;
+                run.restore(line == "launched", &block)?;
             }
             continue;
         }
@@ -119,7 +119,8 @@ impl Run {
     }
 
     /// A supervisor begins, with what the last one wrote down and these shims.
-    fn restore(&mut self, block: &[&str]) -> Result<(), String> {
+    /// With `launched`, because somebody starts the stack.
+    fn restore(&mut self, launched: bool, block: &[&str]) -> Result<(), String> {
         let mut found = Vec::new();
         for line in block {
             let mut words = line.split_whitespace();
@@ -146,7 +147,7 @@ impl Run {
         }
         self.engine = Engine::new(7);
         let saved = self.saved.clone().map(Box::new);
-        self.give(&Event::Restored { saved, found });
+        self.give(&Event::Restored { launched, saved, found });
         Ok(())
     }
 

@@ -35,7 +35,7 @@ impl World {
     }
 
     pub(super) fn begin(&mut self) -> Result<(), String> {
-        self.restore(Vec::new())?;
+        self.restore(true, Vec::new())?;
         self.operate(Command::Up { services: Vec::new(), timeout: None })
     }
 
@@ -122,11 +122,19 @@ impl World {
             self.files.topology = stack::edit(&mut self.rng, &self.files.topology.clone());
             self.files.version += 1;
         }
+        // The end may not have got to the disk.
+        if let Some(saved) = &mut self.saved
+            && self.chaos
+            && self.rng.percent(30)
+        {
+            saved.down = true;
+        }
         self.life += 1;
         self.new_engine();
         self.awake = true;
-        self.restore(Vec::new())?;
-        self.operate(Command::Up { services: Vec::new(), timeout: None })
+        self.restore(true, Vec::new())?;
+        self.operate(Command::Up { services: Vec::new(), timeout: None })?;
+        if self.exited { Err("the stack ends again as soon as it is started".into()) } else { Ok(()) }
     }
 
     /// The supervisor is killed; in a while another begins.

@@ -178,16 +178,16 @@ impl World {
         self.new_engine();
         self.awake = true;
         let found = self.found();
-        self.restore(found)
+        self.restore(false, found)
     }
 
-    /// Another supervisor begins.
-    fn restore(&mut self, found: Vec<Found>) -> Result<(), String> {
+    /// Another supervisor begins; with `launched`, because somebody starts the stack.
+    fn restore(&mut self, launched: bool, found: Vec<Found>) -> Result<(), String> {
         self.promises.supervisor_is_new();
         self.files.supervisor_is_new();
         self.sources.clear();
         let saved = self.saved.clone().map(Box::new);
-        self.give(Event::Restored { saved, found })?;
+        self.give(Event::Restored { launched, saved, found })?;
         self.look_at_files();
         Ok(())
     }

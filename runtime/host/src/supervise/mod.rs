@@ -135,7 +135,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let (writes_in, mut writes) = mpsc::unbounded_channel();
     let (rings, mut rung) = mpsc::unbounded_channel();
     let (steps, steps_seen) = watch::channel(0);
-    let journal = Journal::new(&paths);
+    let journal = Journal::of_launch(&paths, launch.number);
     let remembered = journal.read();
     let profile = launch.profile.clone().or_else(|| remembered.as_ref().map(|one| one.profile.clone()));
     let environment = Environment::inherited();
@@ -180,8 +180,9 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     supervisor.hang_up_bell();
     // Before anything else, find out which processes live.
     let found = shims::find(&supervisor.paths, &mut supervisor.shims).await;
+    let launched = remembered.as_ref().is_some_and(|one| one.launch != launch.number);
     let saved = remembered.map(|remembered| Box::new(remembered.saved));
-    let restored = Event::Restored { saved, found };
+    let restored = Event::Restored { launched, saved, found };
     let actions = supervisor.engine.step(now(), &restored);
     supervisor.hidden.learn_of(&supervisor.engine.topology());
     supervisor.begin_all(&restored, actions);
