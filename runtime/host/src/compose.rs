@@ -1,12 +1,13 @@
 //! Writes the export for process-compose.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
+use core_shim::folder;
 use core_stack::Stack;
 use core_stack::compose::{Project, project};
 
@@ -74,14 +75,14 @@ fn put(paths: &Paths, project: &Project) -> Result<(), String> {
     // Not what is above it: somebody may have moved the stack by now.
     at(&state, DirBuilder::new().mode(0o700).create(&state).or_else(is_there))?;
     for folder in &project.folders {
-        at(folder, make_folder(folder))?;
+        at(folder, folder::make(folder, 0o700))?;
     }
     let (files, before) = (state.join("compose-files"), state.join("compose-files.before"));
     let beside = state.join("compose-files.new");
     let _ = fs::remove_dir_all(&beside);
     for file in &project.files {
         let path = file.path.strip_prefix(&files).map_or_else(|_| file.path.clone(), |path| beside.join(path));
-        at(&path, make_folder(path.parent().unwrap_or(&beside)).and_then(|()| write_private(&path, &file.contents)))?;
+        at(&path, folder::make(path.parent().unwrap_or(&beside), 0o700).and_then(|()| write_private(&path, &file.contents)))?;
     }
     let _ = fs::remove_dir_all(&before);
     let _ = fs::rename(&files, &before);
@@ -101,10 +102,6 @@ fn failed(path: &Path, error: &dyn std::fmt::Display) -> String {
 
 fn is_there(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Writes a file that only the user may read.

@@ -4,12 +4,13 @@
 //! there and fifty on a disk, a start makes about eight, and none of them is needed after a reboot. A socket path has
 //! at most 107 bytes, so the path of `run/` is short however deep the stack is: `.core-stack/run` links to it.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use core_manifest::ServiceName;
+use core_shim::folder;
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
@@ -63,7 +64,7 @@ impl Paths {
     pub fn opened(self) -> io::Result<Self> {
         let mut paths = self;
         let state = paths.state();
-        DirBuilder::new().recursive(true).mode(0o700).create(&state)?;
+        folder::make(&state, 0o700)?;
         let owners = owners(&paths.root);
         if !owners.iter().any(|owner| run_folder::is_of_alone(&state, *owner)) {
             run_folder::check(&state)?;
@@ -110,7 +111,7 @@ impl Paths {
     /// # Errors
     /// The error of the file system.
     pub fn write_down(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(self.state())?;
+        folder::make(&self.state(), 0o700)?;
         let link = self.state().join("run");
         if fs::read_link(&link).ok().as_deref() != Some(self.run.as_path()) {
             let _ = fs::remove_file(&link);
@@ -163,7 +164,7 @@ impl Paths {
 
     /// `.core-stack`.
     pub fn state(&self) -> PathBuf {
-        self.root.join(".core-stack")
+        self.root.join(folder::STATE)
     }
 
     /// `.core-stack/logs`.

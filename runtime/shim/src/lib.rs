@@ -14,6 +14,7 @@
 pub mod cgroup;
 pub mod end;
 pub mod exec;
+pub mod folder;
 pub mod guard;
 pub mod handle;
 pub mod inherited;

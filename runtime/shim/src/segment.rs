@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
-use crate::sys;
+use crate::{folder, sys};
 
 /// Minimum number of bytes between two index records.
 const INDEX_BYTES: u64 = 64 << 10;
@@ -34,7 +34,7 @@ impl Segment {
         let make = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
         let file = match make(log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                log.parent().map_or(Ok(()), fs::create_dir_all)?;
+                log.parent().map_or(Ok(()), |parent| folder::make(parent, 0o777))?;
                 make(log)?
             }
             other => other?,

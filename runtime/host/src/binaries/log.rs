@@ -27,7 +27,7 @@ impl Log {
     pub(crate) async fn begin(paths: &Paths, folder: &str) -> Result<Self, String> {
         let path = Self::path(paths, folder);
         let logs = path.parent().unwrap_or(&path);
-        std::fs::create_dir_all(logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+        core_shim::folder::make(logs, 0o777).map_err(|error| format!("{}: {error}", logs.display()))?;
         let file = File::create(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self { file, shown: paths.shown(&path) })
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
+use core_shim::folder;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
@@ -97,7 +98,7 @@ struct Growth {
 impl Growth {
     fn of(logs: PathBuf) -> Option<Self> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-        let _ = fs::create_dir_all(&logs);
+        let _ = folder::make(&logs, 0o777);
         let mut growth = Self { fd, logs: logs.clone(), folders: HashMap::new() };
         growth.watch(&logs);
         (!growth.folders.is_empty()).then_some(growth)
