@@ -73,7 +73,7 @@ fn put(paths: &Paths, project: &Project) -> Result<(), String> {
     let state = paths.state();
     let at = |path: &Path, result: io::Result<()>| result.map_err(|error| failed(path, &error));
     // Not what is above it: somebody may have moved the stack by now.
-    at(&state, DirBuilder::new().mode(0o700).create(&state).or_else(is_there))?;
+    at(&state, folder::make(&state, 0o700))?;
     for folder in &project.folders {
         at(folder, folder::make(folder, 0o700))?;
     }
@@ -82,7 +82,10 @@ fn put(paths: &Paths, project: &Project) -> Result<(), String> {
     let _ = fs::remove_dir_all(&beside);
     for file in &project.files {
         let path = file.path.strip_prefix(&files).map_or_else(|_| file.path.clone(), |path| beside.join(path));
-        at(&path, folder::make(path.parent().unwrap_or(&beside), 0o700).and_then(|()| write_private(&path, &file.contents)))?;
+        at(
+            &path,
+            folder::make(path.parent().unwrap_or(&beside), 0o700).and_then(|()| write_private(&path, &file.contents)),
+        )?;
     }
     let _ = fs::remove_dir_all(&before);
     let _ = fs::rename(&files, &before);
@@ -98,10 +101,6 @@ fn put(paths: &Paths, project: &Project) -> Result<(), String> {
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{} cannot be written: {error}", path.display())
-}
-
-fn is_there(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
 }
 
 /// Writes a file that only the user may read.
