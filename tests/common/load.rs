@@ -13,7 +13,10 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use super::tls;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -31,6 +34,8 @@ pub(crate) struct Shape {
     pub(crate) rate: Option<u32>,
     /// A new connection for each request.
     pub(crate) fresh: bool,
+    /// Over TLS: who asks, and for which host.
+    pub(crate) tls: Option<(tls::Client, String)>,
 }
 
 /// One request.
@@ -146,7 +151,8 @@ async fn exchange(
     reopened: &mut usize,
 ) -> Result<(), String> {
     let body = if method == Method::POST { Bytes::from_static(b"{\"a\":1}") } else { Bytes::new() };
-    let request = Request::builder().method(method).uri(path).header("Host", &shape.address);
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("Host", shape.tls.as_ref().map_or(&shape.address, |(_, host)| host));
     let request = request.header("Content-Type", "application/json").body(Full::new(body));
     let mut request = request.map_err(|error| error.to_string())?;
     let (mut sender, answer) = loop {
@@ -154,7 +160,7 @@ async fn exchange(
         let was_kept = kept.is_some();
         let mut sender = match kept {
             Some(sender) => sender,
-            None => open(&shape.address).await?,
+            None => open(shape).await?,
         };
         match sender.try_send_request(request).await {
             Ok(answer) => break (sender, answer),
@@ -175,9 +181,18 @@ async fn exchange(
     if status.as_u16() == 200 { Ok(()) } else { Err(format!("status {status}")) }
 }
 
-async fn open(address: &str) -> Result<SendRequest<Full<Bytes>>, String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
+async fn open(shape: &Shape) -> Result<SendRequest<Full<Bytes>>, String> {
+    let stream = TcpStream::connect(&shape.address).await.map_err(|error| format!("connect: {error}"))?;
     let _ = stream.set_nodelay(true);
+    match &shape.tls {
+        Some((client, host)) => speak(client.over(stream, host).await.map_err(|error| format!("TLS: {error}"))?).await,
+        None => speak(stream).await,
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<SendRequest<Full<Bytes>>, String> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| format!("open: {error}"))?;
     tokio::spawn(connection);
     Ok(sender)

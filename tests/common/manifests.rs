@@ -14,6 +14,7 @@ pub(crate) fn whole(service: &str) -> Value {
     let app = own["config"]["app"].as_str().unwrap_or_default();
     let text = read("src/defaults.json").replace("<name>", service).replace("<app>", app);
     let text = text.replace("\"<at-root>\"", "false");
+    let text = text.replace("\"<ports>\"", r#"{"http": {"port": 8080, "protocol": "http", "hold": true}}"#);
     let text = text.replace("<node-range>", ">=20.9").replace("<node-version>", "24.19.0");
     let mut whole: Value = serde_json::from_str(&text).expect("JSON");
     if own["process"]["compose"].get("readiness_probe").is_some() {

@@ -7,12 +7,14 @@ pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod manifests;
 pub(crate) mod ours;
+pub(crate) mod pebble;
 pub(crate) mod preload;
 pub(crate) mod printed;
 pub(crate) mod proc;
 pub(crate) mod readme;
 pub(crate) mod rude;
 pub(crate) mod small;
+pub(crate) mod tls;
 pub(crate) mod trials;
 
 use std::fs;

@@ -24,6 +24,7 @@ mod place;
 mod public;
 mod releases;
 mod skew;
+mod tls;
 mod verified;
 
 use common::trials;
@@ -41,6 +42,7 @@ fn main() {
         skew::TESTS,
         public::TESTS,
         beside::TESTS,
+        tls::TESTS,
         verified::TESTS,
     ]));
 }

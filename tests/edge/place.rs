@@ -73,12 +73,13 @@ impl Place {
             clients: 5,
             rate: Some(50),
             fresh,
+            tls: None,
         })
     }
 }
 
 /// What asks at the same time.
-pub(crate) struct Loads(Vec<Load>);
+pub(crate) struct Loads(pub(crate) Vec<Load>);
 
 impl Loads {
     /// Ends them, and expects that nothing failed.

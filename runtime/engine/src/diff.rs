@@ -57,7 +57,7 @@ pub fn differences(old: &ServiceSpec, new: &ServiceSpec) -> Vec<Difference> {
         values,
         // These are part of the generated files, or of the environment.
         store: _,
-        trusted_proxies: _,
+        edge: _,
         skew_cookie: _,
     } = old;
     // A spec saved by an older version has no names of variables and secrets in it.

@@ -105,6 +105,8 @@ fn add_binaries(own: &mut Node, defaults: &Node) {
 
 #[cfg(test)]
 mod tests {
+    use core_manifest::manifest::Config;
+
     use super::*;
 
     fn filled(kind: Kind, text: &str) -> serde_json::Value {
@@ -116,7 +118,7 @@ mod tests {
             Mode::Release,
             &ServiceName::new("x").unwrap(),
             "an \"app\"",
-            &drivers::words(kind, |_| None),
+            &drivers::words(kind, &Config::default(), "production", |_| None),
             true,
         );
         node.to_json()

@@ -1,6 +1,9 @@
 //! The one table of drivers: what each kind of program needs. All code that depends on a kind asks here, or the spec;
 //! no other place names a driver.
 
+use std::collections::BTreeSet;
+
+use core_engine::Topology;
 use core_engine::driver::{Expansion, SecretRequest, Surroundings};
 use core_manifest::manifest::config::Mode;
 use core_manifest::manifest::{Config, Kind};
@@ -11,7 +14,7 @@ use core_nats::{Fault, Member};
 pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
-        Kind::Caddy => &["trusted_proxies"],
+        Kind::Caddy => &["trusted_proxies", "tls", "email", "acme"],
         Kind::Next => &[
             "app",
             "mode",
@@ -45,14 +48,23 @@ pub fn defaults(kind: Kind, mode: Mode) -> Option<&'static str> {
     }
 }
 
-/// Words of these values that depend on the app, and what they stand for. `read` returns the text of a file of the app.
-pub fn words(kind: Kind, read: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
-    if kind != Kind::Next {
-        return Vec::new();
+/// Words of these values that depend on the service's settings, the profile or the app, and what they stand for. `read`
+/// returns the text of a file of the app.
+pub fn words(
+    kind: Kind,
+    config: &Config,
+    profile: &str,
+    read: impl Fn(&str) -> Option<String>,
+) -> Vec<(&'static str, String)> {
+    match kind {
+        Kind::Caddy => vec![("\"<ports>\"", core_caddy::default_ports(config.tls(profile), profile))],
+        Kind::Next => {
+            let file = read(".nvmrc").or_else(|| read(".node-version"));
+            let node = core_next::Node::of(file.as_deref(), &read("package.json").unwrap_or_default());
+            vec![("<node-range>", node.range), ("<node-version>", node.version.to_owned())]
+        }
+        Kind::Process | Kind::Nats | Kind::Pocketbase => Vec::new(),
     }
-    let file = read(".nvmrc").or_else(|| read(".node-version"));
-    let node = core_next::Node::of(file.as_deref(), &read("package.json").unwrap_or_default());
-    vec![("<node-range>", node.range), ("<node-version>", node.version.to_owned())]
 }
 
 /// The kind of the apps that are searched for.
@@ -60,6 +72,14 @@ pub const APPS: Kind = Kind::Next;
 
 /// The file in the run folder of such an app in which it says how much it has answered.
 pub const ANSWERS: &str = core_next::ANSWERS;
+
+/// The file in the run folder of an edge in which it says why certificates could not be had.
+pub const TLS_LOG: &str = core_caddy::TLS_LOG;
+
+/// The names that an edge is to have certificates for.
+pub fn certified(edge: &ServiceSpec, topology: &Topology) -> BTreeSet<String> {
+    core_caddy::names(edge, topology.services.values().map(AsRef::as_ref))
+}
 
 /// Whether a kind runs an app of the stack, which is searched for if a manifest does not name its folder.
 pub fn has_app(kind: Kind) -> bool {

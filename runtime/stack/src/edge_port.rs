@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use core_manifest::manifest::PortNumber;
+use core_manifest::manifest::{PortNumber, Protocol};
 use core_manifest::tree::Value;
 use core_manifest::{Identifier, ServiceName};
 
@@ -27,12 +27,30 @@ impl Drafts {
         if profile != PROFILE {
             return None;
         }
-        let (name, draft) = self.services.iter_mut().find(|(_, draft)| draft.head.kind.is_edge())?;
+        let (name, draft) = self.services.iter().find(|(_, draft)| draft.head.kind.is_edge())?;
         let is_default = |port: &str| defaults::are_in(&draft.node.span_at(&["ports", port, "port"]).file);
-        let (port, first) = draft.head.ports.iter().find_map(|(port, one)| Some((port.clone(), number(one)?)))?;
-        if !is_default(port.as_str()) {
-            return None;
-        }
+        let all = draft.head.ports.iter().filter(|(port, _)| is_default(port.as_str()));
+        let all: Vec<_> = all.filter_map(|(port, one)| Some((port.clone(), number(one)?, one.protocol))).collect();
+        let name = name.clone();
+        let news: Vec<String> = all
+            .into_iter()
+            .filter_map(|(port, first, protocol)| self.move_port(&name, &port, first, protocol, kept, busy))
+            .collect();
+        // The last one is that with certificates.
+        news.into_iter().last()
+    }
+
+    /// Gives this port of the edge another number if a process outside the stack listens on `first`. Returns what to tell
+    /// people, if this is news.
+    fn move_port(
+        &mut self,
+        name: &ServiceName,
+        port: &Identifier,
+        first: u16,
+        protocol: Protocol,
+        kept: &BTreeMap<(ServiceName, u32, Identifier), u16>,
+        busy: &BTreeSet<u16>,
+    ) -> Option<String> {
         let key = (name.clone(), 0, port.clone());
         let before = kept.get(&key).copied();
         let mut all = before.into_iter().chain(first..first.saturating_add(TRIED));
@@ -41,11 +59,13 @@ impl Drafts {
         if chosen == first {
             return None;
         }
+        let draft = self.services.get_mut(name)?;
         let node = draft.node.get_mut("ports")?.get_mut(port.as_str())?.get_mut("port")?;
         node.value = Value::Number(chosen.into());
-        draft.head.ports.get_mut(&port)?.port = PortNumber::Fixed(chosen);
+        draft.head.ports.get_mut(port)?.port = PortNumber::Fixed(chosen);
+        let scheme = if protocol == Protocol::Https { "https" } else { "http" };
         let news =
-            format!("port {first} is taken by another process: this stack's edge is at http://localhost:{chosen}/");
+            format!("port {first} is taken by another process: this stack's edge is at {scheme}://localhost:{chosen}/");
         (before != Some(chosen)).then_some(news)
     }
 }

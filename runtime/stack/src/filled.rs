@@ -26,7 +26,7 @@ impl Drafts {
     ) {
         let (scope, shape) = (self.first_scope(sources), Shape::of_manifest());
         // Errors in these parts are reported when they are resolved for good.
-        let firsts: BTreeMap<ServiceName, (Kind, Option<String>, Mode)> = self
+        let firsts: BTreeMap<ServiceName, (Kind, Config, Mode)> = self
             .services
             .iter()
             .map(|(name, draft)| {
@@ -43,17 +43,17 @@ impl Drafts {
                 let mode = config.mode.unwrap_or_else(|| Mode::of_profile(&sources.profile));
                 // A manifest that says how its app is built runs what is built.
                 let mode = if has_binary(&draft.node, "app") { Mode::Release } else { mode };
-                (name.clone(), (kind, config.app, mode))
+                (name.clone(), (kind, config, mode))
             })
             .collect();
         let has_edge = firsts.values().any(|(kind, ..)| kind.is_edge());
         let mut faulty = Vec::new();
         for (name, Draft { node, .. }) in &mut self.services {
-            let (kind, app, mode) = &firsts[name];
+            let (kind, config, mode) = &firsts[name];
             if !defaults::apply(node, *kind) {
                 continue;
             }
-            let app = match app {
+            let app = match &config.app {
                 Some(app) => app.clone(),
                 None if !drivers::has_app(*kind) || has_binary(node, "app") => String::new(),
                 None => match the_app(name, *kind, node, &apps.find()) {
@@ -65,7 +65,7 @@ impl Drafts {
                     }
                 },
             };
-            let words = drivers::words(*kind, |file| apps.read(&app, file));
+            let words = drivers::words(*kind, config, &sources.profile, |file| apps.read(&app, file));
             defaults::fill_in(node, *kind, *mode, name, &app, &words, has_edge);
             // What the profile removes is not filled in again.
             if let Some(patch) = patches.get(name) {

@@ -162,6 +162,7 @@ fn context(name: &ServiceName, scope: &Scope, sources: &Sources, drafts: &Drafts
         profile_env: drafts.profile_env.clone(),
         binaries: located.of(name),
         release: located.releases.get(name).cloned(),
+        profile: sources.profile.clone(),
         has_own_hosts: sources.profile == "local",
         keeps_warm: sources.profile == "production" && !sources.has_little_memory,
     }

@@ -3,13 +3,13 @@
 use core_engine::action::pointers;
 use core_engine::driver::Surroundings;
 use core_manifest::ServiceSpec;
-use core_manifest::spec::PortSpec;
+use core_manifest::spec::Tls;
 use serde_json::{Value, json};
 
 use crate::networks::trusted;
 use crate::pointer::{placeholder, served};
 use crate::prefix::{matcher, stripped};
-use crate::{ADMIN, ID, Wiring, compression, files, former, pointer, public, trial, verify};
+use crate::{ADMIN, ID, Wiring, compression, files, former, pointer, ports, public, tls, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -27,11 +27,6 @@ const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Co
 
 /// The whole configuration, as a template: `${run}` is the run folder of the edge instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
-    let listen: Vec<String> = match wiring {
-        // Held ports are passed as descriptors from 3 on, in the order of their names.
-        Wiring::Held => (3..).zip(edge.held_ports()).map(|(fd, _)| format!("fd/{fd}")).collect(),
-        Wiring::Direct(_) => edge.held_ports().filter_map(|(_, port)| address_of(port)).collect(),
-    };
     let mut all = vec![farewell()];
     if let Wiring::Held = wiring {
         let of = |spec| trial::previews(spec, around.edge, |upstreams| patient(transport(upstreams)));
@@ -67,31 +62,71 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
             "grace_period": "30s",
             // The time in which clients with open connections are told to close them.
             "shutdown_delay": "1s",
-            "servers": {"edge": {
-                "listen": listen,
-                "automatic_https": {"disable": true},
-                "protocols": ["h1", "h2"],
-                // Without this, a response sent before the request body was read loses its own body: the server
-                // discards the rest of the request at that point, and copying it fails.
-                "enable_full_duplex": true,
-                "routes": all,
-                "errors": {"routes": errors},
-            }},
+            "servers": {},
         }},
     });
-    let proxies = trusted(&edge.trusted_proxies);
-    if !proxies.is_empty() {
-        let server = &mut config["apps"]["http"]["servers"]["edge"];
-        server["trusted_proxies"] = json!({"source": "static", "ranges": proxies});
-        // Read from the right: anyone may have written the entries further left in X-Forwarded-For.
-        server["trusted_proxies_strict"] = json!(1);
+    let http = &mut config["apps"]["http"];
+    if edge.edge.tls == Tls::Off {
+        http["servers"]["edge"] = server(edge, wiring, false, all, &errors);
+    } else {
+        let mut plain = vec![farewell(), tls::redirect(edge, around)];
+        plain.extend(nameless(edge, around, wiring));
+        http["servers"]["plain"] = server(edge, wiring, false, plain, &errors);
+        http["servers"]["edge"] = server(edge, wiring, true, all, &errors);
+        http["servers"]["edge"]["tls_connection_policies"] = tls::connections(edge);
+        // Here Caddy expects the challenges of a CA, which come to its own servers.
+        for (key, port) in [("http_port", ports::plain(edge)), ("https_port", ports::secure(edge))] {
+            if let Some(number) = port.and_then(|port| port.number) {
+                http[key] = number.into();
+            }
+        }
     }
     if matches!(wiring, Wiring::Held) {
-        config["apps"]["http"]["servers"]["verify"] = verify::server(around);
+        http["servers"]["verify"] = verify::server(around);
+    }
+    if edge.edge.tls != Tls::Off {
+        config["storage"] = json!({"module": "file_system", "root": format!("{}/{}", around.data, edge.name)});
+        config["logging"]["logs"]["tls"] = tls::log();
+        config["apps"]["tls"] = tls::app(edge, around);
+        if edge.edge.tls == Tls::Internal {
+            config["apps"]["pki"] = tls::pki();
+        }
     }
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     // In a template, a plain `$` is doubled; the run folder is only known to the instance.
     text.replace('$', "$$").replace("@RUN@", "${run}")
+}
+
+/// A server with these routes.
+fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<Value>, errors: &[Value]) -> Value {
+    let listen = ports::listen(edge, wiring, is_secure);
+    let mut server = json!({
+        "listen": listen,
+        "automatic_https": {"disable": true},
+        // Caddy complains of what it cannot speak without TLS.
+        "protocols": if is_secure { json!(["h1", "h2"]) } else { json!(["h1"]) },
+        // Without this, a response sent before the request body was read loses its own body: the server discards the rest
+        // of the request at that point, and copying it fails.
+        "enable_full_duplex": true,
+        "routes": routes,
+        "errors": {"routes": errors},
+    });
+    let proxies = trusted(&edge.edge.trusted_proxies);
+    if !proxies.is_empty() {
+        server["trusted_proxies"] = json!({"source": "static", "ranges": proxies});
+        // Read from the right: anyone may have written the entries further left in X-Forwarded-For.
+        server["trusted_proxies_strict"] = json!(1);
+    }
+    server
+}
+
+/// The routes that no certificate is for: those for any host, and for names of this machine where a CA is asked.
+fn nameless(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
+    let names = tls::names(edge, around.services.values());
+    in_order(around, |spec, hosts, prefix| {
+        let is_nameless = !hosts.iter().any(|host| names.contains(host));
+        is_nameless.then(|| one_route(spec, hosts, prefix, around.edge, wiring))
+    })
 }
 
 /// One route per host and path of each service.
@@ -186,16 +221,6 @@ fn farewell() -> Value {
     })
 }
 
-/// The address that a port is bound to, in Caddy's form.
-fn address_of(port: &PortSpec) -> Option<String> {
-    let number = port.number?;
-    Some(if port.address.contains(':') {
-        format!("[{}]:{number}", port.address)
-    } else {
-        format!("{}:{number}", port.address)
-    })
-}
-
 fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
     let upstreams: Vec<Value> = match wiring {
         Wiring::Held => (0..pointers(spec.replicas))
@@ -237,7 +262,7 @@ fn transport(upstreams: Vec<Value>) -> Value {
 mod tests {
     use std::collections::BTreeMap;
 
-    use core_manifest::spec::{BinaryRef, Kind, Protocol, Route};
+    use core_manifest::spec::{BinaryRef, Kind, PortSpec, Protocol, Route};
     use core_manifest::{Identifier, ServiceName};
 
     use super::*;
@@ -283,14 +308,14 @@ mod tests {
     #[test]
     fn proxies_in_front_are_believed_when_they_are_named() {
         let mut edge = edge();
-        edge.trusted_proxies = vec!["203.0.113.7".into(), PRIVATE_RANGES.into()];
+        edge.edge.trusted_proxies = vec!["203.0.113.7".into(), PRIVATE_RANGES.into()];
         let services = BTreeMap::new();
         let around = Surroundings { edge: "/run/edge", ..Surroundings::of(&services) };
         let spec = crate::expand(edge.clone(), around).unwrap().remove(0);
         let config: Value = serde_json::from_str(&spec.files[0].contents.to_string()).unwrap();
         let server = &config["apps"]["http"]["servers"]["edge"];
         assert_eq!(server["trusted_proxies"]["ranges"].as_array().map(Vec::len), Some(1 + PRIVATE.len()));
-        edge.trusted_proxies = vec!["10.0.0.0/33".into()];
+        edge.edge.trusted_proxies = vec!["10.0.0.0/33".into()];
         let faults = crate::expand(edge, around).unwrap_err();
         assert!(faults[0].message.contains("`10.0.0.0/33`"), "{}", faults[0].message);
         for good in ["10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"] {

@@ -11,8 +11,10 @@ mod files;
 mod former;
 mod networks;
 mod pointer;
+mod ports;
 mod prefix;
 mod public;
+mod tls;
 mod trial;
 mod verify;
 
@@ -23,7 +25,9 @@ use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec};
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
+pub use ports::default_ports;
 pub use public::{ETAG, PUBLIC_OF, has_type};
+pub use tls::names;
 pub use trial::{CANARY, PUBLIC, SHARE, canary_pointer, preview_file};
 
 /// Default values for manifests of this kind.
@@ -33,6 +37,9 @@ pub const DEFAULTS: &str = include_str!("defaults.json");
 pub const CONFIG: &str = "caddy.json";
 /// File name of the admin API's socket in the run folder.
 pub const ADMIN: &str = "admin.sock";
+
+/// File name, in the run folder, of what Caddy says of certificates, one JSON object a line.
+pub const TLS_LOG: &str = "tls.log";
 
 /// File name, in the run folder, of the socket for requests to each pointer.
 pub const VERIFY: &str = "verify.sock";
@@ -87,11 +94,12 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
         ]);
     };
     let is_proxy = |one: &&String| *one == networks::PRIVATE_RANGES || networks::is_network(one);
-    if let Some(wrong) = spec.trusted_proxies.iter().find(|one| !is_proxy(one)) {
+    if let Some(wrong) = spec.edge.trusted_proxies.iter().find(|one| !is_proxy(one)) {
         let message = format!("`{wrong}` in `trusted_proxies` of `{}` is not an address or a network", spec.name);
         let help = "write an address (203.0.113.7), a network (10.0.0.0/8), or private_ranges";
         return Err(vec![Diagnostic::new("bad-config", message).service(spec.name.as_str()).help(help)]);
     }
+    tls::check(&spec, around)?;
     let file = config_file(&spec, around, Wiring::Held)?;
     spec.files.push(file);
     spec.liveness.get_or_insert_with(has_its_configuration);

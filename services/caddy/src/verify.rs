@@ -32,6 +32,7 @@ pub(crate) fn server(around: Surroundings<'_>) -> Value {
     json!({
         "listen": [format!("unix/@RUN@/{VERIFY}|0600")],
         "automatic_https": {"disable": true},
+        "protocols": ["h1"],
         "routes": routes,
     })
 }

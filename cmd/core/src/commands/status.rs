@@ -2,17 +2,19 @@
 
 use core_engine::engine::StackState;
 use core_engine::folder::shown_folder;
-use core_host::api::{InstanceStatus, Status};
+use core_host::api::{CertificateStatus, InstanceStatus, Status};
 use core_host::client;
 
 use super::{ask_status, moved, tell};
 use crate::cli::StatusArgs;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::render::table::{Cell, lay_out_within};
+use crate::render::table::{Cell, lay_out, lay_out_within};
 use crate::render::words::{bytes, progress, span, wrap};
 use crate::render::{self, BOLD, DIM, GREEN, RED, YELLOW, phase_style, styled};
 
+/// How many certificates are shown.
+const SHOWN_CERTIFICATES: usize = 10;
 /// Columns that a narrow terminal leaves out: CPU, MEMORY, PORTS, RESTARTS.
 const SPARE: [usize; 4] = [5, 6, 7, 4];
 
@@ -56,6 +58,7 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
     let rows: Vec<Vec<Cell>> = status.instances.iter().map(row).collect();
     let head = ["INSTANCE", "PHASE", "FOR", "PID", "RESTARTS", "CPU", "MEMORY", "PORTS", ""];
     lines.extend(lay_out_within(&head, &rows, render::width(), &SPARE).concat());
+    lines.extend(certificates(&status.certificates));
     for job in &status.jobs {
         let (what, folder) = (styled(YELLOW, &job.what), styled(BOLD, &shown_folder(&job.folder)));
         lines.push(format!("{what} {folder} {}", progress(job.done, job.total)).trim_end().to_owned());
@@ -66,6 +69,41 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
     }
     lines.extend(status.problems.iter().map(render::diagnostics::problem));
     lines
+}
+
+/// The certificates of the edge, those that end first before the others.
+fn certificates(all: &[CertificateStatus]) -> Vec<String> {
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let mut all: Vec<&CertificateStatus> = all.iter().collect();
+    all.sort_by_key(|one| (one.not_after.clone(), one.name.clone()));
+    let rows = all.iter().take(SHOWN_CERTIFICATES).map(|one| {
+        let end = one.not_after.as_deref().map_or_else(|| "not there yet".to_owned(), until);
+        vec![Cell::new(&one.name), Cell::new(one.issuer.clone().unwrap_or_default()), Cell::new(end).style(DIM)]
+    });
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    let mut lines = vec![String::new()];
+    lines.extend(lay_out(&["CERTIFICATE", "ISSUER", "ENDS"], &rows, render::width()));
+    let more = all.len().saturating_sub(SHOWN_CERTIFICATES);
+    if more > 0 {
+        lines.push(styled(DIM, &format!("and {more} more, which end later: core status --json")));
+    }
+    lines.push(String::new());
+    lines
+}
+
+/// The time that is left until `time`.
+fn until(time: &str) -> String {
+    let Ok(end) = time.parse::<jiff::Timestamp>() else { return time.to_owned() };
+    let left = end.duration_since(jiff::Timestamp::now()).as_secs();
+    let (day, hour) = (24 * 3600, 3600);
+    match left {
+        ..0 => "expired".to_owned(),
+        left if left >= 2 * day => format!("in {} days", left / day),
+        left if left >= 2 * hour => format!("in {} hours", left / hour),
+        left => format!("in {} minutes", left / 60),
+    }
 }
 
 /// A message if the supervisor is another program than this one: another version, or one whose file was removed.

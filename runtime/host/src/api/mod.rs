@@ -2,6 +2,8 @@
 //! snapshot of their schema pins them.
 
 mod accept;
+mod acme_error;
+mod certificates;
 mod commands;
 mod failure;
 mod graph;
@@ -20,13 +22,14 @@ use core_manifest::{Problem, ServiceName};
 use tokio::sync::oneshot;
 
 pub(crate) use accept::{open_socket, serve};
+pub(crate) use certificates::{LATE, Question};
 pub use graph::{Graph, GraphDependency, GraphService};
 pub use server::schema;
 pub use state::Server;
 pub use types::{
-    Accepted, Alive, DeployRequest, EndTrialRequest, Failure, InstanceStatus, JobStatus, OperationStatus, PlanAnswer,
-    Program, PromoteRequest, RollbackRequest, ScaleRequest, ServicesRequest, Status, TrialStatus, UpRequest,
-    WaitingStatus, Why, WhyStep,
+    Accepted, Alive, CertificateStatus, DeployRequest, EndTrialRequest, Failure, InstanceStatus, JobStatus,
+    OperationStatus, PlanAnswer, Program, PromoteRequest, RollbackRequest, ScaleRequest, ServicesRequest, Status,
+    TrialStatus, UpRequest, WaitingStatus, Why, WhyStep,
 };
 
 /// What a request asks of the loop that owns the state.
@@ -69,4 +72,6 @@ pub struct Answer {
     pub view: View,
     /// The answer for clients.
     pub status: Status,
+    /// What is still to be asked about certificates, if there are any.
+    pub(crate) certificates: Option<Question>,
 }

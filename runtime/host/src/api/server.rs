@@ -135,7 +135,15 @@ async fn status(State(mut server): State<Server>, Query(looked): Query<Looked>) 
     // In another thread: a disk may hang.
     let paths = looked.host.then(|| server.paths.clone());
     let host = paths.map(|paths| tokio::task::spawn_blocking(move || machine::look(&[&paths.root])));
-    let mut status = server.ask(|sender| Ask::Status(looked.usage, sender)).await?.status;
+    let answer = server.ask(|sender| Ask::Status(looked.usage, sender)).await?;
+    let mut status = answer.status;
+    if let Some(question) = answer.certificates {
+        let found = tokio::task::spawn_blocking(move || super::certificates::look(&question, jiff::Timestamp::now()));
+        let found = tokio::time::timeout(DISK_PATIENCE, found).await.ok().and_then(Result::ok);
+        let (all, problems) = found.unwrap_or_default();
+        status.certificates = all;
+        status.problems.extend(problems);
+    }
     // Who only looks at progress does not wait for logs.
     if looked.usage && status.instances.iter().any(|one| one.release.is_some()) {
         let (paths, instances) = (server.paths.clone(), status.instances.clone());

@@ -43,6 +43,22 @@ pub struct Status {
     /// The releases that run beside live ones.
     #[serde(default)]
     pub trials: Vec<TrialStatus>,
+    /// The certificates of the edge; only with figures, so not with `?usage=false`.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// The state of the certificate for one name.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateStatus {
+    /// The name.
+    pub name: String,
+    /// Who has issued it; absent while there is none.
+    pub issuer: Option<String>,
+    /// When it ends: RFC 3339, UTC.
+    pub not_after: Option<String>,
+    /// Why the last try to get or renew it failed, unless one has succeeded since.
+    pub failure: Option<String>,
 }
 
 /// The program file of a supervisor.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use core_manifest::{Identifier, ServiceName, ServiceSpec};
@@ -29,7 +29,7 @@ impl Held {
             let number = port.number.unwrap_or(0);
             let failed = |error: io::Error| (number, error);
             let address: IpAddr = port.address.parse().map_err(|_| failed(io::ErrorKind::InvalidInput.into()))?;
-            let address = SocketAddr::new(address, number);
+            let address = possible(SocketAddr::new(address, number));
             let key = (spec.name.to_string(), name.to_string());
             // Another port number or address needs another socket.
             let is_other = self.0.get(&key).is_some_and(|(bound, _)| bound.is_some_and(|bound| bound != address));
@@ -74,6 +74,15 @@ impl Held {
 
 fn copy(socket: &OwnedFd) -> io::Result<OwnedFd> {
     descriptors::with_reserve(|| socket.try_clone())
+}
+
+/// The address as this host can bind it: one without IPv6 has all addresses with those of IPv4.
+fn possible(address: SocketAddr) -> SocketAddr {
+    let is_all = address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    if is_all && open_socket(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), false).is_err() {
+        return SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    }
+    address
 }
 
 /// Opens a socket that may have the port of the one that it replaces: the same port on all addresses instead of one. The

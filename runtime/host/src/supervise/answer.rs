@@ -6,12 +6,16 @@ use core_engine::engine::{InstanceView, View, WaitingView, WhyStep as EngineStep
 use core_engine::event::{Command, Event};
 use core_engine::phase::EndReason;
 use core_engine::{InstanceId, Time};
+use core_manifest::spec::{PortSpec, Protocol, Tls};
 use core_manifest::{Diagnostic, Problem, ServiceName};
 use core_shim::sys;
+use core_stack::drivers;
 
 use super::askers::Waiting;
 use super::{Supervisor, now};
-use crate::api::{Answer, Ask, Followed, Graph, InstanceStatus, JobStatus, Status, WaitingStatus, WhyStep};
+use crate::api::{
+    Answer, Ask, Followed, Graph, InstanceStatus, JobStatus, LATE, Question, Status, WaitingStatus, WhyStep,
+};
 use crate::launch;
 use crate::own_log;
 use crate::probes;
@@ -24,7 +28,8 @@ impl Supervisor {
             Ask::Status(with_usage, answer) => {
                 let view = self.engine.view();
                 let status = self.status(&view, with_usage);
-                let _ = answer.send(Box::new(Answer { view, status }));
+                let certificates = if with_usage { self.certificates(&status) } else { None };
+                let _ = answer.send(Box::new(Answer { view, status, certificates }));
             }
             Ask::Why(service, answer) => {
                 let _ = answer.send(self.why(&service));
@@ -96,6 +101,7 @@ impl Supervisor {
             program: launch::running_program(),
             host: None,
             trials: self.trials(),
+            certificates: Vec::new(),
         }
     }
 
@@ -144,14 +150,34 @@ impl Supervisor {
         if trees.is_empty() { HashMap::new() } else { self.counters.read(&trees) }
     }
 
+    /// What the server is to ask about the certificates of the edge, outside of the loop.
+    fn certificates(&self, status: &Status) -> Option<Question> {
+        let topology = self.engine.topology();
+        let edge = topology.services.values().find(|spec| spec.kind.is_edge() && spec.edge.tls != Tls::Off)?;
+        let instances = status.instances.iter().filter(|one| edge.name.as_str() == one.service);
+        Some(Question {
+            names: drivers::certified(edge, &topology).into_iter().collect(),
+            storage: self.paths.data().join(edge.name.as_str()),
+            logs: instances.map(|one| self.paths.run.join(&one.id).join(drivers::TLS_LOG)).collect(),
+            lateness: (edge.edge.tls == Tls::Auto).then_some(LATE),
+        })
+    }
+
     /// The URL at which a browser on this host reaches the edge.
     fn url(&self) -> Option<String> {
         let known = self.reading.known()?;
-        let edge = known.topology.services.values().find(|spec| spec.kind.is_edge())?;
-        let (_, port) = edge.held_ports().next()?;
+        let services = known.topology.services.values();
+        let edge = services.clone().find(|spec| spec.kind.is_edge())?;
+        let is_secure = |port: &&PortSpec| port.protocol == Protocol::Https;
+        let ports = || edge.held_ports().map(|(_, port)| port);
+        let port = ports().find(is_secure).or_else(|| ports().next())?;
         let number = port.number?;
-        let is_default = number == 80;
-        Some(if is_default { "http://localhost/".into() } else { format!("http://localhost:{number}/") })
+        let (scheme, default) = if is_secure(&port) { ("https", 443) } else { ("http", 80) };
+        let number = if number == default { String::new() } else { format!(":{number}") };
+        // A certificate of a CA is for the names that people use.
+        let mut hosts = services.filter(|_| edge.edge.tls == Tls::Auto).filter_map(|spec| spec.route.as_ref());
+        let host = hosts.find_map(|route| route.hosts.first()).map_or("localhost", String::as_str);
+        Some(format!("{scheme}://{host}{number}/"))
     }
 }
 

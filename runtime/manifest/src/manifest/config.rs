@@ -6,11 +6,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::edge::{Acme, Tls};
+
 /// How long each hook may take if the manifest does not say.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies` for kind caddy, `app`,
-/// `mode`, `persist`, `keep`, `build`, `release_command`, `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
+/// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies`, `tls`, `email` and `acme`
+/// for kind caddy, `app`, `mode`, `persist`, `keep`, `build`, `release_command`, `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -24,6 +26,16 @@ pub struct Config {
     /// client in `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` reaches the app. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
+    /// Where the certificates of the edge come from. Default: auto where `email` or `acme` is set, unless the profile is
+    /// local; else off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Whom the CA writes to when something is wrong with a certificate. Default: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The CAs that certificates come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<Acme>,
     /// Folder of the app, relative to the stack's root. Default: the root where its package.json names the framework, else
     /// the one app below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@
 pub mod binary;
 pub mod compose;
 pub mod config;
+pub mod edge;
 pub mod probe;
 pub mod stack;
 
@@ -233,6 +234,8 @@ pub enum Protocol {
     Tcp,
     /// HTTP over TCP.
     Http,
+    /// HTTP over TLS: the edge has certificates there.
+    Https,
     /// UDP.
     Udp,
 }

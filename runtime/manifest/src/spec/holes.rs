@@ -39,7 +39,7 @@ macro_rules! templates {
             release: _,
             store: _,
             values: _,
-            trusted_proxies: _,
+            edge: _,
             skew_cookie: _,
         } = $spec;
         let mut all = vec![command, working_dir];

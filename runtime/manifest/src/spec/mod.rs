@@ -1,5 +1,6 @@
 //! A resolved service: every default is filled in, and only the placeholders of one instance are left.
 
+mod edge;
 mod faults;
 mod holes;
 mod ports;
@@ -15,10 +16,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crate::manifest::compose::{Condition, Restart};
+pub use crate::manifest::edge::Tls;
 pub use crate::manifest::{Kind, Protocol, Strategy};
 use crate::name::{Identifier, ServiceName};
 use crate::origin::Origin;
 use crate::template::Template;
+pub use edge::EdgeSpec;
 pub use probe::{Check, HttpAnswer, Probe};
 pub use resolve::{Context, resolve};
 
@@ -85,9 +88,9 @@ pub struct ServiceSpec {
     /// the spec.
     #[serde(default)]
     pub values: Option<BTreeMap<Origin, String>>,
-    /// For an edge: the trusted proxies in front of it, as written.
+    /// For an edge: how it meets the world.
     #[serde(default)]
-    pub trusted_proxies: Vec<String>,
+    pub edge: EdgeSpec,
     /// For an app: whether a cookie names the release of its pages.
     #[serde(default)]
     pub skew_cookie: bool,
@@ -286,7 +289,7 @@ impl ServiceSpec {
             release: None,
             store: None,
             values: Some(BTreeMap::new()),
-            trusted_proxies: Vec::new(),
+            edge: EdgeSpec::default(),
             skew_cookie: false,
         }
     }

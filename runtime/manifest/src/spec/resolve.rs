@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::faults::Faults;
-use super::{Availability, BinaryRef, Identity, LogLimits, Probe, ServiceSpec, Shutdown, ports, route, update};
+use super::{Availability, BinaryRef, Identity, LogLimits, Probe, ServiceSpec, Shutdown, edge, ports, route, update};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Limit, Manifest};
 use crate::name::{Identifier, ServiceName};
@@ -25,6 +25,8 @@ pub struct Context {
     pub binaries: BTreeMap<Identifier, BinaryRef>,
     /// The release of the service.
     pub release: Option<String>,
+    /// The profile that the stack runs with.
+    pub profile: String,
     /// Whether each service with a route gets a host name of its own below `localhost`.
     pub has_own_hosts: bool,
     /// Whether releases that were replaced are kept warm, unless a manifest says otherwise.
@@ -54,6 +56,7 @@ pub fn resolve(
     let route = manifest.route.as_ref();
     let route = route.and_then(|route| route::resolve(route, own_host.as_deref(), &ports, &mut faults));
     let update = update::resolve(manifest, &ports, readiness.as_ref(), context, &mut faults);
+    let edge = edge::resolve(manifest.config.as_ref(), &context.root, &context.profile, &mut faults);
     let spec = ServiceSpec {
         name: name.clone(),
         kind: manifest.kind,
@@ -106,7 +109,7 @@ pub fn resolve(
         release: context.release.clone(),
         store: None,
         values: Some(BTreeMap::new()),
-        trusted_proxies: manifest.config.as_ref().map_or_else(Vec::new, |config| config.trusted_proxies.clone()),
+        edge,
         skew_cookie: manifest.config.as_ref().is_some_and(|config| config.skew_cookie),
     };
     check_texts(&spec, &mut faults);

@@ -62,6 +62,7 @@ fn ports(making: &Making<'_>) -> Value {
         let protocol = match port.protocol {
             Protocol::Tcp => "tcp",
             Protocol::Http => "http",
+            Protocol::Https => "https",
             Protocol::Udp => "udp",
         };
         let mut one = json!({"port": making.slot.port_number(name), "protocol": protocol, "address": port.address});

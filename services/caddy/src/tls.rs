@@ -1,0 +1,224 @@
+//! Certificates: which names have one, where they come from, and what becomes of plain requests.
+
+use std::collections::BTreeSet;
+
+use core_engine::driver::Surroundings;
+use core_manifest::spec::{ServiceSpec, Tls};
+use core_manifest::{Diagnostic, ServiceName};
+use serde_json::{Value, json};
+
+use crate::pointer::served;
+use crate::{TLS_LOG, ports};
+
+/// The directory of the second CA, where nobody has chosen: Caddy gets credentials for it by the e-mail address.
+const ZEROSSL: &str = "https://acme.zerossl.com/v2/DV90";
+/// What this host is called by its own programs.
+const LOCALHOST: &str = "localhost";
+
+/// The names that get a certificate, of an edge in front of these services.
+pub fn names<'a>(edge: &ServiceSpec, services: impl Iterator<Item = &'a ServiceSpec> + Clone) -> BTreeSet<String> {
+    let routes = || services.clone().filter(|spec| !spec.name.is_trial()).filter_map(|spec| spec.route.as_ref());
+    let hosts = routes().flat_map(|route| &route.hosts).cloned();
+    match edge.edge.tls {
+        Tls::Off => BTreeSet::new(),
+        Tls::Auto => hosts.collect(),
+        Tls::Internal => {
+            let own = routes().flat_map(|route| &route.own_hosts).flat_map(|host| [host.clone(), format!("*.{host}")]);
+            hosts.chain(own).chain([LOCALHOST.to_owned()]).collect()
+        }
+    }
+}
+
+/// What is wrong with the certificates that are asked for.
+pub(crate) fn check(edge: &ServiceSpec, around: Surroundings<'_>) -> Result<(), Vec<Diagnostic>> {
+    let fault = |code: &'static str, message: String, service: &ServiceName, help: &str| {
+        Err(vec![Diagnostic::new(code, message).service(service.as_str()).help(help)])
+    };
+    if edge.edge.tls == Tls::Off {
+        return Ok(());
+    }
+    if ports::secure(edge).is_none() {
+        let message = format!("the edge `{}` has no port for its certificates", edge.name);
+        return fault(
+            "no-held-port",
+            message,
+            &edge.name,
+            "give it one: \"https\": {\"port\": 443, \"protocol\": \"https\"}",
+        );
+    }
+    if edge.edge.tls == Tls::Internal {
+        return Ok(());
+    }
+    let names = names(edge, around.services.values());
+    if names.is_empty() {
+        let message = format!("`{}` is to get certificates, and no route names a host", edge.name);
+        let help =
+            "a certificate is for a name: give a route its \"hosts\": [\"www.example.org\"], or set \"tls\": \"off\"";
+        return fault("no-host", message, &edge.name, help);
+    }
+    for spec in served(around) {
+        let hosts = spec.route.iter().flat_map(|route| &route.hosts);
+        if let Some(host) = hosts.into_iter().find(|host| host.contains('*')) {
+            let message =
+                format!("`{host}` of `{}` cannot get a certificate by ACME: that needs a single name", spec.name);
+            return fault("bad-route", message, &spec.name, "write each host on its own");
+        }
+    }
+    Ok(())
+}
+
+/// Caddy's app for certificates.
+pub(crate) fn app(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
+    let names = names(edge, around.services.values());
+    json!({
+        "certificates": {"automate": names},
+        "automation": {"policies": [{"subjects": names, "issuers": issuers(edge)}]},
+    })
+}
+
+/// Caddy's app for CAs of its own: their root certificate is installed on this host only when a person asks for that.
+pub(crate) fn pki() -> Value {
+    json!({"certificate_authorities": {"local": {"install_trust": false}}})
+}
+
+fn issuers(edge: &ServiceSpec) -> Vec<Value> {
+    if edge.edge.tls == Tls::Internal {
+        return vec![json!({"module": "internal"})];
+    }
+    let email = edge.edge.email.as_ref();
+    let acme = |directory: Option<&str>| {
+        let mut one = json!({"module": "acme"});
+        if let Some(directory) = directory {
+            one["ca"] = directory.into();
+        }
+        if let Some(email) = email {
+            one["email"] = email.as_str().into();
+        }
+        if !edge.edge.roots.is_empty() {
+            one["trusted_roots_pem_files"] = json!(edge.edge.roots);
+        }
+        one
+    };
+    if edge.edge.directories.is_empty() {
+        // Without a directory, Caddy asks Let's Encrypt.
+        return [None].into_iter().chain(email.map(|_| Some(ZEROSSL))).map(acme).collect();
+    }
+    edge.edge.directories.iter().map(|directory| acme(Some(directory))).collect()
+}
+
+/// How connections with certificates are made: by which name, if the client says none.
+pub(crate) fn connections(edge: &ServiceSpec) -> Value {
+    match edge.edge.tls {
+        Tls::Internal => json!([{"default_sni": LOCALHOST}]),
+        Tls::Off | Tls::Auto => json!([{}]),
+    }
+}
+
+/// Sends plain requests for names with certificates to where these are.
+pub(crate) fn redirect(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
+    let number = ports::secure(edge).and_then(|port| port.number).filter(|number| *number != 443);
+    let port = number.map_or_else(String::new, |number| format!(":{number}"));
+    json!({
+        "match": [{"host": names(edge, around.services.values())}],
+        "handle": [{
+            "handler": "static_response",
+            "status_code": 308,
+            "headers": {"Location": [format!("https://{{http.request.host}}{port}{{http.request.uri}}")]},
+        }],
+        "terminal": true,
+    })
+}
+
+/// Where Caddy says why a certificate could not be had, for core.
+pub(crate) fn log() -> Value {
+    json!({
+        "writer": {"output": "file", "filename": format!("@RUN@/{TLS_LOG}"), "roll_size_mb": 1, "roll_keep": 1},
+        "encoder": {"format": "json"},
+        "level": "ERROR",
+        "include": ["tls.obtain", "tls.renew", "tls.issuance"],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use core_manifest::Identifier;
+    use core_manifest::spec::{Kind, PortSpec, Protocol, Route};
+
+    use super::*;
+
+    fn edge(tls: Tls) -> ServiceSpec {
+        let mut spec = ServiceSpec::bare(ServiceName::new("caddy").unwrap(), "caddy");
+        spec.kind = Kind::Caddy;
+        spec.edge.tls = tls;
+        for (name, number, protocol) in [("http", 80, Protocol::Http), ("https", 443, Protocol::Https)] {
+            let port = PortSpec { number: Some(number), protocol, address: "::".into(), hold: true };
+            spec.ports.insert(Identifier::new(name).unwrap(), port);
+        }
+        spec
+    }
+
+    fn web(hosts: &[&str]) -> BTreeMap<ServiceName, ServiceSpec> {
+        let mut spec = ServiceSpec::bare(ServiceName::new("web").unwrap(), "serve");
+        spec.route = Some(Route {
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            paths: vec!["/".into()],
+            strip_prefix: false,
+            own_hosts: vec!["web.localhost".into()],
+            local_origin: Vec::new(),
+            port: Identifier::new("http").unwrap(),
+        });
+        [(spec.name.clone(), spec)].into()
+    }
+
+    #[test]
+    fn a_ca_is_asked_for_names_of_the_world_only() {
+        let services = web(&["b.example", "a.example"]);
+        let of = |tls| Vec::from_iter(names(&edge(tls), services.values()));
+        assert_eq!(of(Tls::Auto), ["a.example", "b.example"]);
+        assert_eq!(of(Tls::Internal), ["*.web.localhost", "a.example", "b.example", "localhost", "web.localhost"]);
+        assert!(of(Tls::Off).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_have_a_certificate_is_refused() {
+        let refused = |edge: &ServiceSpec, hosts: &[&str]| {
+            let services = web(hosts);
+            check(edge, Surroundings::of(&services)).map_err(|faults| faults[0].message.clone()).err()
+        };
+        let auto = edge(Tls::Auto);
+        assert_eq!(refused(&auto, &["a.example"]), None);
+        assert!(refused(&auto, &[]).unwrap().contains("no route names a host"));
+        assert!(refused(&auto, &["*.example"]).unwrap().contains("`*.example` of `web`"));
+        let mut without = edge(Tls::Internal);
+        without.ports.retain(|_, port| port.protocol != Protocol::Https);
+        assert!(refused(&without, &[]).unwrap().contains("no port for its certificates"));
+    }
+
+    #[test]
+    fn cas_are_asked_in_their_order() {
+        let mut edge = edge(Tls::Auto);
+        assert_eq!(issuers(&edge), [json!({"module": "acme"})]);
+        edge.edge.email = Some("a@b.example".into());
+        assert_eq!(issuers(&edge)[1], json!({"module": "acme", "ca": ZEROSSL, "email": "a@b.example"}));
+        edge.edge.directories = vec!["https://one/dir".into(), "https://two/dir".into()];
+        edge.edge.roots = vec!["/root.pem".into()];
+        let all = issuers(&edge);
+        assert_eq!((all[0]["ca"].as_str(), all[1]["ca"].as_str()), (Some("https://one/dir"), Some("https://two/dir")));
+        assert_eq!(all[0]["trusted_roots_pem_files"], json!(["/root.pem"]));
+    }
+
+    #[test]
+    fn plain_requests_go_where_the_certificates_are() {
+        let services = web(&["a.example"]);
+        let of = |edge: &ServiceSpec| {
+            let route = redirect(edge, Surroundings::of(&services));
+            route["handle"][0]["headers"]["Location"][0].as_str().map(str::to_owned)
+        };
+        let mut edge = edge(Tls::Auto);
+        assert_eq!(of(&edge).as_deref(), Some("https://{http.request.host}{http.request.uri}"));
+        edge.ports.get_mut("https").unwrap().number = Some(8443);
+        assert_eq!(of(&edge).as_deref(), Some("https://{http.request.host}:8443{http.request.uri}"));
+    }
+}

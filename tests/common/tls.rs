@@ -1,0 +1,65 @@
+//! Requests over TLS, as small as those without: one connection each.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::PATIENCE;
+
+/// A client that trusts some root certificates.
+#[derive(Clone, Debug)]
+pub(crate) struct Client(Arc<ClientConfig>);
+
+impl Client {
+    /// One that trusts the certificates in this text.
+    pub(crate) fn trusting(pem: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        for one in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            roots.add(one.expect("a certificate")).expect("a root");
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        Self(Arc::new(config.expect("versions").with_root_certificates(roots).with_no_client_auth()))
+    }
+
+    /// A GET request to `address` for a path of `host`: all that came, from the status line on; or why nothing did.
+    pub(crate) fn get(&self, address: &str, host: &str, path: &str) -> Result<String, String> {
+        let mut stream = self.connect(address, host)?;
+        let text = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
+        stream.write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).map_err(|error| error.to_string())?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// The certificate that `address` has for a name, as PEM would contain it.
+    pub(crate) fn certificate(&self, address: &str, host: &str) -> Result<Vec<u8>, String> {
+        let mut stream = self.connect(address, host)?;
+        stream.flush().map_err(|error| error.to_string())?;
+        let chain = stream.conn.peer_certificates().ok_or("no certificate")?;
+        Ok(chain[0].to_vec())
+    }
+
+    /// Speaks over a connection.
+    pub(crate) async fn over(
+        &self,
+        stream: tokio::net::TcpStream,
+        host: &str,
+    ) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).expect("a name");
+        tokio_rustls::TlsConnector::from(self.0.clone()).connect(name, stream).await
+    }
+
+    fn connect(&self, address: &str, host: &str) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
+        let failed = |error: &dyn std::fmt::Display| error.to_string();
+        let tcp = TcpStream::connect(address).map_err(|error| failed(&error))?;
+        tcp.set_read_timeout(Some(PATIENCE)).map_err(|error| failed(&error))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(&error))?;
+        let connection = ClientConnection::new(self.0.clone(), name).map_err(|error| failed(&error))?;
+        Ok(StreamOwned::new(connection, tcp))
+    }
+}

