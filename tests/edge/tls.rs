@@ -8,13 +8,14 @@ use crate::common::load::{Load, Shape};
 use crate::common::pebble::Pebble;
 use crate::common::tls::Client;
 use crate::common::trials::{Test, tests};
-use crate::common::{Stack, eventually, free_port, http, until};
+use crate::common::{Stack, eventually, free_port, http, proc, until};
 use crate::place::{Loads, serving};
 
 pub(crate) const TESTS: &[Test] = tests![
     a_ca_of_its_own_does_for_this_machine,
     certificates_come_from_a_real_ca,
-    a_ca_that_fails_is_told_of_and_harms_nobody
+    a_ca_that_fails_is_told_of_and_harms_nobody,
+    an_edge_with_certificates_is_swapped_without_a_loss
 ];
 
 /// An edge with certificates: where it listens, without and with them.
@@ -147,4 +148,19 @@ fn a_ca_that_fails_is_told_of_and_harms_nobody() {
     told("d.test", "is not reached: connection refused");
     load.expect_none_lost();
     assert!(serves("a.test") && serves("b.test"));
+}
+
+fn an_edge_with_certificates_is_swapped_without_a_loss() {
+    let edge = Edge::new(|_, _| json!({"tls": "internal"}), &["a.test"]);
+    let root = edge.stack.root.join(".data/caddy/pki/authorities/local/root.crt");
+    let client = Client::trusting(&fs::read_to_string(root).expect("its root"));
+    until("it has a certificate", || client.get(&edge.address(), "a.test", "/").is_ok());
+    let load = edge.load(&client, "a.test");
+    for round in 0..3 {
+        let before = edge.stack.pids_of("caddy");
+        edge.stack.edit("caddy", |caddy| caddy["process"] = json!({"env": {"EDIT": format!("{round}")}}));
+        edge.stack.ok(&["apply"]);
+        until("what ran before has ended", || !before.iter().any(|pid| proc::lives(*pid)));
+    }
+    load.expect_none_lost();
 }

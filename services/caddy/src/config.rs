@@ -22,6 +22,9 @@ const HARMLESS: &str = "({http.request.method} in ['GET', 'HEAD'] || {http.error
 /// What is said of a file that cannot be read.
 const FILE_ERRORS: &str = "{http.error.status_code} in [403, 500]";
 
+/// What the configuration without servers is called.
+const IDLE: &str = "idle";
+
 /// Request headers about the client that anyone may send and that Caddy passes on unchanged; and core's own.
 const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
 
@@ -49,23 +52,15 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
             "body": UNAVAILABLE,
         }],
     }));
-    let mut config = json!({
-        "admin": {
-            "listen": format!("unix/@RUN@/{ADMIN}|0600"),
-            // The configuration belongs to core; Caddy must not restart with one it saved itself.
-            "config": {"persist": false},
-        },
-        "logging": {"logs": {"default": {"level": "WARN"}}},
-        "apps": {"http": {
+    let mut config = base(edge, around);
+    let mut http = json!({
             // The liveness probe asks for this ID to see whether Caddy still has this configuration.
             "@id": ID,
             "grace_period": "30s",
             // The time in which clients with open connections are told to close them.
             "shutdown_delay": "1s",
             "servers": {},
-        }},
     });
-    let http = &mut config["apps"]["http"];
     if edge.edge.tls == Tls::Off {
         http["servers"]["edge"] = server(edge, wiring, false, all, &errors);
     } else {
@@ -84,6 +79,28 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if matches!(wiring, Wiring::Held) {
         http["servers"]["verify"] = verify::server(around);
     }
+    config["apps"]["http"] = http;
+    written(&config)
+}
+
+/// What an edge with certificates starts with: it reads those that it has, and takes no requests yet.
+pub(crate) fn idle(edge: &ServiceSpec, around: Surroundings<'_>) -> String {
+    let mut config = base(edge, around);
+    config["apps"]["http"] = json!({"@id": IDLE});
+    written(&config)
+}
+
+/// All but the servers.
+fn base(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
+    let mut config = json!({
+        "admin": {
+            "listen": format!("unix/@RUN@/{ADMIN}|0600"),
+            // The configuration belongs to core; Caddy must not restart with one it saved itself.
+            "config": {"persist": false},
+        },
+        "logging": {"logs": {"default": {"level": "WARN"}}},
+        "apps": {},
+    });
     if edge.edge.tls != Tls::Off {
         config["storage"] = json!({"module": "file_system", "root": format!("{}/{}", around.data, edge.name)});
         config["logging"]["logs"]["tls"] = tls::log();
@@ -92,6 +109,10 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
             config["apps"]["pki"] = tls::pki();
         }
     }
+    config
+}
+
+fn written(config: &Value) -> String {
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     // In a template, a plain `$` is doubled; the run folder is only known to the instance.
     text.replace('$', "$$").replace("@RUN@", "${run}")

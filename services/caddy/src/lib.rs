@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use core_engine::driver::{Expansion, Surroundings};
-use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec};
+use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec, Tls};
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
 pub use ports::default_ports;
@@ -33,8 +33,10 @@ pub use trial::{CANARY, PUBLIC, SHARE, canary_pointer, preview_file};
 /// Default values for manifests of this kind.
 pub const DEFAULTS: &str = include_str!("defaults.json");
 
-/// File name of the configuration in the run folder.
+/// File name, in the run folder, of the configuration that it starts with.
 pub const CONFIG: &str = "caddy.json";
+/// File name of the whole configuration, if it is given that once it has its certificates.
+pub const LOADED: &str = "loaded.json";
 /// File name of the admin API's socket in the run folder.
 pub const ADMIN: &str = "admin.sock";
 
@@ -101,7 +103,23 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     }
     tls::check(&spec, around)?;
     let file = config_file(&spec, around, Wiring::Held)?;
-    spec.files.push(file);
+    if spec.edge.tls != Tls::Off && spec.readiness.as_ref().is_some_and(is_ours) {
+        // It has its certificates before it takes requests: where another edge serves, too, nobody waits for them.
+        let idle = config::idle(&spec, around);
+        spec.files.push(GeneratedFile { path: Template::literal(LOADED), contents: file.contents });
+        spec.files.push(GeneratedFile { path: file.path, contents: template(&spec, &idle)? });
+        if let Some(probe) = &mut spec.readiness {
+            probe.check = Check::Loaded {
+                socket: in_run(ADMIN),
+                path: Template::literal("/config/apps/http/@id"),
+                says: ID.into(),
+                load: "/load".into(),
+                file: in_run(LOADED),
+            };
+        }
+    } else {
+        spec.files.push(file);
+    }
     spec.liveness.get_or_insert_with(has_its_configuration);
     Ok(vec![spec])
 }
@@ -111,7 +129,7 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
 fn has_its_configuration() -> Probe {
     Probe {
         check: Check::HttpUnix {
-            socket: Template::from_pieces([Piece::Run, Piece::Text(format!("/{ADMIN}"))]),
+            socket: in_run(ADMIN),
             path: Template::literal(format!("/id/{ID}")),
             answer: HttpAnswer { headers: BTreeMap::new(), status: 200, body_contains: None },
         },
@@ -123,6 +141,16 @@ fn has_its_configuration() -> Probe {
     }
 }
 
+/// Whether a readiness probe only asks the admin API, as that of the defaults does.
+fn is_ours(probe: &Probe) -> bool {
+    matches!(&probe.check, Check::HttpUnix { socket, .. } if *socket == in_run(ADMIN))
+}
+
+/// A path in the run folder.
+fn in_run(name: &str) -> Template {
+    Template::from_pieces([Piece::Run, Piece::Text(format!("/{name}"))])
+}
+
 /// The configuration of the edge as a file in its run folder.
 ///
 /// # Errors
@@ -132,9 +160,12 @@ pub fn config_file(
     around: Surroundings<'_>,
     wiring: Wiring<'_>,
 ) -> Result<GeneratedFile, Vec<Diagnostic>> {
-    let text = config::build(spec, around, wiring);
-    let contents = Template::parse(&text).map_err(|message| {
-        vec![Diagnostic::new("internal", format!("the edge's configuration: {message}")).service(spec.name.as_str())]
-    })?;
+    let contents = template(spec, &config::build(spec, around, wiring))?;
     Ok(GeneratedFile { path: Template::literal(CONFIG), contents })
+}
+
+fn template(spec: &ServiceSpec, text: &str) -> Result<Template, Vec<Diagnostic>> {
+    Template::parse(text).map_err(|message| {
+        vec![Diagnostic::new("internal", format!("the edge's configuration: {message}")).service(spec.name.as_str())]
+    })
 }

@@ -181,6 +181,14 @@ async fn put(
             Check::HttpUnix { socket, path, answer } => {
                 get_from(Path::new(&socket.fill(fill)), &path.fill(fill), answer, fill).await.map(drop)
             }
+            Check::Loaded { socket, path, says, load, file } => {
+                let (socket, file) = (socket.fill(fill), file.fill(fill));
+                let (socket, file) = (Path::new(&socket), Path::new(&file));
+                match get_from(socket, &path.fill(fill), &HttpAnswer::saying(says), fill).await {
+                    Err(NotGood::Bad(_)) => load_into(socket, load, file).await,
+                    answer => answer.map(drop),
+                }
+            }
             Check::Tcp { address } => connect(&address.fill(fill)).await.map(drop),
             Check::Exec { command, working_dir: own } => {
                 let folder = own.as_ref().unwrap_or(working_dir).fill(fill);
@@ -206,14 +214,23 @@ pub async fn get_from(
     answer: &HttpAnswer,
     fill: &InstanceFill,
 ) -> Result<HeaderMap, NotGood> {
+    http::get(open(socket).await?, "localhost", path, answer, fill).await
+}
+
+/// Gives a program the configuration in a file, through its admin API.
+async fn load_into(socket: &Path, path: &str, file: &Path) -> Result<(), NotGood> {
+    let text =
+        tokio::fs::read(file).await.map_err(|error| NotGood::of(&error, |why| format!("{}: {why}", file.display())))?;
+    http::post(open(socket).await?, path, text).await
+}
+
+async fn open(socket: &Path) -> Result<tokio::net::UnixStream, NotGood> {
     let in_words = |why: &str| format!("{}: {why}", socket.display());
-    let failed = |error: io::Error| match error.kind() {
+    tokio::net::UnixStream::connect(socket).await.map_err(|error| match error.kind() {
         // The socket's queue is full.
         io::ErrorKind::WouldBlock => NotGood::Bad(in_words("connection refused: too many are waiting")),
         _ => NotGood::of(&error, in_words),
-    };
-    let stream = tokio::net::UnixStream::connect(socket).await.map_err(failed)?;
-    http::get(stream, "localhost", path, answer, fill).await
+    })
 }
 
 async fn connect(address: &str) -> Result<TcpStream, NotGood> {

@@ -53,6 +53,7 @@ macro_rules! templates {
                     all.extend([target, path]);
                     all.extend(headers.into_iter().map(|(_, value)| value));
                 }
+                Check::Loaded { socket, path, says: _, load: _, file } => all.extend([socket, path, file]),
                 Check::Tcp { address } => all.push(address),
                 Check::Exec { command, working_dir } => {
                     all.push(command);

@@ -52,6 +52,19 @@ pub enum Check {
         /// The expected answer.
         answer: HttpAnswer,
     },
+    /// Whether a program has the configuration in one of its generated files; if it has none yet, it is given it.
+    Loaded {
+        /// Path of the unix socket of its admin API.
+        socket: Template,
+        /// Path that says which configuration it has.
+        path: Template,
+        /// What is answered there once it has that in the file.
+        says: String,
+        /// Path that takes a configuration.
+        load: String,
+        /// Path of the file.
+        file: Template,
+    },
     /// Open a TCP connection.
     Tcp {
         /// `HOST:PORT`.
@@ -82,6 +95,13 @@ pub struct HttpAnswer {
     pub status: u16,
     /// Text that the body must contain.
     pub body_contains: Option<String>,
+}
+
+impl HttpAnswer {
+    /// An answer that contains this text.
+    pub fn saying(text: &str) -> Self {
+        Self { headers: BTreeMap::new(), status: 200, body_contains: Some(text.to_owned()) }
+    }
 }
 
 impl Check {
@@ -127,7 +147,7 @@ impl Check {
     pub fn is_of_one_instance(&self) -> bool {
         match self {
             Self::Exec { .. } | Self::LogLine { .. } | Self::Notify => true,
-            Self::HttpUnix { socket, .. } => socket.mentions_run(),
+            Self::HttpUnix { socket, .. } | Self::Loaded { socket, .. } => socket.mentions_run(),
             Self::Http { .. } | Self::Tcp { .. } => false,
         }
     }

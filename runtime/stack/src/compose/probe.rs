@@ -69,6 +69,12 @@ impl Asker<'_> {
                 let url = Text::literal("http+unix://").then(text(socket)).then_literal(":").then(text(path));
                 ("exec", self.core_probe_http(&url, answer, probe.timeout))
             }
+            // There it starts with its configuration.
+            Check::Loaded { socket, path, says, .. } => {
+                let url = Text::literal("http+unix://").then(text(socket)).then_literal(":").then(text(path));
+                let answer = HttpAnswer::saying(says);
+                ("exec", self.core_probe_http(&url, &answer, probe.timeout))
+            }
             Check::Tcp { address } => {
                 let line = self.core_probe("tcp", &text(address), probe.timeout);
                 ("exec", json!({"command": line.template()}))

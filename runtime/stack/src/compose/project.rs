@@ -194,7 +194,9 @@ fn caddy_files(stack: &Stack, edge: &ServiceSpec, state: &Path, ports: &Ports) -
         let all: BTreeSet<String> = numbers.map(|number| format!("127.0.0.1:{number}")).collect();
         addresses.insert(spec.name.clone(), all.into_iter().collect());
     }
-    let config = core_caddy::config_file(edge, Surroundings::of(&services), Wiring::Direct(&addresses))
+    let data = state.with_file_name(".data").display().to_string();
+    let around = Surroundings { data: &data, ..Surroundings::of(&services) };
+    let config = core_caddy::config_file(edge, around, Wiring::Direct(&addresses))
         .map_err(|faults| faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "))?;
     let others = edge.files.iter().filter(|file| file.path != config.path).cloned();
     Ok(others.chain([config.clone()]).collect())
