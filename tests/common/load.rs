@@ -9,11 +9,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use super::tls;
@@ -34,7 +33,7 @@ pub(crate) struct Shape {
     pub(crate) rate: Option<u32>,
     /// A new connection for each request.
     pub(crate) fresh: bool,
-    /// Over TLS: who asks, and for which host.
+    /// Over TLS: who asks, and for which host. Connections that are kept speak HTTP/2, as those of browsers.
     pub(crate) tls: Option<(tls::Client, String)>,
 }
 
@@ -115,7 +114,7 @@ async fn all(shape: &Arc<Shape>, began: Instant, stop: &Arc<AtomicBool>) -> Outc
 
 async fn client(shape: Arc<Shape>, number: usize, began: Instant, stop: Arc<AtomicBool>) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut connection: Option<SendRequest<Full<Bytes>>> = None;
+    let mut connection: Option<Sender> = None;
     // Each client has its own numbers: their requests are spread evenly over time.
     for ask in (number..).step_by(shape.clients) {
         let due = match shape.rate {
@@ -147,12 +146,16 @@ async fn exchange(
     shape: &Shape,
     method: &Method,
     path: &str,
-    connection: &mut Option<SendRequest<Full<Bytes>>>,
+    connection: &mut Option<Sender>,
     reopened: &mut usize,
 ) -> Result<(), String> {
     let body = if method == Method::POST { Bytes::from_static(b"{\"a\":1}") } else { Bytes::new() };
-    let request = Request::builder().method(method).uri(path);
-    let request = request.header("Host", shape.tls.as_ref().map_or(&shape.address, |(_, host)| host));
+    let request = match &shape.tls {
+        Some((_, host)) if shape.fresh => Request::builder().uri(path).header("Host", host),
+        Some((_, host)) => Request::builder().uri(format!("https://{host}{path}")),
+        None => Request::builder().uri(path).header("Host", &shape.address),
+    };
+    let request = request.method(method);
     let request = request.header("Content-Type", "application/json").body(Full::new(body));
     let mut request = request.map_err(|error| error.to_string())?;
     let (mut sender, answer) = loop {
@@ -162,12 +165,12 @@ async fn exchange(
             Some(sender) => sender,
             None => open(shape).await?,
         };
-        match sender.try_send_request(request).await {
+        match sender.send(request).await {
             Ok(answer) => break (sender, answer),
             // Given back: nothing of it was sent, the connection had been closed before.
-            Err(mut error) => match error.take_message().filter(|_| was_kept) {
-                Some(unsent) => request = unsent,
-                None => return Err(format!("after it was sent: {}", error.into_error())),
+            Err(unsent) => match unsent.request.filter(|_| was_kept) {
+                Some(again) => request = again,
+                None => return Err(format!("after it was sent: {}", unsent.why)),
             },
         }
         *reopened += 1;
@@ -175,25 +178,62 @@ async fn exchange(
     let status = answer.status();
     answer.into_body().collect().await.map_err(|error| format!("in the middle of the answer: {error}"))?;
     // The other side may have said that it closes.
-    if sender.ready().await.is_ok() {
+    if sender.goes_on().await {
         *connection = Some(sender);
     }
     if status.as_u16() == 200 { Ok(()) } else { Err(format!("status {status}")) }
 }
 
-async fn open(shape: &Shape) -> Result<SendRequest<Full<Bytes>>, String> {
-    let stream = TcpStream::connect(&shape.address).await.map_err(|error| format!("connect: {error}"))?;
-    let _ = stream.set_nodelay(true);
-    match &shape.tls {
-        Some((client, host)) => speak(client.over(stream, host).await.map_err(|error| format!("TLS: {error}"))?).await,
-        None => speak(stream).await,
+/// An open connection.
+enum Sender {
+    One(http1::SendRequest<Full<Bytes>>),
+    Two(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unsent> {
+        let sent = match self {
+            Self::One(sender) => sender.try_send_request(request).await,
+            Self::Two(sender) => sender.try_send_request(request).await,
+        };
+        sent.map_err(|mut error| Unsent { request: error.take_message(), why: error.into_error().to_string() })
+    }
+
+    /// Whether the other side takes more requests.
+    async fn goes_on(&mut self) -> bool {
+        match self {
+            Self::One(sender) => sender.ready().await.is_ok(),
+            Self::Two(sender) => sender.ready().await.is_ok(),
+        }
     }
 }
 
-async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> Result<SendRequest<Full<Bytes>>, String> {
-    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| format!("open: {error}"))?;
+/// A request that was not answered; it is given back if nothing of it was sent.
+struct Unsent {
+    request: Option<Request<Full<Bytes>>>,
+    why: String,
+}
+
+/// Opens a connection.
+async fn open(shape: &Shape) -> Result<Sender, String> {
+    let stream = TcpStream::connect(&shape.address).await.map_err(|error| format!("connect: {error}"))?;
+    let _ = stream.set_nodelay(true);
+    let Some((client, host)) = &shape.tls else {
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("open: {error}"))?;
+        tokio::spawn(connection);
+        return Ok(Sender::One(sender));
+    };
+    // With its first request only after the handshake, HTTP/1.1 is the harder one.
+    let stream = client.over(stream, host, !shape.fresh).await.map_err(|error| format!("TLS: {error}"))?;
+    if shape.fresh {
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("open: {error}"))?;
+        tokio::spawn(connection);
+        return Ok(Sender::One(sender));
+    }
+    let opened = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (sender, connection) = opened.map_err(|error| format!("open: {error}"))?;
     tokio::spawn(connection);
-    Ok(sender)
+    Ok(Sender::Two(sender))
 }

@@ -44,14 +44,17 @@ impl Client {
         Ok(chain[0].to_vec())
     }
 
-    /// Speaks over a connection.
+    /// Speaks over a connection: HTTP/2, or 1.1.
     pub(crate) async fn over(
         &self,
         stream: tokio::net::TcpStream,
         host: &str,
+        two: bool,
     ) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).expect("a name");
-        tokio_rustls::TlsConnector::from(self.0.clone()).connect(name, stream).await
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = vec![if two { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
     fn connect(&self, address: &str, host: &str) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {

@@ -15,7 +15,9 @@ pub(crate) const TESTS: &[Test] = tests![
     a_ca_of_its_own_does_for_this_machine,
     certificates_come_from_a_real_ca,
     a_ca_that_fails_is_told_of_and_harms_nobody,
-    an_edge_with_certificates_is_swapped_without_a_loss
+    an_edge_with_certificates_is_swapped_without_a_loss,
+    who_dies_in_a_swap_of_certificates_costs_nothing,
+    a_killed_edge_refuses_nobody
 ];
 
 /// An edge with certificates: where it listens, without and with them.
@@ -61,6 +63,15 @@ impl Edge {
         Loads(vec![of(false), of(true)])
     }
 
+    /// Replaces Caddy, does something meanwhile, and waits until nothing is left of what ran before.
+    fn swap(&self, edit: &str, meanwhile: impl FnOnce()) {
+        let before = self.stack.pids_of("caddy");
+        self.stack.edit("caddy", |caddy| caddy["process"] = json!({"env": {"EDIT": edit}}));
+        self.stack.ok(&["apply"]);
+        meanwhile();
+        until("what ran before has ended", || !before.iter().any(|pid| proc::lives(*pid)));
+    }
+
     fn redirected(&self, host: &str, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.plain);
         http::whole("GET", &url, &[("Host", host)], "").expect("an answer")
@@ -68,9 +79,7 @@ impl Edge {
 }
 
 fn a_ca_of_its_own_does_for_this_machine() {
-    let edge = Edge::new(|_, _| json!({"tls": "internal"}), &["a.test"]);
-    let root = edge.stack.root.join(".data/caddy/pki/authorities/local/root.crt");
-    let client = Client::trusting(&fs::read_to_string(root).expect("its root"));
+    let (edge, client) = internal();
     for host in ["a.test", "web.localhost"] {
         let answer = eventually("it has a certificate", || client.get(&edge.address(), host, "/").ok());
         assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
@@ -136,8 +145,7 @@ fn a_ca_that_fails_is_told_of_and_harms_nobody() {
     told("b.test", "does not reach b.test");
     pebble.lead("b.test", "127.0.0.1");
     // An edge that was just started asks again at once.
-    edge.stack.edit("caddy", |caddy| caddy["process"] = json!({"env": {"EDIT": "1"}}));
-    edge.stack.ok(&["apply"]);
+    edge.swap("1", || ());
     until("it has its own", || serves("b.test"));
     until("nothing is told any more", || edge.stack.status()["problems"] == json!([]));
     pebble.talk_nonsense();
@@ -150,17 +158,46 @@ fn a_ca_that_fails_is_told_of_and_harms_nobody() {
     assert!(serves("a.test") && serves("b.test"));
 }
 
+/// Over TLS, the request of a new connection comes after a handshake: nobody may be cut off between the two.
 fn an_edge_with_certificates_is_swapped_without_a_loss() {
+    let (edge, client) = internal();
+    let load = edge.load(&client, "a.test");
+    for round in 0..3 {
+        edge.swap(&format!("{round}"), || ());
+    }
+    load.expect_none_lost();
+}
+
+fn who_dies_in_a_swap_of_certificates_costs_nothing() {
+    let (edge, client) = internal();
+    let load = edge.load(&client, "a.test");
+    edge.swap("1", || {
+        proc::kill(edge.stack.supervisor());
+        until("both run", || edge.stack.pids_of("caddy").len() == 2);
+        proc::kill(edge.stack.supervisor());
+    });
+    edge.swap("2", || proc::kill(edge.stack.keeper()));
+    load.expect_none_lost();
+}
+
+fn a_killed_edge_refuses_nobody() {
+    let (edge, client) = internal();
+    for _ in 0..3 {
+        let pid = edge.stack.pid("caddy");
+        proc::kill(pid);
+        // Who comes meanwhile waits on the sockets.
+        let answer = client.get(&edge.address(), "a.test", "/").expect("an answer");
+        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+        assert!(edge.redirected("a.test", "/").starts_with("HTTP/1.0 308"));
+        edge.stack.next_pid("caddy", pid);
+    }
+}
+
+/// An edge with certificates of a CA of its own, and who trusts that.
+fn internal() -> (Edge, Client) {
     let edge = Edge::new(|_, _| json!({"tls": "internal"}), &["a.test"]);
     let root = edge.stack.root.join(".data/caddy/pki/authorities/local/root.crt");
     let client = Client::trusting(&fs::read_to_string(root).expect("its root"));
     until("it has a certificate", || client.get(&edge.address(), "a.test", "/").is_ok());
-    let load = edge.load(&client, "a.test");
-    for round in 0..3 {
-        let before = edge.stack.pids_of("caddy");
-        edge.stack.edit("caddy", |caddy| caddy["process"] = json!({"env": {"EDIT": format!("{round}")}}));
-        edge.stack.ok(&["apply"]);
-        until("what ran before has ended", || !before.iter().any(|pid| proc::lives(*pid)));
-    }
-    load.expect_none_lost();
+    (edge, client)
 }

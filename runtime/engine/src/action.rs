@@ -189,6 +189,12 @@ pub enum Action {
     Route(RouteTable),
     /// Ask the edge whether it reaches the instances that the pointers of a service name. Answer: `Verified`.
     Verify(Verification),
+    /// Give new connections to the held ports of a service to this instance, where each has a socket of its own. There is no
+    /// answer.
+    Direct {
+        /// The instance.
+        instance: InstanceId,
+    },
     /// Lower the CPU priority of a process and its session, or restore it. There is no answer.
     Yield {
         /// PID of the first process of an instance.

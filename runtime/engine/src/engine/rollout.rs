@@ -155,6 +155,15 @@ impl Engine {
                 self.actions.extend(process.map(|process| Action::Yield { pid: process.pid, yields: false }));
             }
         }
+        self.direct(name, born);
+    }
+
+    /// New connections go to the instances of this generation, where each instance has a socket of its own.
+    fn direct(&mut self, name: &ServiceName, born: Generation) {
+        let has_own = |one: &&Instance| one.spec.ports.values().any(|port| one.spec.has_own_socket(port));
+        let of_born = self.instances_of(name).filter(|one| one.id.generation == born).filter(has_own);
+        let all: Vec<Action> = of_born.map(|one| Action::Direct { instance: one.id.clone() }).collect();
+        self.actions.extend(all);
     }
 
     /// Finishes the replacements whose binaries are now there. This comes before any instance is looked at: nothing may
@@ -176,6 +185,10 @@ impl Engine {
     }
 
     fn finish_rollout(&mut self, name: &ServiceName) {
+        // A supervisor that died may have saved that they took over, and no more.
+        if let Some(service) = self.services.get(name) {
+            self.direct(name, service.born);
+        }
         let warm = self.warm_after(name);
         if let Some(service) = self.services.get_mut(name) {
             service.rollout = None;
@@ -234,6 +247,8 @@ impl Engine {
         let rejected = std::mem::replace(&mut service.spec, rollout.spec);
         service.born = rollout.born;
         service.rejected = Some((rejected, why));
+        let born = rollout.born;
+        self.direct(name, born);
         self.withdraw_release(name);
         self.save = true;
         self.index_dependents();

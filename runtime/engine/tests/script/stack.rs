@@ -64,6 +64,12 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
             spec.kind = Kind::Caddy;
             spec.ports.insert(http()?, PortSpec { hold: true, ..port(Some(8080)) });
         }
+        ["tls", number] => {
+            let number = port(Some(number.parse().map_err(|_| "no number")?));
+            spec.ports.insert(http()?, PortSpec { hold: true, protocol: Protocol::Https, ..number });
+            spec.kind = Kind::Caddy;
+            spec.update.strategy = Strategy::Swap;
+        }
         ["port", number] => {
             spec.ports.insert(http()?, port(Some(number.parse().map_err(|_| "no number")?)));
         }

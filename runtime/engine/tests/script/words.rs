@@ -91,6 +91,7 @@ pub(super) fn words(action: &Action) -> String {
             let files = table.release.as_ref().map_or_else(String::new, |id| format!(", files of {id}"));
             format!("route {} (version {}{many}) to {targets}{former}{files}", table.service, table.version)
         }
+        Action::Direct { instance } => format!("new connections go to {instance}"),
         Action::Yield { pid, yields } => {
             format!("process {pid} {}", if *yields { "yields" } else { "no longer yields" })
         }

@@ -61,6 +61,7 @@ impl World {
             | Action::Refused { .. }
             | Action::Hold { .. }
             | Action::Record(_)
+            | Action::Direct { .. }
             | Action::Yield { .. }
             | Action::Planned { .. }
             | Action::KeepLogs { .. }

@@ -1,29 +1,44 @@
 //! Held sockets: opened for a service, and kept open while it is replaced or restarted. Shims keep copies of their
 //! service's sockets, so that these outlive a supervisor.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
+use core_engine::InstanceId;
 use core_manifest::{Identifier, ServiceName, ServiceSpec};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
+use super::group::{self, Group};
 use crate::descriptors;
 
 /// How many connections may wait while no process accepts them.
 const BACKLOG: i32 = 4096;
 
-/// All held sockets, by service and port, with the address that each is bound to.
+/// A service and the name of its port.
+type Key = (String, String);
+
+/// All held sockets.
 #[derive(Debug, Default)]
-pub struct Held(BTreeMap<(String, String), (Option<SocketAddr>, OwnedFd)>);
+pub struct Held {
+    /// Those that all instances of a service share, with the address that each is bound to.
+    shared: BTreeMap<Key, (Option<SocketAddr>, OwnedFd)>,
+    /// Those of which each instance has its own.
+    groups: BTreeMap<Key, Group>,
+}
 
 impl Held {
-    /// The held sockets of a service, in the order of their descriptors; missing ones are opened.
+    /// The held sockets of an instance, in the order of their descriptors; missing ones are opened.
     ///
     /// # Errors
     /// The port that could not be opened, and why.
-    pub(super) fn open(&mut self, spec: &ServiceSpec) -> Result<Vec<(String, OwnedFd)>, (u16, io::Error)> {
+    pub(super) fn open(
+        &mut self,
+        spec: &ServiceSpec,
+        instance: &InstanceId,
+    ) -> Result<Vec<(String, OwnedFd)>, (u16, io::Error)> {
         let mut all = Vec::new();
         for (name, port) in spec.held_ports() {
             let number = port.number.unwrap_or(0);
@@ -31,44 +46,100 @@ impl Held {
             let address: IpAddr = port.address.parse().map_err(|_| failed(io::ErrorKind::InvalidInput.into()))?;
             let address = possible(SocketAddr::new(address, number));
             let key = (spec.name.to_string(), name.to_string());
-            // Another port number or address needs another socket.
-            let is_other = self.0.get(&key).is_some_and(|(bound, _)| bound.is_some_and(|bound| bound != address));
-            let old = if is_other { self.0.remove(&key) } else { None };
-            let socket = match self.0.entry(key) {
-                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => {
-                    let beside = old.as_ref().map(|(_, socket)| socket);
-                    let opened = descriptors::with_reserve(|| match beside {
-                        Some(old) => open_beside(old, address),
-                        None => open_socket(address, false),
-                    });
-                    entry.insert((Some(address), opened.map_err(failed)?))
-                }
+            let opened = if spec.has_own_socket(port) {
+                self.open_own(key, address, instance)
+            } else {
+                self.open_shared(key, address).map(|socket| (name.to_string(), socket))
             };
-            all.push((name.to_string(), copy(&socket.1).map_err(failed)?));
+            all.push(opened.map_err(failed)?);
         }
         Ok(all)
     }
 
-    /// Copies of a service's open sockets.
-    pub(super) fn of(&self, service: &ServiceName) -> Vec<(String, OwnedFd)> {
-        let of_service = self.0.iter().filter(|((of, _), _)| of == service.as_str());
-        of_service.filter_map(|((_, port), (_, socket))| Some((port.clone(), copy(socket).ok()?))).collect()
+    fn open_shared(&mut self, key: Key, address: SocketAddr) -> io::Result<OwnedFd> {
+        // Another port number or address needs another socket.
+        let is_other = self.shared.get(&key).is_some_and(|(bound, _)| bound.is_some_and(|bound| bound != address));
+        let old = if is_other { self.shared.remove(&key) } else { None };
+        if let Some((_, socket)) = self.shared.get(&key) {
+            return copy(socket);
+        }
+        let opened = descriptors::with_reserve(|| match &old {
+            Some((_, old)) => open_beside(old, address),
+            None => open_socket(address, false),
+        })?;
+        let socket = copy(&opened);
+        self.shared.insert(key, (Some(address), opened));
+        socket
+    }
+
+    fn open_own(&mut self, key: Key, address: SocketAddr, instance: &InstanceId) -> io::Result<(String, OwnedFd)> {
+        if self.groups.get(&key).is_some_and(|group| group.address() != address) {
+            self.groups.remove(&key);
+        }
+        let group = match self.groups.entry(key.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Group::open(address, instance)?),
+        };
+        let (number, socket) = group.socket_of(instance)?;
+        Ok((group::name_of(&key.1, number), socket))
+    }
+
+    /// Copies of the open sockets of an instance.
+    pub(super) fn of(&self, instance: &InstanceId) -> Vec<(String, OwnedFd)> {
+        let service = instance.service().as_str();
+        let shared = self.shared.iter().filter(|((of, _), _)| of == service);
+        let shared = shared.filter_map(|((_, port), (_, socket))| Some((port.clone(), copy(socket).ok()?)));
+        let own = self.groups.iter().filter(|((of, _), _)| of == service).filter_map(|((_, port), group)| {
+            let (number, socket) = group.kept_for(instance)?;
+            Some((group::name_of(port, number), socket))
+        });
+        let mut all: Vec<_> = shared.chain(own).collect();
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        all
     }
 
     /// Keeps sockets that a shim held.
-    pub(super) fn keep(&mut self, service: &ServiceName, sockets: Vec<(String, OwnedFd)>) {
+    pub(super) fn keep(&mut self, instance: &InstanceId, sockets: Vec<(String, OwnedFd)>) {
+        let service = instance.service().to_string();
         for (name, socket) in sockets {
             let bound = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
-            self.0.entry((service.to_string(), name)).or_insert((bound, socket));
+            match (group::number_of(&name), bound) {
+                (Some((port, number)), Some(bound)) => {
+                    let key = (service.clone(), port.to_owned());
+                    // One on another address is of a configuration that is being replaced.
+                    let group = self.groups.entry(key).or_insert_with(|| Group::of_kept(bound, Vec::new()));
+                    if group.address() == bound {
+                        group.keep(number, instance, socket);
+                    }
+                }
+                _ => {
+                    self.shared.entry((service.clone(), name)).or_insert((bound, socket));
+                }
+            }
         }
+    }
+
+    /// New connections to a service go to this instance from now on, where it has a socket of its own.
+    pub(super) fn direct(&mut self, instance: &InstanceId) {
+        self.groups_of(instance).for_each(|group| group.direct(instance));
+    }
+
+    /// An instance is gone.
+    pub(super) fn leave(&mut self, instance: &InstanceId) {
+        self.groups_of(instance).for_each(|group| group.leave(instance));
+    }
+
+    fn groups_of(&mut self, instance: &InstanceId) -> impl Iterator<Item = &mut Group> {
+        self.groups.iter_mut().filter(|((of, _), _)| of == instance.service().as_str()).map(|(_, group)| group)
     }
 
     /// Closes all sockets but these.
     pub(super) fn retain(&mut self, ports: &BTreeSet<(ServiceName, Identifier)>) {
         let wanted: BTreeSet<(&str, &str)> =
             ports.iter().map(|(service, port)| (service.as_str(), port.as_str())).collect();
-        self.0.retain(|(service, port), _| wanted.contains(&(service.as_str(), port.as_str())));
+        let is_wanted = |(service, port): &Key| wanted.contains(&(service.as_str(), port.as_str()));
+        self.shared.retain(|key, _| is_wanted(key));
+        self.groups.retain(|key, _| is_wanted(key));
     }
 }
 
@@ -97,7 +168,8 @@ fn open_beside(old: &OwnedFd, address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(opened)
 }
 
-fn open_socket(address: SocketAddr, shares: bool) -> io::Result<OwnedFd> {
+/// A socket that listens there; with `shares`, beside others of this user that share the port.
+pub(super) fn open_socket(address: SocketAddr, shares: bool) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;

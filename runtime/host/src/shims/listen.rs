@@ -80,9 +80,7 @@ impl Listener {
                     early.clear();
                 }
                 Heard::Report(Report::Sockets { names }) => {
-                    self.held
-                        .borrow_mut()
-                        .keep(self.instance.service(), names.into_iter().zip(fds.drain(..)).collect());
+                    self.held.borrow_mut().keep(&self.instance, names.into_iter().zip(fds.drain(..)).collect());
                     break;
                 }
                 Heard::Report(Report::Emptied { number: ECHO }) => break,

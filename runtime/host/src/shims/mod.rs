@@ -1,6 +1,7 @@
 //! The connections to keeper and shims: requests go out, reports come back as events.
 
 mod find;
+mod group;
 mod heard;
 mod held;
 mod keeper;
@@ -122,14 +123,16 @@ impl Shims {
 
     fn try_start(&mut self, order: &StartOrder) -> Result<(), Failure> {
         self.check_ports(order)?;
-        let sockets = self.held.borrow_mut().open(&order.spec).map_err(|(port, error)| match error.raw_os_error() {
-            Some(nix::libc::EADDRINUSE) => {
-                let owner = net::owner_in_words(Listening::read().sockets(port));
-                Failure::PortTaken { port, owner }
-            }
-            Some(errno) if order::is_lack(errno) => Failure::Lack(format!("port {port} cannot be held: {error}")),
-            _ => Failure::Host(format!("port {port} cannot be held: {error}")),
-        })?;
+        let sockets = self.held.borrow_mut().open(&order.spec, &order.invocation.instance).map_err(
+            |(port, error)| match error.raw_os_error() {
+                Some(nix::libc::EADDRINUSE) => {
+                    let owner = net::owner_in_words(Listening::read().sockets(port));
+                    Failure::PortTaken { port, owner }
+                }
+                Some(errno) if order::is_lack(errno) => Failure::Lack(format!("port {port} cannot be held: {error}")),
+                _ => Failure::Host(format!("port {port} cannot be held: {error}")),
+            },
+        )?;
         let mut start = order::build(&self.paths, order, &self.environment, &sockets)?;
         order::check_sizes(&start).map_err(Failure::Host)?;
         data::ensure(&self.paths.data(), order.spec.name.as_str(), &start)
@@ -211,6 +214,7 @@ impl Shims {
     /// Lets a shim exit. `leaves` is a run folder to remove after that.
     pub fn release(&mut self, instance: &InstanceId, leaves: Option<PathBuf>) {
         self.leaders.borrow_mut().forget(instance);
+        self.held.borrow_mut().leave(instance);
         if let Some(known) = self.lines.remove(instance) {
             known.released.borrow_mut().tell(&known.line, leaves);
             return;
@@ -299,8 +303,7 @@ impl Shims {
         match self.new_shim(instance, number) {
             Ok(line) => {
                 // The dead shim had copies of them; a future supervisor will ask this one.
-                let (sockets, mut fds): (_, Vec<OwnedFd>) =
-                    self.held.borrow().of(instance.service()).into_iter().unzip();
+                let (sockets, mut fds): (_, Vec<OwnedFd>) = self.held.borrow().of(instance).into_iter().unzip();
                 // Shims of the first releases do not know this field.
                 let leader = self.leaders.borrow().of(instance).filter(|_| self.keeper.answers());
                 let pid = leader.as_ref().map_or(0, |(pid, _)| *pid);
@@ -321,6 +324,11 @@ impl Shims {
         for instance in self.lines.keys().filter(|instance| instance.service() == service) {
             self.request(instance, &Request::LogLimit { segment_bytes });
         }
+    }
+
+    /// New connections to held ports of a service go to this instance, where each has a socket of its own.
+    pub fn direct(&mut self, instance: &InstanceId) {
+        self.held.borrow_mut().direct(instance);
     }
 
     /// Closes all held sockets but these.

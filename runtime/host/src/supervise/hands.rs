@@ -31,6 +31,7 @@ impl Supervisor {
             Action::Accepted { operation } => self.askers.accepted(operation, self.saving.unsaved()),
             Action::Refused { operation, problems } => self.askers.refused(operation, problems),
             Action::Hold { ports } => self.shims.hold(&ports),
+            Action::Direct { instance } => self.shims.direct(&instance),
             Action::KeepLogs { limits } => self.logs.keep(Retention { limits }),
             Action::CutLog { service, segment_bytes } => self.shims.limit_log(&service, segment_bytes),
             Action::Prepare { folder, .. } => self.prepare(&folder),

@@ -132,9 +132,10 @@ fn subject(action: &Action) -> Subject<'_> {
         | Action::ShutdownCommand { invocation, .. }
         | Action::Kill { invocation }
         | Action::Probe { invocation, .. } => Subject::Service(invocation.instance.service()),
-        Action::Release { instance } | Action::Count { instance, .. } | Action::TellRole { instance, .. } => {
-            Subject::Service(instance.service())
-        }
+        Action::Release { instance }
+        | Action::Direct { instance }
+        | Action::Count { instance, .. }
+        | Action::TellRole { instance, .. } => Subject::Service(instance.service()),
         Action::Route(table) => Subject::Service(&table.service),
         Action::Verify(asked) => Subject::Service(&asked.service),
     }

@@ -314,6 +314,12 @@ impl ServiceSpec {
         self.ports.iter().filter(|(_, port)| port.hold)
     }
 
+    /// Whether each instance has a socket of its own for a held port: an edge has two instances while it is replaced, and the
+    /// old one must not begin what it cannot finish.
+    pub fn has_own_socket(&self, port: &PortSpec) -> bool {
+        self.kind.is_edge() && self.replicas == 1 && port.hold && port.protocol == Protocol::Https
+    }
+
     /// Whether an exit code counts as success.
     pub fn is_success(&self, code: i32) -> bool {
         code == 0 || u8::try_from(code).is_ok_and(|code| self.success_exit_codes.contains(&code))

@@ -1,0 +1,324 @@
+//! Sockets that share a port: each instance has one of its own, and the kernel is told which of them gets all new
+//! connections (`SO_REUSEPORT` and a classic BPF program, `socket(7)`).
+//!
+//! Two edges that accept on one socket are enough where a request comes with its connection. Over TLS it comes after a
+//! handshake: a server that ends (Go's `net/http`) drops the request of a connection that it has accepted a moment ago. So
+//! the old edge gets no more connections from when the new one serves; it ends seconds later.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use core_engine::InstanceId;
+use nix::libc;
+use rustix::net::sockopt;
+
+use super::held::open_socket;
+use crate::descriptors;
+
+/// What stands between the name of a port and the number of a socket.
+const MARK: char = '#';
+
+/// The sockets of a port.
+#[derive(Debug)]
+pub(super) struct Group {
+    address: SocketAddr,
+    /// In the kernel's order, if that is known: then none is closed, since that would change the order, and one that no
+    /// instance has any more is used again.
+    sockets: Vec<Member>,
+    is_ordered: bool,
+    /// Which of them gets new connections, if that is known.
+    directed: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Member {
+    /// Its place when it was opened, which its shim knows.
+    number: usize,
+    socket: OwnedFd,
+    user: Option<InstanceId>,
+}
+
+impl Group {
+    /// A group with one socket, for an instance.
+    pub(super) fn open(address: SocketAddr, user: &InstanceId) -> io::Result<Self> {
+        // A socket that shares its port does not notice another program that does, so one is opened first that does not.
+        drop(open_socket(address, false)?);
+        let mut group = Self { address, sockets: Vec::new(), is_ordered: true, directed: None };
+        group.add(user)?;
+        Ok(group)
+    }
+
+    /// The group of the sockets that shims have kept for their instances, `(number, user, socket)`.
+    pub(super) fn of_kept(address: SocketAddr, mut kept: Vec<(usize, InstanceId, OwnedFd)>) -> Self {
+        kept.sort_by_key(|(number, ..)| *number);
+        let member = |(number, user, socket)| Member { number, socket, user: Some(user) };
+        let sockets: Vec<Member> = kept.into_iter().map(member).collect();
+        let mut group = Self { address, sockets, is_ordered: true, directed: None };
+        group.look_at_order();
+        group
+    }
+
+    /// What no instance had was closed with the supervisor that held it, and the last one took its place. Where the order is
+    /// not known, the kernel chooses for each connection, as between two that accept on one socket.
+    fn look_at_order(&mut self) {
+        let is_as_opened = self.sockets.iter().enumerate().all(|(at, one)| one.number == at);
+        self.is_ordered = self.sockets.len() == 1 || is_as_opened;
+        if !self.is_ordered {
+            self.directed = None;
+            if let Some(one) = self.sockets.first() {
+                let off: libc::c_int = 0;
+                // The error is that there was no program.
+                let _ = set(&one.socket, libc::SO_DETACH_REUSEPORT_BPF, &off);
+            }
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The number and a copy of the socket of an instance, which gets one if it has none.
+    pub(super) fn socket_of(&mut self, user: &InstanceId) -> io::Result<(usize, OwnedFd)> {
+        let at = match self.place_of(user).or_else(|| self.sockets.iter().position(|one| one.user.is_none())) {
+            Some(at) => at,
+            None => self.add(user)?,
+        };
+        self.sockets[at].user = Some(user.clone());
+        let has_others = self.sockets.iter().any(|one| one.user.as_ref().is_some_and(|other| other != user));
+        if !has_others {
+            self.direct(user);
+        }
+        Ok((self.sockets[at].number, copy(&self.sockets[at].socket)?))
+    }
+
+    /// Adds a socket that a shim has kept, and that was opened before this group was known.
+    pub(super) fn keep(&mut self, number: usize, user: &InstanceId, socket: OwnedFd) {
+        if self.sockets.iter().any(|one| one.user.as_ref() == Some(user)) {
+            return;
+        }
+        self.sockets.push(Member { number, socket, user: Some(user.clone()) });
+        self.sockets.sort_by_key(|one| one.number);
+        self.directed = None;
+        self.look_at_order();
+    }
+
+    /// A copy of the socket of an instance, and its number.
+    pub(super) fn kept_for(&self, user: &InstanceId) -> Option<(usize, OwnedFd)> {
+        let one = &self.sockets[self.place_of(user)?];
+        Some((one.number, copy(&one.socket).ok()?))
+    }
+
+    fn place_of(&self, user: &InstanceId) -> Option<usize> {
+        self.sockets.iter().position(|one| one.user.as_ref() == Some(user))
+    }
+
+    /// From now on all new connections go to the socket of this instance.
+    pub(super) fn direct(&mut self, user: &InstanceId) {
+        let Some(at) = self.place_of(user) else { return };
+        if self.directed == Some(at) || !self.is_ordered {
+            return;
+        }
+        match choose(&self.sockets[at].socket, at) {
+            Ok(()) => self.directed = Some(at),
+            Err(error) => {
+                tracing::warn!(instance = %user, "the kernel chooses who gets connections: {error}");
+                self.is_ordered = false;
+                self.directed = None;
+            }
+        }
+    }
+
+    /// The instance is gone. What it had is used again.
+    pub(super) fn leave(&mut self, user: &InstanceId) {
+        let Some(at) = self.place_of(user) else { return };
+        if self.is_ordered {
+            self.sockets[at].user = None;
+        } else {
+            // It must not get its share of the connections.
+            self.sockets.remove(at);
+            self.look_at_order();
+        }
+        self.direct_to_somebody();
+    }
+
+    /// Adds a socket, which gets no connections yet if others do.
+    fn add(&mut self, user: &InstanceId) -> io::Result<usize> {
+        // What the last supervisor has told the kernel may mean another socket by now.
+        self.direct_to_somebody();
+        let socket = descriptors::with_reserve(|| open_socket(self.address, true))?;
+        let at = self.sockets.len();
+        self.sockets.push(Member { number: at, socket, user: Some(user.clone()) });
+        self.direct_to_somebody();
+        Ok(at)
+    }
+
+    /// If it is not known who gets new connections, the oldest does: whoever comes later may not serve yet.
+    fn direct_to_somebody(&mut self) {
+        if self.directed.is_none_or(|at| self.sockets[at].user.is_none()) {
+            let users = self.sockets.iter().filter_map(|one| one.user.clone());
+            if let Some(oldest) = users.min_by_key(|user| user.generation) {
+                self.direct(&oldest);
+            }
+        }
+    }
+}
+
+/// The name of a port's socket with this number.
+pub(super) fn name_of(port: &str, number: usize) -> String {
+    format!("{port}{MARK}{number}")
+}
+
+/// The port and the number in the name of a socket, if it is one of several.
+pub(super) fn number_of(name: &str) -> Option<(&str, usize)> {
+    let (port, number) = name.split_once(MARK)?;
+    Some((port, number.parse().ok()?))
+}
+
+fn copy(socket: &OwnedFd) -> io::Result<OwnedFd> {
+    descriptors::with_reserve(|| socket.try_clone())
+}
+
+/// Has the kernel choose the socket with this number, of all that share the port of `socket`.
+fn choose(socket: &OwnedFd, number: usize) -> io::Result<()> {
+    if !sockopt::socket_reuseport(socket)? {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let number = u32::try_from(number).map_err(io::Error::other)?;
+    // "return NUMBER": the whole program.
+    let ret = u16::try_from(libc::BPF_RET | libc::BPF_K).map_err(io::Error::other)?;
+    let mut code = [libc::sock_filter { code: ret, jt: 0, jf: 0, k: number }];
+    let program = libc::sock_fprog { len: 1, filter: code.as_mut_ptr() };
+    set(socket, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
+}
+
+fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()> {
+    let size = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
+    // SAFETY: the value is valid for its size, and the kernel copies it.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, std::ptr::from_ref(value).cast(), size)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+
+    use super::*;
+
+    fn free(ip: IpAddr) -> SocketAddr {
+        TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
+    }
+
+    /// How many of some new connections each socket gets.
+    fn spread(group: &Group, ip: IpAddr) -> Vec<usize> {
+        let listeners: Vec<TcpListener> = group
+            .sockets
+            .iter()
+            .map(|one| {
+                let listener = TcpListener::from(one.socket.try_clone().unwrap());
+                listener.set_nonblocking(true).unwrap();
+                listener
+            })
+            .collect();
+        let open: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect((ip, group.address.port())).unwrap()).collect();
+        let counts = listeners.iter().map(|one| std::iter::from_fn(|| one.accept().ok()).count()).collect();
+        drop(open);
+        counts
+    }
+
+    #[test]
+    fn new_connections_go_where_they_are_directed() {
+        let [one, two, three] = ["a-0@1", "a-0@2", "a-0@3"].map(|name| name.parse::<InstanceId>().unwrap());
+        let all = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::UNSPECIFIED.into()];
+        for ip in all.into_iter().filter(|ip| TcpListener::bind((*ip, 0)).is_ok()) {
+            let mut group = Group::open(free(ip), &one).unwrap();
+            assert_eq!(group.socket_of(&one).unwrap().0, 0);
+            assert_eq!(group.socket_of(&two).unwrap().0, 1);
+            let client = IpAddr::from(Ipv4Addr::LOCALHOST);
+            assert_eq!(spread(&group, client), [20, 0], "the one that serves has them all");
+            group.direct(&two);
+            assert_eq!(spread(&group, client), [0, 20]);
+            group.direct(&one);
+            assert_eq!(spread(&group, client), [20, 0], "put back");
+            // The next one has the socket that is not used any more.
+            group.direct(&two);
+            group.leave(&one);
+            assert_eq!(group.socket_of(&three).unwrap().0, 0);
+            assert_eq!(spread(&group, client), [0, 20]);
+            group.leave(&two);
+            assert_eq!(spread(&group, client), [20, 0], "nobody else is left");
+        }
+    }
+
+    #[test]
+    fn another_supervisor_knows_the_order() {
+        let [one, two] = ["a-0@1", "a-0@2"].map(|name| name.parse::<InstanceId>().unwrap());
+        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one).unwrap();
+        let kept: Vec<_> = [&one, &two]
+            .map(|user| group.socket_of(user).map(|(number, socket)| (number, user.clone(), socket)).unwrap())
+            .into();
+        let address = group.address;
+        drop(group);
+        let mut after = Group::of_kept(address, kept);
+        let client = Ipv4Addr::LOCALHOST.into();
+        after.direct(&two);
+        assert_eq!(spread(&after, client), [0, 20]);
+        // The first one ends meanwhile, and its socket with it: what the kernel was told would mean the next one.
+        let last = after.kept_for(&two).unwrap();
+        drop(after);
+        let mut alone = Group::of_kept(address, vec![(last.0, two.clone(), last.1)]);
+        alone.direct(&two);
+        assert_eq!(spread(&alone, client), [20]);
+        assert_eq!(alone.socket_of(&one).unwrap().0, 1);
+        assert_eq!(spread(&alone, client), [20, 0]);
+    }
+
+    #[test]
+    fn shims_report_in_any_order() {
+        let [one, two] = ["a-0@2", "a-0@3"].map(|name| name.parse::<InstanceId>().unwrap());
+        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &two).unwrap();
+        let [first, second] = [&two, &one].map(|user| group.socket_of(user).unwrap());
+        let address = group.address;
+        drop(group);
+        // The older instance has the second socket, and its shim comes first.
+        let mut after = Group::of_kept(address, Vec::new());
+        after.keep(second.0, &one, second.1);
+        after.keep(first.0, &two, first.1);
+        after.direct(&two);
+        let client = Ipv4Addr::LOCALHOST.into();
+        assert_eq!(spread(&after, client), [20, 0]);
+        after.leave(&one);
+        assert_eq!(spread(&after, client), [20, 0]);
+    }
+
+    #[test]
+    fn an_unknown_order_loses_nobody() {
+        let [one, two] = ["a-0@2", "a-0@3"].map(|name| name.parse::<InstanceId>().unwrap());
+        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one).unwrap();
+        let [first, second] = [&one, &two].map(|user| group.socket_of(user).unwrap().1);
+        let address = group.address;
+        drop(group);
+        let mut after = Group::of_kept(address, vec![(1, one.clone(), first), (1, two.clone(), second)]);
+        after.direct(&two);
+        let client = Ipv4Addr::LOCALHOST.into();
+        assert_eq!(spread(&after, client).into_iter().sum::<usize>(), 20);
+        after.leave(&one);
+        assert_eq!(spread(&after, client), [20]);
+    }
+
+    #[test]
+    fn a_port_of_another_program_is_not_shared() {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let one: InstanceId = "a-0@1".parse().unwrap();
+        let error = Group::open(other.local_addr().unwrap(), &one).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn names_have_numbers() {
+        assert_eq!(number_of(&name_of("https", 1)), Some(("https", 1)));
+        assert_eq!(number_of("https"), None);
+    }
+}
