@@ -13,7 +13,7 @@ use core_engine::InstanceId;
 use nix::libc;
 use rustix::net::sockopt;
 
-use super::held::open_socket;
+use super::socket::{copy, open_socket};
 use crate::descriptors;
 
 /// What stands between the name of a port and the number of a socket.
@@ -173,10 +173,6 @@ pub(super) fn name_of(port: &str, number: usize) -> String {
 pub(super) fn number_of(name: &str) -> Option<(&str, usize)> {
     let (port, number) = name.split_once(MARK)?;
     Some((port, number.parse().ok()?))
-}
-
-fn copy(socket: &OwnedFd) -> io::Result<OwnedFd> {
-    descriptors::with_reserve(|| socket.try_clone())
 }
 
 /// Has the kernel choose the socket with this number, of all that share the port of `socket`.

@@ -13,11 +13,11 @@ use core_shim::wire::{ECHO, Report, Request};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+use super::events::{event_of, life_of};
 use super::held::Held;
 use super::leaders::Leaders;
 use super::line::{Heard, Line};
 use super::stray;
-use super::{event_of, life_of};
 
 /// How long a released shim may take to exit.
 const GOING: Duration = Duration::from_secs(2);
