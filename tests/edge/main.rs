@@ -24,6 +24,7 @@ mod place;
 mod public;
 mod releases;
 mod skew;
+mod terms;
 mod tls;
 mod verified;
 
@@ -42,6 +43,7 @@ fn main() {
         skew::TESTS,
         public::TESTS,
         beside::TESTS,
+        terms::TESTS,
         tls::TESTS,
         verified::TESTS,
     ]));

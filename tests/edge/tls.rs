@@ -21,10 +21,10 @@ pub(crate) const TESTS: &[Test] = tests![
 ];
 
 /// An edge with certificates: where it listens, without and with them.
-struct Edge {
-    stack: Stack,
+pub(crate) struct Edge {
+    pub(crate) stack: Stack,
     plain: u16,
-    secure: u16,
+    pub(crate) secure: u16,
 }
 
 impl Edge {
@@ -44,7 +44,7 @@ impl Edge {
         Self { stack, plain, secure }
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.secure)
     }
 
@@ -64,7 +64,7 @@ impl Edge {
     }
 
     /// Replaces Caddy, does something meanwhile, and waits until nothing is left of what ran before.
-    fn swap(&self, edit: &str, meanwhile: impl FnOnce()) {
+    pub(crate) fn swap(&self, edit: &str, meanwhile: impl FnOnce()) {
         let before = self.stack.pids_of("caddy");
         self.stack.edit("caddy", |caddy| caddy["process"] = json!({"env": {"EDIT": edit}}));
         self.stack.ok(&["apply"]);
@@ -72,7 +72,7 @@ impl Edge {
         until("what ran before has ended", || !before.iter().any(|pid| proc::lives(*pid)));
     }
 
-    fn redirected(&self, host: &str, path: &str) -> String {
+    pub(crate) fn redirected(&self, host: &str, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.plain);
         http::whole("GET", &url, &[("Host", host)], "").expect("an answer")
     }
@@ -194,7 +194,7 @@ fn a_killed_edge_refuses_nobody() {
 }
 
 /// An edge with certificates of a CA of its own, and who trusts that.
-fn internal() -> (Edge, Client) {
+pub(crate) fn internal() -> (Edge, Client) {
     let edge = Edge::new(|_, _| json!({"tls": "internal"}), &["a.test"]);
     let root = edge.stack.root.join(".data/caddy/pki/authorities/local/root.crt");
     let client = Client::trusting(&fs::read_to_string(root).expect("its root"));

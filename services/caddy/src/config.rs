@@ -1,43 +1,41 @@
 //! The Caddy configuration. Its settings were measured: see "Settings, and why" in docs/EDGE.md.
 
-use core_engine::action::pointers;
+use std::time::Duration;
+
 use core_engine::driver::Surroundings;
 use core_manifest::ServiceSpec;
 use core_manifest::spec::Tls;
 use serde_json::{Value, json};
 
-use crate::networks::trusted;
-use crate::pointer::{placeholder, served};
-use crate::prefix::{matcher, stripped};
-use crate::{ADMIN, ID, Wiring, compression, files, former, pointer, ports, public, tls, trial, verify};
+use crate::networks::named;
+use crate::pointer::served;
+use crate::proxy::{patient, transport};
+use crate::routes::{self, GATEWAY_ERRORS};
+use crate::{ADMIN, ID, Wiring, files, ports, terms, tls, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
 
-/// What is said of an instance that does not answer.
-const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
-/// Whether a request may be sent once more: it did not reach anyone, or does no harm twice.
-const HARMLESS: &str = "({http.request.method} in ['GET', 'HEAD'] || {http.error.message}.contains('dial'))";
-
-/// What is said of a file that cannot be read.
-const FILE_ERRORS: &str = "{http.error.status_code} in [403, 500]";
+/// How large the headers of a request may be where the world asks, and how long they may take: more than any browser sends.
+const HEADER_BYTES: u64 = 64 << 10;
+const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// What the configuration without servers is called.
 const IDLE: &str = "idle";
-
-/// Request headers about the client that anyone may send and that Caddy passes on unchanged; and core's own.
-const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
 
 /// The whole configuration, as a template: `${run}` is the run folder of the edge instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
     let mut all = vec![farewell()];
     if let Wiring::Held = wiring {
-        let of = |spec| trial::previews(spec, around.edge, |upstreams| patient(transport(upstreams)));
+        let proxy = |upstreams| patient(transport(upstreams));
+        let of = |spec| trial::previews(spec, around.edge, &terms::handlers(edge, spec), proxy);
         all.extend(served(around).flat_map(of));
     }
-    all.extend(routes(around, wiring));
+    let further = terms::redirects(around.services.values(), tls::scheme(edge), &tls::port(edge));
+    all.extend(further.clone());
+    all.extend(routes::all(edge, around, wiring));
     let mut errors: Vec<Value> = match wiring {
-        Wiring::Held => in_order(around, |spec, hosts, prefix| second_way(spec, hosts, prefix, around.edge, wiring)),
+        Wiring::Held => routes::second_ways(edge, around),
         Wiring::Direct(_) => Vec::new(),
     };
     if served(around).any(|spec| files::pool(spec).is_some()) && matches!(wiring, Wiring::Held) {
@@ -64,8 +62,10 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if edge.edge.tls == Tls::Off {
         http["servers"]["edge"] = server(edge, wiring, false, all, &errors);
     } else {
-        let mut plain = vec![farewell(), tls::redirect(edge, around)];
-        plain.extend(nameless(edge, around, wiring));
+        let mut plain = vec![farewell()];
+        plain.extend(further);
+        plain.push(tls::redirect(edge, around));
+        plain.extend(routes::nameless(edge, around, wiring));
         http["servers"]["plain"] = server(edge, wiring, false, plain, &errors);
         http["servers"]["edge"] = server(edge, wiring, true, all, &errors);
         http["servers"]["edge"]["tls_connection_policies"] = tls::connections(edge);
@@ -132,7 +132,19 @@ fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<V
         "routes": routes,
         "errors": {"routes": errors},
     });
-    let proxies = trusted(&edge.edge.trusted_proxies);
+    let has_certificates = edge.edge.tls != Tls::Off;
+    let header_bytes = edge.edge.header_bytes.or(has_certificates.then_some(HEADER_BYTES));
+    let header_time = edge.edge.header_time.or(has_certificates.then_some(HEADER_TIME));
+    if let Some(bytes) = header_bytes {
+        server["max_header_bytes"] = bytes.into();
+    }
+    for (key, time) in [("read_header_timeout", header_time), ("idle_timeout", edge.edge.idle_time)] {
+        if let Some(time) = time {
+            // In nanoseconds, as Caddy counts durations that are numbers.
+            server[key] = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).into();
+        }
+    }
+    let proxies = named(&edge.edge.trusted_proxies);
     if !proxies.is_empty() {
         server["trusted_proxies"] = json!({"source": "static", "ranges": proxies});
         // Read from the right: anyone may have written the entries further left in X-Forwarded-For.
@@ -141,141 +153,11 @@ fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<V
     server
 }
 
-/// The routes that no certificate is for: those for any host, and for names of this machine where a CA is asked.
-fn nameless(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
-    let names = tls::names(edge, around.services.values());
-    in_order(around, |spec, hosts, prefix| {
-        let is_nameless = !hosts.iter().any(|host| names.contains(host));
-        is_nameless.then(|| one_route(spec, hosts, prefix, around.edge, wiring))
-    })
-}
-
-/// One route per host and path of each service.
-fn routes(around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
-    in_order(around, |spec, hosts, prefix| Some(one_route(spec, hosts, prefix, around.edge, wiring)))
-}
-
-/// What `make` makes of each service for its hosts (none means any) and each of its prefixes; the longest path first, a named
-/// host before any host. Host names of one service alone come before all others: with these it gets every path.
-fn in_order(around: Surroundings<'_>, make: impl Fn(&ServiceSpec, &[String], &str) -> Option<Value>) -> Vec<Value> {
-    let mut all: Vec<(usize, usize, String, Value)> = Vec::new();
-    for spec in served(around) {
-        let Some(route) = &spec.route else { continue };
-        let mut add = |length: usize, hosts: &[String], prefix: &str| {
-            let made = make(spec, hosts, prefix);
-            all.extend(made.map(|value| (length, hosts.len(), spec.name.to_string(), value)));
-        };
-        if !route.own_hosts.is_empty() {
-            add(usize::MAX, &route.own_hosts, "");
-        }
-        for path in &route.paths {
-            let prefix = path.trim_end_matches('/');
-            add(prefix.len(), &route.hosts, prefix);
-        }
-    }
-    // A named host is more specific than any path without one.
-    all.sort_by(|a, b| (b.1 > 0, b.0).cmp(&(a.1 > 0, a.0)).then_with(|| a.2.cmp(&b.2)));
-    all.into_iter().map(|(.., value)| value).collect()
-}
-
-/// The route of a service for these hosts (none means any) and this prefix.
-fn one_route(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wiring: Wiring<'_>) -> Value {
-    let mut handle: Vec<Value> = stripped(spec, prefix).into_iter().collect();
-    let route = spec.route.as_ref();
-    if let Some(paths) = route.map(|route| &route.local_origin).filter(|paths| !paths.is_empty()) {
-        handle.push(local_origin(paths));
-    }
-    handle.extend(files::hashed(spec));
-    handle.extend(compression::handlers());
-    if let (Some(_), Wiring::Held) = (files::pool(spec), wiring) {
-        handle.push(trial::canary(spec, edge, &transport(trial::canary_upstreams(spec, edge))));
-        handle.push(former::handler(spec, edge, transport(former::upstreams(spec, edge))));
-        handle.extend(public::handler(spec, edge, public::PUBLIC_OF));
-    }
-    handle.extend(files::old(spec, || proxy(spec, edge, wiring)));
-    handle.extend(files::images(spec, || proxy(spec, edge, wiring)));
-    handle.push(proxy(spec, edge, wiring));
-    let mut value = json!({"handle": handle, "terminal": true});
-    let matcher = matcher(hosts, prefix);
-    if !matcher.is_empty() {
-        value["match"] = json!([matcher]);
-    }
-    value
-}
-
-/// Where requests go that the replaced release did not answer, since it has just ended, or whose file the edge may not
-/// read: to the service, as if they had come now.
-fn second_way(spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str, wiring: Wiring<'_>) -> Option<Value> {
-    files::pool(spec)?;
-    let mut handle = vec![files::not_forever()];
-    handle.extend(stripped(spec, prefix));
-    handle.extend(compression::handlers());
-    handle.push(proxy(spec, edge, wiring));
-    let is = |var: &str, errors: &str| {
-        let mut one = matcher(hosts, prefix);
-        one.insert("vars".into(), json!({var: [spec.name.as_str()]}));
-        one.insert("expression".into(), errors.into());
-        one
-    };
-    let again = format!("{GATEWAY_ERRORS} && {HARMLESS}");
-    let is_meant = json!([is(former::VAR, &again), is(files::VAR, FILE_ERRORS)]);
-    Some(json!({"match": is_meant, "handle": handle, "terminal": true}))
-}
-
-/// A development server refuses what is asked for by pages of other hosts, and it does not know under which host the edge
-/// serves its own. Only requests of these pages are passed on as local ones: those whose origin is the host that they
-/// ask.
-fn local_origin(paths: &[String]) -> Value {
-    let prefixes: Vec<String> = paths.iter().flat_map(|path| [path.clone(), format!("{path}/*")]).collect();
-    let same = "{http.request.header.Origin}.endsWith('://' + {http.request.hostport})";
-    json!({"handler": "subroute", "routes": [{
-        "match": [{"path": prefixes, "expression": same}],
-        "handle": [{"handler": "headers", "request": {"set": {"Origin": ["http://localhost"]}}}],
-    }]})
-}
-
 /// While Caddy stops, each response closes its connection: a request in flight on one that Caddy closes would be lost.
 fn farewell() -> Value {
     json!({
         "match": [{"vars": {"{http.shutting_down}": ["true"]}}],
         "handle": [{"handler": "headers", "response": {"set": {"Connection": ["close"]}}}],
-    })
-}
-
-fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {
-    let upstreams: Vec<Value> = match wiring {
-        Wiring::Held => (0..pointers(spec.replicas))
-            .map(|number| json!({"dial": placeholder(edge, spec, &pointer(number))}))
-            .collect(),
-        Wiring::Direct(addresses) => {
-            addresses.get(&spec.name).into_iter().flatten().map(|address| json!({"dial": address})).collect()
-        }
-    };
-    patient(transport(upstreams))
-}
-
-/// Requests that are safe to repeat are retried while nothing answers.
-fn patient(mut proxy: Value) -> Value {
-    proxy["load_balancing"] = json!({"try_duration": "5s", "try_interval": "100ms"});
-    proxy
-}
-
-/// A proxy to these upstreams, which tries one of them once.
-fn transport(upstreams: Vec<Value>) -> Value {
-    json!({
-        "handler": "reverse_proxy",
-        "upstreams": upstreams,
-        // No compression between Caddy and the app: Caddy would have to undo it, at thirteen times the cost.
-        "transport": {
-            "protocol": "http",
-            "compression": false,
-            "dial_timeout": "2s",
-            "keep_alive": {"idle_timeout": "2s"},
-        },
-        // An app that trusted these headers would trust any client.
-        "headers": {"request": {"delete": UNBELIEVED}},
-        "stream_close_delay": "5m",
-        "flush_interval": -1,
     })
 }
 
@@ -298,6 +180,7 @@ mod tests {
             strip_prefix: name == "api",
             own_hosts: Vec::new(),
             local_origin: Vec::new(),
+            terms: Default::default(),
             port,
         });
         spec
@@ -372,7 +255,7 @@ mod tests {
         );
         let services: BTreeMap<_, _> = [(api.name.clone(), api)].into();
         let around = Surroundings { edge: "/run/edge", ..Surroundings::of(&services) };
-        let ways = in_order(around, |spec, hosts, prefix| second_way(spec, hosts, prefix, "/run/edge", Wiring::Held));
+        let ways = routes::second_ways(&edge(), around);
         assert_eq!(ways.len(), 2);
         for (way, prefix) in ways.iter().zip(["/a", "/b"]) {
             let handle = way["handle"].as_array().unwrap();

@@ -13,7 +13,10 @@ mod networks;
 mod pointer;
 mod ports;
 mod prefix;
+mod proxy;
 mod public;
+mod routes;
+mod terms;
 mod tls;
 mod trial;
 mod verify;
@@ -95,12 +98,7 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
                 .help("give it a port with a number, and no \"hold\": false: core keeps the socket open while Caddy is replaced or crashed"),
         ]);
     };
-    let is_proxy = |one: &&String| *one == networks::PRIVATE_RANGES || networks::is_network(one);
-    if let Some(wrong) = spec.edge.trusted_proxies.iter().find(|one| !is_proxy(one)) {
-        let message = format!("`{wrong}` in `trusted_proxies` of `{}` is not an address or a network", spec.name);
-        let help = "write an address (203.0.113.7), a network (10.0.0.0/8), or private_ranges";
-        return Err(vec![Diagnostic::new("bad-config", message).service(spec.name.as_str()).help(help)]);
-    }
+    networks::check(&spec, around)?;
     tls::check(&spec, around)?;
     let file = config_file(&spec, around, Wiring::Held)?;
     if spec.edge.tls != Tls::Off && spec.readiness.as_ref().is_some_and(is_ours) {

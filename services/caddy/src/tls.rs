@@ -18,7 +18,7 @@ const LOCALHOST: &str = "localhost";
 /// The names that get a certificate, of an edge in front of these services.
 pub fn names<'a>(edge: &ServiceSpec, services: impl Iterator<Item = &'a ServiceSpec> + Clone) -> BTreeSet<String> {
     let routes = || services.clone().filter(|spec| !spec.name.is_trial()).filter_map(|spec| spec.route.as_ref());
-    let hosts = routes().flat_map(|route| &route.hosts).cloned();
+    let hosts = routes().flat_map(|route| route.hosts.iter().chain(&route.terms.redirect_hosts)).cloned();
     match edge.edge.tls {
         Tls::Off => BTreeSet::new(),
         Tls::Auto => hosts.collect(),
@@ -57,7 +57,7 @@ pub(crate) fn check(edge: &ServiceSpec, around: Surroundings<'_>) -> Result<(), 
         return fault("no-host", message, &edge.name, help);
     }
     for spec in served(around) {
-        let hosts = spec.route.iter().flat_map(|route| &route.hosts);
+        let hosts = spec.route.iter().flat_map(|route| route.hosts.iter().chain(&route.terms.redirect_hosts));
         if let Some(host) = hosts.into_iter().find(|host| host.contains('*')) {
             let message =
                 format!("`{host}` of `{}` cannot get a certificate by ACME: that needs a single name", spec.name);
@@ -114,10 +114,20 @@ pub(crate) fn connections(edge: &ServiceSpec) -> Value {
     }
 }
 
+/// How addresses begin that clients are sent on to; without certificates, as the one that they asked.
+pub(crate) fn scheme(edge: &ServiceSpec) -> &'static str {
+    if edge.edge.tls == Tls::Off { "" } else { "https:" }
+}
+
+/// What follows a name with a certificate in an address.
+pub(crate) fn port(edge: &ServiceSpec) -> String {
+    let number = ports::secure(edge).filter(|_| edge.edge.tls != Tls::Off).and_then(|port| port.number);
+    number.filter(|number| *number != 443).map_or_else(String::new, |number| format!(":{number}"))
+}
+
 /// Sends plain requests for names with certificates to where these are.
 pub(crate) fn redirect(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
-    let number = ports::secure(edge).and_then(|port| port.number).filter(|number| *number != 443);
-    let port = number.map_or_else(String::new, |number| format!(":{number}"));
+    let port = port(edge);
     json!({
         "match": [{"host": names(edge, around.services.values())}],
         "handle": [{
@@ -167,6 +177,7 @@ mod tests {
             strip_prefix: false,
             own_hosts: vec!["web.localhost".into()],
             local_origin: Vec::new(),
+            terms: Default::default(),
             port: Identifier::new("http").unwrap(),
         });
         [(spec.name.clone(), spec)].into()

@@ -88,7 +88,12 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
 
 /// The routes of the previews of a service: of each host that it has, and of its own name on this machine. Each of these
 /// names is the preview's alone, with all paths.
-pub(crate) fn previews(spec: &ServiceSpec, edge: &str, proxy: impl Fn(Vec<Value>) -> Value) -> Vec<Value> {
+pub(crate) fn previews(
+    spec: &ServiceSpec,
+    edge: &str,
+    terms: &[Value],
+    proxy: impl Fn(Vec<Value>) -> Value,
+) -> Vec<Value> {
     let Some(route) = spec.route.as_ref().filter(|_| files::pool(spec).is_some()) else { return Vec::new() };
     let local = format!("{}.localhost", spec.name);
     // Labels are numbered from the last one: that of a preview is the same for all hosts with so many.
@@ -103,7 +108,7 @@ pub(crate) fn previews(spec: &ServiceSpec, edge: &str, proxy: impl Fn(Vec<Value>
             json!({
                 // A host may begin with a dot, and a set that nobody has is without a name.
                 "match": [{"vars": {label.clone(): [name]}, "not": [{"vars": {label.clone(): [""]}}]}],
-                "handle": preview(spec, edge, set, &proxy),
+                "handle": preview(spec, edge, set, terms, &proxy),
                 "terminal": true,
             })
         });
@@ -125,7 +130,7 @@ fn nobody(local: &str) -> Value {
 }
 
 /// What is done with a request for a preview.
-fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>) -> Value) -> Value {
+fn preview(spec: &ServiceSpec, edge: &str, set: u32, terms: &[Value], proxy: &impl Fn(Vec<Value>) -> Value) -> Value {
     let file = |what| placeholder(edge, spec, &preview_file(set, what));
     let (key, pass, address) = (file("key"), file("pass"), file("addr"));
     let by_password = json!({"vars": {"{http.request.header.Authorization}": [format!("Basic {key}")]}});
@@ -166,11 +171,12 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>)
         Some(json!({"match": [matcher(&[], prefix)], "handle": [handler], "group": "prefix"}))
     });
     let stripped: Vec<Value> = stripped.collect();
-    let mut handle = vec![
+    let mut handle = terms.to_vec();
+    handle.extend([
         json!({"handler": "vars", VAR: spec.name.as_str()}),
         json!({"handler": "headers", "response": {"deferred": true, "set": {"X-Robots-Tag": ["noindex"]}}}),
         gate,
-    ];
+    ]);
     handle.extend((!stripped.is_empty()).then(|| json!({"handler": "subroute", "routes": stripped})));
     handle.extend(files::hashed(spec));
     handle.extend(crate::compression::handlers());
@@ -218,6 +224,7 @@ mod tests {
             strip_prefix: false,
             own_hosts: Vec::new(),
             local_origin: Vec::new(),
+            terms: Default::default(),
             port: Identifier::new("http").unwrap(),
         });
         spec
@@ -225,7 +232,7 @@ mod tests {
 
     #[test]
     fn previews_have_a_name_below_each_host() {
-        let all = previews(&web(&["example.com", "*.example.org"]), "/edge", |upstreams| json!({"to": upstreams}));
+        let all = previews(&web(&["example.com", "*.example.org"]), "/edge", &[], |upstreams| json!({"to": upstreams}));
         let hosts: Vec<&Value> = all.iter().map(|route| &route["match"][0]["host"]).collect();
         assert_eq!(hosts, [&json!(["*.example.com", "*.web.localhost"]), &json!(["*.web.localhost"])]);
         let sets = all[0]["handle"][0]["routes"].as_array().unwrap();
@@ -241,6 +248,6 @@ mod tests {
     fn only_a_service_with_releases_has_previews() {
         let mut spec = web(&["example.com"]);
         spec.binaries.clear();
-        assert!(previews(&spec, "/edge", |_| json!({})).is_empty());
+        assert!(previews(&spec, "/edge", &[], |_| json!({})).is_empty());
     }
 }

@@ -140,6 +140,7 @@ mod tests {
             strip_prefix: false,
             own_hosts: Vec::new(),
             local_origin: Vec::new(),
+            terms: Default::default(),
             port: Identifier::new("http").unwrap(),
         });
         spec

@@ -86,6 +86,7 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
                 strip_prefix: false,
                 own_hosts: Vec::new(),
                 local_origin: Vec::new(),
+                terms: Default::default(),
                 port: http()?,
             });
             spec.update.strategy = Strategy::Swap;

@@ -75,6 +75,7 @@ fn service(rng: &mut Rng, at: usize, has_edge: bool) -> ServiceSpec {
                 strip_prefix: false,
                 own_hosts: Vec::new(),
                 local_origin: Vec::new(),
+                terms: Default::default(),
                 port: http_port(),
             });
         }

@@ -53,7 +53,7 @@ pub struct Status {
 pub struct CertificateStatus {
     /// The name.
     pub name: String,
-    /// Who has issued it; absent while there is none.
+    /// Who has issued it; absent as long as it does not exist.
     pub issuer: Option<String>,
     /// When it ends: RFC 3339, UTC.
     pub not_after: Option<String>,

@@ -6,13 +6,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::edge::{Acme, Tls};
+use super::edge::{Acme, Headers, Limits, Tls};
 
 /// How long each hook may take if the manifest does not say.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Settings of the service's kind: `topology` and `deployment` are for kind nats, `trusted_proxies`, `tls`, `email` and `acme`
-/// for kind caddy, `app`, `mode`, `persist`, `keep`, `build`, `release_command`, `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
+/// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
+/// `headers`, `limits`, `allow` and `deny` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
+/// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -36,6 +37,22 @@ pub struct Config {
     /// The CAs that certificates come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<Acme>,
+    /// Headers that the edge adds to answers which have none of that name; false for one that it is not to add. Default, with
+    /// certificates: X-Content-Type-Options: nosniff, Referrer-Policy: strict-origin-when-cross-origin, X-Frame-Options:
+    /// SAMEORIGIN, Permissions-Policy: browsing-topics=(), and with those of a CA, unless the profile is local,
+    /// Strict-Transport-Security: max-age=31536000.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: Headers,
+    /// What clients of the edge may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, or `private_ranges`; others get 403.
+    /// Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// Networks whose clients get 403. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
     /// Folder of the app, relative to the stack's root. Default: the root where its package.json names the framework, else
     /// the one app below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! The parts of `config` that say how an edge meets the world.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +50,51 @@ impl Directories {
             Self::Several(all) => all,
         }
     }
+}
+
+/// A header that the edge adds to answers which have none of that name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Header {
+    /// With this value.
+    Value(String),
+    /// false: it is not added.
+    Added(bool),
+}
+
+/// Headers by name.
+pub type Headers = BTreeMap<String, Header>;
+
+/// What clients of an edge may take. A service whose route has limits of its own has those instead.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// KiB that the headers of a request may have; more are answered with 431. Default: 64 with certificates, else 1024.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 4, max = 65536))]
+    pub header_kb: Option<u32>,
+    /// MiB that the body of a request may have; more are answered with 413. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub body_mb: Option<u32>,
+    /// Seconds in which the headers of a request have to come. Default: 10 with certificates, else 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.1))]
+    pub header_seconds: Option<f64>,
+    /// Seconds after which a connection without a request is closed. Default: 300.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.1))]
+    pub idle_seconds: Option<f64>,
+}
+
+/// What clients of one service may take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteLimits {
+    /// MiB that the body of a request may have; more are answered with 413. Default: as the edge says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub body_mb: Option<u32>,
 }
 
 impl super::Config {

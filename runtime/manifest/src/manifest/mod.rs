@@ -258,6 +258,24 @@ pub struct Route {
     /// under other host names are passed on to it as if they came from http://localhost. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local_origin: Vec<String>,
+    /// Further host names, whose requests are sent on to the first of `hosts`: "www.example.org" to "example.org". Default:
+    /// none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_hosts: Vec<String>,
+    /// Headers that the edge adds to answers of the service which have none of that name, beside and instead of those that it
+    /// adds anyway; false for one that it is not to add. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: edge::Headers,
+    /// What clients of the service may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<edge::RouteLimits>,
+    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, or `private_ranges`; others get 403.
+    /// Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// Networks whose clients get 403. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
     /// Name of the port that takes the requests.
     pub port: String,
 }

@@ -1,14 +1,18 @@
 //! Resolves how an edge meets the world.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Config;
-use crate::manifest::edge::{Directories, Tls};
+use crate::manifest::edge::{Directories, Header, Headers, Tls};
 
 /// The settings of an edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EdgeSpec {
     /// The trusted proxies in front of it, as written.
     pub trusted_proxies: Vec<String>,
@@ -20,6 +24,32 @@ pub struct EdgeSpec {
     pub directories: Vec<String>,
     /// Absolute paths of files with further roots that are trusted when they are asked.
     pub roots: Vec<String>,
+    /// Whether browsers are told to use HTTPS only.
+    pub is_strict: bool,
+    /// The terms for all services.
+    pub terms: Terms,
+    /// Bytes of the headers of a request.
+    pub header_bytes: Option<u64>,
+    /// How long they may take.
+    pub header_time: Option<Duration>,
+    /// After which a connection without a request is closed.
+    pub idle_time: Option<Duration>,
+}
+
+/// On which terms clients are answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// Host names whose requests are sent on to another one.
+    pub redirect_hosts: Vec<String>,
+    /// Headers that are added where an answer has none of that name; `None` for one that is not.
+    pub headers: BTreeMap<String, Option<String>>,
+    /// Bytes of the body of a request.
+    pub body_bytes: Option<u64>,
+    /// Networks whose clients are answered, as written; empty means all.
+    pub allow: Vec<String>,
+    /// Networks whose clients are refused, as written.
+    pub deny: Vec<String>,
 }
 
 /// The settings in `config`; their default for another kind of service. `root` is the stack's root.
@@ -33,6 +63,12 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
             ),
         );
     }
+    let limits = config.limits.clone().unwrap_or_default();
+    let mut time = |key: &str, seconds: Option<f64>| {
+        seconds.map(|seconds| faults.seconds(&["config", "limits", key], Some(seconds), seconds))
+    };
+    let (header_time, idle_time) =
+        (time("header_seconds", limits.header_seconds), time("idle_seconds", limits.idle_seconds));
     let acme = config.acme.clone().unwrap_or_default();
     let directories = acme.directory.as_ref().map(Directories::all).unwrap_or_default();
     for wrong in directories.iter().filter(|url| !url.starts_with("https://")) {
@@ -50,7 +86,45 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
         email: config.email.clone(),
         directories: directories.to_vec(),
         roots: acme.roots.iter().map(absolute).collect(),
+        is_strict: config.tls(profile) == Tls::Auto && profile != "local",
+        terms: Terms {
+            redirect_hosts: Vec::new(),
+            headers: headers(&["config", "headers"], &config.headers, faults),
+            body_bytes: limits.body_mb.map(|mb| u64::from(mb) << 20),
+            allow: config.allow.clone(),
+            deny: config.deny.clone(),
+        },
+        header_bytes: limits.header_kb.map(|kb| u64::from(kb) << 10),
+        header_time,
+        idle_time,
     }
+}
+
+/// The headers at `path`.
+pub(super) fn headers(path: &[&str], written: &Headers, faults: &mut Faults<'_>) -> BTreeMap<String, Option<String>> {
+    let mut all = BTreeMap::new();
+    for (name, header) in written {
+        let at = [path, &[name.as_str()]].concat();
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if !is_name {
+            faults.add(&at, Diagnostic::new("wrong-value", format!("\"{name}\" is not the name of a header")));
+        }
+        let value = match header {
+            Header::Value(value) if value.contains(['\r', '\n']) => {
+                faults.add(&at, Diagnostic::new("wrong-value", "the value of a header is one line"));
+                None
+            }
+            Header::Value(value) => Some(value.clone()),
+            Header::Added(false) => None,
+            Header::Added(true) => {
+                let fault = Diagnostic::new("wrong-value", format!("`{name}` is true, expected a value"));
+                faults.add(&at, fault.help("write its value, or false if it is not to be added"));
+                None
+            }
+        };
+        all.insert(name.clone(), value);
+    }
+    all
 }
 
 /// Whether this may be an e-mail address; a CA says the rest.

@@ -21,7 +21,7 @@ pub use crate::manifest::{Kind, Protocol, Strategy};
 use crate::name::{Identifier, ServiceName};
 use crate::origin::Origin;
 use crate::template::Template;
-pub use edge::EdgeSpec;
+pub use edge::{EdgeSpec, Terms};
 pub use probe::{Check, HttpAnswer, Probe};
 pub use resolve::{Context, resolve};
 
@@ -182,6 +182,9 @@ pub struct Route {
     /// Path prefixes whose requests get the origin `http://localhost`, if they are of the service's own pages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local_origin: Vec<String>,
+    /// On which terms its clients are answered.
+    #[serde(default)]
+    pub terms: Terms,
     /// Name of the port that takes the requests.
     pub port: Identifier,
 }

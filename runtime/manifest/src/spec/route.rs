@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::edge::Terms;
 use super::faults::Faults;
-use super::{PortSpec, Route};
+use super::{PortSpec, Route, edge};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Protocol};
 use crate::name::{Identifier, nearest};
@@ -28,16 +29,30 @@ pub(super) fn resolve(
             );
         }
     }
-    for (index, host) in route.hosts.iter().enumerate() {
+    let hosts = route.hosts.iter().enumerate().map(|one| ("hosts", one));
+    for (key, (index, host)) in hosts.chain(route.redirect_hosts.iter().enumerate().map(|one| ("redirect_hosts", one)))
+    {
         let plain = host.strip_prefix("*.").unwrap_or(host);
         if plain.is_empty() || !plain.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
             faults.add(
-                &["route", "hosts", &index.to_string()],
+                &["route", key, &index.to_string()],
                 Diagnostic::new("bad-route", format!("`{host}` is not a host name"))
                     .help("write the name alone, without scheme, port or path: \"www.example.org\""),
             );
         }
     }
+    if !route.redirect_hosts.is_empty() && route.hosts.first().is_none_or(|host| host.contains('*')) {
+        let fault =
+            Diagnostic::new("bad-route", "`redirect_hosts` are sent on to the first of `hosts`, and there is none");
+        faults.add(&["route", "redirect_hosts"], fault.help("name it: \"hosts\": [\"example.org\"]"));
+    }
+    let terms = Terms {
+        redirect_hosts: route.redirect_hosts.clone(),
+        headers: edge::headers(&["route", "headers"], &route.headers, faults),
+        body_bytes: route.limits.as_ref().and_then(|limits| limits.body_mb).map(|mb| u64::from(mb) << 20),
+        allow: route.allow.clone(),
+        deny: route.deny.clone(),
+    };
     let Some((port, spec)) = ports.iter().find(|(name, _)| name.as_str() == route.port) else {
         let help = nearest(&route.port, ports.keys().map(Identifier::as_str))
             .map_or_else(|| "add it to `ports`".to_owned(), |guess| format!("did you mean `{guess}`?"));
@@ -56,6 +71,7 @@ pub(super) fn resolve(
         strip_prefix: route.strip_prefix,
         own_hosts: own_host.map(str::to_owned).into_iter().collect(),
         local_origin: route.local_origin.clone(),
+        terms,
         port: port.clone(),
     })
 }
