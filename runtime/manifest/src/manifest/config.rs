@@ -39,8 +39,8 @@ pub struct Config {
     pub acme: Option<Acme>,
     /// Headers that the edge adds to answers which have none of that name; false for one that it is not to add. Default, with
     /// certificates: X-Content-Type-Options: nosniff, Referrer-Policy: strict-origin-when-cross-origin, X-Frame-Options:
-    /// SAMEORIGIN, Permissions-Policy: browsing-topics=(), and with those of a CA, unless the profile is local,
-    /// Strict-Transport-Security: max-age=31536000.
+    /// SAMEORIGIN, Permissions-Policy: browsing-topics=(), and Strict-Transport-Security: max-age=31536000 unless the profile
+    /// is local or `acme` names the CA.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: Headers,
     /// What clients of the edge may take.

@@ -86,7 +86,8 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
         email: config.email.clone(),
         directories: directories.to_vec(),
         roots: acme.roots.iter().map(absolute).collect(),
-        is_strict: config.tls(profile) == Tls::Auto && profile != "local",
+        // Browsers keep it for a year: not for the certificates of a CA that is tried out, or that not everybody trusts.
+        is_strict: config.tls(profile) == Tls::Auto && profile != "local" && directories.is_empty(),
         terms: Terms {
             redirect_hosts: Vec::new(),
             headers: headers(&["config", "headers"], &config.headers, faults),
@@ -131,4 +132,54 @@ pub(super) fn headers(path: &[&str], written: &Headers, faults: &mut Faults<'_>)
 fn is_address(text: &str) -> bool {
     let parts = text.split_once('@');
     parts.is_some_and(|(user, host)| !user.is_empty() && host.contains('.')) && !text.contains(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::SourceFile;
+    use crate::name::ServiceName;
+    use crate::tree;
+
+    fn resolved(config: &str, profile: &str) -> (EdgeSpec, Vec<String>) {
+        let text = format!("{{\"config\": {config}}}");
+        let file = Arc::new(SourceFile { path: "services/edge/service.json".into(), text });
+        let node = tree::parse(&file, &mut Vec::new()).unwrap();
+        let name = ServiceName::new("edge").unwrap();
+        let mut out = Vec::new();
+        let config: Config = serde_json::from_str(config).unwrap();
+        let spec = resolve(Some(&config), "/stack", profile, &mut Faults { name: &name, node: &node, out: &mut out });
+        (spec, out.into_iter().map(|fault| fault.message).collect())
+    }
+
+    #[test]
+    fn an_address_turns_certificates_on() {
+        let of = |config: &str, profile: &str| {
+            let spec = resolved(config, profile).0;
+            (spec.tls, spec.is_strict)
+        };
+        let email = r#"{"email": "a@b.example"}"#;
+        assert_eq!(of(email, "production"), (Tls::Auto, true));
+        assert_eq!(of(email, "local"), (Tls::Off, false));
+        assert_eq!(of("{}", "production"), (Tls::Off, false));
+        assert_eq!(of(r#"{"tls": "auto"}"#, "local"), (Tls::Auto, false));
+        let tried_out = r#"{"email": "a@b.example", "acme": {"directory": "https://staging.example/dir"}}"#;
+        assert_eq!(of(tried_out, "production"), (Tls::Auto, false));
+    }
+
+    #[test]
+    fn wrong_values_are_told() {
+        let told = |config: &str| resolved(config, "production").1.concat();
+        assert!(told(r#"{"email": "nobody"}"#).contains("`email` is \"nobody\", expected an address"));
+        assert!(told(r#"{"acme": {"directory": "http://ca.example"}}"#).contains("is not the address of an ACME"));
+        assert!(told(r#"{"headers": {"X-A": true}}"#).contains("`X-A` is true, expected a value"));
+        assert!(told(r#"{"headers": {"X A": "b"}}"#).contains("\"X A\" is not the name of a header"));
+        assert!(told(r#"{"headers": {"X-A": "b\r\nSet-Cookie: c"}}"#).contains("is one line"));
+        let roots =
+            resolved(r#"{"acme": {"directory": ["https://a/b", "https://c/d"], "roots": ["ca.pem", "/e.pem"]}}"#, "x")
+                .0;
+        assert_eq!((roots.directories.len(), roots.roots), (2, vec!["/stack/ca.pem".to_owned(), "/e.pem".to_owned()]));
+    }
 }
