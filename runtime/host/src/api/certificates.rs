@@ -20,6 +20,9 @@ pub(crate) const LATE: SignedDuration = SignedDuration::from_hours(21 * 24);
 /// The longest part of the log that is read.
 const LONGEST: u64 = 256 << 10;
 
+/// What Caddy says of what it has not finished with a configuration.
+const CALLED_OFF: &str = "context canceled";
+
 /// What is asked about.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
@@ -46,7 +49,7 @@ pub(crate) fn look(question: &Question, now: Timestamp) -> (Vec<CertificateStatu
     for name in &question.names {
         let best = found.iter().filter(|(of, _)| of == name).map(|(_, one)| one).max_by_key(|one| one.not_after);
         // What was said before it was got is over.
-        let failure = failures.get(name).filter(|failure| best.is_none_or(|one| failure.at > one.not_before));
+        let failure = failures.get(name).filter(|failure| best.is_none_or(|one| failure.at > one.got_at));
         let why = failure.map(|failure| failure.message.clone());
         let late = question.lateness.filter(|_| best.is_some_and(Certificate::is_long));
         if let Some(trouble) = Trouble::of(best, failure, late, now) {
@@ -110,10 +113,12 @@ struct Certificate {
     issuer: String,
     not_before: Timestamp,
     not_after: Timestamp,
+    /// When it was written here: CAs date back.
+    got_at: Timestamp,
 }
 
 impl Certificate {
-    fn read(pem: &[u8]) -> Option<Self> {
+    fn read(pem: &[u8], got_at: Timestamp) -> Option<Self> {
         let (_, pem) = x509_parser::pem::parse_x509_pem(pem).ok()?;
         let parsed = pem.parse_x509().ok()?;
         let time = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
@@ -123,6 +128,7 @@ impl Certificate {
             issuer: word.unwrap_or_default().to_owned(),
             not_before: time(parsed.validity().not_before)?,
             not_after: time(parsed.validity().not_after)?,
+            got_at,
         })
     }
 
@@ -139,9 +145,11 @@ fn find(storage: &Path) -> Vec<(String, Certificate)> {
     let folders = entries(&storage.join("certificates")).flat_map(|ca| entries(&ca).collect::<Vec<_>>());
     let one = |folder: PathBuf| {
         let name = folder.file_name()?.to_str()?.to_owned();
-        let pem = fs::read(folder.join(format!("{name}.crt"))).ok()?;
+        let file = folder.join(format!("{name}.crt"));
+        let pem = fs::read(&file).ok()?;
+        let got_at = fs::metadata(&file).ok()?.modified().ok().and_then(|time| Timestamp::try_from(time).ok())?;
         // A wildcard's star is no letter of a file name.
-        Some((name.replace("wildcard_", "*"), Certificate::read(&pem)?))
+        Some((name.replace("wildcard_", "*"), Certificate::read(&pem, got_at)?))
     };
     folders.filter_map(one).collect()
 }
@@ -164,6 +172,10 @@ fn read_failures(log: &Path, failures: &mut BTreeMap<String, Failure>) {
         let Ok(line) = serde_json::from_slice::<Value>(line) else { continue };
         let word = |key: &str| line[key].as_str();
         let (Some(name), Some(error)) = (word("identifier"), word("error")) else { continue };
+        // It was given another configuration, and goes on with that one.
+        if error.contains(CALLED_OFF) {
+            continue;
+        }
         let seconds = line["ts"].as_f64().map(Duration::try_from_secs_f64).and_then(Result::ok);
         let at = seconds.and_then(|since| Timestamp::UNIX_EPOCH.checked_add(since).ok());
         let Some(at) = at else { continue };
@@ -186,7 +198,13 @@ mod tests {
             .to_string()
         };
         let refused = "performing request: dial tcp 127.0.0.1:14999: connect: connection refused";
-        let lines = [line("a.test", "old"), line("a.test", refused), line("b.test", refused), "no JSON".into()];
+        let lines = [
+            line("a.test", "old"),
+            line("a.test", refused),
+            line("b.test", refused),
+            line("c.test", "locking account registration: context canceled"),
+            "no JSON".into(),
+        ];
         fs::write(&log, lines.join("\n")).unwrap();
         let names = ["a.test", "b.test", "c.test"].map(str::to_owned).to_vec();
         let lateness = Some(LATE);
