@@ -266,7 +266,7 @@ impl Engine {
     }
 
     /// Whether nothing of a preview runs until somebody asks for it.
-    pub(super) fn is_asleep(&self, name: &ServiceName) -> bool {
+    pub fn is_asleep(&self, name: &ServiceName) -> bool {
         self.trials.all.get(name).is_some_and(|one| one.stage == Stage::Asleep)
     }
 

@@ -295,6 +295,9 @@ impl Promises {
         let trials = world.engine.trials();
         let over = world.topology.services.keys().filter(|name| name.is_trial() && !trials.contains_key(*name));
         self.touch(over.cloned());
+        // Its pointers may still be being written: then nobody is told by a route yet.
+        let asleep: Vec<_> = trials.keys().filter(|name| world.engine.is_asleep(name)).cloned().collect();
+        self.touch(asleep.into_iter());
         for action in actions {
             if let Action::Route(table) = action
                 && table.trial.as_ref().is_some_and(|trial| !trial.is_open || trial.is_asleep)
