@@ -13,6 +13,7 @@ pub mod dotenv;
 pub mod editor;
 pub mod manifest;
 pub mod name;
+pub mod network;
 pub mod origin;
 pub mod placeholder;
 pub mod schema;

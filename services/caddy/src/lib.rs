@@ -89,7 +89,7 @@ pub enum Wiring<'a> {
 /// Completes the edge: generates its configuration from the routes of all services.
 ///
 /// # Errors
-/// When it has no held port to listen on, or trusts a proxy that is not a network.
+/// When it has no held port to listen on, or cannot get the certificates that it is to have.
 pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     let Some((_, _)) = spec.held_ports().next() else {
         return Err(vec![
@@ -98,7 +98,6 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
                 .help("give it a port with a number, and no \"hold\": false: core keeps the socket open while Caddy is replaced or crashed"),
         ]);
     };
-    networks::check(&spec, around)?;
     tls::check(&spec, around)?;
     let file = config_file(&spec, around, Wiring::Held)?;
     if spec.edge.tls != Tls::Off && spec.readiness.as_ref().is_some_and(is_ours) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use core_engine::driver::Surroundings;
-use core_manifest::spec::{ServiceSpec, Tls};
+use core_manifest::spec::{Route, ServiceSpec, Tls};
 use core_manifest::{Diagnostic, ServiceName};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ const LOCALHOST: &str = "localhost";
 /// The names that get a certificate, of an edge in front of these services.
 pub fn names<'a>(edge: &ServiceSpec, services: impl Iterator<Item = &'a ServiceSpec> + Clone) -> BTreeSet<String> {
     let routes = || services.clone().filter(|spec| !spec.name.is_trial()).filter_map(|spec| spec.route.as_ref());
-    let hosts = routes().flat_map(|route| route.hosts.iter().chain(&route.terms.redirect_hosts)).cloned();
+    let hosts = routes().flat_map(Route::names).cloned();
     match edge.edge.tls {
         Tls::Off => BTreeSet::new(),
         Tls::Auto => hosts.collect(),
@@ -57,7 +57,7 @@ pub(crate) fn check(edge: &ServiceSpec, around: Surroundings<'_>) -> Result<(), 
         return fault("no-host", message, &edge.name, help);
     }
     for spec in served(around) {
-        let hosts = spec.route.iter().flat_map(|route| route.hosts.iter().chain(&route.terms.redirect_hosts));
+        let hosts = spec.route.iter().flat_map(Route::names);
         if let Some(host) = hosts.into_iter().find(|host| host.contains('*')) {
             let message =
                 format!("`{host}` of `{}` cannot get a certificate by ACME: that needs a single name", spec.name);
@@ -154,7 +154,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use core_manifest::Identifier;
-    use core_manifest::spec::{Kind, PortSpec, Protocol, Route};
+    use core_manifest::spec::{Kind, PortSpec, Protocol};
 
     use super::*;
 
@@ -173,12 +173,8 @@ mod tests {
         let mut spec = ServiceSpec::bare(ServiceName::new("web").unwrap(), "serve");
         spec.route = Some(Route {
             hosts: hosts.iter().map(ToString::to_string).collect(),
-            paths: vec!["/".into()],
-            strip_prefix: false,
             own_hosts: vec!["web.localhost".into()],
-            local_origin: Vec::new(),
-            terms: Default::default(),
-            port: Identifier::new("http").unwrap(),
+            ..Route::bare(Identifier::new("http").unwrap())
         });
         [(spec.name.clone(), spec)].into()
     }

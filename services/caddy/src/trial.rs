@@ -220,12 +220,7 @@ mod tests {
         spec.binaries = BTreeMap::from([(Identifier::new("app").unwrap(), app)]);
         spec.route = Some(Route {
             hosts: hosts.iter().map(ToString::to_string).collect(),
-            paths: vec!["/".into()],
-            strip_prefix: false,
-            own_hosts: Vec::new(),
-            local_origin: Vec::new(),
-            terms: Default::default(),
-            port: Identifier::new("http").unwrap(),
+            ..Route::bare(Identifier::new("http").unwrap())
         });
         spec
     }

@@ -265,7 +265,7 @@ impl Engine {
         self.changed.extend(due);
     }
 
-    /// Whether nothing of a preview runs until somebody asks for it.
+    /// Whether nothing of a preview is to run until somebody asks for it.
     pub fn is_asleep(&self, name: &ServiceName) -> bool {
         self.trials.all.get(name).is_some_and(|one| one.stage == Stage::Asleep)
     }

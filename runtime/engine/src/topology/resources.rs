@@ -134,15 +134,7 @@ mod tests {
 
     fn with_host(name: &str, host: &str) -> ServiceSpec {
         let mut spec = ServiceSpec::bare(ServiceName::made(name).unwrap(), "serve");
-        spec.route = Some(Route {
-            hosts: vec![host.into()],
-            paths: vec!["/".into()],
-            strip_prefix: false,
-            own_hosts: Vec::new(),
-            local_origin: Vec::new(),
-            terms: Default::default(),
-            port: Identifier::new("http").unwrap(),
-        });
+        spec.route = Some(Route { hosts: vec![host.into()], ..Route::bare(Identifier::new("http").unwrap()) });
         spec
     }
 

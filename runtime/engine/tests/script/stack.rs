@@ -80,15 +80,7 @@ fn attribute(spec: &mut ServiceSpec, word: &str) -> Result<(), String> {
         ["log", bytes] => spec.log.segment_bytes = bytes.parse().map_err(|_| "no number")?,
         ["route"] => {
             spec.ports.insert(http()?, port(None));
-            spec.route = Some(Route {
-                hosts: Vec::new(),
-                paths: vec!["/".into()],
-                strip_prefix: false,
-                own_hosts: Vec::new(),
-                local_origin: Vec::new(),
-                terms: Default::default(),
-                port: http()?,
-            });
+            spec.route = Some(Route::bare(http()?));
             spec.update.strategy = Strategy::Swap;
             spec.update.ramp = Duration::ZERO;
         }

@@ -37,6 +37,8 @@ pub(crate) struct Promises {
     ended: BTreeMap<InvocationId, Exit>,
     /// Services of which somebody wanted something else, and that have not settled since.
     touched: BTreeSet<ServiceName>,
+    /// Previews that sleep.
+    asleep: BTreeSet<ServiceName>,
     /// Services that the operator stopped.
     stopped: BTreeSet<ServiceName>,
     /// Instances whose service was taken out of the stack; it may be back, and they are not.
@@ -295,9 +297,11 @@ impl Promises {
         let trials = world.engine.trials();
         let over = world.topology.services.keys().filter(|name| name.is_trial() && !trials.contains_key(*name));
         self.touch(over.cloned());
-        // Its pointers may still be being written: then nobody is told by a route yet.
-        let asleep: Vec<_> = trials.keys().filter(|name| world.engine.is_asleep(name)).cloned().collect();
-        self.touch(asleep.into_iter());
+        // Where no edge is, nobody is told by a route that it sleeps: it is one when it falls asleep, and no longer.
+        let asleep = trials.keys().filter(|name| world.engine.is_asleep(name)).cloned().collect();
+        let before = std::mem::replace(&mut self.asleep, asleep);
+        let fell = self.asleep.difference(&before).cloned().collect::<Vec<_>>();
+        self.touch(fell.into_iter());
         for action in actions {
             if let Action::Route(table) = action
                 && table.trial.as_ref().is_some_and(|trial| !trial.is_open || trial.is_asleep)

@@ -69,15 +69,7 @@ fn service(rng: &mut Rng, at: usize, has_edge: bool) -> ServiceSpec {
         spec.readiness = rng.percent(75).then(|| probe(rng));
         spec.liveness = rng.percent(35).then(|| probe(rng));
         if has_edge && rng.percent(45) {
-            spec.route = Some(Route {
-                hosts: Vec::new(),
-                paths: vec![format!("/{}", NAMES[at])],
-                strip_prefix: false,
-                own_hosts: Vec::new(),
-                local_origin: Vec::new(),
-                terms: Default::default(),
-                port: http_port(),
-            });
+            spec.route = Some(Route { paths: vec![format!("/{}", NAMES[at])], ..Route::bare(http_port()) });
         }
         let auto = spec.route.is_some() || rng.percent(30);
         let number = if auto { None } else { rng.percent(40).then(|| 9000 + u16::try_from(rng.below(4)).unwrap_or(0)) };

@@ -40,10 +40,13 @@ struct Member {
 }
 
 impl Group {
-    /// A group with one socket, for an instance.
-    pub(super) fn open(address: SocketAddr, user: &InstanceId) -> io::Result<Self> {
-        // A socket that shares its port does not notice another program that does, so one is opened first that does not.
-        drop(open_socket(address, false)?);
+    /// A group with one socket, for an instance. `before` is that of the same port in the spec that is replaced.
+    pub(super) fn open(address: SocketAddr, user: &InstanceId, before: Option<&Self>) -> io::Result<Self> {
+        // A socket that shares its port does not notice another program that does, so one is opened first that does not;
+        // where the port is ours already, on another address, that would meet our own.
+        if before.is_none_or(|before| before.address.port() != address.port()) {
+            drop(open_socket(address, false)?);
+        }
         let mut group = Self { address, sockets: Vec::new(), is_ordered: true, directed: None };
         group.add(user)?;
         Ok(group)
@@ -94,7 +97,7 @@ impl Group {
 
     /// Adds a socket that a shim has kept, and that was opened before this group was known.
     pub(super) fn keep(&mut self, number: usize, user: &InstanceId, socket: OwnedFd) {
-        if self.sockets.iter().any(|one| one.user.as_ref() == Some(user)) {
+        if self.place_of(user).is_some() {
             return;
         }
         self.sockets.push(Member { number, socket, user: Some(user.clone()) });
@@ -229,7 +232,7 @@ mod tests {
         let [one, two, three] = ["a-0@1", "a-0@2", "a-0@3"].map(|name| name.parse::<InstanceId>().unwrap());
         let all = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::UNSPECIFIED.into()];
         for ip in all.into_iter().filter(|ip| TcpListener::bind((*ip, 0)).is_ok()) {
-            let mut group = Group::open(free(ip), &one).unwrap();
+            let mut group = Group::open(free(ip), &one, None).unwrap();
             assert_eq!(group.socket_of(&one).unwrap().0, 0);
             assert_eq!(group.socket_of(&two).unwrap().0, 1);
             let client = IpAddr::from(Ipv4Addr::LOCALHOST);
@@ -251,7 +254,7 @@ mod tests {
     #[test]
     fn another_supervisor_knows_the_order() {
         let [one, two] = ["a-0@1", "a-0@2"].map(|name| name.parse::<InstanceId>().unwrap());
-        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one).unwrap();
+        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one, None).unwrap();
         let kept: Vec<_> = [&one, &two]
             .map(|user| group.socket_of(user).map(|(number, socket)| (number, user.clone(), socket)).unwrap())
             .into();
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn shims_report_in_any_order() {
         let [one, two] = ["a-0@2", "a-0@3"].map(|name| name.parse::<InstanceId>().unwrap());
-        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &two).unwrap();
+        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &two, None).unwrap();
         let [first, second] = [&two, &one].map(|user| group.socket_of(user).unwrap());
         let address = group.address;
         drop(group);
@@ -292,7 +295,7 @@ mod tests {
     #[test]
     fn an_unknown_order_loses_nobody() {
         let [one, two] = ["a-0@2", "a-0@3"].map(|name| name.parse::<InstanceId>().unwrap());
-        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one).unwrap();
+        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one, None).unwrap();
         let [first, second] = [&one, &two].map(|user| group.socket_of(user).unwrap().1);
         let address = group.address;
         drop(group);
@@ -308,8 +311,18 @@ mod tests {
     fn a_port_of_another_program_is_not_shared() {
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let one: InstanceId = "a-0@1".parse().unwrap();
-        let error = Group::open(other.local_addr().unwrap(), &one).unwrap_err();
+        let error = Group::open(other.local_addr().unwrap(), &one, None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_port_moves_to_all_addresses_while_it_is_open_on_one() {
+        let [one, two] = ["a-0@1", "a-0@2"].map(|name| name.parse::<InstanceId>().unwrap());
+        let group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one, None).unwrap();
+        let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, group.address.port()));
+        assert!(Group::open(all, &two, None).is_err());
+        let wide = Group::open(all, &two, Some(&group)).unwrap();
+        assert_eq!(spread(&wide, Ipv4Addr::new(127, 0, 0, 2).into()), [20]);
     }
 
     #[test]

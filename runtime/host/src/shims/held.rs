@@ -70,12 +70,14 @@ impl Held {
     }
 
     fn open_own(&mut self, key: Key, address: SocketAddr, instance: &InstanceId) -> io::Result<(String, OwnedFd)> {
-        if self.groups.get(&key).is_some_and(|group| group.address() != address) {
-            self.groups.remove(&key);
-        }
         let group = match self.groups.entry(key.clone()) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Group::open(address, instance)?),
+            Entry::Occupied(mut entry) => {
+                if entry.get().address() != address {
+                    entry.insert(Group::open(address, instance, Some(entry.get()))?);
+                }
+                entry.into_mut()
+            }
+            Entry::Vacant(entry) => entry.insert(Group::open(address, instance, None)?),
         };
         let (number, socket) = group.socket_of(instance)?;
         Ok((group::name_of(&key.1, number), socket))

@@ -9,6 +9,7 @@ use super::faults::Faults;
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Config;
 use crate::manifest::edge::{Directories, Header, Headers, Tls};
+use crate::network;
 
 /// The settings of an edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +82,7 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
     }
     let absolute = |path: &String| if path.starts_with('/') { path.clone() } else { format!("{root}/{path}") };
     EdgeSpec {
-        trusted_proxies: config.trusted_proxies.clone(),
+        trusted_proxies: networks(&["config", "trusted_proxies"], &config.trusted_proxies, faults),
         tls: config.tls(profile),
         email: config.email.clone(),
         directories: directories.to_vec(),
@@ -92,13 +93,25 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
             redirect_hosts: Vec::new(),
             headers: headers(&["config", "headers"], &config.headers, faults),
             body_bytes: limits.body_mb.map(|mb| u64::from(mb) << 20),
-            allow: config.allow.clone(),
-            deny: config.deny.clone(),
+            allow: networks(&["config", "allow"], &config.allow, faults),
+            deny: networks(&["config", "deny"], &config.deny, faults),
         },
         header_bytes: limits.header_kb.map(|kb| u64::from(kb) << 10),
         header_time,
         idle_time,
     }
+}
+
+/// The networks at `path`.
+pub(super) fn networks(path: &[&str], written: &[String], faults: &mut Faults<'_>) -> Vec<String> {
+    for (index, wrong) in written.iter().enumerate().filter(|(_, one)| !network::is_network(one)) {
+        let key = path.last().copied().unwrap_or_default();
+        let message = format!("`{wrong}` in `{key}` of `{}` is not an address or a network", faults.name);
+        let help = "write an address (203.0.113.7), a network (10.0.0.0/8), or private_ranges";
+        let index = index.to_string();
+        faults.add(&[path, &[index.as_str()]].concat(), Diagnostic::new("bad-config", message).help(help));
+    }
+    written.to_vec()
 }
 
 /// The headers at `path`.
@@ -174,6 +187,8 @@ mod tests {
         let told = |config: &str| resolved(config, "production").1.concat();
         assert!(told(r#"{"email": "nobody"}"#).contains("`email` is \"nobody\", expected an address"));
         assert!(told(r#"{"acme": {"directory": "http://ca.example"}}"#).contains("is not the address of an ACME"));
+        assert!(told(r#"{"trusted_proxies": ["10.0.0.0/33"]}"#).contains("`10.0.0.0/33`"));
+        assert!(told(r#"{"allow": ["::1", "a"]}"#).contains("`a` in `allow` of `edge`"));
         assert!(told(r#"{"headers": {"X-A": true}}"#).contains("`X-A` is true, expected a value"));
         assert!(told(r#"{"headers": {"X A": "b"}}"#).contains("\"X A\" is not the name of a header"));
         assert!(told(r#"{"headers": {"X-A": "b\r\nSet-Cookie: c"}}"#).contains("is one line"));

@@ -189,6 +189,26 @@ pub struct Route {
     pub port: Identifier,
 }
 
+impl Route {
+    /// All requests for any host.
+    pub fn bare(port: Identifier) -> Self {
+        Self {
+            hosts: Vec::new(),
+            paths: vec!["/".into()],
+            strip_prefix: false,
+            own_hosts: Vec::new(),
+            local_origin: Vec::new(),
+            terms: Terms::default(),
+            port,
+        }
+    }
+
+    /// All host names that people use for it, those that are sent on to another one included.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.hosts.iter().chain(&self.terms.redirect_hosts)
+    }
+}
+
 /// How a change of a service is carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Update {

@@ -50,8 +50,8 @@ pub(super) fn resolve(
         redirect_hosts: route.redirect_hosts.clone(),
         headers: edge::headers(&["route", "headers"], &route.headers, faults),
         body_bytes: route.limits.as_ref().and_then(|limits| limits.body_mb).map(|mb| u64::from(mb) << 20),
-        allow: route.allow.clone(),
-        deny: route.deny.clone(),
+        allow: edge::networks(&["route", "allow"], &route.allow, faults),
+        deny: edge::networks(&["route", "deny"], &route.deny, faults),
     };
     let Some((port, spec)) = ports.iter().find(|(name, _)| name.as_str() == route.port) else {
         let help = nearest(&route.port, ports.keys().map(Identifier::as_str))
