@@ -19,6 +19,7 @@ mod bad_deploys;
 mod beside;
 mod broken;
 mod edited;
+mod http3;
 mod open;
 mod place;
 mod public;
@@ -45,6 +46,7 @@ fn main() {
         beside::TESTS,
         terms::TESTS,
         tls::TESTS,
+        http3::TESTS,
         verified::TESTS,
     ]));
 }

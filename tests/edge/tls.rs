@@ -202,7 +202,13 @@ fn a_killed_edge_refuses_nobody() {
 
 /// An edge with certificates of a CA of its own, and who trusts that.
 pub(crate) fn internal() -> (Edge, Client) {
-    let edge = Edge::new(|_, _| json!({"tls": "internal"}), &["a.test"]);
+    internal_with(json!({}))
+}
+
+/// The same with further settings.
+pub(crate) fn internal_with(mut config: Value) -> (Edge, Client) {
+    config["tls"] = json!("internal");
+    let edge = Edge::new(|_, _| config, &["a.test"]);
     let root = edge.stack.root.join(".data/caddy/pki/authorities/local/root.crt");
     let client = Client::trusting(&fs::read_to_string(root).expect("its root"));
     until("it has a certificate", || client.get(&edge.address(), "a.test", "/").is_ok());

@@ -120,12 +120,11 @@ fn written(config: &Value) -> String {
 
 /// A server with these routes.
 fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<Value>, errors: &[Value]) -> Value {
-    let listen = ports::listen(edge, wiring, is_secure);
+    let (listen, protocols): (Vec<String>, Vec<Value>) = ports::listen(edge, wiring, is_secure).into_iter().unzip();
     let mut server = json!({
         "listen": listen,
+        "listen_protocols": protocols,
         "automatic_https": {"disable": true},
-        // Caddy complains of what it cannot speak without TLS.
-        "protocols": if is_secure { json!(["h1", "h2"]) } else { json!(["h1"]) },
         // Without this, a response sent before the request body was read loses its own body: the server discards the rest
         // of the request at that point, and copying it fails.
         "enable_full_duplex": true,
@@ -153,10 +152,11 @@ fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<V
     server
 }
 
-/// While Caddy stops, each response closes its connection: a request in flight on one that Caddy closes would be lost.
+/// While Caddy stops, each response closes its connection: a request in flight on one that Caddy closes would be lost. HTTP/3
+/// has no such header (RFC 9114, section 4.2), and its clients are told by the server itself.
 fn farewell() -> Value {
     json!({
-        "match": [{"vars": {"{http.shutting_down}": ["true"]}}],
+        "match": [{"vars": {"{http.shutting_down}": ["true"]}, "not": [{"protocol": "http/3"}]}],
         "handle": [{"handler": "headers", "response": {"set": {"Connection": ["close"]}}}],
     })
 }

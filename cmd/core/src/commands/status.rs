@@ -121,7 +121,9 @@ pub(crate) fn other_program(status: &Status) -> Option<String> {
 }
 
 fn row(instance: &InstanceStatus) -> Vec<Cell> {
-    let ports: Vec<String> = instance.ports.values().map(u16::to_string).collect();
+    let mut ports: Vec<String> = instance.ports.values().map(u16::to_string).collect();
+    // What is open for TCP and UDP is one port to people.
+    ports.dedup();
     let restarts = if instance.restarts == 0 { String::new() } else { instance.restarts.to_string() };
     let waiting = instance.waiting_on.first().map(|waiting| match waiting.code.as_str() {
         // The rest of the message is in the build's log, which this line names, and in `core why`.

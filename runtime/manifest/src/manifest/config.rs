@@ -12,7 +12,7 @@ use super::edge::{Acme, Headers, Limits, Tls};
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
-/// `headers`, `limits`, `allow` and `deny` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
+/// `http3`, `headers`, `limits`, `allow` and `deny` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
 /// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +37,10 @@ pub struct Config {
     /// The CAs that certificates come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<Acme>,
+    /// Whether the edge also speaks HTTP/3, on the UDP port with the number of its HTTPS port. Default: true where its
+    /// certificates are from a CA that everybody trusts (`tls` is auto), else false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http3: Option<bool>,
     /// Headers that the edge adds to answers which have none of that name; false for one that it is not to add. Default, with
     /// certificates: X-Content-Type-Options: nosniff, Referrer-Policy: strict-origin-when-cross-origin, X-Frame-Options:
     /// SAMEORIGIN, Permissions-Policy: browsing-topics=(), and Strict-Transport-Security: max-age=31536000 unless the profile

@@ -105,4 +105,13 @@ impl super::Config {
         let default = if says_who && profile != "local" { Tls::Auto } else { Tls::Off };
         self.tls.unwrap_or(default)
     }
+
+    /// Whether the edge speaks HTTP/3, with this profile. Browsers do so only with certificates of a CA that they came with.
+    pub fn http3(&self, profile: &str) -> bool {
+        match self.tls(profile) {
+            Tls::Off => false,
+            Tls::Auto => self.http3.unwrap_or(true),
+            Tls::Internal => self.http3.unwrap_or(false),
+        }
+    }
 }
