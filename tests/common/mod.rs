@@ -5,6 +5,7 @@ pub(crate) mod browser;
 pub(crate) mod demo;
 pub(crate) mod http;
 pub(crate) mod http3;
+pub(crate) mod issuer;
 pub(crate) mod load;
 pub(crate) mod manifests;
 pub(crate) mod ours;

@@ -18,6 +18,7 @@ mod fixture;
 mod bad_deploys;
 mod beside;
 mod broken;
+mod certificates;
 mod edited;
 mod http3;
 mod open;
@@ -46,6 +47,7 @@ fn main() {
         beside::TESTS,
         terms::TESTS,
         tls::TESTS,
+        certificates::TESTS,
         http3::TESTS,
         verified::TESTS,
     ]));

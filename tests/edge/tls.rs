@@ -29,7 +29,7 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    fn new(config: impl FnOnce(u16, u16) -> Value, hosts: &[&str]) -> Self {
+    pub(crate) fn new(config: impl FnOnce(u16, u16) -> Value, hosts: &[&str]) -> Self {
         let (stack, plain, secure) = (Stack::with_programs(), free_port(), free_port());
         let caddy = json!({
             "kind": "caddy",
@@ -50,7 +50,7 @@ impl Edge {
     }
 
     /// Asks for this host without a pause, by connections that are kept and by new ones.
-    fn load(&self, client: &Client, host: &str) -> Loads {
+    pub(crate) fn load(&self, client: &Client, host: &str) -> Loads {
         let of = |fresh| {
             Load::begin(Shape {
                 address: self.address(),

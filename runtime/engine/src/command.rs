@@ -217,6 +217,8 @@ pub enum Cause {
     Failure,
     /// A preview was not deployed for long.
     Age,
+    /// The file of a certificate was replaced.
+    Certificate,
     /// A signal to the supervisor.
     Signal,
 }

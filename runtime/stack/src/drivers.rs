@@ -14,7 +14,9 @@ use core_nats::{Fault, Member};
 pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
-        Kind::Caddy => &["trusted_proxies", "tls", "email", "acme", "http3", "headers", "limits", "allow", "deny"],
+        Kind::Caddy => {
+            &["trusted_proxies", "tls", "email", "acme", "certificates", "http3", "headers", "limits", "allow", "deny"]
+        }
         Kind::Next => &[
             "app",
             "mode",

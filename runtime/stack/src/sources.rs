@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use core_engine::trial::Trial;
+use core_manifest::spec::OwnCertificate;
 use core_manifest::{ServiceName, SourceFile};
 
 /// Everything that was read.
@@ -29,6 +30,8 @@ pub struct Sources {
     pub dotenv: Option<Arc<SourceFile>>,
     /// The environment that core was started with, without the variables that belong to core.
     pub env: BTreeMap<String, String>,
+    /// Certificates from files, of edges.
+    pub certificates: BTreeMap<ServiceName, Vec<OwnCertificate>>,
     /// Secrets by the names of their files.
     pub secrets: BTreeMap<String, String>,
 }

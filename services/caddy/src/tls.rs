@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use core_engine::driver::Surroundings;
-use core_manifest::spec::{Route, ServiceSpec, Tls};
+use core_manifest::spec::{OwnCertificate, Route, ServiceSpec, Tls};
 use core_manifest::{Diagnostic, ServiceName};
 use serde_json::{Value, json};
 
@@ -49,6 +49,17 @@ pub(crate) fn check(edge: &ServiceSpec, around: Surroundings<'_>) -> Result<(), 
     if edge.edge.tls == Tls::Internal {
         return Ok(());
     }
+    let without: Vec<String> = automated(edge, around).into_iter().collect();
+    if let (Some(first), false) = (without.first(), edge.edge.asks_ca) {
+        let message = match without.len() {
+            1 => format!("no certificate in `certificates` of `{}` is for `{first}`", edge.name),
+            count => {
+                format!("no certificate in `certificates` of `{}` is for `{first}` and {} more", edge.name, count - 1)
+            }
+        };
+        let help = "add one that is, or give an \"email\": then a CA is asked for those that no file has";
+        return fault("no-certificate", message, &edge.name, help);
+    }
     let names = names(edge, around.services.values());
     if names.is_empty() {
         let message = format!("`{}` is to get certificates, and no route names a host", edge.name);
@@ -57,23 +68,39 @@ pub(crate) fn check(edge: &ServiceSpec, around: Surroundings<'_>) -> Result<(), 
         return fault("no-host", message, &edge.name, help);
     }
     for spec in served(around) {
-        let hosts = spec.route.iter().flat_map(Route::names);
-        if let Some(host) = hosts.into_iter().find(|host| host.contains('*')) {
+        let mut hosts = spec.route.iter().flat_map(Route::names);
+        if let Some(host) = hosts.find(|host| host.contains('*') && !edge.edge.has_file_for(host)) {
             let message =
                 format!("`{host}` of `{}` cannot get a certificate by ACME: that needs a single name", spec.name);
-            return fault("bad-route", message, &spec.name, "write each host on its own");
+            let help = "write each host on its own, or name the file of a certificate for it in `certificates`";
+            return fault("bad-route", message, &spec.name, help);
         }
     }
     Ok(())
 }
 
+/// The names whose certificate Caddy gets.
+fn automated(edge: &ServiceSpec, around: Surroundings<'_>) -> BTreeSet<String> {
+    let mut names = names(edge, around.services.values());
+    names.retain(|name| !edge.edge.has_file_for(name));
+    names
+}
+
 /// Caddy's app for certificates.
 pub(crate) fn app(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
-    let names = names(edge, around.services.values());
-    json!({
-        "certificates": {"automate": names},
-        "automation": {"policies": [{"subjects": names, "issuers": issuers(edge)}]},
-    })
+    let names = automated(edge, around);
+    // A copy has both in it.
+    let one = |own: &OwnCertificate| json!({"certificate": own.file, "key": own.file});
+    let files: Vec<Value> = edge.edge.certificates.iter().map(one).collect();
+    let mut app = json!({"certificates": {"automate": names}});
+    if !files.is_empty() {
+        app["certificates"]["load_files"] = files.into();
+    }
+    // Without subjects, a policy would be for every name.
+    if !names.is_empty() {
+        app["automation"] = json!({"policies": [{"subjects": names, "issuers": issuers(edge)}]});
+    }
+    app
 }
 
 /// Caddy's app for CAs of its own: their root certificate is installed on this host only when a person asks for that.
@@ -162,6 +189,7 @@ mod tests {
         let mut spec = ServiceSpec::bare(ServiceName::new("caddy").unwrap(), "caddy");
         spec.kind = Kind::Caddy;
         spec.edge.tls = tls;
+        spec.edge.asks_ca = tls == Tls::Auto;
         for (name, number, protocol) in [("http", 80, Protocol::Http), ("https", 443, Protocol::Https)] {
             let port = PortSpec { number: Some(number), protocol, address: "::".into(), hold: true };
             spec.ports.insert(Identifier::new(name).unwrap(), port);
@@ -201,6 +229,22 @@ mod tests {
         let mut without = edge(Tls::Internal);
         without.ports.retain(|_, port| port.protocol != Protocol::Https);
         assert!(refused(&without, &[]).unwrap().contains("no port for its certificates"));
+    }
+
+    #[test]
+    fn a_ca_is_not_asked_for_what_a_file_has() {
+        let services = web(&["*.a.example", "b.example"]);
+        let around = Surroundings::of(&services);
+        let mut edge = edge(Tls::Auto);
+        let file = "/copy.pem".to_owned();
+        edge.edge.certificates = vec![OwnCertificate { names: vec!["*.a.example".into()], file: file.clone() }];
+        assert!(check(&edge, around).is_ok());
+        let app = app(&edge, around);
+        assert_eq!(app["certificates"]["automate"], json!(["b.example"]));
+        assert_eq!(app["certificates"]["load_files"], json!([{"certificate": file, "key": file}]));
+        edge.edge.asks_ca = false;
+        let said = check(&edge, around).unwrap_err()[0].message.clone();
+        assert_eq!(said, "no certificate in `certificates` of `caddy` is for `b.example`");
     }
 
     #[test]

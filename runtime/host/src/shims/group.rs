@@ -347,7 +347,7 @@ mod tests {
             let mut first = [0];
             std::iter::from_fn(|| server.recv(&mut first).ok().map(|_| first[0])).collect::<Vec<_>>()
         };
-        let mut send = || [begins, goes_on].map(|first| client.send_to(&[first], address).unwrap());
+        let send = || [begins, goes_on].map(|first| client.send_to(&[first], address).unwrap());
         send();
         assert_eq!((came(&old), came(&new)), (vec![begins, goes_on], vec![]));
         group.hand_over(&two);

@@ -11,9 +11,8 @@ use core_manifest::ServiceName;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Supervisor;
-use super::reading::reader;
 use crate::api::TrialStatus;
-use crate::{answers, bell};
+use crate::{answers, bell, identity};
 
 /// How often to look at what has been answered.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -41,7 +40,7 @@ impl Supervisor {
                 tracing::warn!(service = %table.service, "nobody can see it: {error}");
             }
         }
-        bell::give_to(&self.paths.edge(), reader(&self.engine.topology()));
+        bell::give_to(&self.paths.edge(), identity::edge_user(&self.engine.topology()));
     }
 
     /// Reports what the instances of services with trials have answered.

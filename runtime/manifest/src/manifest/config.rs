@@ -12,6 +12,7 @@ use super::edge::{Acme, Headers, Limits, Tls};
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
+/// `certificates`,
 /// `http3`, `headers`, `limits`, `allow` and `deny` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
 /// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,8 +28,8 @@ pub struct Config {
     /// client in `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` reaches the app. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
-    /// Where the certificates of the edge come from. Default: auto where `email` or `acme` is set, unless the profile is
-    /// local; else off.
+    /// Where the certificates of the edge come from. Default: auto where `certificates` is set, or `email` or `acme` and
+    /// the profile is not local; else off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// Whom the CA writes to when something is wrong with a certificate. Default: nobody.
@@ -37,8 +38,14 @@ pub struct Config {
     /// The CAs that certificates come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<Acme>,
+    /// Certificates of your own, in PEM format: files with a certificate, whose key is in them or beside them
+    /// ("certs/example.crt" with "certs/example.key"), or folders with such files ("/etc/letsencrypt/live"), relative to the
+    /// stack's root. They may have wildcards. A new one is used when it is saved; if it is wrong, the one before serves on.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
     /// Whether the edge also speaks HTTP/3, on the UDP port with the number of its HTTPS port. Default: true where its
-    /// certificates are from a CA that everybody trusts (`tls` is auto), else false.
+    /// certificates are from a CA that everybody trusts (`tls` is auto, and the profile is not local), else false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http3: Option<bool>,
     /// Headers that the edge adds to answers which have none of that name; false for one that it is not to add. Default, with
