@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::pem::PemObject as _;
@@ -34,6 +35,11 @@ pub(crate) struct Pebble {
 impl Pebble {
     /// A CA that asks for challenges at these ports of this host, whatever the name.
     pub(crate) fn new(http: u16, tls: u16) -> Self {
+        Self::issuing(http, tls, Duration::from_secs(90 * 24 * 3600))
+    }
+
+    /// The same; its certificates are good for so long.
+    pub(crate) fn issuing(http: u16, tls: u16, life: Duration) -> Self {
         let folder = tempfile::Builder::new().prefix("core-pebble-").tempdir().expect("a temporary folder");
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("a certificate");
@@ -48,6 +54,7 @@ impl Pebble {
             "privateKey": folder.path().join("key.pem"),
             "httpPort": http,
             "tlsPort": tls,
+            "certificateValidityPeriod": life.as_secs(),
             "ocspResponderURL": "",
             "externalAccountBindingRequired": false,
         }});

@@ -21,6 +21,7 @@ mod broken;
 mod certificates;
 mod edited;
 mod http3;
+mod on_demand;
 mod open;
 mod place;
 mod public;
@@ -48,6 +49,7 @@ fn main() {
         terms::TESTS,
         tls::TESTS,
         certificates::TESTS,
+        on_demand::TESTS,
         http3::TESTS,
         verified::TESTS,
     ]));

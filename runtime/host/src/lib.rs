@@ -1,5 +1,6 @@
 //! The effects of `core` on the host: one file per effect.
 
+mod allowance;
 mod answers;
 pub mod api;
 mod bell;

@@ -11,7 +11,7 @@ use crate::networks::named;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
 use crate::routes::{self, GATEWAY_ERRORS};
-use crate::{ADMIN, ID, Wiring, files, ports, terms, tls, trial, verify};
+use crate::{ADMIN, ID, Wiring, files, on_demand, ports, terms, tls, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -63,6 +63,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         http["servers"]["edge"] = server(edge, wiring, false, all, &errors);
     } else {
         let mut plain = vec![farewell()];
+        plain.extend(on_demand::route(edge, around, wiring));
         plain.extend(further);
         plain.push(tls::redirect(edge, around));
         plain.extend(routes::nameless(edge, around, wiring));

@@ -8,7 +8,7 @@ use core_manifest::{Diagnostic, ServiceName};
 use serde_json::{Value, json};
 
 use crate::pointer::served;
-use crate::{TLS_LOG, ports};
+use crate::{TLS_LOG, on_demand, ports};
 
 /// The directory of the second CA, where nobody has chosen: Caddy gets credentials for it by the e-mail address.
 const ZEROSSL: &str = "https://acme.zerossl.com/v2/DV90";
@@ -34,6 +34,7 @@ pub(crate) fn check(edge: &ServiceSpec, around: Surroundings<'_>) -> Result<(), 
     let fault = |code: &'static str, message: String, service: &ServiceName, help: &str| {
         Err(vec![Diagnostic::new(code, message).service(service.as_str()).help(help)])
     };
+    on_demand::check(edge, around)?;
     if edge.edge.tls == Tls::Off {
         return Ok(());
     }
@@ -61,7 +62,7 @@ pub(crate) fn check(edge: &ServiceSpec, around: Surroundings<'_>) -> Result<(), 
         return fault("no-certificate", message, &edge.name, help);
     }
     let names = names(edge, around.services.values());
-    if names.is_empty() {
+    if names.is_empty() && edge.edge.on_demand.is_none() {
         let message = format!("`{}` is to get certificates, and no route names a host", edge.name);
         let help =
             "a certificate is for a name: give a route its \"hosts\": [\"www.example.org\"], or set \"tls\": \"off\"";
@@ -96,9 +97,16 @@ pub(crate) fn app(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
     if !files.is_empty() {
         app["certificates"]["load_files"] = files.into();
     }
-    // Without subjects, a policy would be for every name.
-    if !names.is_empty() {
-        app["automation"] = json!({"policies": [{"subjects": names, "issuers": issuers(edge)}]});
+    // Without subjects, a policy is for every name.
+    let named = (!names.is_empty()).then(|| json!({"subjects": names, "issuers": issuers(edge)}));
+    let permission = edge.edge.on_demand.as_ref().and_then(|_| on_demand::permission(edge));
+    let of_others = permission.as_ref().map(|_| on_demand::policy(issuers(edge)));
+    let policies: Vec<Value> = named.into_iter().chain(of_others).collect();
+    if !policies.is_empty() {
+        app["automation"] = json!({"policies": policies});
+    }
+    if let Some(permission) = permission {
+        app["automation"]["on_demand"] = permission;
     }
     app
 }
@@ -155,8 +163,10 @@ pub(crate) fn port(edge: &ServiceSpec) -> String {
 /// Sends plain requests for names with certificates to where these are.
 pub(crate) fn redirect(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
     let port = port(edge);
+    let of_routes = json!({"host": names(edge, around.services.values())});
+    let matchers: Vec<Value> = [of_routes].into_iter().chain(on_demand::redirected(edge)).collect();
     json!({
-        "match": [{"host": names(edge, around.services.values())}],
+        "match": matchers,
         "handle": [{
             "handler": "static_response",
             "status_code": 308,

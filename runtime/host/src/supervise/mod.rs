@@ -32,6 +32,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, watch};
 
+use crate::allowance::Allowance;
 use crate::api::Server;
 use crate::binaries::Progress;
 use crate::compose;
@@ -84,6 +85,7 @@ pub(crate) struct Supervisor {
     reading: Reading,
     /// What is followed beside the manifests.
     followed: Followed,
+    allowance: Allowance,
     certificates: tokio::sync::watch::Sender<certificates::Asked>,
     logs: Sweeper,
     inbox: mpsc::UnboundedSender<Event>,
@@ -139,6 +141,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         server: server.clone(),
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
         followed: Followed::default(),
+        allowance: Allowance::default(),
         certificates: certificates::begin(paths.clone(), renewals),
         reading: Reading::new(profile, &launch, compose::Writer::new(&paths), reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),

@@ -6,14 +6,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::edge::{Acme, Headers, Limits, Tls};
+use super::edge::{Acme, Headers, Limits, OnDemand, Tls};
 
 /// How long each hook may take if the manifest does not say.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
 /// `certificates`,
-/// `http3`, `headers`, `limits`, `allow` and `deny` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
+/// `on_demand`, `http3`, `headers`, `limits`, `allow` and `deny` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
 /// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +44,9 @@ pub struct Config {
     /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<String>,
+    /// Certificates for names that no route has. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand: Option<OnDemand>,
     /// Whether the edge also speaks HTTP/3, on the UDP port with the number of its HTTPS port. Default: true where its
     /// certificates are from a CA that everybody trusts (`tls` is auto, and the profile is not local), else false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,6 +33,21 @@ pub struct Acme {
     pub roots: Vec<String>,
 }
 
+/// Certificates for names that no route has, such as the domains of an app's customers. Each is got when a client first comes
+/// with such a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OnDemand {
+    /// Path that is asked whether a name may have a certificate, of the service that answers there for any host:
+    /// "/api/domains" is asked as /api/domains?domain=NAME. 200 means yes, and anything else no.
+    #[schemars(regex(pattern = r"^/[^?#]*$"))]
+    pub ask: String,
+    /// New names in an hour that may get one; more are refused until the hour is over. Default: 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub per_hour: Option<u32>,
+}
+
 /// One URL or several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]

@@ -11,6 +11,9 @@ use crate::manifest::Config;
 use crate::manifest::edge::{Directories, Header, Headers, Tls};
 use crate::network;
 
+/// New names in an hour that may get a certificate if nobody has said otherwise: below the limits of every CA.
+const NEW_NAMES: u32 = 20;
+
 /// The settings of an edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -25,6 +28,8 @@ pub struct EdgeSpec {
     pub certificate_files: Vec<String>,
     /// The certificates in them.
     pub certificates: Vec<OwnCertificate>,
+    /// Certificates for names that no route has.
+    pub on_demand: Option<OnDemand>,
     /// Whom the CA writes to.
     pub email: Option<String>,
     /// ACME directories of the CAs that are asked, in order; empty means those that everybody trusts.
@@ -41,6 +46,16 @@ pub struct EdgeSpec {
     pub header_time: Option<Duration>,
     /// After which a connection without a request is closed.
     pub idle_time: Option<Duration>,
+}
+
+/// Certificates for names that no route has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OnDemand {
+    /// The path that is asked whether a name may have one.
+    pub ask: String,
+    /// New names in an hour that may get one.
+    pub per_hour: u32,
 }
 
 /// A certificate from a file.
@@ -124,6 +139,10 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
         tls: config.tls(profile),
         asks_ca: config.asks_ca(profile),
         certificate_files: config.certificates.clone(),
+        on_demand: config
+            .on_demand
+            .as_ref()
+            .map(|one| OnDemand { ask: one.ask.clone(), per_hour: one.per_hour.unwrap_or(NEW_NAMES) }),
         // The host reads them.
         certificates: Vec::new(),
         email: config.email.clone(),

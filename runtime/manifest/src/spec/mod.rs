@@ -21,7 +21,7 @@ pub use crate::manifest::{Kind, Protocol, Strategy};
 use crate::name::{Identifier, ServiceName};
 use crate::origin::Origin;
 use crate::template::Template;
-pub use edge::{EdgeSpec, OwnCertificate, Terms};
+pub use edge::{EdgeSpec, OnDemand, OwnCertificate, Terms};
 pub use probe::{Check, HttpAnswer, Probe};
 pub use resolve::{Context, resolve};
 
