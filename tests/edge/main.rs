@@ -21,6 +21,7 @@ mod broken;
 mod certificates;
 mod edited;
 mod http3;
+mod leads;
 mod open;
 mod place;
 mod public;
@@ -36,7 +37,7 @@ fn main() {
     if fixture::ran() {
         return;
     }
-    trials::run(trials::of(&[
+    let mut all = trials::of(&[
         edited::TESTS,
         bad_deploys::TESTS,
         broken::TESTS,
@@ -49,6 +50,9 @@ fn main() {
         tls::TESTS,
         certificates::TESTS,
         http3::TESTS,
+        leads::TESTS,
         verified::TESTS,
-    ]));
+    ]);
+    all.extend(trials::of_root(&[leads::OF_ROOT]));
+    trials::run(all);
 }

@@ -24,7 +24,7 @@ pub(crate) const TESTS: &[Test] = tests![
 /// An edge with certificates: where it listens, without and with them.
 pub(crate) struct Edge {
     pub(crate) stack: Stack,
-    plain: u16,
+    pub(crate) plain: u16,
     pub(crate) secure: u16,
 }
 

@@ -39,6 +39,7 @@ mod priority;
 mod private;
 pub mod probes;
 pub mod project;
+pub mod reach;
 pub mod releases;
 mod roles;
 mod run_folder;

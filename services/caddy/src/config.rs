@@ -11,7 +11,7 @@ use crate::networks::named;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
 use crate::routes::{self, GATEWAY_ERRORS};
-use crate::{ADMIN, ID, Wiring, files, ports, terms, tls, trial, verify};
+use crate::{ADMIN, ID, Wiring, files, here, ports, terms, tls, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -62,7 +62,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if edge.edge.tls == Tls::Off {
         http["servers"]["edge"] = server(edge, wiring, false, all, &errors);
     } else {
-        let mut plain = vec![farewell()];
+        let mut plain = vec![farewell(), here::route(around.edge)];
         plain.extend(further);
         plain.push(tls::redirect(edge, around));
         plain.extend(routes::nameless(edge, around, wiring));

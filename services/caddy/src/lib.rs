@@ -5,10 +5,12 @@
 //! and websockets stay open. core holds the listening socket (`fd/N`), and the admin API is a unix socket in Caddy's
 //! run folder.
 
+mod caa;
 mod compression;
 mod config;
 mod files;
 mod former;
+mod here;
 mod networks;
 mod pointer;
 mod ports;
@@ -24,6 +26,7 @@ mod verify;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use caa::issuers;
 use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec, Tls};
 use core_manifest::template::Piece;
@@ -68,6 +71,13 @@ pub const CANARY_POINTERS: u32 = 16;
 pub fn former_pointer(number: u32) -> String {
     format!("{FORMER}.{number}.addr")
 }
+
+/// The folder, beside the pointers, of what is answered for the time of a check whether a name leads here.
+pub const HERE: &str = ".here";
+/// Where that is asked for, on the port without certificates.
+pub const HERE_PATH: &str = "/.well-known/core-stack/";
+/// How this program calls itself in its answers.
+pub const SERVER: &str = "Caddy";
 
 /// Path prefix, on [`VERIFY`], of requests for a service through one of its pointers.
 pub fn verify_path(service: &str, pointer: u32) -> String {

@@ -4,6 +4,7 @@ mod boot;
 mod ci;
 mod own;
 mod release;
+mod tls;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use release::{
     ExecArgs, NamedArgs, PreviewsArgs, PreviewsCommand, PromoteArgs, PurgeArgs, ReleaseArgs, ReleasesArgs,
     ReleasesCommand, RollbackArgs, RotateArgs,
 };
+pub(crate) use tls::{TlsArgs, TlsCheckArgs, TlsCommand};
 
 /// Over the options that every command has, so that they stand apart from its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -130,6 +132,8 @@ pub(crate) enum Command {
     Boot(BootArgs),
     /// Show what this host supports, and what is weaker without it
     Doctor(DoctorArgs),
+    /// Check whether the names of the stack lead to this host, and which certificates they have
+    Tls(TlsArgs),
     /// Print a script that completes commands and service names in a shell
     ///
     /// Add one of these lines to the file that the shell reads when it starts:

@@ -40,6 +40,7 @@ mod ship;
 pub(crate) mod sight;
 pub(crate) mod status;
 pub(crate) mod supervise;
+pub(crate) mod tls;
 pub(crate) mod up;
 pub(crate) mod watch;
 pub(crate) mod why;
