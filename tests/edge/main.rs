@@ -29,6 +29,7 @@ mod releases;
 mod skew;
 mod terms;
 mod tls;
+mod trust;
 mod verified;
 
 use common::trials;
@@ -51,8 +52,9 @@ fn main() {
         certificates::TESTS,
         http3::TESTS,
         leads::TESTS,
+        trust::TESTS,
         verified::TESTS,
     ]);
-    all.extend(trials::of_root(&[leads::OF_ROOT]));
+    all.extend(trials::of_root(&[leads::OF_ROOT, trust::OF_ROOT]));
     trials::run(all);
 }

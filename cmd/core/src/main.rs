@@ -87,6 +87,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Graph(args) => commands::graph::run(&context, &args).await,
         Command::Doctor(args) => commands::doctor::run(&context, &args),
         Command::Tls(args) => commands::tls::run(&context, &args).await,
+        Command::Trust(args) => commands::trust::run(&context, &args),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Man(args) => commands::man::run(&args),
         Command::Supervise(args) => commands::supervise::run(&context, args).await,

@@ -42,6 +42,7 @@ pub mod project;
 pub mod reach;
 pub mod releases;
 mod roles;
+pub mod roots;
 mod run_folder;
 pub mod shims;
 mod static_files;

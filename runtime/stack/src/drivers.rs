@@ -78,6 +78,9 @@ pub const ANSWERS: &str = core_next::ANSWERS;
 /// The file in the run folder of an edge in which it says why certificates could not be had.
 pub const TLS_LOG: &str = core_caddy::TLS_LOG;
 
+/// The root certificate of an edge's own CA, in its data folder.
+pub const ROOT_CERTIFICATE: &str = core_caddy::ROOT;
+
 /// Where an edge is asked whether a name leads to it: the folder beside its pointers, the path of a request, and what its
 /// answers name as their server.
 pub const HERE: (&str, &str, &str) = (core_caddy::HERE, core_caddy::HERE_PATH, core_caddy::SERVER);

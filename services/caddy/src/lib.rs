@@ -46,6 +46,9 @@ pub const LOADED: &str = "loaded.json";
 /// File name of the admin API's socket in the run folder.
 pub const ADMIN: &str = "admin.sock";
 
+/// The root certificate of a CA of Caddy's own, in the data folder of the edge.
+pub const ROOT: &str = "pki/authorities/local/root.crt";
+
 /// File name, in the run folder, of what Caddy says of certificates, one JSON object a line.
 pub const TLS_LOG: &str = "tls.log";
 

@@ -23,7 +23,7 @@ pub(crate) use release::{
     ExecArgs, NamedArgs, PreviewsArgs, PreviewsCommand, PromoteArgs, PurgeArgs, ReleaseArgs, ReleasesArgs,
     ReleasesCommand, RollbackArgs, RotateArgs,
 };
-pub(crate) use tls::{TlsArgs, TlsCheckArgs, TlsCommand};
+pub(crate) use tls::{TlsArgs, TlsCheckArgs, TlsCommand, TrustArgs};
 
 /// Over the options that every command has, so that they stand apart from its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -134,6 +134,10 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Check whether the names of the stack lead to this host, and which certificates they have
     Tls(TlsArgs),
+    /// Have this host trust the root certificate of the stack's own CA (`"tls": "internal"`), or no longer
+    ///
+    /// It goes into the store of the system, as root, and into those of this user's browsers, with certutil.
+    Trust(TrustArgs),
     /// Print a script that completes commands and service names in a shell
     ///
     /// Add one of these lines to the file that the shell reads when it starts:

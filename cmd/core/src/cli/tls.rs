@@ -1,4 +1,4 @@
-//! Arguments of `core tls`.
+//! Arguments of `core tls` and `core trust`.
 
 use clap::{Args, Subcommand};
 use core_host::reach::PORTS;
@@ -34,4 +34,11 @@ pub(crate) struct TlsCheckArgs {
     /// The port that the world reaches the names at, with certificates.
     #[arg(long, value_name = "PORT", default_value_t = PORTS.1)]
     pub(crate) https_port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// Take it away again, wherever it was added for this stack.
+    #[arg(long)]
+    pub(crate) remove: bool,
 }

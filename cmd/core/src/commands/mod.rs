@@ -41,6 +41,7 @@ pub(crate) mod sight;
 pub(crate) mod status;
 pub(crate) mod supervise;
 pub(crate) mod tls;
+pub(crate) mod trust;
 pub(crate) mod up;
 pub(crate) mod watch;
 pub(crate) mod why;
