@@ -29,7 +29,7 @@ fn help_of_core_and_of_each_command() {
 }
 
 /// Commands that came when services could have their names; `core service NAME` stands for `core NAME` then.
-const LATER: [&str; 13] = [
+const LATER: [&str; 14] = [
     "actions-key",
     "analyze",
     "boot",
@@ -38,6 +38,7 @@ const LATER: [&str; 13] = [
     "cache",
     "exec",
     "generate-ci",
+    "maintenance",
     "previews",
     "promote",
     "service",

@@ -22,6 +22,7 @@ mod certificates;
 mod edited;
 mod http3;
 mod leads;
+mod maintenance;
 mod open;
 mod place;
 mod public;
@@ -52,6 +53,7 @@ fn main() {
         certificates::TESTS,
         http3::TESTS,
         leads::TESTS,
+        maintenance::TESTS,
         trust::TESTS,
         verified::TESTS,
     ]);

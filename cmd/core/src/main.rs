@@ -86,6 +86,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Apply(args) => commands::control::apply(&context, &args).await,
         Command::Graph(args) => commands::graph::run(&context, &args).await,
         Command::Doctor(args) => commands::doctor::run(&context, &args),
+        Command::Maintenance(args) => commands::maintenance::run(&context, &args).await,
         Command::Tls(args) => commands::tls::run(&context, &args).await,
         Command::Trust(args) => commands::trust::run(&context, &args),
         Command::Completions(args) => commands::completions::run(&args),

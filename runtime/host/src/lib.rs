@@ -28,6 +28,7 @@ pub mod launch;
 pub mod load;
 pub mod logs;
 pub mod machine;
+pub mod maintenance;
 pub mod nats;
 mod net;
 mod own;

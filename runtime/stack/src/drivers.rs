@@ -78,6 +78,8 @@ pub const ANSWERS: &str = core_next::ANSWERS;
 /// The file in the run folder of an edge in which it says why certificates could not be had.
 pub const TLS_LOG: &str = core_caddy::TLS_LOG;
 
+pub use core_caddy::{BYPASS, GATE, HOLDS, IS_OPEN, MAINTENANCE, maintenance_file, patterns};
+
 /// The root certificate of an edge's own CA, in its data folder.
 pub const ROOT_CERTIFICATE: &str = core_caddy::ROOT;
 

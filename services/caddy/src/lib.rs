@@ -11,7 +11,9 @@ mod config;
 mod files;
 mod former;
 mod here;
+mod maintenance;
 mod networks;
+mod pattern;
 mod pointer;
 mod ports;
 mod prefix;
@@ -31,6 +33,8 @@ use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec, Tls};
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
+pub use maintenance::{BYPASS, IS_OPEN};
+pub use pattern::patterns;
 pub use ports::default_ports;
 pub use public::{ETAG, PUBLIC_OF, has_type};
 pub use tls::names;
@@ -81,6 +85,19 @@ pub const HERE: &str = ".here";
 pub const HERE_PATH: &str = "/.well-known/core-stack/";
 /// How this program calls itself in its answers.
 pub const SERVER: &str = "Caddy";
+
+/// File name, beside the pointers, of what `Retry-After` has while a service is in maintenance; empty while it is not.
+pub const MAINTENANCE: &str = "maintenance";
+/// What [`maintenance_file`] calls the name of the socket that requests wait for that are held.
+pub const GATE: &str = "gate";
+/// How many seconds a request may be held for.
+pub const HOLDS: [u32; 5] = [5, 10, 20, 30, 60];
+
+/// File name of what belongs to the maintenance of a service: the page (`html`), what lets people in by a cookie (`pass`), the
+/// networks that are let in as regular expressions (`v4`, `v6`), for how long requests are held (`hold`), [`GATE`].
+pub fn maintenance_file(what: &str) -> String {
+    format!("{MAINTENANCE}.{what}")
+}
 
 /// Path prefix, on [`VERIFY`], of requests for a service through one of its pointers.
 pub fn verify_path(service: &str, pointer: u32) -> String {

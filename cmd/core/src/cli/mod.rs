@@ -2,6 +2,7 @@
 
 mod boot;
 mod ci;
+mod maintenance;
 mod own;
 mod release;
 mod tls;
@@ -15,6 +16,7 @@ use clap_complete::engine::ArgValueCandidates;
 use crate::completion;
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
+pub(crate) use maintenance::{MaintenanceArgs, MaintenanceCommand};
 pub(crate) use own::{
     NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
 };
@@ -132,6 +134,8 @@ pub(crate) enum Command {
     Boot(BootArgs),
     /// Show what this host supports, and what is weaker without it
     Doctor(DoctorArgs),
+    /// Have the edge answer in the place of services, with a page that says so, or no longer
+    Maintenance(MaintenanceArgs),
     /// Check whether the names of the stack lead to this host, and which certificates they have
     Tls(TlsArgs),
     /// Have this host trust the root certificate of the stack's own CA (`"tls": "internal"`), or no longer

@@ -199,6 +199,8 @@ impl Promises {
             Command::Scale { service, .. } | Command::EndTrial { service } => {
                 self.touch(std::iter::once(service.clone()));
             }
+            // Which instances run, and which of them the edge knows, is the same in maintenance.
+            Command::Maintain { .. } => {}
             Command::Apply | Command::Deploy { .. } | Command::Rollback { .. } | Command::Promote { .. } => {}
             Command::Up { .. } | Command::Down | Command::Kill => {
                 self.killing |= *command == Command::Kill;
