@@ -265,6 +265,7 @@ mod tests {
             former: None,
             trial: None,
             may_try: false,
+            maintenance: None,
             release: None,
         };
         let write = |edge: &Path, table: &RouteTable| write(edge, table, None);
@@ -325,6 +326,7 @@ mod tests {
                 former: None,
                 trial,
                 may_try: false,
+                maintenance: None,
                 release: None,
             }
         };
