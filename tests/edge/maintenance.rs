@@ -148,7 +148,7 @@ fn some_are_answered_as_usual() {
     let place = place();
     let link = |said: &str| {
         let url = said.split_whitespace().find(|word| word.contains("?core_maintenance=")).expect("a link").to_owned();
-        url.split_once("?").map(|(_, query)| query.to_owned()).expect("a query")
+        url.split_once('?').map(|(_, query)| query.to_owned()).expect("a query")
     };
     let said = place.stack.ok(&["maintenance", "on"]);
     let query = link(&said.out);

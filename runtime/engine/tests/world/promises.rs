@@ -200,8 +200,11 @@ impl Promises {
                 self.touch(std::iter::once(service.clone()));
             }
             // Which instances run, and which of them the edge knows, is the same in maintenance.
-            Command::Maintain { .. } => {}
-            Command::Apply | Command::Deploy { .. } | Command::Rollback { .. } | Command::Promote { .. } => {}
+            Command::Maintain { .. }
+            | Command::Apply
+            | Command::Deploy { .. }
+            | Command::Rollback { .. }
+            | Command::Promote { .. } => {}
             Command::Up { .. } | Command::Down | Command::Kill => {
                 self.killing |= *command == Command::Kill;
                 self.killing &= !matches!(command, Command::Up { .. });

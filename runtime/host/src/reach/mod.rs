@@ -61,7 +61,9 @@ pub async fn examine(paths: &Paths, stack: &Stack, question: &Question) -> io::R
     let edge = edge(stack);
     let port = |is_secure: bool| {
         let all = edge.into_iter().flat_map(ServiceSpec::held_ports).map(|(_, port)| port);
-        let found = all.into_iter().find(|port| (port.protocol == Protocol::Https) == is_secure);
+        // Over UDP is what TCP has as well.
+        let mut all = all.filter(|port| port.protocol != Protocol::Udp);
+        let found = all.find(|port| (port.protocol == Protocol::Https) == is_secure);
         found.cloned().unwrap_or_else(|| usual(is_secure))
     };
     let proof = Proof::begin(&paths.edge(), &port(false), Some(&port(true))).await?;

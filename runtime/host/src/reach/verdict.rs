@@ -217,9 +217,12 @@ mod tests {
         Expected { answering, ports: (80, 443), issuers, asks_the_world: true, has_certificates: true }
     }
 
+    /// An address, and what came from its ports.
+    type Seen<'a> = (&'a str, Port<Answer>, Port<Option<Served>>);
+
     /// What is said of a name with one address of each of these families.
-    fn codes(records: &[(&str, Port<Answer>, Port<Option<Served>>)], caa: &[&str], expected: &Expected) -> Vec<String> {
-        let of = |(address, plain, secure): &(&str, Port<Answer>, Port<Option<Served>>)| {
+    fn codes(records: &[Seen<'_>], caa: &[&str], expected: &Expected) -> Vec<String> {
+        let of = |(address, plain, secure): &Seen<'_>| {
             let address: IpAddr = address.parse().unwrap();
             let family = if address.is_ipv4() { Family::A } else { Family::Aaaa };
             let addresses = vec![Address { address, plain: plain.clone(), secure: secure.clone() }];
