@@ -187,23 +187,6 @@ pub(crate) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     fs::rename(&beside, &path)
 }
 
-/// The same with a text that only we and one other user may read.
-pub(crate) fn replace_private(folder: &Path, name: &str, text: &str, reader: Option<u32>) -> io::Result<()> {
-    let path = folder.join(name);
-    let is_private = fs::symlink_metadata(&path).is_ok_and(|meta| {
-        meta.mode() & 0o777 == 0o600 && meta.uid() == reader.unwrap_or_else(|| nix::unistd::geteuid().as_raw())
-    });
-    if is_private && fs::read(&path).is_ok_and(|have| have == text.as_bytes()) {
-        return Ok(());
-    }
-    let beside = folder.join(format!(".{name}.new"));
-    let _ = fs::remove_file(&beside);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    fchown(&file, reader, None)?;
-    fs::rename(&beside, &path)
-}
-
 /// How long the edge may take to answer for one pointer: it may be overloaded.
 const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -10,8 +10,9 @@ use core_manifest::ServiceName;
 use core_stack::drivers::{self, BYPASS, GATE, IS_OPEN, MAINTENANCE, maintenance_file};
 use sha2::{Digest as _, Sha256};
 
-use crate::edge::{replace, replace_private};
+use crate::edge::replace;
 use crate::paths::Paths;
+use crate::private;
 use crate::releases;
 
 /// After how many seconds clients are told to ask again.
@@ -40,7 +41,12 @@ pub(crate) fn begin(paths: &Paths, service: &ServiceName, how: &Maintenance, rea
     let file = maintenance_file("pass");
     let is_known = reader.is_some();
     if is_known || !folder.join(&file).exists() {
-        replace_private(&folder, &file, &pass(paths, service.as_str())?, reader.and_then(|reader| reader.0))?;
+        private::replace(
+            &folder,
+            &file,
+            pass(paths, service.as_str())?.as_bytes(),
+            reader.and_then(|reader| reader.0),
+        )?;
     }
     let [four, six] = drivers::patterns(&how.allow);
     replace(&folder, &maintenance_file("v4"), &four)?;

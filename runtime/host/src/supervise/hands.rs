@@ -15,7 +15,6 @@ use core_manifest::{Identifier, ServiceName, ServiceSpec};
 use tracing::{info, warn};
 
 use super::Supervisor;
-use super::reading::reader;
 use crate::logs::Retention;
 use crate::probes::{self, Question, ShellLine};
 use crate::{descriptors, edge, hooks, identity, maintenance, net, priority, releases, roles};
@@ -83,7 +82,7 @@ impl Supervisor {
     pub(super) fn write_pointers(&self, table: &RouteTable) -> io::Result<()> {
         // It begins before, and ends after anything else changes for clients.
         if let Some(how) = &table.maintenance {
-            let reader = self.reading.known().map(|known| maintenance::Reader(reader(&known.topology)));
+            let reader = self.reading.known().map(|known| maintenance::Reader(identity::edge_user(&known.topology)));
             maintenance::begin(&self.paths, &table.service, how, reader)?;
         }
         edge::write(&self.paths.edge(), table, self.reading.keys_of(&table.service))?;
