@@ -138,12 +138,23 @@ impl Pebble {
 
     /// From now on, a name leads to this address.
     pub(crate) fn lead(&self, name: &str, address: &str) {
-        for verb in ["clear-a", "add-a"] {
-            let url = format!("http://127.0.0.1:{}/{verb}", self.control);
-            let body = json!({"host": format!("{name}."), "addresses": [address]}).to_string();
-            let (status, said) = http::request("POST", &url, &[], &body).expect("an answer");
-            assert_eq!(status, 200, "{said}");
+        let family = if address.contains(':') { "aaaa" } else { "a" };
+        let body = json!({"host": format!("{name}."), "addresses": [address]});
+        for verb in ["clear", "add"] {
+            self.of_names(&format!("{verb}-{family}"), &body);
         }
+    }
+
+    /// Tells its name server something.
+    pub(crate) fn of_names(&self, verb: &str, body: &serde_json::Value) {
+        let url = format!("http://127.0.0.1:{}/{verb}", self.control);
+        let (status, said) = http::request("POST", &url, &[], &body.to_string()).expect("an answer");
+        assert_eq!(status, 200, "{said}");
+    }
+
+    /// Where its name server is.
+    pub(crate) fn resolver(&self) -> String {
+        format!("127.0.0.1:{}", self.dns)
     }
 
     /// A client that trusts what it issues.

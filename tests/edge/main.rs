@@ -21,6 +21,8 @@ mod broken;
 mod certificates;
 mod edited;
 mod http3;
+mod leads;
+mod maintenance;
 mod on_demand;
 mod open;
 mod place;
@@ -29,6 +31,7 @@ mod releases;
 mod skew;
 mod terms;
 mod tls;
+mod trust;
 mod verified;
 
 use common::trials;
@@ -37,7 +40,7 @@ fn main() {
     if fixture::ran() {
         return;
     }
-    trials::run(trials::of(&[
+    let mut all = trials::of(&[
         edited::TESTS,
         bad_deploys::TESTS,
         broken::TESTS,
@@ -51,6 +54,11 @@ fn main() {
         certificates::TESTS,
         on_demand::TESTS,
         http3::TESTS,
+        leads::TESTS,
+        maintenance::TESTS,
+        trust::TESTS,
         verified::TESTS,
-    ]));
+    ]);
+    all.extend(trials::of_root(&[leads::OF_ROOT, trust::OF_ROOT]));
+    trials::run(all);
 }

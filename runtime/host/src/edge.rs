@@ -177,7 +177,7 @@ fn bell(folder: &Path) -> PathBuf {
 pub(crate) const BELL: &str = ".bell";
 
 /// Puts a text in the place of a file, unless it has that already.
-fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+pub(crate) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let path = folder.join(name);
     if fs::read(&path).is_ok_and(|have| have == text.as_bytes()) {
         return Ok(());
@@ -248,6 +248,7 @@ mod tests {
             former: None,
             trial: None,
             may_try: false,
+            maintenance: None,
             release: None,
         };
         let write = |edge: &Path, table: &RouteTable| write(edge, table, None);
@@ -308,6 +309,7 @@ mod tests {
                 former: None,
                 trial,
                 may_try: false,
+                maintenance: None,
                 release: None,
             }
         };

@@ -11,7 +11,7 @@ use crate::networks::named;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
 use crate::routes::{self, GATEWAY_ERRORS};
-use crate::{ADMIN, ID, Wiring, files, on_demand, ports, terms, tls, trial, verify};
+use crate::{ADMIN, ID, Wiring, files, here, maintenance, on_demand, ports, terms, tls, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -41,6 +41,9 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if served(around).any(|spec| files::pool(spec).is_some()) && matches!(wiring, Wiring::Held) {
         errors.insert(0, trial::not_there(GATEWAY_ERRORS));
     }
+    if matches!(wiring, Wiring::Held) {
+        errors.splice(0..0, maintenance::late(around, GATEWAY_ERRORS));
+    }
     errors.push(json!({
         "match": [{"expression": GATEWAY_ERRORS}],
         "handle": [{
@@ -62,7 +65,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if edge.edge.tls == Tls::Off {
         http["servers"]["edge"] = server(edge, wiring, false, all, &errors);
     } else {
-        let mut plain = vec![farewell()];
+        let mut plain = vec![farewell(), here::route(around.edge)];
         plain.extend(on_demand::route(edge, around, wiring));
         plain.extend(further);
         plain.push(tls::redirect(edge, around));
@@ -204,7 +207,7 @@ mod tests {
         let mut config: Value = serde_json::from_str(&spec.files[0].contents.to_string()).unwrap();
         // All pointers are requested in the same way.
         let verify = config.pointer_mut("/apps/http/servers/verify/routes").unwrap().as_array_mut().unwrap();
-        assert_eq!(verify.len(), 3 * 16);
+        assert_eq!(verify.len(), 3 * 16 + 1);
         verify.truncate(1);
         insta::assert_snapshot!(serde_json::to_string_pretty(&config).unwrap());
     }

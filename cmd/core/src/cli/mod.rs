@@ -2,8 +2,10 @@
 
 mod boot;
 mod ci;
+mod maintenance;
 mod own;
 mod release;
+mod tls;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use clap_complete::engine::ArgValueCandidates;
 use crate::completion;
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
+pub(crate) use maintenance::{MaintenanceArgs, MaintenanceCommand};
 pub(crate) use own::{
     NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
 };
@@ -22,6 +25,7 @@ pub(crate) use release::{
     ExecArgs, NamedArgs, PreviewsArgs, PreviewsCommand, PromoteArgs, PurgeArgs, ReleaseArgs, ReleasesArgs,
     ReleasesCommand, RollbackArgs, RotateArgs,
 };
+pub(crate) use tls::{TlsArgs, TlsCheckArgs, TlsCommand, TrustArgs};
 
 /// Over the options that every command has, so that they stand apart from its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -130,6 +134,14 @@ pub(crate) enum Command {
     Boot(BootArgs),
     /// Show what this host supports, and what is weaker without it
     Doctor(DoctorArgs),
+    /// Have the edge answer in the place of services, with a page that says so, or no longer
+    Maintenance(MaintenanceArgs),
+    /// Check whether the names of the stack lead to this host, and which certificates they have
+    Tls(TlsArgs),
+    /// Have this host trust the root certificate of the stack's own CA (`"tls": "internal"`), or no longer
+    ///
+    /// It goes into the store of the system, as root, and into those of this user's browsers, with certutil.
+    Trust(TrustArgs),
     /// Print a script that completes commands and service names in a shell
     ///
     /// Add one of these lines to the file that the shell reads when it starts:

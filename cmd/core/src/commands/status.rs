@@ -59,6 +59,13 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
     let head = ["INSTANCE", "PHASE", "FOR", "PID", "RESTARTS", "CPU", "MEMORY", "PORTS", ""];
     lines.extend(lay_out_within(&head, &rows, render::width(), &SPARE).concat());
     lines.extend(certificates(&status.certificates));
+    for (service, how) in &status.maintenance {
+        let held = how.hold.map_or_else(String::new, |seconds| format!(", requests are held for up to {seconds} s"));
+        let allowed = if how.allow.is_empty() { String::new() } else { format!(", but for {}", how.allow.join(", ")) };
+        let word = styled(YELLOW, "in maintenance");
+        lines
+            .push(format!("{} {word}{held}{allowed}: `core maintenance off {service}` ends it", styled(BOLD, service)));
+    }
     for job in &status.jobs {
         let (what, folder) = (styled(YELLOW, &job.what), styled(BOLD, &shown_folder(&job.folder)));
         lines.push(format!("{what} {folder} {}", progress(job.done, job.total)).trim_end().to_owned());

@@ -102,6 +102,7 @@ impl Supervisor {
             host: None,
             trials: self.trials(),
             certificates: Vec::new(),
+            maintenance: self.engine.maintained().map(|(name, how)| (name.to_string(), how.clone())).collect(),
         }
     }
 
