@@ -15,6 +15,7 @@ mod common;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod access;
 mod bad_deploys;
 mod beside;
 mod broken;
@@ -37,6 +38,7 @@ fn main() {
         return;
     }
     trials::run(trials::of(&[
+        access::TESTS,
         edited::TESTS,
         bad_deploys::TESTS,
         broken::TESTS,

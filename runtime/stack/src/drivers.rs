@@ -14,9 +14,19 @@ use core_nats::{Fault, Member};
 pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
-        Kind::Caddy => {
-            &["trusted_proxies", "tls", "email", "acme", "certificates", "http3", "headers", "limits", "allow", "deny"]
-        }
+        Kind::Caddy => &[
+            "trusted_proxies",
+            "tls",
+            "email",
+            "acme",
+            "certificates",
+            "http3",
+            "headers",
+            "limits",
+            "allow",
+            "deny",
+            "access_log",
+        ],
         Kind::Next => &[
             "app",
             "mode",
@@ -77,6 +87,9 @@ pub const ANSWERS: &str = core_next::ANSWERS;
 
 /// The file in the run folder of an edge in which it says why certificates could not be had.
 pub const TLS_LOG: &str = core_caddy::TLS_LOG;
+
+/// The access logs of edges: where they are, and what a line of them says.
+pub use core_caddy::access;
 
 /// The names that an edge is to have certificates for.
 pub fn certified(edge: &ServiceSpec, topology: &Topology) -> BTreeSet<String> {

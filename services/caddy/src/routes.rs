@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::pointer::served;
 use crate::prefix::{matcher, stripped};
 use crate::proxy::{proxy, transport};
-use crate::{Wiring, compression, files, former, public, terms, tls, trial};
+use crate::{Wiring, access, compression, files, former, public, terms, tls, trial};
 
 /// What is said of an instance that does not answer.
 pub(crate) const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
@@ -68,7 +68,9 @@ fn one_route(
     edge: &str,
     wiring: Wiring<'_>,
 ) -> Value {
-    let mut handle = terms::handlers(caddy, spec);
+    let mut handle: Vec<Value> =
+        access::of(caddy, spec).filter(|_| matches!(wiring, Wiring::Held)).into_iter().collect();
+    handle.extend(terms::handlers(caddy, spec));
     handle.extend(stripped(spec, prefix));
     let route = spec.route.as_ref();
     if let Some(paths) = route.map(|route| &route.local_origin).filter(|paths| !paths.is_empty()) {

@@ -2,6 +2,7 @@
 
 mod boot;
 mod ci;
+mod edge;
 mod own;
 mod release;
 
@@ -14,6 +15,7 @@ use clap_complete::engine::ArgValueCandidates;
 use crate::completion;
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
+pub(crate) use edge::TopArgs;
 pub(crate) use own::{
     NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
 };
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Show the output of services, in order of time
     Logs(LogsArgs),
+    /// Show how the services answer: requests a second, errors, and how long answers take
+    Top(TopArgs),
     /// Start services, with what they depend on
     Start(ServicesArgs),
     /// Stop services; services that depend on them keep running
@@ -235,8 +239,14 @@ pub(crate) struct LogsArgs {
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Show the log of the last build instead: of an app, or of a binary that is built.
-    #[arg(long, conflicts_with_all = ["since", "timestamps", "json"])]
+    #[arg(long, conflicts_with_all = ["since", "timestamps", "json", "access"])]
     pub(crate) build: bool,
+    /// Show the requests that the edge has answered for the services instead, without their queries.
+    #[arg(long)]
+    pub(crate) access: bool,
+    /// With --access: print the Combined Log Format of web servers, for programs that read it.
+    #[arg(long, requires = "access", conflicts_with_all = ["json", "timestamps"])]
+    pub(crate) combined: bool,
     /// How many of the last lines to show; `all` for all of them.
     #[arg(short = 'n', long, value_name = "LINES", default_value = "200")]
     pub(crate) lines: String,

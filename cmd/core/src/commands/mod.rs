@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod access;
 pub(crate) mod actions_key;
 pub(crate) mod analyze;
 mod apart;
@@ -40,6 +41,7 @@ mod ship;
 pub(crate) mod sight;
 pub(crate) mod status;
 pub(crate) mod supervise;
+pub(crate) mod top;
 pub(crate) mod up;
 pub(crate) mod watch;
 pub(crate) mod why;
