@@ -230,23 +230,23 @@ fn figures_are_those_of_what_was_asked() {
     ask("/ill", 10, 500);
     until("all are written", || lines(&place, &[]).len() == 100);
     let top = |words: &[&str]| {
-        let said = place.stack.ok(&[&["top", "--json", "--window", "3600"], words].concat()).out;
+        let said = place.stack.ok(&[&["top", "--json", "--window", "600"], words].concat()).out;
         serde_json::from_str::<Value>(&said).expect("JSON")
     };
     let all = top(&[]);
     let (web, ill, total) = (&all["services"]["web"], &all["services"]["ill"], &all["total"]);
-    assert_eq!((&all["window_seconds"], &total["requests"]), (&json!(3600), &json!(100)), "{all}");
+    assert_eq!((&all["window_seconds"], &total["requests"]), (&json!(600), &json!(100)), "{all}");
     assert_eq!((&web["requests"], &web["client_errors"], &web["server_errors"]), (&json!(90), &json!(10), &json!(0)));
     assert_eq!((&ill["requests"], &ill["server_error_percent"]), (&json!(10), &json!(100.0)), "{all}");
     assert_eq!((&total["server_errors"], &total["client_errors"]), (&json!(10), &json!(10)), "{all}");
     let per_second = total["per_second"].as_f64().expect("a number");
-    assert!((per_second - 100.0 / 3600.0).abs() < 1e-9, "{all}");
+    assert!((per_second - 100.0 / 600.0).abs() < 1e-9, "{all}");
     // A fifth of those of `web` took so long at least.
     assert!(web["p99_ms"].as_f64() >= Some(150.0) && web["p50_ms"].as_f64() <= web["p99_ms"].as_f64(), "{all}");
     assert_eq!(top(&["ill"])["total"]["requests"], 10);
     // Also when nothing runs; and without a terminal it is printed once.
     place.stack.ok(&["down"]);
-    let said = place.stack.ok(&["top", "--window", "3600"]).out;
+    let said = place.stack.ok(&["top", "--window", "600"]).out;
     assert!(said.lines().any(|line| line.starts_with("ill") && line.contains("100.0%")), "{said}");
     assert!(said.lines().any(|line| line.starts_with("total")), "{said}");
 }

@@ -41,6 +41,11 @@ pub(super) async fn run(paths: &Paths, args: &LogsArgs, selection: &Selection) -
     Exit::Ok
 }
 
+/// The services that requests are for whose previews are named: `web` for `web~pr-12`.
+pub(super) fn services(named: &[String]) -> Vec<String> {
+    named.iter().map(|name| name.split('~').next().unwrap_or(name).to_owned()).collect()
+}
+
 /// Says that nothing was written yet.
 pub(super) fn tell_missing() -> Exit {
     render::error("the edge has not written an access log yet");
@@ -75,9 +80,10 @@ impl Printer<'_> {
     fn line(&mut self, entry: &Entry) -> String {
         self.widest = self.widest.max(entry.service.len());
         let time = time_of(entry);
-        let time = match self.args.timestamps {
-            true => format!("{time:.6}"),
-            false => time.to_zoned(self.zone.clone()).strftime("%H:%M:%S%.3f").to_string(),
+        let time = if self.args.timestamps {
+            format!("{time:.6}")
+        } else {
+            time.to_zoned(self.zone.clone()).strftime("%H:%M:%S%.3f").to_string()
         };
         let duration = if entry.is_complete() { took(entry.seconds) } else { "cut off".to_owned() };
         let client = harmless_line(&entry.client);

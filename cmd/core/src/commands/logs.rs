@@ -41,7 +41,8 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    if let Err(exit) = check_services(&paths, &selection.services) {
+    let named = if args.access { access::services(&selection.services) } else { selection.services.clone() };
+    if let Err(exit) = check_services(&paths, &named) {
         return exit;
     }
     if args.access {

@@ -7,7 +7,7 @@ use core_host::logs::access::{self, Follower};
 use core_host::paths::Paths;
 use serde_json::{Value, json};
 
-use super::access::tell_missing;
+use super::access as access_log;
 use super::{logs, tell_no_signals};
 use crate::cli::TopArgs;
 use crate::context::Context;
@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, args: &TopArgs) -> Exit {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    if let Err(exit) = logs::check_services(&paths, &args.services) {
+    if let Err(exit) = logs::check_services(&paths, &access_log::services(&args.services)) {
         return exit;
     }
     let mut frame = Frame::new();
@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Context, args: &TopArgs) -> Exit {
 
 fn once(paths: &Paths, args: &TopArgs) -> Exit {
     if !access::is_there(paths) {
-        return tell_missing();
+        return access_log::tell_missing();
     }
     let (mut window, _) = begin(paths, args);
     let (rows, total) = window.read(now_ns());
@@ -73,14 +73,18 @@ async fn watch(paths: &Paths, args: &TopArgs, frame: &mut Frame) -> Exit {
             return Exit::Ok;
         }
         tokio::time::sleep(PAUSE).await;
-        follower.more().iter().for_each(|entry| window.add(entry));
+        for entry in follower.more() {
+            window.add(&entry);
+        }
     }
 }
 
 fn begin(paths: &Paths, args: &TopArgs) -> (Window, Follower) {
     let (entries, follower) = Follower::since(paths, &args.services, f64::from(args.window));
     let mut window = Window::new(f64::from(args.window));
-    entries.iter().for_each(|entry| window.add(entry));
+    for entry in &entries {
+        window.add(entry);
+    }
     (window, follower)
 }
 
@@ -94,7 +98,7 @@ fn lines(args: &TopArgs, rows: &[(String, Figures)], total: &Figures) -> Vec<Str
     if rows.len() != 1 {
         table.push(row(Cell::new("total").style(BOLD), total));
     }
-    let about = format!("requests that were answered in the last {} s", args.window);
+    let about = format!("answers of the last {} s", args.window);
     let mut lines = vec![render::styled(DIM, &about)];
     lines.extend(lay_out_within(&HEAD, &table, render::width(), &SPARE).concat());
     lines
