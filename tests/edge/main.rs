@@ -15,6 +15,7 @@ mod common;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod access;
 mod bad_deploys;
 mod beside;
 mod broken;
@@ -41,6 +42,7 @@ fn main() {
         return;
     }
     let mut all = trials::of(&[
+        access::TESTS,
         edited::TESTS,
         bad_deploys::TESTS,
         broken::TESTS,

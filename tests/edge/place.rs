@@ -66,7 +66,8 @@ impl Place {
         Loads(vec![self.load_of(false), self.load_of(true)])
     }
 
-    fn load_of(&self, fresh: bool) -> Load {
+    /// The same by one of the two.
+    pub(crate) fn load_of(&self, fresh: bool) -> Load {
         Load::begin(Shape {
             address: self.address.clone(),
             asks: vec![(hyper::Method::GET, "/".into()), (hyper::Method::POST, "/".into())],

@@ -58,6 +58,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Why(args) => commands::why::run(&context, &args).await,
         Command::History(args) => commands::history::run(&context, &args).await,
         Command::Logs(args) => commands::logs::run(&context, &args).await,
+        Command::Top(args) => commands::top::run(&context, &args).await,
         Command::Start(args) => commands::control::run(&context, "start", &args).await,
         Command::Stop(args) => commands::control::run(&context, "stop", &args).await,
         Command::Restart(args) => commands::control::run(&context, "restart", &args).await,

@@ -26,6 +26,7 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
             "limits",
             "allow",
             "deny",
+            "access_log",
         ],
         Kind::Next => &[
             "app",
@@ -99,6 +100,9 @@ pub const ROOT_CERTIFICATE: &str = core_caddy::ROOT;
 /// Where an edge is asked whether a name leads to it: the folder beside its pointers, the path of a request, and what its
 /// answers name as their server.
 pub const HERE: (&str, &str, &str) = (core_caddy::HERE, core_caddy::HERE_PATH, core_caddy::SERVER);
+
+/// The access logs of edges: where they are, and what a line of them says.
+pub use core_caddy::access;
 
 /// The names that an edge is to have certificates for.
 pub fn certified(edge: &ServiceSpec, topology: &Topology) -> BTreeSet<String> {

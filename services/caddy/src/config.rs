@@ -11,7 +11,7 @@ use crate::networks::named;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
 use crate::routes::{self, GATEWAY_ERRORS};
-use crate::{ADMIN, ID, Wiring, files, here, maintenance, on_demand, ports, terms, tls, trial, verify};
+use crate::{ADMIN, ID, Wiring, access, files, here, maintenance, on_demand, ports, terms, tls, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -25,10 +25,12 @@ const IDLE: &str = "idle";
 
 /// The whole configuration, as a template: `${run}` is the run folder of the edge instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
+    let has_log = !edge.edge.unlogged && matches!(wiring, Wiring::Held);
     let mut all = vec![farewell()];
+    all.extend(has_log.then(access::headers));
     if let Wiring::Held = wiring {
         let proxy = |upstreams| patient(transport(upstreams));
-        let of = |spec| trial::previews(spec, around.edge, &terms::handlers(edge, spec), proxy);
+        let of = |spec| trial::previews(edge, spec, around.edge, proxy);
         all.extend(served(around).flat_map(of));
     }
     let further = terms::redirects(around.services.values(), tls::scheme(edge), &tls::port(edge));
@@ -54,6 +56,9 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         }],
     }));
     let mut config = base(edge, around);
+    if has_log {
+        config["logging"]["logs"]["access"] = access::log(edge, around.data);
+    }
     let mut http = json!({
             // The liveness probe asks for this ID to see whether Caddy still has this configuration.
             "@id": ID,
@@ -67,6 +72,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     } else {
         let mut plain = vec![farewell(), here::route(around.edge)];
         plain.extend(on_demand::route(edge, around, wiring));
+        plain.extend(has_log.then(access::headers));
         plain.extend(further);
         plain.push(tls::redirect(edge, around));
         plain.extend(routes::nameless(edge, around, wiring));
@@ -102,7 +108,7 @@ fn base(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
             // The configuration belongs to core; Caddy must not restart with one it saved itself.
             "config": {"persist": false},
         },
-        "logging": {"logs": {"default": {"level": "WARN"}}},
+        "logging": {"logs": {"default": access::others()}},
         "apps": {},
     });
     if edge.edge.tls != Tls::Off {
@@ -119,7 +125,7 @@ fn base(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
 fn written(config: &Value) -> String {
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     // In a template, a plain `$` is doubled; the run folder is only known to the instance.
-    text.replace('$', "$$").replace("@RUN@", "${run}")
+    text.replace('$', "$$").replace("@RUN@", "${run}").replace("@INSTANCE@", "${instance}")
 }
 
 /// A server with these routes.
@@ -135,6 +141,9 @@ fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<V
         "routes": routes,
         "errors": {"routes": errors},
     });
+    if !edge.edge.unlogged && matches!(wiring, Wiring::Held) {
+        server["logs"] = json!({});
+    }
     let has_certificates = edge.edge.tls != Tls::Off;
     let header_bytes = edge.edge.header_bytes.or(has_certificates.then_some(HEADER_BYTES));
     let header_time = edge.edge.header_time.or(has_certificates.then_some(HEADER_TIME));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::pointer::served;
 use crate::prefix::{matcher, stripped};
 use crate::proxy::{proxy, transport};
-use crate::{Wiring, compression, files, former, maintenance, public, terms, tls, trial};
+use crate::{Wiring, access, compression, files, former, maintenance, public, terms, tls, trial};
 
 /// What is said of an instance that does not answer.
 pub(crate) const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
@@ -68,9 +68,10 @@ fn one_route(
     edge: &str,
     wiring: Wiring<'_>,
 ) -> Value {
+    let is_held = matches!(wiring, Wiring::Held);
+    let mut handle: Vec<Value> = access::of(caddy, spec).filter(|_| is_held).into_iter().collect();
     // Before all else, so that nothing of the service is seen.
-    let mut handle: Vec<Value> =
-        matches!(wiring, Wiring::Held).then(|| maintenance::gate(spec, edge)).into_iter().collect();
+    handle.extend(is_held.then(|| maintenance::gate(spec, edge)));
     handle.extend(terms::handlers(caddy, spec));
     handle.extend(stripped(spec, prefix));
     let route = spec.route.as_ref();

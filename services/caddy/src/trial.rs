@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::pointer::{key, placeholder};
 use crate::prefix::{matcher, stripped};
-use crate::{CANARY_POINTERS, files, former, public};
+use crate::{CANARY_POINTERS, access, files, former, public, terms};
 
 /// The ID of the release that gets a share of the clients, beside the pointers; empty while there is none.
 pub const CANARY: &str = "canary";
@@ -89,9 +89,9 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
 /// The routes of the previews of a service: of each host that it has, and of its own name on this machine. Each of these
 /// names is the preview's alone, with all paths.
 pub(crate) fn previews(
+    caddy: &ServiceSpec,
     spec: &ServiceSpec,
     edge: &str,
-    terms: &[Value],
     proxy: impl Fn(Vec<Value>) -> Value,
 ) -> Vec<Value> {
     let Some(route) = spec.route.as_ref().filter(|_| files::pool(spec).is_some()) else { return Vec::new() };
@@ -105,10 +105,14 @@ pub(crate) fn previews(
         let label = format!("{{http.request.host.labels.{labels}}}");
         let sets = (0..PREVIEWS).map(|set| {
             let name = placeholder(edge, spec, &preview_file(set, "name"));
+            let mut handle: Vec<Value> = access::of(caddy, spec).into_iter().collect();
+            handle.extend(access::of_preview(caddy, &label));
+            handle.extend(terms::handlers(caddy, spec));
+            handle.extend(preview(spec, edge, set, &proxy));
             json!({
                 // A host may begin with a dot, and a set that nobody has is without a name.
                 "match": [{"vars": {label.clone(): [name]}, "not": [{"vars": {label.clone(): [""]}}]}],
-                "handle": preview(spec, edge, set, terms, &proxy),
+                "handle": handle,
                 "terminal": true,
             })
         });
@@ -130,7 +134,7 @@ fn nobody(local: &str) -> Value {
 }
 
 /// What is done with a request for a preview.
-fn preview(spec: &ServiceSpec, edge: &str, set: u32, terms: &[Value], proxy: &impl Fn(Vec<Value>) -> Value) -> Value {
+fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>) -> Value) -> Vec<Value> {
     let file = |what| placeholder(edge, spec, &preview_file(set, what));
     let (key, pass, address) = (file("key"), file("pass"), file("addr"));
     let by_password = json!({"vars": {"{http.request.header.Authorization}": [format!("Basic {key}")]}});
@@ -171,17 +175,16 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, terms: &[Value], proxy: &im
         Some(json!({"match": [matcher(&[], prefix)], "handle": [handler], "group": "prefix"}))
     });
     let stripped: Vec<Value> = stripped.collect();
-    let mut handle = terms.to_vec();
-    handle.extend([
+    let mut handle = vec![
         json!({"handler": "vars", VAR: spec.name.as_str()}),
         json!({"handler": "headers", "response": {"deferred": true, "set": {"X-Robots-Tag": ["noindex"]}}}),
         gate,
-    ]);
+    ];
     handle.extend((!stripped.is_empty()).then(|| json!({"handler": "subroute", "routes": stripped})));
     handle.extend(files::hashed(spec));
     handle.extend(crate::compression::handlers());
     handle.push(proxy(vec![json!({"dial": address})]));
-    json!(handle)
+    handle
 }
 
 /// The word in the place of a key that says that everybody may see a preview.
@@ -227,7 +230,8 @@ mod tests {
 
     #[test]
     fn previews_have_a_name_below_each_host() {
-        let all = previews(&web(&["example.com", "*.example.org"]), "/edge", &[], |upstreams| json!({"to": upstreams}));
+        let spec = web(&["example.com", "*.example.org"]);
+        let all = previews(&spec, &spec, "/edge", |upstreams| json!({"to": upstreams}));
         let hosts: Vec<&Value> = all.iter().map(|route| &route["match"][0]["host"]).collect();
         assert_eq!(hosts, [&json!(["*.example.com", "*.web.localhost"]), &json!(["*.web.localhost"])]);
         let sets = all[0]["handle"][0]["routes"].as_array().unwrap();
@@ -243,6 +247,6 @@ mod tests {
     fn only_a_service_with_releases_has_previews() {
         let mut spec = web(&["example.com"]);
         spec.binaries.clear();
-        assert!(previews(&spec, "/edge", &[], |_| json!({})).is_empty());
+        assert!(previews(&spec, &spec, "/edge", |_| json!({})).is_empty());
     }
 }

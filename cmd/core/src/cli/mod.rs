@@ -2,6 +2,8 @@
 
 mod boot;
 mod ci;
+mod edge;
+mod logs;
 mod maintenance;
 mod own;
 mod release;
@@ -16,6 +18,8 @@ use clap_complete::engine::ArgValueCandidates;
 use crate::completion;
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
+pub(crate) use edge::TopArgs;
+pub(crate) use logs::LogsArgs;
 pub(crate) use maintenance::{MaintenanceArgs, MaintenanceCommand};
 pub(crate) use own::{
     NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
@@ -70,6 +74,8 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Show the output of services, in order of time
     Logs(LogsArgs),
+    /// Show how the services answer: requests a second, errors, and how long answers take
+    Top(TopArgs),
     /// Start services, with what they depend on
     Start(ServicesArgs),
     /// Stop services; services that depend on them keep running
@@ -234,31 +240,6 @@ pub(crate) struct HistoryArgs {
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20)]
     pub(crate) entries: usize,
     /// Print JSON, for programs.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LogsArgs {
-    /// Services. Default: all.
-    #[arg(add = ArgValueCandidates::new(completion::services))]
-    pub(crate) services: Vec<String>,
-    /// Keep printing new lines.
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    /// Show the log of the last build instead: of an app, or of a binary that is built.
-    #[arg(long, conflicts_with_all = ["since", "timestamps", "json"])]
-    pub(crate) build: bool,
-    /// How many of the last lines to show; `all` for all of them.
-    #[arg(short = 'n', long, value_name = "LINES", default_value = "200")]
-    pub(crate) lines: String,
-    /// Show lines since a time (2026-01-31T12:00:00Z) or for a duration until now (10m, 2h).
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
-    /// Show the time of each line.
-    #[arg(short, long)]
-    pub(crate) timestamps: bool,
-    /// Print one JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod access;
 pub(crate) mod actions_key;
 pub(crate) mod analyze;
 mod apart;
@@ -42,6 +43,7 @@ pub(crate) mod sight;
 pub(crate) mod status;
 pub(crate) mod supervise;
 pub(crate) mod tls;
+pub(crate) mod top;
 pub(crate) mod trust;
 pub(crate) mod up;
 pub(crate) mod watch;

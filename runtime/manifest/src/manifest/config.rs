@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
 /// `certificates`,
-/// `on_demand`, `http3`, `headers`, `limits`, `allow` and `deny` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
+/// `on_demand`, `http3`, `headers`, `limits`, `allow`, `deny` and `access_log` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
 /// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -67,6 +67,10 @@ pub struct Config {
     /// Networks whose clients get 403. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
+    /// Whether the edge writes down each request that a service answers, without its query: for `core logs --access` and
+    /// `core top`. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<bool>,
     /// Folder of the app, relative to the stack's root. Default: the root where its package.json names the framework, else
     /// the one app below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

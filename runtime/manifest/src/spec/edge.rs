@@ -38,6 +38,8 @@ pub struct EdgeSpec {
     pub roots: Vec<String>,
     /// Whether browsers are told to use HTTPS only.
     pub is_strict: bool,
+    /// Whether requests are not written down.
+    pub unlogged: bool,
     /// The terms for all services.
     pub terms: Terms,
     /// Bytes of the headers of a request.
@@ -150,6 +152,7 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
         roots: acme.roots.iter().map(absolute).collect(),
         // Browsers keep it for a year: not for the certificates of a CA that is tried out, or that not everybody trusts.
         is_strict: config.asks_ca(profile) && profile != "local" && directories.is_empty(),
+        unlogged: config.access_log == Some(false),
         terms: Terms {
             redirect_hosts: Vec::new(),
             headers: headers(&["config", "headers"], &config.headers, faults),
