@@ -1,5 +1,6 @@
 //! New entries as they come.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use super::chain::{self, Chain, Opened};
@@ -9,6 +10,10 @@ use crate::paths::Paths;
 
 /// The most bytes to read at once.
 const CHUNK: usize = 256 << 10;
+
+/// How many entries are held back to be sorted: an edge notes the times of answers that end together before it writes them, in
+/// any order.
+const AHEAD: usize = 1000;
 
 /// Continues where a first reading ended.
 pub struct Follower {
@@ -65,17 +70,21 @@ impl Follower {
     }
 }
 
-/// Passes entries that are in order to `tell`, in the order of all of them.
+/// Passes entries that are nearly in order to `tell`, in the order of all of them.
 fn merge<I: Iterator<Item = Entry>>(chains: Vec<I>, tell: &mut dyn FnMut(Entry) -> bool) {
+    let (mut waiting, mut number) = (BTreeMap::new(), 0_u64);
     let mut chains: Vec<_> = chains.into_iter().map(Iterator::peekable).collect();
     let time = |chain: &mut std::iter::Peekable<I>| chain.peek().map(|entry| entry.wall_ns);
     while let Some((_, first)) =
         chains.iter_mut().filter_map(|chain| Some((time(chain)?, chain))).min_by_key(|(at, _)| *at)
     {
-        if first.next().is_some_and(|entry| !tell(entry)) {
+        waiting.extend(first.next().map(|entry| ((entry.wall_ns, number), entry)));
+        number += 1;
+        if waiting.len() > AHEAD && waiting.pop_first().is_some_and(|(_, entry)| !tell(entry)) {
             return;
         }
     }
+    waiting.into_values().all(tell);
 }
 
 /// The end of a chain.
@@ -211,7 +220,7 @@ mod tests {
         let place = Place::new();
         place.put("edge-0@1.log", &[1, 2]);
         roll(&place.folder, "edge-0@1", "2026-01-01T00-00-00.000");
-        place.put("edge-0@1.log", &[4, 6]);
+        place.put("edge-0@1.log", &[6, 4]);
         place.put("edge-0@2.log", &[3, 5, 7]);
         place.put("other-0@2.log", &[8]);
         assert_eq!(place.begin(&Selection::default()).0, ["/1", "/2", "/3", "/4", "/5", "/6", "/7"]);
