@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::pointer::{key, placeholder};
 use crate::prefix::{matcher, stripped};
-use crate::{CANARY_POINTERS, files, former, public};
+use crate::{CANARY_POINTERS, files, former, limits, public};
 
 /// The ID of the release that gets a share of the clients, beside the pointers; empty while there is none.
 pub const CANARY: &str = "canary";
@@ -172,6 +172,7 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, terms: &[Value], proxy: &im
     });
     let stripped: Vec<Value> = stripped.collect();
     let mut handle = terms.to_vec();
+    handle.extend(limits::marks(spec));
     handle.extend([
         json!({"handler": "vars", VAR: spec.name.as_str()}),
         json!({"handler": "headers", "response": {"deferred": true, "set": {"X-Robots-Tag": ["noindex"]}}}),
@@ -179,6 +180,7 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, terms: &[Value], proxy: &im
     ]);
     handle.extend((!stripped.is_empty()).then(|| json!({"handler": "subroute", "routes": stripped})));
     handle.extend(files::hashed(spec));
+    handle.extend(limits::ask(spec));
     handle.extend(crate::compression::handlers());
     handle.push(proxy(vec![json!({"dial": address})]));
     json!(handle)

@@ -15,7 +15,7 @@ use crate::completion;
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
 pub(crate) use own::{
-    NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
+    NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, ServeLimitsArgs, SuperviseArgs,
 };
 pub(crate) use release::{
     ActionsKeyArgs, ActionsKeyCommand, AnalyzeArgs, BootstrapArgs, BuildArgs, CacheArgs, CacheCommand, DeployArgs,
@@ -152,6 +152,8 @@ pub(crate) enum Command {
     Precompress(PrecompressArgs),
     #[command(hide = true)]
     ServeFiles(ServeFilesArgs),
+    #[command(hide = true)]
+    ServeLimits(ServeLimitsArgs),
     /// One service: `core web spec`
     #[command(external_subcommand)]
     Service(Vec<OsString>),
