@@ -28,6 +28,7 @@ mod on_demand;
 mod open;
 mod place;
 mod public;
+mod rate;
 mod releases;
 mod skew;
 mod terms;
@@ -50,6 +51,7 @@ fn main() {
         releases::TESTS,
         skew::TESTS,
         public::TESTS,
+        rate::TESTS,
         beside::TESTS,
         terms::TESTS,
         tls::TESTS,

@@ -95,6 +95,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Supervise(args) => commands::supervise::run(&context, args).await,
         Command::NatsCluster(args) => commands::nats_cluster::run(args).await,
         Command::ServeFiles(args) => commands::serve_files::run(&args).await,
+        Command::ServeLimits(args) => commands::serve_limits::run(args).await,
         Command::Precompress(args) => commands::precompress::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Service(words) => commands::service::run(&context, &words).await,

@@ -26,6 +26,7 @@ pub mod journal;
 pub mod keeper;
 pub mod last_resort;
 pub mod launch;
+pub mod limiter;
 pub mod load;
 pub mod logs;
 pub mod machine;

@@ -11,7 +11,7 @@ use crate::networks::named;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
 use crate::routes::{self, GATEWAY_ERRORS};
-use crate::{ADMIN, ID, Wiring, access, files, here, maintenance, on_demand, ports, terms, tls, trial, verify};
+use crate::{ADMIN, ID, Wiring, access, files, here, limits, maintenance, on_demand, ports, terms, tls, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -87,6 +87,12 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         }
     }
     if matches!(wiring, Wiring::Held) {
+        if limits::are_there(around) {
+            for server in http["servers"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+                server["named_routes"] = limits::named_routes(around);
+            }
+            http["servers"]["open"] = limits::open();
+        }
         http["servers"]["verify"] = verify::server(around);
     }
     config["apps"]["http"] = http;

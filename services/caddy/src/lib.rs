@@ -12,6 +12,7 @@ mod config;
 mod files;
 mod former;
 mod here;
+mod limits;
 mod maintenance;
 mod networks;
 mod on_demand;
@@ -35,6 +36,7 @@ use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec, Tls};
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
+pub use limits::service_of as limits_of;
 pub use maintenance::{BYPASS, IS_OPEN};
 pub use on_demand::COUNTER;
 pub use pattern::patterns;
@@ -151,7 +153,8 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
         spec.files.push(file);
     }
     spec.liveness.get_or_insert_with(has_its_configuration);
-    Ok(vec![spec])
+    let limits = limits::service(&spec, around)?;
+    Ok([spec].into_iter().chain(limits).collect())
 }
 
 /// A Caddy that has lost its configuration is restarted, and so gets it back. Slowness alone is not a reason: it may be

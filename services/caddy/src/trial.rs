@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::pointer::{key, placeholder};
 use crate::prefix::{matcher, stripped};
-use crate::{CANARY_POINTERS, access, files, former, public, terms};
+use crate::{CANARY_POINTERS, access, files, former, limits, public, terms};
 
 /// The ID of the release that gets a share of the clients, beside the pointers; empty while there is none.
 pub const CANARY: &str = "canary";
@@ -175,13 +175,15 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>)
         Some(json!({"match": [matcher(&[], prefix)], "handle": [handler], "group": "prefix"}))
     });
     let stripped: Vec<Value> = stripped.collect();
-    let mut handle = vec![
+    let mut handle: Vec<Value> = limits::marks(spec).into_iter().collect();
+    handle.extend([
         json!({"handler": "vars", VAR: spec.name.as_str()}),
         json!({"handler": "headers", "response": {"deferred": true, "set": {"X-Robots-Tag": ["noindex"]}}}),
         gate,
-    ];
+    ]);
     handle.extend((!stripped.is_empty()).then(|| json!({"handler": "subroute", "routes": stripped})));
     handle.extend(files::hashed(spec));
+    handle.extend(limits::ask(spec));
     handle.extend(crate::compression::handlers());
     handle.push(proxy(vec![json!({"dial": address})]));
     handle

@@ -22,7 +22,7 @@ pub(crate) use edge::TopArgs;
 pub(crate) use logs::LogsArgs;
 pub(crate) use maintenance::{MaintenanceArgs, MaintenanceCommand};
 pub(crate) use own::{
-    NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
+    NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, ServeLimitsArgs, SuperviseArgs,
 };
 pub(crate) use release::{
     ActionsKeyArgs, ActionsKeyCommand, AnalyzeArgs, BootstrapArgs, BuildArgs, CacheArgs, CacheCommand, DeployArgs,
@@ -170,6 +170,8 @@ pub(crate) enum Command {
     Precompress(PrecompressArgs),
     #[command(hide = true)]
     ServeFiles(ServeFilesArgs),
+    #[command(hide = true)]
+    ServeLimits(ServeLimitsArgs),
     /// One service: `core web spec`
     #[command(external_subcommand)]
     Service(Vec<OsString>),

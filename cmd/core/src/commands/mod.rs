@@ -37,6 +37,7 @@ mod remote;
 pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod serve_files;
+pub(crate) mod serve_limits;
 pub(crate) mod service;
 mod ship;
 pub(crate) mod sight;

@@ -8,6 +8,7 @@ pub mod compose;
 pub mod config;
 pub mod edge;
 pub mod probe;
+pub mod rate;
 pub mod stack;
 
 use std::collections::BTreeMap;
@@ -269,6 +270,9 @@ pub struct Route {
     /// What clients of the service may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<edge::RouteLimits>,
+    /// How many requests each client may send. Default: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<rate::RateLimits>,
     /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, or `private_ranges`; others get 403.
     /// Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

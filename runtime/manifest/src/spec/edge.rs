@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
+use super::rate::Rate;
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Config;
 use crate::manifest::edge::{Directories, Header, Headers, Tls};
@@ -106,6 +107,8 @@ pub struct Terms {
     pub allow: Vec<String>,
     /// Networks whose clients are refused, as written.
     pub deny: Vec<String>,
+    /// How many requests each client may send, if that is limited.
+    pub rates: Vec<Rate>,
 }
 
 /// The settings in `config`; their default for another kind of service. `root` is the stack's root.
@@ -159,6 +162,7 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
             body_bytes: limits.body_mb.map(|mb| u64::from(mb) << 20),
             allow: networks(&["config", "allow"], &config.allow, faults),
             deny: networks(&["config", "deny"], &config.deny, faults),
+            rates: Vec::new(),
         },
         header_bytes: limits.header_kb.map(|kb| u64::from(kb) << 10),
         header_time,

@@ -5,6 +5,7 @@ mod faults;
 mod holes;
 mod ports;
 mod probe;
+mod rate;
 mod resolve;
 mod route;
 mod seconds;
@@ -23,6 +24,7 @@ use crate::origin::Origin;
 use crate::template::Template;
 pub use edge::{EdgeSpec, OnDemand, OwnCertificate, Terms};
 pub use probe::{Check, HttpAnswer, Probe};
+pub use rate::{Key, Rate};
 pub use resolve::{Context, resolve};
 
 /// One service, resolved.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::edge::Terms;
 use super::faults::Faults;
-use super::{PortSpec, Route, edge};
+use super::{PortSpec, Route, edge, rate};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Protocol};
 use crate::name::{Identifier, nearest};
@@ -52,6 +52,7 @@ pub(super) fn resolve(
         body_bytes: route.limits.as_ref().and_then(|limits| limits.body_mb).map(|mb| u64::from(mb) << 20),
         allow: edge::networks(&["route", "allow"], &route.allow, faults),
         deny: edge::networks(&["route", "deny"], &route.deny, faults),
+        rates: rate::resolve(route.rate_limit.as_ref(), faults),
     };
     let Some((port, spec)) = ports.iter().find(|(name, _)| name.as_str() == route.port) else {
         let help = nearest(&route.port, ports.keys().map(Identifier::as_str))
