@@ -49,7 +49,9 @@ impl Supervisor {
         }
         let topology = self.engine.topology();
         let reader = identity::edge_user(&topology);
-        [BELL, drivers::COUNTER].iter().for_each(|name| bell::give_to(&self.paths.edge().join(name), reader));
+        for name in [BELL, drivers::COUNTER] {
+            bell::give_to(&self.paths.edge().join(name), reader);
+        }
         if let Some(edge) = topology.edge() {
             let per_hour = edge.edge.on_demand.as_ref().map_or(0, |on_demand| on_demand.per_hour);
             self.allowance.set(per_hour, self.paths.data().join(edge.name.as_str()));
