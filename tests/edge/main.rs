@@ -21,6 +21,7 @@ mod beside;
 mod broken;
 mod certificates;
 mod edited;
+mod forged;
 mod http3;
 mod leads;
 mod maintenance;
@@ -53,6 +54,7 @@ fn main() {
         public::TESTS,
         rate::TESTS,
         beside::TESTS,
+        forged::TESTS,
         terms::TESTS,
         tls::TESTS,
         certificates::TESTS,

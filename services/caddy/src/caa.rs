@@ -1,6 +1,6 @@
 //! What the CAA records of a name (RFC 8659) must contain, so that the CAs that are asked may issue for it.
 
-use core_manifest::spec::{ServiceSpec, Tls};
+use core_manifest::spec::ServiceSpec;
 
 /// How CAs call themselves in these records, by a part of the address of their directories.
 const KNOWN: [(&str, &str); 3] =
@@ -8,7 +8,7 @@ const KNOWN: [(&str, &str); 3] =
 
 /// The names in CAA records of the CAs that are asked; empty if one of them is not known, or none is asked.
 pub fn issuers(edge: &ServiceSpec) -> Vec<&'static str> {
-    if edge.edge.tls != Tls::Auto {
+    if !edge.edge.asks_ca {
         return Vec::new();
     }
     if edge.edge.directories.is_empty() {
@@ -29,7 +29,7 @@ mod tests {
     fn only_what_is_known_of_all_cas_is_said() {
         let mut edge = ServiceSpec::bare(ServiceName::new("caddy").unwrap(), "caddy");
         assert!(issuers(&edge).is_empty());
-        edge.edge.tls = Tls::Auto;
+        edge.edge.asks_ca = true;
         assert_eq!(issuers(&edge), ["letsencrypt.org"]);
         edge.edge.email = Some("a@b.example".into());
         assert_eq!(issuers(&edge), ["letsencrypt.org", "sectigo.com"]);

@@ -89,7 +89,7 @@ pub async fn examine(paths: &Paths, stack: &Stack, question: &Question) -> io::R
 
 /// Whether certificates come from a CA that asks over the internet.
 fn asks_the_world(edge: &EdgeSpec) -> bool {
-    edge.tls == Tls::Auto && edge.directories.is_empty()
+    edge.asks_ca && edge.directories.is_empty()
 }
 
 /// A port as an edge has it in production.

@@ -180,7 +180,8 @@ impl Supervisor {
         let number = if number == default { String::new() } else { format!(":{number}") };
         // A certificate of a CA is for the names that people use.
         let mut hosts = services.filter(|_| edge.edge.tls == Tls::Auto).filter_map(|spec| spec.route.as_ref());
-        let host = hosts.find_map(|route| route.hosts.first()).map_or("localhost", String::as_str);
+        let host = hosts.find_map(|route| route.hosts.iter().find(|host| !host.contains('*')));
+        let host = host.map_or("localhost", String::as_str);
         Some(format!("{scheme}://{host}{number}/"))
     }
 }
