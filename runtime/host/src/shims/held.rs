@@ -46,7 +46,9 @@ impl Held {
             let address: IpAddr = port.address.parse().map_err(|_| failed(io::ErrorKind::InvalidInput.into()))?;
             let address = possible(SocketAddr::new(address, number));
             let key = (spec.name.to_string(), name.to_string());
-            let opened = if spec.has_own_socket(port) {
+            // What a core before this one has opened for all stays that, while it is open there.
+            let is_shared = self.shared.get(&key).is_some_and(|(bound, _)| *bound == Some(address));
+            let opened = if spec.has_own_socket(port) && !is_shared {
                 let is_datagram = port.protocol == Protocol::Udp;
                 let kind = if is_datagram { SocketType::DGRAM } else { SocketType::STREAM };
                 self.open_own(key, kind, address, instance)

@@ -342,10 +342,7 @@ impl ServiceSpec {
     /// Whether each instance has a socket of its own for a held port: an edge has two instances while it is replaced, and the
     /// old one must not begin what it cannot finish.
     pub fn has_own_socket(&self, port: &PortSpec) -> bool {
-        self.kind.is_edge()
-            && self.replicas == 1
-            && port.hold
-            && matches!(port.protocol, Protocol::Https | Protocol::Udp)
+        self.kind.is_edge() && self.replicas == 1 && port.hold
     }
 
     /// Whether an exit code counts as success.
