@@ -27,6 +27,7 @@ mod skew;
 mod terms;
 mod tls;
 mod verified;
+mod who;
 
 use common::trials;
 
@@ -46,5 +47,6 @@ fn main() {
         terms::TESTS,
         tls::TESTS,
         verified::TESTS,
+        who::TESTS,
     ]));
 }

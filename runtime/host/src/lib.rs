@@ -25,6 +25,7 @@ pub mod keeper;
 pub mod last_resort;
 pub mod launch;
 pub mod load;
+pub mod logins;
 pub mod logs;
 pub mod machine;
 pub mod nats;

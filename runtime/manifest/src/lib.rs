@@ -11,6 +11,7 @@
 pub mod diagnostic;
 pub mod dotenv;
 pub mod editor;
+pub mod logins;
 pub mod manifest;
 pub mod name;
 pub mod network;

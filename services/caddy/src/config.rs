@@ -11,7 +11,7 @@ use crate::networks::named;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
 use crate::routes::{self, GATEWAY_ERRORS};
-use crate::{ADMIN, ID, Wiring, files, ports, terms, tls, trial, verify};
+use crate::{ADMIN, ID, Wiring, auth, files, ports, terms, tls, trial, verify};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -28,7 +28,10 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     let mut all = vec![farewell()];
     if let Wiring::Held = wiring {
         let proxy = |upstreams| patient(transport(upstreams));
-        let of = |spec| trial::previews(spec, around.edge, &terms::handlers(edge, spec), proxy);
+        let of = |spec| {
+            let guard = auth::guard(edge, spec, around, wiring);
+            trial::previews(spec, around.edge, &terms::handlers(edge, spec), &guard, proxy)
+        };
         all.extend(served(around).flat_map(of));
     }
     let further = terms::redirects(around.services.values(), tls::scheme(edge), &tls::port(edge));
@@ -115,7 +118,7 @@ fn base(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
 fn written(config: &Value) -> String {
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     // In a template, a plain `$` is doubled; the run folder is only known to the instance.
-    text.replace('$', "$$").replace("@RUN@", "${run}")
+    text.replace('$', "$$").replace("@RUN@", "${run}").replace(auth::HOLE, "$")
 }
 
 /// A server with these routes.

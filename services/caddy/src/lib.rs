@@ -5,6 +5,7 @@
 //! and websockets stay open. core holds the listening socket (`fd/N`), and the admin API is a unix socket in Caddy's
 //! run folder.
 
+mod auth;
 mod compression;
 mod config;
 mod files;

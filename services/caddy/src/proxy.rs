@@ -8,7 +8,7 @@ use crate::pointer::placeholder;
 use crate::{Wiring, pointer};
 
 /// Request headers about the client that anyone may send and that Caddy passes on unchanged; and core's own.
-const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
+pub(crate) const UNBELIEVED: [&str; 4] = ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Core-*"];
 
 /// A proxy to the instances of a service.
 pub(crate) fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {

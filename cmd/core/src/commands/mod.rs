@@ -3,6 +3,7 @@
 pub(crate) mod actions_key;
 pub(crate) mod analyze;
 mod apart;
+pub(crate) mod auth;
 pub(crate) mod boot;
 pub(crate) mod bootstrap;
 pub(crate) mod build;

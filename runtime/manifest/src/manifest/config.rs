@@ -6,13 +6,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::auth::Auth;
 use super::edge::{Acme, Headers, Limits, Tls};
 
 /// How long each hook may take if the manifest does not say.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
-/// `headers`, `limits`, `allow` and `deny` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
+/// `headers`, `limits`, `allow`, `deny` and `auth` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
 /// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +54,10 @@ pub struct Config {
     /// Networks whose clients get 403. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
+    /// Who is let in, for each route that does not say it: "basic" for the users of `core auth add` with the name of this
+    /// service, {"forward": …} for those whom another service lets in, false for everybody. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
     /// Folder of the app, relative to the stack's root. Default: the root where its package.json names the framework, else
     /// the one app below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 //! These types are the source of the JSON Schema that editors get and that every file is checked with. People read the
 //! doc comments here while they type, so each says what the key does, its unit and its default.
 
+pub mod auth;
 pub mod binary;
 pub mod compose;
 pub mod config;
@@ -276,6 +277,10 @@ pub struct Route {
     /// Networks whose clients get 403. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
+    /// Who is let in: "basic" for the users of `core auth add`, {"forward": …} for those whom another service lets in, false
+    /// for everybody. Default: as the edge says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<auth::Auth>,
     /// Name of the port that takes the requests.
     pub port: String,
 }

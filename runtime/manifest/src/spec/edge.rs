@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
+use super::{Auth, Context, auth};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Config;
 use crate::manifest::edge::{Directories, Header, Headers, Tls};
@@ -51,11 +52,14 @@ pub struct Terms {
     pub allow: Vec<String>,
     /// Networks whose clients are refused, as written.
     pub deny: Vec<String>,
+    /// Who is let in; `None` if it is not said.
+    pub auth: Option<Auth>,
 }
 
-/// The settings in `config`; their default for another kind of service. `root` is the stack's root.
-pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults: &mut Faults<'_>) -> EdgeSpec {
+/// The settings in `config`; their default for another kind of service.
+pub(super) fn resolve(config: Option<&Config>, context: &Context, faults: &mut Faults<'_>) -> EdgeSpec {
     let Some(config) = config else { return EdgeSpec::default() };
+    let (root, profile) = (&context.root, context.profile.as_str());
     if let Some(email) = config.email.as_deref().filter(|email| !is_address(email)) {
         faults.add(
             &["config", "email"],
@@ -95,6 +99,7 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
             body_bytes: limits.body_mb.map(|mb| u64::from(mb) << 20),
             allow: networks(&["config", "allow"], &config.allow, faults),
             deny: networks(&["config", "deny"], &config.deny, faults),
+            auth: auth::resolve(&["config", "auth"], config.auth.as_ref(), context.users.as_deref(), faults),
         },
         header_bytes: limits.header_kb.map(|kb| u64::from(kb) << 10),
         header_time,
@@ -163,7 +168,8 @@ mod tests {
         let name = ServiceName::new("edge").unwrap();
         let mut out = Vec::new();
         let config: Config = serde_json::from_str(config).unwrap();
-        let spec = resolve(Some(&config), "/stack", profile, &mut Faults { name: &name, node: &node, out: &mut out });
+        let context = Context { root: "/stack".into(), profile: profile.into(), ..Context::default() };
+        let spec = resolve(Some(&config), &context, &mut Faults { name: &name, node: &node, out: &mut out });
         (spec, out.into_iter().map(|fault| fault.message).collect())
     }
 
@@ -190,6 +196,11 @@ mod tests {
         assert!(told(r#"{"trusted_proxies": ["10.0.0.0/33"]}"#).contains("`10.0.0.0/33`"));
         assert!(told(r#"{"allow": ["::1", "a"]}"#).contains("`a` in `allow` of `edge`"));
         assert!(told(r#"{"headers": {"X-A": true}}"#).contains("`X-A` is true, expected a value"));
+        assert!(told(r#"{"auth": "basic"}"#).contains("`edge` is for users with a password, and has no users yet"));
+        assert!(told(r#"{"auth": true}"#).contains("`auth` is true, expected"));
+        assert!(told(r#"{"auth": {"forward": {}}}"#).contains("`forward` names one service"));
+        assert!(told(r#"{"auth": {"forward": {"service": "edge"}}}"#).contains("about requests for itself"));
+        assert!(told(r#"{"auth": {"forward": {"url": "127.0.0.1:80"}}}"#).contains("`url` is \"127.0.0.1:80\""));
         assert!(told(r#"{"headers": {"X A": "b"}}"#).contains("\"X A\" is not the name of a header"));
         assert!(told(r#"{"headers": {"X-A": "b\r\nSet-Cookie: c"}}"#).contains("is one line"));
         let roots =

@@ -1,5 +1,6 @@
 //! A resolved service: every default is filled in, and only the placeholders of one instance are left.
 
+mod auth;
 mod edge;
 mod faults;
 mod holes;
@@ -21,6 +22,7 @@ pub use crate::manifest::{Kind, Protocol, Strategy};
 use crate::name::{Identifier, ServiceName};
 use crate::origin::Origin;
 use crate::template::Template;
+pub use auth::{Asked, Auth};
 pub use edge::{EdgeSpec, Terms};
 pub use probe::{Check, HttpAnswer, Probe};
 pub use resolve::{Context, resolve};

@@ -31,6 +31,8 @@ pub struct Context {
     pub has_own_hosts: bool,
     /// Whether releases that were replaced are kept warm, unless a manifest says otherwise.
     pub keeps_warm: bool,
+    /// The file with the users of the service.
+    pub users: Option<String>,
 }
 
 /// Makes a spec from `manifest`. `node` is the tree it was read from, for the places of errors. Errors go to `out`;
@@ -54,9 +56,9 @@ pub fn resolve(
     });
     let own_host = context.has_own_hosts.then(|| format!("{name}.localhost"));
     let route = manifest.route.as_ref();
-    let route = route.and_then(|route| route::resolve(route, own_host.as_deref(), &ports, &mut faults));
+    let route = route.and_then(|route| route::resolve(route, own_host.as_deref(), &ports, context, &mut faults));
     let update = update::resolve(manifest, &ports, readiness.as_ref(), context, &mut faults);
-    let edge = edge::resolve(manifest.config.as_ref(), &context.root, &context.profile, &mut faults);
+    let edge = edge::resolve(manifest.config.as_ref(), context, &mut faults);
     let spec = ServiceSpec {
         name: name.clone(),
         kind: manifest.kind,

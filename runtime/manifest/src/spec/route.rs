@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::edge::Terms;
 use super::faults::Faults;
-use super::{PortSpec, Route, edge};
+use super::{Context, PortSpec, Route, auth, edge};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Protocol};
 use crate::name::{Identifier, nearest};
@@ -14,6 +14,7 @@ pub(super) fn resolve(
     route: &manifest::Route,
     own_host: Option<&str>,
     ports: &BTreeMap<Identifier, PortSpec>,
+    context: &Context,
     faults: &mut Faults<'_>,
 ) -> Option<Route> {
     let paths = route.paths.clone().unwrap_or_else(|| vec!["/".to_owned()]);
@@ -52,6 +53,7 @@ pub(super) fn resolve(
         body_bytes: route.limits.as_ref().and_then(|limits| limits.body_mb).map(|mb| u64::from(mb) << 20),
         allow: edge::networks(&["route", "allow"], &route.allow, faults),
         deny: edge::networks(&["route", "deny"], &route.deny, faults),
+        auth: auth::resolve(&["route", "auth"], route.auth.as_ref(), context.users.as_deref(), faults),
     };
     let Some((port, spec)) = ports.iter().find(|(name, _)| name.as_str() == route.port) else {
         let help = nearest(&route.port, ports.keys().map(Identifier::as_str))
