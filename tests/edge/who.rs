@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = tests![
     another_service_says_who_is_let_in,
     a_service_of_the_stack_says_who_is_let_in,
     a_preview_has_its_own_password,
+    networks_may_be_in_files,
 ];
 
 const PASSWORD: &str = "correct horse battery";
@@ -299,4 +300,48 @@ fn a_preview_has_its_own_password() {
     assert!(of("").starts_with("HTTP/1.0 401") && of(&key).starts_with("HTTP/1.0 401"));
     let seen = of(&ann);
     assert!(seen.starts_with("HTTP/1.0 200") && seen.contains("\r\nRemote-User: ann\r\n"), "{seen}");
+}
+
+fn networks_may_be_in_files() {
+    let place = Place::new(&serving(&[], json!({})));
+    let stack = &place.stack;
+    let from = |address: &str| place.status("/", &[("X-Forwarded-For", address)]);
+    let told = |words: &[&str]| stack.core(words);
+    stack.edit("caddy", |caddy| caddy["config"] = json!({"trusted_proxies": ["file:lists/cdn.txt"]}));
+    stack.edit("web", |web| web["route"]["deny"] = json!(["file:deny.txt", "198.51.100.1"]));
+    let said = told(&["check"]);
+    for missing in ["the file `lists/cdn.txt` does not exist", "the file `deny.txt` does not exist"] {
+        assert!(said.code == 2 && said.err.contains(missing), "{said:?}");
+    }
+    stack.write("lists/cdn.txt", "# of the provider\n127.0.0.1\n");
+    let many: String = (0..5000).map(|number| format!("10.{}.{}.0/24\n", number / 256, number % 256)).collect();
+    stack.write("deny.txt", &format!("{many}10.0.0.0/33\nexample.org # by name\n"));
+    let said = told(&["check"]);
+    assert!(said.code == 2 && said.err.contains("deny.txt:5001:1") && said.err.contains("deny.txt:5002:1"), "{said:?}");
+    assert!(said.err.contains("`10.0.0.0/33` is not") && said.err.contains("`example.org` is not"), "{said:?}");
+    stack.write("deny.txt", &many);
+    place.swap_edge(|stack| drop(stack.ok(&["apply"])));
+    assert_eq!(
+        [from("10.19.135.7"), from("10.0.0.1"), from("198.51.100.1"), from("10.19.136.7")],
+        [403, 403, 403, 200]
+    );
+    stack.write("deny.txt", "192.0.2.0/24\n");
+    let (plan, status) = (stack.ok(&["plan"]).out, stack.ok(&["status"]).out);
+    assert!(plan.contains("generated files changed") && !plan.contains("10.") && plan.lines().count() < 8, "{plan}");
+    assert!(!status.contains("10.19"), "{status}");
+    place.swap_edge(|stack| drop(stack.ok(&["apply"])));
+    assert_eq!([from("10.0.0.1"), from("192.0.2.7")], [200, 403]);
+    // A list that is left empty is an empty list: who may come from nowhere does not come.
+    stack.write("deny.txt", "# nobody\n");
+    stack.write("allow.txt", "# nobody\n");
+    stack.edit("web", |web| web["route"]["allow"] = json!(["file:allow.txt"]));
+    place.swap_edge(|stack| drop(stack.ok(&["apply"])));
+    assert_eq!(from("192.0.2.7"), 403);
+    // Where manifests are followed, so are the files that they name.
+    let local = std::fs::read_to_string(stack.root.join("manifests/local.json")).expect("the profile");
+    stack.write("manifests/local.json", &local.replace("\"watch\":false", "\"watch\":true"));
+    stack.ok(&["down"]);
+    stack.up();
+    stack.write("allow.txt", "192.0.2.0/24\n");
+    until("the edit counts", || from("192.0.2.7") == 200);
 }

@@ -53,7 +53,8 @@ impl Changes {
     pub(crate) fn of(root: &Path, files: &BTreeSet<PathBuf>, folders: &BTreeSet<PathBuf>) -> Self {
         let leads_to = |file: &PathBuf| fs::canonicalize(file).ok()?.file_name().map(OsStr::to_owned);
         let links = files.iter().filter(|file| file.is_symlink()).filter_map(leads_to);
-        let names = ["manifests", "services", ".env"].map(OsString::from).into_iter().chain(links).collect();
+        let own = files.iter().filter_map(|file| file.file_name().map(OsStr::to_owned));
+        let names = ["manifests", "services"].map(OsString::from).into_iter().chain(own).chain(links).collect();
         let meant = Meant { services: root.join("services"), folders: folders.clone(), names };
         let (sender, events) = channel();
         let by_kernel = || {

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use core_manifest::{SourceFile, named};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::changes::Changes;
@@ -60,11 +62,16 @@ fn run(root: &Path, sender: &UnboundedSender<Fingerprint>) {
     }
 }
 
-/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, and the manifests.
+/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, the manifests, and the lists that
+/// these name.
 fn files(root: &Path) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::from([root.join(".env")]);
     all.extend(entries(&root.join("manifests")).filter(|path| path.extension().is_some_and(|ending| ending == "json")));
     all.extend(entries(&root.join("services")).map(|folder| folder.join("service.json")));
+    let is_manifest = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "json");
+    let text = |path: &PathBuf| Some(Arc::new(SourceFile { path: String::new(), text: files::read_text(path).ok()? }));
+    let texts: Vec<Arc<SourceFile>> = all.iter().filter(is_manifest).filter_map(text).collect();
+    all.extend(texts.iter().flat_map(named::lists).map(|path| root.join(path)));
     all
 }
 
@@ -167,6 +174,14 @@ mod tests {
         watched.sees("a folder that is a link");
         fs::write(watched.path("elsewhere/new/service.json"), "3").unwrap();
         watched.sees("a write below a folder that is a link");
+        fs::write(&manifest, r#"{"deny": ["file:lists/deny.txt"]}"#).unwrap();
+        watched.sees("a list is named");
+        fs::create_dir(watched.path("lists")).unwrap();
+        fs::write(watched.path("lists/deny.txt"), "10.0.0.1").unwrap();
+        watched.sees("the list that is named");
+        fs::write(watched.path("lists/new"), "10.0.0.2").unwrap();
+        fs::rename(watched.path("lists/new"), watched.path("lists/deny.txt")).unwrap();
+        watched.sees("another list in its place");
     }
 
     #[test]

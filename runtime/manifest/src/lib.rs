@@ -14,6 +14,7 @@ pub mod editor;
 pub mod logins;
 pub mod manifest;
 pub mod name;
+pub mod named;
 pub mod network;
 pub mod origin;
 pub mod placeholder;

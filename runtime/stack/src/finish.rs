@@ -166,6 +166,7 @@ fn context(name: &ServiceName, scope: &Scope, sources: &Sources, drafts: &Drafts
         profile: sources.profile.clone(),
         has_own_hosts: sources.profile == "local",
         keeps_warm: sources.profile == "production" && !sources.has_little_memory,
+        lists: drafts.lists.clone(),
         users: sources.secrets.get(&logins::file(name.parent().as_str())).cloned(),
     }
 }
@@ -183,6 +184,7 @@ fn expand(
         data: &data,
         ports: &drafts.ports,
         core: &sources.core,
+        lists: &drafts.lists,
         ..Surroundings::of(&specs)
     };
     let env = drafts.env(sources);

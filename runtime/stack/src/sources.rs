@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use core_engine::trial::Trial;
+use core_manifest::named::Lists;
 use core_manifest::{ServiceName, SourceFile};
 
 /// Everything that was read.
@@ -31,6 +32,8 @@ pub struct Sources {
     pub env: BTreeMap<String, String>,
     /// Secrets by the names of their files.
     pub secrets: BTreeMap<String, String>,
+    /// Files with one entry a line that manifests name, as they name them.
+    pub lists: Lists,
 }
 
 /// What the host looks up about apps, only if it is needed.

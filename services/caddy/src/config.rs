@@ -63,14 +63,14 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
             "servers": {},
     });
     if edge.edge.tls == Tls::Off {
-        http["servers"]["edge"] = server(edge, wiring, false, all, &errors);
+        http["servers"]["edge"] = server(edge, around, wiring, false, all, &errors);
     } else {
         let mut plain = vec![farewell()];
         plain.extend(further);
         plain.push(tls::redirect(edge, around));
         plain.extend(routes::nameless(edge, around, wiring));
-        http["servers"]["plain"] = server(edge, wiring, false, plain, &errors);
-        http["servers"]["edge"] = server(edge, wiring, true, all, &errors);
+        http["servers"]["plain"] = server(edge, around, wiring, false, plain, &errors);
+        http["servers"]["edge"] = server(edge, around, wiring, true, all, &errors);
         http["servers"]["edge"]["tls_connection_policies"] = tls::connections(edge);
         // Here Caddy expects the challenges of a CA, which come to its own servers.
         for (key, port) in [("http_port", ports::plain(edge)), ("https_port", ports::secure(edge))] {
@@ -122,7 +122,14 @@ fn written(config: &Value) -> String {
 }
 
 /// A server with these routes.
-fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<Value>, errors: &[Value]) -> Value {
+fn server(
+    edge: &ServiceSpec,
+    around: Surroundings<'_>,
+    wiring: Wiring<'_>,
+    is_secure: bool,
+    routes: Vec<Value>,
+    errors: &[Value],
+) -> Value {
     let listen = ports::listen(edge, wiring, is_secure);
     let mut server = json!({
         "listen": listen,
@@ -147,7 +154,11 @@ fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<V
             server[key] = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).into();
         }
     }
-    let proxies = named(&edge.edge.trusted_proxies);
+    let refusals = terms::refusals(edge, around);
+    if !refusals.is_empty() {
+        server["named_routes"] = refusals.into();
+    }
+    let proxies = named(&edge.edge.trusted_proxies, around.lists);
     if !proxies.is_empty() {
         server["trusted_proxies"] = json!({"source": "static", "ranges": proxies});
         // Read from the right: anyone may have written the entries further left in X-Forwarded-For.

@@ -1,11 +1,12 @@
 //! Reads the files of a stack.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use core_manifest::{Diagnostic, SourceFile, Span, variables};
+use core_manifest::{Diagnostic, SourceFile, Span, named, variables};
 use core_stack::Sources;
 
 use crate::files;
@@ -61,8 +62,21 @@ pub(super) fn sources(paths: &Paths, profile: &str, trust: &Trust, out: &mut Vec
         };
         out.push(Diagnostic::new("unknown-profile", format!("there is no manifests/{profile}.json")).help(help));
     }
+    read_lists(&mut sources, paths, trust, out);
     read_secrets(&mut sources, paths, trust, out);
     sources
+}
+
+/// Reads the files with one entry a line that the manifests name. One that is missing is told where it is named.
+fn read_lists(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut Vec<Diagnostic>) {
+    let texts = sources.manifests.values().chain([&sources.stack]).flatten();
+    let named: BTreeSet<String> = texts.flat_map(named::lists).collect();
+    for name in named {
+        let path = paths.root.join(&name);
+        if path.exists() {
+            sources.lists.insert(name, read(paths, trust, &path, out));
+        }
+    }
 }
 
 fn read_manifests(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut Vec<Diagnostic>) {

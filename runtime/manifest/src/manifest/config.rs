@@ -24,8 +24,8 @@ pub struct Config {
     /// For hub-spoke: what each profile has of them, by the profile's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deployment: BTreeMap<String, Deployment>,
-    /// Proxies in front of the edge: addresses, networks such as 10.0.0.0/8, or `private_ranges`. What they say of the
-    /// client in `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` reaches the app. Default: none.
+    /// Proxies in front of the edge: addresses, networks such as 10.0.0.0/8, `private_ranges`, or "file:PATH" for a file with
+    /// one a line, relative to the stack's root. What they say of the client in `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` reaches the app. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
     /// Where the certificates of the edge come from. Default: auto where `email` or `acme` is set, unless the profile is
@@ -47,11 +47,11 @@ pub struct Config {
     /// What clients of the edge may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, or `private_ranges`; others get 403.
-    /// Default: all.
+    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, `private_ranges`, or "file:PATH" for a
+    /// file with one a line, relative to the stack's root; others get 403. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
-    /// Networks whose clients get 403. Default: none.
+    /// Networks whose clients get 403, written as for `allow`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
     /// Who is let in, for each route that does not say it: "basic" for the users of `core auth add` with the name of this

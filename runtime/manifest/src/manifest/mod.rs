@@ -270,11 +270,11 @@ pub struct Route {
     /// What clients of the service may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<edge::RouteLimits>,
-    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, or `private_ranges`; others get 403.
-    /// Default: all.
+    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, `private_ranges`, or "file:PATH" for a
+    /// file with one a line, relative to the stack's root; others get 403. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
-    /// Networks whose clients get 403. Default: none.
+    /// Networks whose clients get 403, written as for `allow`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
     /// Who is let in: "basic" for the users of `core auth add`, {"forward": …} for those whom another service lets in, false

@@ -6,11 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
-use super::{Auth, Context, auth};
+use super::{Auth, Context, auth, networks};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Config;
 use crate::manifest::edge::{Directories, Header, Headers, Tls};
-use crate::network;
 
 /// The settings of an edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +85,12 @@ pub(super) fn resolve(config: Option<&Config>, context: &Context, faults: &mut F
     }
     let absolute = |path: &String| if path.starts_with('/') { path.clone() } else { format!("{root}/{path}") };
     EdgeSpec {
-        trusted_proxies: networks(&["config", "trusted_proxies"], &config.trusted_proxies, faults),
+        trusted_proxies: networks::resolve(
+            &["config", "trusted_proxies"],
+            &config.trusted_proxies,
+            &context.lists,
+            faults,
+        ),
         tls: config.tls(profile),
         email: config.email.clone(),
         directories: directories.to_vec(),
@@ -97,26 +101,14 @@ pub(super) fn resolve(config: Option<&Config>, context: &Context, faults: &mut F
             redirect_hosts: Vec::new(),
             headers: headers(&["config", "headers"], &config.headers, faults),
             body_bytes: limits.body_mb.map(|mb| u64::from(mb) << 20),
-            allow: networks(&["config", "allow"], &config.allow, faults),
-            deny: networks(&["config", "deny"], &config.deny, faults),
+            allow: networks::resolve(&["config", "allow"], &config.allow, &context.lists, faults),
+            deny: networks::resolve(&["config", "deny"], &config.deny, &context.lists, faults),
             auth: auth::resolve(&["config", "auth"], config.auth.as_ref(), context.users.as_deref(), faults),
         },
         header_bytes: limits.header_kb.map(|kb| u64::from(kb) << 10),
         header_time,
         idle_time,
     }
-}
-
-/// The networks at `path`.
-pub(super) fn networks(path: &[&str], written: &[String], faults: &mut Faults<'_>) -> Vec<String> {
-    for (index, wrong) in written.iter().enumerate().filter(|(_, one)| !network::is_network(one)) {
-        let key = path.last().copied().unwrap_or_default();
-        let message = format!("`{wrong}` in `{key}` of `{}` is not an address or a network", faults.name);
-        let help = "write an address (203.0.113.7), a network (10.0.0.0/8), or private_ranges";
-        let index = index.to_string();
-        faults.add(&[path, &[index.as_str()]].concat(), Diagnostic::new("bad-config", message).help(help));
-    }
-    written.to_vec()
 }
 
 /// The headers at `path`.

@@ -4,6 +4,7 @@ mod auth;
 mod edge;
 mod faults;
 mod holes;
+mod networks;
 mod ports;
 mod probe;
 mod resolve;
