@@ -20,6 +20,7 @@ mod beside;
 mod broken;
 mod edited;
 mod open;
+mod pages;
 mod place;
 mod public;
 mod releases;
@@ -40,6 +41,7 @@ fn main() {
         bad_deploys::TESTS,
         broken::TESTS,
         open::TESTS,
+        pages::TESTS,
         releases::TESTS,
         skew::TESTS,
         public::TESTS,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use core_manifest::named;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{EventHandler, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher, WatcherKind};
 use notify_debouncer_mini::{
@@ -109,8 +110,8 @@ impl Meant {
     fn is(&self, event: &DebouncedEvent) -> bool {
         let path = &event.path;
         let is_folder = self.folders.contains(path) || path.parent() == Some(&self.services) || path.is_dir();
-        let is_manifest = path.extension().is_some_and(|ending| ending == "json");
-        is_folder || is_manifest || path.file_name().is_none_or(|name| self.names.contains(name))
+        let is_read = path.extension().is_some_and(|ending| ending == "json" || ending == named::PAGE);
+        is_folder || is_read || path.file_name().is_none_or(|name| self.names.contains(name))
     }
 }
 

@@ -62,8 +62,8 @@ fn run(root: &Path, sender: &UnboundedSender<Fingerprint>) {
     }
 }
 
-/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, the manifests, and the lists that
-/// these name.
+/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, the manifests, and what these name:
+/// lists and pages.
 fn files(root: &Path) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::from([root.join(".env")]);
     all.extend(entries(&root.join("manifests")).filter(|path| path.extension().is_some_and(|ending| ending == "json")));
@@ -72,6 +72,12 @@ fn files(root: &Path) -> BTreeSet<PathBuf> {
     let text = |path: &PathBuf| Some(Arc::new(SourceFile { path: String::new(), text: files::read_text(path).ok()? }));
     let texts: Vec<Arc<SourceFile>> = all.iter().filter(is_manifest).filter_map(text).collect();
     all.extend(texts.iter().flat_map(named::lists).map(|path| root.join(path)));
+    for folder in texts.iter().flat_map(named::folders).map(|path| root.join(path)) {
+        let is_page = |path: &PathBuf| path.extension().is_some_and(|ending| ending == named::PAGE);
+        all.extend(entries(&folder).filter(is_page));
+        // A page that may come, so that the folder is watched.
+        all.insert(folder.join("404.html"));
+    }
     all
 }
 

@@ -12,6 +12,32 @@ pub const LIST: &str = "file:";
 /// Lists by their paths, as manifests name them; `None` for one that could not be read, which was reported.
 pub type Lists = BTreeMap<String, Option<Arc<SourceFile>>>;
 
+/// The files of folders, by the folder as manifests name it and their own names; `None` for one that could not be read.
+pub type Folders = BTreeMap<String, BTreeMap<String, Option<Arc<SourceFile>>>>;
+
+/// How the names of pages end.
+pub const PAGE: &str = "html";
+
+/// The key whose value is a folder with pages.
+const PAGES: &str = "error_pages";
+
+/// The folders with pages in a manifest or a profile, as they stand there.
+pub fn folders(file: &Arc<SourceFile>) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut add = |key: &str, value: &Node| {
+        let path = value.text().filter(|path| key == PAGES && is_plain(path));
+        all.extend(path.map(str::to_owned));
+    };
+    if let Some(node) = tree::parse(file, &mut Vec::new()) {
+        look(&node, &mut add);
+    }
+    all
+}
+
+fn is_plain(path: &str) -> bool {
+    !path.is_empty() && !path.contains('$')
+}
+
 /// The keys whose values may name lists.
 const KEYS: [&str; 3] = ["allow", "deny", "trusted_proxies"];
 
@@ -19,19 +45,21 @@ const KEYS: [&str; 3] = ["allow", "deny", "trusted_proxies"];
 /// elsewhere.
 pub fn lists(file: &Arc<SourceFile>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
+    let mut add = |key: &str, value: &Node| {
+        let paths = value.elements().iter().filter_map(|entry| entry.text()?.strip_prefix(LIST));
+        all.extend(paths.filter(|path| KEYS.contains(&key) && is_plain(path)).map(str::to_owned));
+    };
     if let Some(node) = tree::parse(file, &mut Vec::new()) {
-        look(&node, &mut all);
+        look(&node, &mut add);
     }
     all
 }
 
-fn look(node: &Node, all: &mut BTreeSet<String>) {
+/// Shows each key of a tree with its value.
+fn look(node: &Node, show: &mut impl FnMut(&str, &Node)) {
     for (key, child) in node.entries() {
-        if KEYS.contains(&key.name.as_str()) {
-            let paths = child.elements().iter().filter_map(|entry| entry.text()?.strip_prefix(LIST));
-            all.extend(paths.filter(|path| !path.is_empty() && !path.contains('$')).map(str::to_owned));
-        }
-        look(child, all);
+        show(&key.name, child);
+        look(child, show);
     }
 }
 
@@ -60,6 +88,10 @@ mod tests {
             "process": {"env": {"DATABASE_URL": "file:dev.db"}}, "services": {"edge": {"config": {"trusted_proxies": ["file:cdn"]}}}}"#;
         let file = Arc::new(SourceFile { path: "service.json".into(), text: text.into() });
         assert_eq!(lists(&file).into_iter().collect::<Vec<_>>(), ["cdn", "deny.txt", "lists/a b.txt"]);
+        assert!(folders(&file).is_empty());
+        let file =
+            Arc::new(SourceFile { path: String::new(), text: r#"{"config": {"error_pages": "errors"}}"#.into() });
+        assert_eq!(folders(&file).into_iter().collect::<Vec<_>>(), ["errors"]);
     }
 
     #[test]

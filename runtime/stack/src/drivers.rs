@@ -14,7 +14,9 @@ use core_nats::{Fault, Member};
 pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
-        Kind::Caddy => &["trusted_proxies", "tls", "email", "acme", "headers", "limits", "allow", "deny", "auth"],
+        Kind::Caddy => {
+            &["trusted_proxies", "tls", "email", "acme", "headers", "limits", "allow", "deny", "auth", "error_pages"]
+        }
         Kind::Next => &[
             "app",
             "mode",

@@ -167,6 +167,7 @@ fn context(name: &ServiceName, scope: &Scope, sources: &Sources, drafts: &Drafts
         has_own_hosts: sources.profile == "local",
         keeps_warm: sources.profile == "production" && !sources.has_little_memory,
         lists: drafts.lists.clone(),
+        folders: drafts.folders.clone(),
         users: sources.secrets.get(&logins::file(name.parent().as_str())).cloned(),
     }
 }
@@ -185,6 +186,7 @@ fn expand(
         ports: &drafts.ports,
         core: &sources.core,
         lists: &drafts.lists,
+        folders: &drafts.folders,
         ..Surroundings::of(&specs)
     };
     let env = drafts.env(sources);

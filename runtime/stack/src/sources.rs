@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use core_engine::trial::Trial;
-use core_manifest::named::Lists;
+use core_manifest::named::{Folders, Lists};
 use core_manifest::{ServiceName, SourceFile};
 
 /// Everything that was read.
@@ -34,6 +34,8 @@ pub struct Sources {
     pub secrets: BTreeMap<String, String>,
     /// Files with one entry a line that manifests name, as they name them.
     pub lists: Lists,
+    /// The files of folders that manifests name.
+    pub folders: Folders,
 }
 
 /// What the host looks up about apps, only if it is needed.

@@ -8,6 +8,7 @@ use core_manifest::spec::Tls;
 use serde_json::{Value, json};
 
 use crate::networks::named;
+use crate::pages::Pages;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
 use crate::routes::{self, GATEWAY_ERRORS};
@@ -25,6 +26,7 @@ const IDLE: &str = "idle";
 
 /// The whole configuration, as a template: `${run}` is the run folder of the edge instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
+    let pages = Pages::of(edge, around);
     let mut all = vec![farewell()];
     if let Wiring::Held = wiring {
         let proxy = |upstreams| patient(transport(upstreams));
@@ -37,6 +39,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     let further = terms::redirects(around.services.values(), tls::scheme(edge), &tls::port(edge));
     all.extend(further.clone());
     all.extend(routes::all(edge, around, wiring));
+    all.extend(pages.nobody());
     let mut errors: Vec<Value> = match wiring {
         Wiring::Held => routes::second_ways(edge, around),
         Wiring::Direct(_) => Vec::new(),
@@ -44,15 +47,16 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if served(around).any(|spec| files::pool(spec).is_some()) && matches!(wiring, Wiring::Held) {
         errors.insert(0, trial::not_there(GATEWAY_ERRORS));
     }
-    errors.push(json!({
+    let names = ["503", "502", "504"];
+    let mut unavailable = json!({
         "match": [{"expression": GATEWAY_ERRORS}],
-        "handle": [{
-            "handler": "static_response",
-            "status_code": 503,
-            "headers": {"Retry-After": ["1"], "Content-Type": ["text/plain; charset=utf-8"]},
-            "body": UNAVAILABLE,
-        }],
-    }));
+        "handle": pages.answer(&names, &json!(503), &[("Retry-After", "1")], UNAVAILABLE),
+    });
+    if pages.are_there() {
+        unavailable["terminal"] = true.into();
+    }
+    errors.push(unavailable);
+    errors.extend(pages.of_errors());
     let mut config = base(edge, around);
     let mut http = json!({
             // The liveness probe asks for this ID to see whether Caddy still has this configuration.
@@ -69,6 +73,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         plain.extend(further);
         plain.push(tls::redirect(edge, around));
         plain.extend(routes::nameless(edge, around, wiring));
+        plain.extend(pages.nobody());
         http["servers"]["plain"] = server(edge, around, wiring, false, plain, &errors);
         http["servers"]["edge"] = server(edge, around, wiring, true, all, &errors);
         http["servers"]["edge"]["tls_connection_policies"] = tls::connections(edge);

@@ -11,6 +11,7 @@ mod config;
 mod files;
 mod former;
 mod networks;
+mod pages;
 mod pointer;
 mod ports;
 mod prefix;
@@ -118,6 +119,7 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     } else {
         spec.files.push(file);
     }
+    spec.files.extend(pages::files(&spec, around));
     spec.liveness.get_or_insert_with(has_its_configuration);
     Ok(vec![spec])
 }

@@ -9,6 +9,7 @@ use core_manifest::spec::{EdgeSpec, Terms, Tls};
 use serde_json::{Map, Value, json};
 
 use crate::networks::named;
+use crate::pages::Pages;
 use crate::pointer::served;
 
 /// Headers that are added with certificates, for an app that has none of its own: no guessing of types, no full addresses for
@@ -76,25 +77,23 @@ fn of_service(spec: &ServiceSpec) -> String {
 /// The routes that refuse clients of some networks, by their names. Lists may be long: each is there once, however many
 /// routes need it.
 pub(crate) fn refusals(edge: &ServiceSpec, around: Surroundings<'_>) -> Map<String, Value> {
-    let of_route = |spec| Some((of_service(spec), refusal(&spec.route.as_ref()?.terms, around.lists)?));
-    let all = refusal(&edge.edge.terms, around.lists).map(|refusal| (ALL.to_owned(), refusal));
+    let pages = Pages::of(edge, around);
+    let of_route = |spec| Some((of_service(spec), refusal(&spec.route.as_ref()?.terms, around.lists, &pages)?));
+    let all = refusal(&edge.edge.terms, around.lists, &pages).map(|refusal| (ALL.to_owned(), refusal));
     let named = all.into_iter().chain(served(around).filter_map(of_route));
     named.map(|(name, refusal)| (name, json!({"handle": [refusal]}))).collect()
 }
 
 /// A handler that refuses clients of some networks.
-fn refusal(terms: &Terms, lists: &Lists) -> Option<Value> {
+fn refusal(terms: &Terms, lists: &Lists, pages: &Pages) -> Option<Value> {
     let ranges = |written: &[String]| json!({"client_ip": {"ranges": named(written, lists)}});
     let denied = (!terms.deny.is_empty()).then(|| ranges(&terms.deny));
     let others = (!terms.allow.is_empty()).then(|| json!({"not": [ranges(&terms.allow)]}));
     let refused: Vec<Value> = denied.into_iter().chain(others).collect();
     (!refused.is_empty()).then(|| {
-        json!({"handler": "subroute", "routes": [{"match": refused, "terminal": true, "handle": [{
-            "handler": "static_response",
-            "status_code": 403,
-            "headers": {"Content-Type": ["text/plain; charset=utf-8"], "Cache-Control": ["no-store"]},
-            "body": "This is not for you: your network is not admitted.\n",
-        }]}]})
+        let text = "This is not for you: your network is not admitted.\n";
+        let handle = pages.answer(&["403"], &json!(403), &[("Cache-Control", "no-store")], text);
+        json!({"handler": "subroute", "routes": [{"match": refused, "terminal": true, "handle": handle}]})
     })
 }
 

@@ -13,7 +13,7 @@ use super::edge::{Acme, Headers, Limits, Tls};
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
-/// `headers`, `limits`, `allow`, `deny` and `auth` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
+/// `headers`, `limits`, `allow`, `deny`, `auth` and `error_pages` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
 /// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +54,11 @@ pub struct Config {
     /// Networks whose clients get 403, written as for `allow`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
+    /// Folder with pages for what the edge itself answers, relative to the stack's root: 404.html, 503.html and so on, 4xx.html
+    /// and 5xx.html for all others. Each is one file, without images and styles of its own; clients that take no HTML get
+    /// text. Answers of apps are theirs. Default: text only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_pages: Option<String>,
     /// Who is let in, for each route that does not say it: "basic" for the users of `core auth add` with the name of this
     /// service, {"forward": …} for those whom another service lets in, false for everybody. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

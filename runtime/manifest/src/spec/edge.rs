@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
-use super::{Auth, Context, auth, networks};
+use super::{Auth, Context, auth, networks, pages};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Config;
 use crate::manifest::edge::{Directories, Header, Headers, Tls};
@@ -29,6 +29,8 @@ pub struct EdgeSpec {
     pub is_strict: bool,
     /// The terms for all services.
     pub terms: Terms,
+    /// The folder with its own pages for errors, as written.
+    pub error_pages: Option<String>,
     /// Bytes of the headers of a request.
     pub header_bytes: Option<u64>,
     /// How long they may take.
@@ -105,6 +107,7 @@ pub(super) fn resolve(config: Option<&Config>, context: &Context, faults: &mut F
             deny: networks::resolve(&["config", "deny"], &config.deny, &context.lists, faults),
             auth: auth::resolve(&["config", "auth"], config.auth.as_ref(), context.users.as_deref(), faults),
         },
+        error_pages: pages::resolve(config.error_pages.as_deref(), &context.folders, faults),
         header_bytes: limits.header_kb.map(|kb| u64::from(kb) << 10),
         header_time,
         idle_time,

@@ -5,6 +5,7 @@ mod edge;
 mod faults;
 mod holes;
 mod networks;
+mod pages;
 mod ports;
 mod probe;
 mod resolve;

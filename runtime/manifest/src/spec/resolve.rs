@@ -7,7 +7,7 @@ use super::{Availability, BinaryRef, Identity, LogLimits, Probe, ServiceSpec, Sh
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Limit, Manifest};
 use crate::name::{Identifier, ServiceName};
-use crate::named::Lists;
+use crate::named::{Folders, Lists};
 use crate::origin::{Origin, Value};
 use crate::template::{Piece, Template};
 use crate::tree::Node;
@@ -36,6 +36,8 @@ pub struct Context {
     pub users: Option<String>,
     /// Files with one entry a line that manifests name.
     pub lists: Lists,
+    /// The files of folders that manifests name.
+    pub folders: Folders,
 }
 
 /// Makes a spec from `manifest`. `node` is the tree it was read from, for the places of errors. Errors go to `out`;
