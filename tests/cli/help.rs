@@ -29,7 +29,7 @@ fn help_of_core_and_of_each_command() {
 }
 
 /// Commands that came when services could have their names; `core service NAME` stands for `core NAME` then.
-const LATER: [&str; 12] = [
+const LATER: [&str; 15] = [
     "actions-key",
     "analyze",
     "auth",
@@ -39,9 +39,12 @@ const LATER: [&str; 12] = [
     "cache",
     "exec",
     "generate-ci",
+    "maintenance",
     "previews",
     "promote",
     "service",
+    "tls",
+    "trust",
 ];
 
 /// Every word that is a command is one that no service can have, or came later and takes no name away.

@@ -17,6 +17,7 @@ mod people;
 mod phrases;
 mod shell;
 mod terminal;
+mod top;
 mod watch;
 
 use common::{Said, Stack};

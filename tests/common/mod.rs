@@ -4,6 +4,8 @@
 pub(crate) mod browser;
 pub(crate) mod demo;
 pub(crate) mod http;
+pub(crate) mod http3;
+pub(crate) mod issuer;
 pub(crate) mod load;
 pub(crate) mod manifests;
 pub(crate) mod ours;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::pem::PemObject as _;
@@ -34,6 +35,11 @@ pub(crate) struct Pebble {
 impl Pebble {
     /// A CA that asks for challenges at these ports of this host, whatever the name.
     pub(crate) fn new(http: u16, tls: u16) -> Self {
+        Self::issuing(http, tls, Duration::from_secs(90 * 24 * 3600))
+    }
+
+    /// The same; its certificates are good for so long.
+    pub(crate) fn issuing(http: u16, tls: u16, life: Duration) -> Self {
         let folder = tempfile::Builder::new().prefix("core-pebble-").tempdir().expect("a temporary folder");
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("a certificate");
@@ -48,6 +54,7 @@ impl Pebble {
             "privateKey": folder.path().join("key.pem"),
             "httpPort": http,
             "tlsPort": tls,
+            "certificateValidityPeriod": life.as_secs(),
             "ocspResponderURL": "",
             "externalAccountBindingRequired": false,
         }});
@@ -131,12 +138,23 @@ impl Pebble {
 
     /// From now on, a name leads to this address.
     pub(crate) fn lead(&self, name: &str, address: &str) {
-        for verb in ["clear-a", "add-a"] {
-            let url = format!("http://127.0.0.1:{}/{verb}", self.control);
-            let body = json!({"host": format!("{name}."), "addresses": [address]}).to_string();
-            let (status, said) = http::request("POST", &url, &[], &body).expect("an answer");
-            assert_eq!(status, 200, "{said}");
+        let family = if address.contains(':') { "aaaa" } else { "a" };
+        let body = json!({"host": format!("{name}."), "addresses": [address]});
+        for verb in ["clear", "add"] {
+            self.of_names(&format!("{verb}-{family}"), &body);
         }
+    }
+
+    /// Tells its name server something.
+    pub(crate) fn of_names(&self, verb: &str, body: &serde_json::Value) {
+        let url = format!("http://127.0.0.1:{}/{verb}", self.control);
+        let (status, said) = http::request("POST", &url, &[], &body.to_string()).expect("an answer");
+        assert_eq!(status, 200, "{said}");
+    }
+
+    /// Where its name server is.
+    pub(crate) fn resolver(&self) -> String {
+        format!("127.0.0.1:{}", self.dns)
     }
 
     /// A client that trusts what it issues.

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use quinn::crypto::rustls::QuicClientConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -55,6 +56,19 @@ impl Client {
         let mut config = ClientConfig::clone(&self.0);
         config.alpn_protocols = vec![if two { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    /// Opens a connection of HTTP/3 to `address`.
+    pub(crate) async fn quic(&self, address: &str, host: &str) -> Result<quinn::Connection, String> {
+        let failed = |error: &dyn std::fmt::Display| error.to_string();
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = vec![b"h3".to_vec()];
+        let config = QuicClientConfig::try_from(config).map_err(|error| failed(&error))?;
+        let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).map_err(|error| failed(&error))?;
+        endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(config)));
+        let address = address.parse().expect("an address");
+        let connecting = endpoint.connect(address, host).map_err(|error| failed(&error))?;
+        connecting.await.map_err(|error| failed(&error))
     }
 
     fn connect(&self, address: &str, host: &str) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {

@@ -61,7 +61,8 @@ pub(crate) fn every_feature() -> Stack {
                     "liveness_probe": {"http_get": {"url": "${env.BASE}/alive", "body_contains": "it's fine"}},
                     "success_exit_codes": [3], "shutdown": {"timeout_seconds": 0.5}}},
             "ports": {"http": {"port": "auto", "protocol": "http"}},
-            "route": {"port": "http", "hosts": ["${env.DOMAIN}"], "paths": ["/shop"], "strip_prefix": true}}),
+            "route": {"port": "http", "hosts": ["${env.DOMAIN}"], "paths": ["/shop"], "strip_prefix": true,
+                "rate_limit": {"per_second": 10}}}),
     );
     stack.service(
         "db",

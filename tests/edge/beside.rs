@@ -192,6 +192,9 @@ fn a_preview_is_seen_by_those_who_may_and_becomes_live() {
         !cookie.contains(password) && !cookie.contains(&STANDARD.encode(format!("preview:{password}"))),
         "{cookie}"
     );
+    // In the access log, its requests are its own.
+    let logged = || scene.stack().core(&["logs", "--access", "--json", "-n", "all", "web~pr-12"]).out;
+    until("they are written down", || logged().contains("\"status\":401") && logged().contains("\"status\":200"));
     // A password that a person writes counts from the next reading, and the one before it no more.
     scene.stack().secret("web-preview-password", "better");
     scene.stack().ok(&["apply"]);

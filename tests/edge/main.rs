@@ -15,18 +15,26 @@ mod common;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod access;
 mod bad_deploys;
 mod beside;
 mod broken;
+mod certificates;
 mod edited;
+mod http3;
+mod leads;
+mod maintenance;
+mod on_demand;
 mod open;
 mod pages;
 mod place;
 mod public;
+mod rate;
 mod releases;
 mod skew;
 mod terms;
 mod tls;
+mod trust;
 mod verified;
 mod who;
 
@@ -36,7 +44,8 @@ fn main() {
     if fixture::ran() {
         return;
     }
-    trials::run(trials::of(&[
+    let mut all = trials::of(&[
+        access::TESTS,
         edited::TESTS,
         bad_deploys::TESTS,
         broken::TESTS,
@@ -45,10 +54,19 @@ fn main() {
         releases::TESTS,
         skew::TESTS,
         public::TESTS,
+        rate::TESTS,
         beside::TESTS,
         terms::TESTS,
         tls::TESTS,
+        certificates::TESTS,
+        on_demand::TESTS,
+        http3::TESTS,
+        leads::TESTS,
+        maintenance::TESTS,
+        trust::TESTS,
         verified::TESTS,
         who::TESTS,
-    ]));
+    ]);
+    all.extend(trials::of_root(&[leads::OF_ROOT, trust::OF_ROOT]));
+    trials::run(all);
 }

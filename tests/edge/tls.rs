@@ -24,12 +24,12 @@ pub(crate) const TESTS: &[Test] = tests![
 /// An edge with certificates: where it listens, without and with them.
 pub(crate) struct Edge {
     pub(crate) stack: Stack,
-    plain: u16,
+    pub(crate) plain: u16,
     pub(crate) secure: u16,
 }
 
 impl Edge {
-    fn new(config: impl FnOnce(u16, u16) -> Value, hosts: &[&str]) -> Self {
+    pub(crate) fn new(config: impl FnOnce(u16, u16) -> Value, hosts: &[&str]) -> Self {
         let (stack, plain, secure) = (Stack::with_programs(), free_port(), free_port());
         let caddy = json!({
             "kind": "caddy",
@@ -50,7 +50,7 @@ impl Edge {
     }
 
     /// Asks for this host without a pause, by connections that are kept and by new ones.
-    fn load(&self, client: &Client, host: &str) -> Loads {
+    pub(crate) fn load(&self, client: &Client, host: &str) -> Loads {
         let of = |fresh| {
             Load::begin(Shape {
                 address: self.address(),
@@ -203,7 +203,13 @@ fn a_killed_edge_refuses_nobody() {
 
 /// An edge with certificates of a CA of its own, and who trusts that.
 pub(crate) fn internal() -> (Edge, Client) {
-    let edge = Edge::new(|_, _| json!({"tls": "internal"}), &["a.test"]);
+    internal_with(json!({}))
+}
+
+/// The same with further settings.
+pub(crate) fn internal_with(mut config: Value) -> (Edge, Client) {
+    config["tls"] = json!("internal");
+    let edge = Edge::new(|_, _| config, &["a.test"]);
     let root = edge.stack.root.join(".data/caddy/pki/authorities/local/root.crt");
     let client = Client::trusting(&fs::read_to_string(root).expect("its root"));
     until("it has a certificate", || client.get(&edge.address(), "a.test", "/").is_ok());

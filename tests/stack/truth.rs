@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_stopped_process_ends,
     leftovers_end_before_the_next_start,
     a_service_sees_only_its_own_descriptors,
+    a_restart_gives_the_same_descriptors,
     a_service_has_a_clean_signal_state,
     a_service_has_the_environment_of_who_began,
     identity_limits_and_folder_are_set,
@@ -172,6 +173,29 @@ fn a_service_sees_only_its_own_descriptors() {
     let lines = stack.lines("held");
     let expected = ["LISTEN_FDNAMES=http".to_owned(), "LISTEN_FDS=1".into(), format!("LISTEN_PID={pid}"), "3".into()];
     assert_eq!(lines, expected);
+}
+
+/// Whatever numbers its parent has free by then.
+fn a_restart_gives_the_same_descriptors() {
+    let stack = Stack::new();
+    let counts = 1..=4;
+    for count in counts.clone() {
+        let port = || json!({"port": crate::common::free_port(), "hold": true});
+        let ports: serde_json::Map<_, _> = (0..count).map(|number| (format!("p{number}"), port())).collect();
+        let quick = json!({"availability": {"restart": "always", "backoff_seconds": 0}});
+        let sleep = json!({"command": "sleep", "args": ["1000"], "compose": quick});
+        stack.service(&format!("held{count}"), &json!({"process": sleep, "ports": ports}));
+    }
+    stack.up();
+    for count in counts {
+        let name = format!("held{count}");
+        let first = stack.pid(&name);
+        let before = proc::descriptors(first);
+        assert_eq!(before.len(), 3 + count + 1, "{before:?}");
+        proc::kill(first);
+        let second = stack.next_pid(&name, first);
+        assert_eq!(proc::descriptors(second), before);
+    }
 }
 
 fn a_service_has_a_clean_signal_state() {

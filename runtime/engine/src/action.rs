@@ -10,6 +10,7 @@ use core_manifest::{Identifier, Problem, ServiceName, ServiceSpec, Template};
 use crate::command::{Cause, Deploying};
 use crate::event::{FailedSources, ProbeKind, Purpose};
 use crate::ids::{Generation, InstanceId, InvocationId};
+use crate::maintenance::Maintenance;
 use crate::phase::StopReason;
 use crate::plan::Plan;
 use crate::record::Record;
@@ -326,6 +327,8 @@ pub struct RouteTable {
     /// The release that all targets run, if it is one. While they run two, each of them answers for its own files, as it does
     /// for its pages.
     pub release: Option<String>,
+    /// Whether the edge answers in the place of the service, and how.
+    pub maintenance: Option<Maintenance>,
 }
 
 /// Which requests are meant for a trial.

@@ -6,6 +6,7 @@ use core_manifest::ServiceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::maintenance::Maintenance;
 use crate::trial::TrialWish;
 
 /// A command to the engine.
@@ -67,6 +68,13 @@ pub enum Command {
     EndTrial {
         /// The service that runs it.
         service: ServiceName,
+    },
+    /// Have the edge answer in the place of services, or no longer.
+    Maintain {
+        /// The services; empty means all that have a route.
+        services: Vec<ServiceName>,
+        /// How it answers; `None` ends it.
+        how: Option<Maintenance>,
     },
     /// Read the manifests and apply them.
     Apply,
@@ -153,6 +161,8 @@ impl Command {
             Self::Rollback { .. } => "rollback",
             Self::Promote { .. } => "promote",
             Self::EndTrial { .. } => "previews remove",
+            Self::Maintain { how: Some(_), .. } => "maintenance on",
+            Self::Maintain { how: None, .. } => "maintenance off",
             Self::Apply => "apply",
             Self::Down => "down",
             Self::Kill => "kill",
@@ -165,7 +175,8 @@ impl Command {
             Self::Up { services, .. }
             | Self::Start { services }
             | Self::Stop { services }
-            | Self::Restart { services } => services,
+            | Self::Restart { services }
+            | Self::Maintain { services, .. } => services,
             Self::Scale { service, .. } | Self::EndTrial { service } => std::slice::from_ref(service),
             Self::Deploy { service, .. } | Self::Rollback { service, .. } | Self::Promote { service, .. } => {
                 service.as_slice()
@@ -217,6 +228,8 @@ pub enum Cause {
     Failure,
     /// A preview was not deployed for long.
     Age,
+    /// The file of a certificate was replaced.
+    Certificate,
     /// A signal to the supervisor.
     Signal,
 }

@@ -21,6 +21,7 @@ pub mod exit;
 mod fields;
 pub mod folder;
 pub mod ids;
+pub mod maintenance;
 #[cfg(feature = "mutations")]
 pub mod mutation;
 pub mod phase;

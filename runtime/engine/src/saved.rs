@@ -10,6 +10,7 @@ use core_manifest::{Identifier, ServiceName, ServiceSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Generation, InstanceId};
+use crate::maintenance::Maintenance;
 use crate::topology::PortRange;
 use crate::trail::Trail;
 use crate::trial::{Stage, Trial};
@@ -64,6 +65,8 @@ pub(crate) struct SavedService {
     pub(crate) warm: Option<SavedWarm>,
     pub(crate) operator: Operator,
     pub(crate) scale: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) maintenance: Option<Maintenance>,
     pub(crate) rejected: Option<(Arc<ServiceSpec>, String)>,
 }
 

@@ -27,13 +27,12 @@ pub(crate) fn open(edge: &Path) -> io::Result<UnixListener> {
     api::open_socket(&edge.join(BELL))
 }
 
-/// Gives the socket to the user as whom the edge runs, who connects to it, if that is not its owner.
-pub(crate) fn give_to(edge: &Path, reader: Option<u32>) {
+/// Gives a socket to the user as whom the edge runs, who connects to it, if that is not its owner.
+pub(crate) fn give_to(path: &Path, reader: Option<u32>) {
     let owner = reader.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
-    let path = edge.join(BELL);
-    let is_other = fs::symlink_metadata(&path).is_ok_and(|meta| meta.uid() != owner);
-    if is_other && let Err(error) = lchown(&path, Some(owner), None) {
-        tracing::warn!("the edge cannot ask for previews that sleep: {}: {error}", path.display());
+    let is_other = fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() != owner);
+    if is_other && let Err(error) = lchown(path, Some(owner), None) {
+        tracing::warn!("the edge cannot ask core: {}: {error}", path.display());
     }
 }
 
@@ -68,9 +67,9 @@ mod tests {
         let meta = || fs::symlink_metadata(folder.path().join(BELL)).unwrap();
         assert_eq!(meta().permissions().mode() & 0o777, 0o600);
         let own = meta().uid();
-        give_to(folder.path(), Some(4711));
+        give_to(&folder.path().join(BELL), Some(4711));
         assert_eq!(meta().uid(), if nix::unistd::geteuid().is_root() { 4711 } else { own });
-        give_to(folder.path(), None);
+        give_to(&folder.path().join(BELL), None);
         assert_eq!(meta().uid(), own);
     }
 

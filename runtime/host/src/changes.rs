@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use core_manifest::named;
@@ -29,6 +29,7 @@ const REMOTE: [u32; 8] = [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x00c3_6400,
 /// Watched folders.
 pub(crate) struct Changes {
     events: Receiver<DebounceEventResult>,
+    sender: Sender<DebounceEventResult>,
     meant: Meant,
     /// Watches until dropped; `None` if nothing can watch.
     watching: Option<Watching>,
@@ -47,6 +48,20 @@ struct Meant {
     services: PathBuf,
     folders: BTreeSet<PathBuf>,
     names: BTreeSet<OsString>,
+    /// Folders in which every name matters.
+    whole: BTreeSet<PathBuf>,
+}
+
+/// Ends a wait for changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker(Sender<DebounceEventResult>);
+
+impl Waker {
+    /// As if everything may have changed.
+    pub(crate) fn wake(&self) {
+        // Nobody waits any more.
+        let _ = self.0.send(Err(notify::Error::generic("what is watched has changed")));
+    }
 }
 
 impl Changes {
@@ -56,7 +71,8 @@ impl Changes {
         let links = files.iter().filter(|file| file.is_symlink()).filter_map(leads_to);
         let own = files.iter().filter_map(|file| file.file_name().map(OsStr::to_owned));
         let names = ["manifests", "services"].map(OsString::from).into_iter().chain(own).chain(links).collect();
-        let meant = Meant { services: root.join("services"), folders: folders.clone(), names };
+        let whole = files.iter().filter(|file| file.is_dir()).cloned().collect();
+        let meant = Meant { services: root.join("services"), folders: folders.clone(), names, whole };
         let (sender, events) = channel();
         let by_kernel = || {
             let debouncer = new_debouncer_opt(Config::default().with_timeout(QUIET), sender.clone()).ok()?;
@@ -68,7 +84,12 @@ impl Changes {
             watch(new_debouncer_opt(config, sender.clone()).ok()?, folders).map(Watching::Poll)
         };
         let watching = if is_remote(root) { by_polling() } else { by_kernel().or_else(by_polling) };
-        Self { events, meant, watching }
+        Self { events, sender, meant, watching }
+    }
+
+    /// What ends a wait.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker(self.sender.clone())
     }
 
     /// Blocks until something that matters has changed, and the change is complete.
@@ -111,7 +132,8 @@ impl Meant {
         let path = &event.path;
         let is_folder = self.folders.contains(path) || path.parent() == Some(&self.services) || path.is_dir();
         let is_read = path.extension().is_some_and(|ending| ending == "json" || ending == named::PAGE);
-        is_folder || is_read || path.file_name().is_none_or(|name| self.names.contains(name))
+        let is_inside = path.parent().is_some_and(|folder| self.whole.contains(folder));
+        is_folder || is_read || is_inside || path.file_name().is_none_or(|name| self.names.contains(name))
     }
 }
 
@@ -237,21 +259,30 @@ mod tests {
         let poll = notify::Config::default().with_poll_interval(POLL / 20).with_compare_contents(true);
         let (sender, events) = channel();
         let config = Config::default().with_timeout(QUIET).with_notify_config(poll);
-        let debouncer = new_debouncer_opt(config, sender).unwrap();
-        let meant =
-            Meant { services: folder.path().join("services"), folders: BTreeSet::new(), names: BTreeSet::new() };
+        let debouncer = new_debouncer_opt(config, sender.clone()).unwrap();
+        let meant = Meant {
+            services: folder.path().join("services"),
+            folders: BTreeSet::new(),
+            names: BTreeSet::new(),
+            whole: BTreeSet::new(),
+        };
         let watching = watch(debouncer, &BTreeSet::from([folder.path().to_owned()])).map(Watching::Poll);
-        let changes = Changes { events, meant, watching };
+        let changes = Changes { events, sender, meant, watching };
         fs::write(folder.path().join("new.json"), "1").unwrap();
         assert!(is_reported(&changes, Duration::from_secs(60)));
     }
 
     #[test]
     fn without_a_watcher_one_looks_again() {
-        let (_, events) = channel();
-        let meant = Meant { services: "/services".into(), folders: BTreeSet::new(), names: BTreeSet::new() };
+        let (sender, events) = channel();
+        let meant = Meant {
+            services: "/services".into(),
+            folders: BTreeSet::new(),
+            names: BTreeSet::new(),
+            whole: BTreeSet::new(),
+        };
         let began = Instant::now();
-        Changes { events, meant, watching: None }.wait();
+        Changes { events, sender, meant, watching: None }.wait();
         assert!(began.elapsed() >= POLL);
     }
 }

@@ -90,6 +90,19 @@ pub(crate) fn check(data: &Path, topology: &Topology, places: &dyn Places, trust
     }
 }
 
+/// Makes a folder below `.data` for files of core's own, and those above it: services of other users may pass through, but
+/// not list them.
+///
+/// # Errors
+/// The error of the file system, with the folder.
+pub(crate) fn make_passable(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    folder.parent().map_or(Ok(()), make_passable)?;
+    make(folder, PASSABLE, None)
+}
+
 /// Makes a folder that is missing.
 fn make(folder: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
     let failed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));

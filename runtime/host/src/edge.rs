@@ -2,9 +2,8 @@
 //! request; it is written beside and renamed, so that it is never missing or incomplete. Caddy itself is asked whether
 //! the pointers lead where they should.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::net::UnixStream;
 
 use crate::environment::Environment;
 use crate::paths::Paths;
+use crate::private;
 use crate::probes::{self, NotGood};
 
 /// The contents of a pointer while no instance takes requests: an address that refuses connections at once.
@@ -163,7 +163,7 @@ fn write_preview(
     let to = if trial.is_asleep { format!("unix/{}", bell(folder).display()) } else { address(&table.targets, 0) };
     replace(folder, &file("addr"), &to)?;
     for (what, text) in keys.iter().flat_map(|keys| [("key", &keys.key), ("pass", &keys.pass)]) {
-        replace_private(folder, &file(what), text, keys.and_then(|keys| keys.reader))?;
+        private::replace(folder, &file(what), text.as_bytes(), keys.and_then(|keys| keys.reader))?;
     }
     replace(folder, &file("name"), &label)
 }
@@ -177,30 +177,13 @@ fn bell(folder: &Path) -> PathBuf {
 pub(crate) const BELL: &str = ".bell";
 
 /// Puts a text in the place of a file, unless it has that already.
-fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+pub(crate) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let path = folder.join(name);
     if fs::read(&path).is_ok_and(|have| have == text.as_bytes()) {
         return Ok(());
     }
     let beside = folder.join(format!(".{name}.new"));
     fs::write(&beside, text)?;
-    fs::rename(&beside, &path)
-}
-
-/// The same with a text that only we and one other user may read.
-fn replace_private(folder: &Path, name: &str, text: &str, reader: Option<u32>) -> io::Result<()> {
-    let path = folder.join(name);
-    let is_private = fs::symlink_metadata(&path).is_ok_and(|meta| {
-        meta.mode() & 0o777 == 0o600 && meta.uid() == reader.unwrap_or_else(|| nix::unistd::geteuid().as_raw())
-    });
-    if is_private && fs::read(&path).is_ok_and(|have| have == text.as_bytes()) {
-        return Ok(());
-    }
-    let beside = folder.join(format!(".{name}.new"));
-    let _ = fs::remove_file(&beside);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    fchown(&file, reader, None)?;
     fs::rename(&beside, &path)
 }
 
@@ -244,6 +227,8 @@ pub fn forget(edge: &Path, is_known: impl Fn(&str) -> bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
     use core_engine::InstanceId;
     use core_engine::action::{Former, Target};
@@ -263,6 +248,7 @@ mod tests {
             former: None,
             trial: None,
             may_try: false,
+            maintenance: None,
             release: None,
         };
         let write = |edge: &Path, table: &RouteTable| write(edge, table, None);
@@ -323,6 +309,7 @@ mod tests {
                 former: None,
                 trial,
                 may_try: false,
+                maintenance: None,
                 release: None,
             }
         };

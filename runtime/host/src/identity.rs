@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use core_engine::Topology;
 use core_manifest::spec::Identity;
 use core_shim::{exec, inherited, wire};
 use nix::libc;
@@ -31,6 +32,12 @@ pub(crate) fn personal(user: &User) -> [(String, Vec<u8>); 4] {
     let values = [text(&user.dir), name.clone(), name, text(&user.shell)];
     let mut values = values.into_iter();
     ["HOME", "USER", "LOGNAME", "SHELL"].map(|name| (name.to_owned(), values.next().unwrap_or_default()))
+}
+
+/// The user as whom the edge of a topology runs, if that is another one.
+pub(crate) fn edge_user(topology: &Topology) -> Option<u32> {
+    let numbers = numbers(&topology.edge()?.identity).ok()?;
+    numbers.user.map(|(user, ..)| user)
 }
 
 /// Resolves names to numbers, because a shim does not query the host's user database.

@@ -1,9 +1,11 @@
 //! The effects of `core` on the host: one file per effect.
 
+mod allowance;
 mod answers;
 pub mod api;
 mod bell;
 pub mod binaries;
+mod certificates;
 mod changes;
 pub mod client;
 pub mod colour;
@@ -24,10 +26,12 @@ pub mod journal;
 pub mod keeper;
 pub mod last_resort;
 pub mod launch;
+pub mod limiter;
 pub mod load;
 pub mod logins;
 pub mod logs;
 pub mod machine;
+pub mod maintenance;
 pub mod nats;
 mod net;
 mod own;
@@ -36,10 +40,13 @@ pub mod paths;
 mod peer;
 mod pressure;
 mod priority;
+mod private;
 pub mod probes;
 pub mod project;
+pub mod reach;
 pub mod releases;
 mod roles;
+pub mod roots;
 mod run_folder;
 pub mod shims;
 mod static_files;

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use core_manifest::{SourceFile, named};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::changes::Changes;
+use crate::changes::{Changes, Waker};
 use crate::files;
 
 /// A hash of all files that a topology is made of.
@@ -21,10 +21,15 @@ use crate::files;
 pub(crate) struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// The hash of the present files. A file that cannot be read counts with its error.
-    pub(crate) fn of(root: &Path) -> Self {
+    /// The hash of the present files, and of what is followed beside them. A file that cannot be read counts with its error, a
+    /// folder with the names in it.
+    pub(crate) fn of(root: &Path, followed: &Followed) -> Self {
         let mut hasher = DefaultHasher::new();
-        for file in files(root) {
+        for file in files(root, followed) {
+            if file.is_dir() {
+                entries(&file).collect::<BTreeSet<_>>().hash(&mut hasher);
+                continue;
+            }
             let contents = files::read(&file).map_err(|error| error.kind());
             (file, contents).hash(&mut hasher);
         }
@@ -37,23 +42,55 @@ impl Fingerprint {
     }
 }
 
+/// Files and folders beside the manifests that a topology is made of; the last reading said which.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Followed(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    paths: BTreeSet<PathBuf>,
+    waker: Option<Waker>,
+}
+
+impl Followed {
+    /// From now on these are followed, and no others. Links are followed, too.
+    pub(crate) fn set(&self, paths: BTreeSet<PathBuf>) {
+        let mut state = self.state();
+        if state.paths != paths {
+            state.paths = paths;
+            if let Some(waker) = &state.waker {
+                waker.wake();
+            }
+        }
+    }
+
+    fn paths(&self) -> BTreeSet<PathBuf> {
+        self.state().paths.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Sends the hash of the files, first at the start and then after each change, from its own thread, until the receiver
 /// is dropped. If the system has no thread left, edits wait for `core apply`.
-pub(crate) fn begin(root: PathBuf, sender: UnboundedSender<Fingerprint>) {
-    let thread = std::thread::Builder::new().name("watch".into()).spawn(move || run(&root, &sender));
+pub(crate) fn begin(root: PathBuf, followed: Followed, sender: UnboundedSender<Fingerprint>) {
+    let thread = std::thread::Builder::new().name("watch".into()).spawn(move || run(&root, &followed, &sender));
     if let Err(error) = thread {
         tracing::warn!("edits are not followed: {error}");
     }
 }
 
-fn run(root: &Path, sender: &UnboundedSender<Fingerprint>) {
+fn run(root: &Path, followed: &Followed, sender: &UnboundedSender<Fingerprint>) {
     let mut last = None;
     loop {
         // Watch first, then look, so that no change is missed. Watches are set up again each time, since a watched
         // folder may have been replaced.
-        let files = files(root);
+        let files = files(root, followed);
         let changes = Changes::of(root, &files, &folders(root, &files));
-        let now = Fingerprint::of(root);
+        followed.state().waker = Some(changes.waker());
+        let now = Fingerprint::of(root, followed);
         if last != Some(now) && sender.send(now).is_err() {
             return;
         }
@@ -62,10 +99,11 @@ fn run(root: &Path, sender: &UnboundedSender<Fingerprint>) {
     }
 }
 
-/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, the manifests, and what these name:
-/// lists and pages.
-fn files(root: &Path) -> BTreeSet<PathBuf> {
-    let mut all = BTreeSet::from([root.join(".env")]);
+/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, the manifests, what these name (lists
+/// and pages), and what is followed beside them.
+fn files(root: &Path, followed: &Followed) -> BTreeSet<PathBuf> {
+    let mut all = followed.paths();
+    all.insert(root.join(".env"));
     all.extend(entries(&root.join("manifests")).filter(|path| path.extension().is_some_and(|ending| ending == "json")));
     all.extend(entries(&root.join("services")).map(|folder| folder.join("service.json")));
     let is_manifest = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "json");
@@ -87,6 +125,7 @@ fn folders(root: &Path, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::from([root.to_owned(), root.join("manifests"), root.join("services")]);
     for file in files {
         all.extend(file.parent().map(Path::to_owned));
+        all.extend(Some(file.clone()).filter(|file| file.is_dir()));
         if file.is_symlink() {
             all.extend(fs::canonicalize(file).ok().and_then(|target| target.parent().map(Path::to_owned)));
         }
@@ -111,6 +150,7 @@ mod tests {
         folder: tempfile::TempDir,
         seen: UnboundedReceiver<Fingerprint>,
         last: Option<Fingerprint>,
+        followed: Followed,
     }
 
     impl Watched {
@@ -121,8 +161,9 @@ mod tests {
             }
             fs::write(folder.path().join("services/web/service.json"), "1").unwrap();
             let (sender, seen) = unbounded_channel();
-            begin(folder.path().to_owned(), sender);
-            let mut watched = Self { folder, seen, last: None };
+            let followed = Followed::default();
+            begin(folder.path().to_owned(), followed.clone(), sender);
+            let mut watched = Self { folder, seen, last: None, followed };
             watched.sees("the beginning");
             watched
         }
@@ -134,7 +175,7 @@ mod tests {
         /// Waits until the last hash sent is that of the present files.
         fn sees(&mut self, what: &str) {
             let until = Instant::now() + Duration::from_secs(60);
-            while self.last != Some(Fingerprint::of(self.folder.path())) {
+            while self.last != Some(Fingerprint::of(self.folder.path(), &self.followed)) {
                 assert!(Instant::now() < until, "{what} was not seen");
                 match self.seen.try_recv() {
                     Ok(seen) => self.last = Some(seen),
@@ -188,6 +229,32 @@ mod tests {
         fs::write(watched.path("lists/new"), "10.0.0.2").unwrap();
         fs::rename(watched.path("lists/new"), watched.path("lists/deny.txt")).unwrap();
         watched.sees("another list in its place");
+    }
+
+    #[test]
+    fn what_is_followed_beside_the_manifests_is_seen() {
+        let mut watched = Watched::new();
+        // As certbot lays certificates: links into an archive, which are replaced.
+        let (archive, live) = (watched.path("elsewhere/archive"), watched.path("elsewhere/live"));
+        for folder in [&archive, &live] {
+            fs::create_dir(folder).unwrap();
+        }
+        fs::write(archive.join("1.pem"), "1").unwrap();
+        symlink("../archive/1.pem", live.join("chain.pem")).unwrap();
+        watched.followed.set([live.join("chain.pem"), live.clone()].into());
+        watched.sees("that there is more to follow");
+        fs::write(archive.join("1.pem"), "2").unwrap();
+        watched.sees("a write to what a link leads to");
+        fs::write(archive.join("2.pem"), "3").unwrap();
+        symlink("../archive/2.pem", live.join(".new")).unwrap();
+        fs::rename(live.join(".new"), live.join("chain.pem")).unwrap();
+        watched.sees("another link");
+        fs::write(archive.join("2.pem"), "4").unwrap();
+        watched.sees("a write to what that leads to");
+        fs::write(live.join("other.pem"), "5").unwrap();
+        watched.sees("another file in a folder");
+        watched.followed.set(BTreeSet::new());
+        watched.sees("that there is less to follow");
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub const RESERVED: &[&str] = &[
     "status",
     "stop",
     "supervise",
+    "top",
     "up",
     "version",
     "why",

@@ -189,8 +189,11 @@ fn signals() -> Result<(), Errno> {
 fn descriptors(child: &Child<'_>) -> Result<(), Errno> {
     let count = RawFd::try_from(child.sockets.len()).unwrap_or(0);
     let above = child.above();
-    let null = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, Mode::empty())?;
-    let null = sys::move_up(null.as_raw_fd(), above)?;
+    let null = {
+        // Closed here: its number may be that of a target.
+        let opened = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, Mode::empty())?;
+        sys::move_up(opened.as_raw_fd(), above)?
+    };
     let moved: Vec<OwnedFd> = [null.as_raw_fd(), child.output[0], child.output[1]]
         .into_iter()
         .chain(child.sockets.iter().copied())

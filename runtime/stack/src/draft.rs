@@ -169,6 +169,16 @@ impl Drafts {
         patches
     }
 
+    /// The files and folders with certificates that edges name.
+    pub fn certificates(&self) -> BTreeMap<ServiceName, Vec<String>> {
+        let edges = self.services.iter().filter(|(_, draft)| draft.head.kind.is_edge());
+        let of = |draft: &Draft| {
+            let named = draft.node.get("config")?.get("certificates")?;
+            Some(named.elements().iter().filter_map(Node::text).map(str::to_owned).collect())
+        };
+        edges.filter_map(|(name, draft)| Some((name.clone(), of(draft)?))).collect()
+    }
+
     /// The variables that `${env.X}` can refer to.
     pub fn env(&self, sources: &Sources) -> BTreeMap<String, String> {
         let mut env = self.dotenv.clone();

@@ -14,9 +14,22 @@ use core_nats::{Fault, Member};
 pub fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Nats => &["topology", "deployment"],
-        Kind::Caddy => {
-            &["trusted_proxies", "tls", "email", "acme", "headers", "limits", "allow", "deny", "auth", "error_pages"]
-        }
+        Kind::Caddy => &[
+            "trusted_proxies",
+            "tls",
+            "email",
+            "acme",
+            "certificates",
+            "on_demand",
+            "http3",
+            "headers",
+            "limits",
+            "allow",
+            "deny",
+            "auth",
+            "error_pages",
+            "access_log",
+        ],
         Kind::Next => &[
             "app",
             "mode",
@@ -78,9 +91,29 @@ pub const ANSWERS: &str = core_next::ANSWERS;
 /// The file in the run folder of an edge in which it says why certificates could not be had.
 pub const TLS_LOG: &str = core_caddy::TLS_LOG;
 
+/// The socket, beside the pointers, on which an edge asks whether a name that no route has may get a certificate.
+pub const COUNTER: &str = core_caddy::COUNTER;
+
+pub use core_caddy::{BYPASS, GATE, HOLDS, IS_OPEN, MAINTENANCE, maintenance_file, patterns};
+
+/// The root certificate of an edge's own CA, in its data folder.
+pub const ROOT_CERTIFICATE: &str = core_caddy::ROOT;
+
+/// Where an edge is asked whether a name leads to it: the folder beside its pointers, the path of a request, and what its
+/// answers name as their server.
+pub const HERE: (&str, &str, &str) = (core_caddy::HERE, core_caddy::HERE_PATH, core_caddy::SERVER);
+
+/// The access logs of edges: where they are, and what a line of them says.
+pub use core_caddy::access;
+
 /// The names that an edge is to have certificates for.
 pub fn certified(edge: &ServiceSpec, topology: &Topology) -> BTreeSet<String> {
     core_caddy::names(edge, topology.services.values().map(AsRef::as_ref))
+}
+
+/// How the CAs that an edge asks call themselves in CAA records; empty if that is not known.
+pub fn issuers(edge: &ServiceSpec) -> Vec<&'static str> {
+    core_caddy::issuers(edge)
 }
 
 /// Whether a kind runs an app of the stack, which is searched for if a manifest does not name its folder.

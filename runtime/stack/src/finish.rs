@@ -44,6 +44,9 @@ pub fn finish(
         if !drafts.faulty.contains(name.parent().as_str()) {
             out.append(&mut said);
         }
+        if let (Some(spec), Some(own)) = (spec.as_mut(), sources.certificates.get(&name)) {
+            spec.edge.certificates.clone_from(own);
+        }
         if let Some(spec) = spec.as_mut().filter(|_| name.is_trial()) {
             trials::adapt(spec);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use core_engine::trial::Trial;
 use core_manifest::named::{Folders, Lists};
+use core_manifest::spec::OwnCertificate;
 use core_manifest::{ServiceName, SourceFile};
 
 /// Everything that was read.
@@ -30,6 +31,8 @@ pub struct Sources {
     pub dotenv: Option<Arc<SourceFile>>,
     /// The environment that core was started with, without the variables that belong to core.
     pub env: BTreeMap<String, String>,
+    /// Certificates from files, of edges.
+    pub certificates: BTreeMap<ServiceName, Vec<OwnCertificate>>,
     /// Secrets by the names of their files.
     pub secrets: BTreeMap<String, String>,
     /// Files with one entry a line that manifests name, as they name them.

@@ -12,7 +12,9 @@ use crate::pages::Pages;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
 use crate::routes::{self, GATEWAY_ERRORS};
-use crate::{ADMIN, ID, Wiring, auth, files, ports, terms, tls, trial, verify};
+use crate::{
+    ADMIN, ID, Wiring, access, auth, files, here, limits, maintenance, on_demand, ports, terms, tls, trial, verify,
+};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -27,13 +29,12 @@ const IDLE: &str = "idle";
 /// The whole configuration, as a template: `${run}` is the run folder of the edge instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
     let pages = Pages::of(edge, around);
+    let has_log = !edge.edge.unlogged && matches!(wiring, Wiring::Held);
     let mut all = vec![farewell()];
+    all.extend(has_log.then(access::headers));
     if let Wiring::Held = wiring {
         let proxy = |upstreams| patient(transport(upstreams));
-        let of = |spec| {
-            let guard = auth::guard(edge, spec, around, wiring);
-            trial::previews(spec, around.edge, &terms::handlers(edge, spec), &guard, proxy)
-        };
+        let of = |spec| trial::previews(edge, spec, around.edge, &auth::guard(edge, spec, around, wiring), proxy);
         all.extend(served(around).flat_map(of));
     }
     let further = terms::redirects(around.services.values(), tls::scheme(edge), &tls::port(edge));
@@ -47,6 +48,9 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if served(around).any(|spec| files::pool(spec).is_some()) && matches!(wiring, Wiring::Held) {
         errors.insert(0, trial::not_there(GATEWAY_ERRORS));
     }
+    if matches!(wiring, Wiring::Held) {
+        errors.splice(0..0, maintenance::late(around, GATEWAY_ERRORS));
+    }
     let names = ["503", "502", "504"];
     let mut unavailable = json!({
         "match": [{"expression": GATEWAY_ERRORS}],
@@ -58,6 +62,9 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     errors.push(unavailable);
     errors.extend(pages.of_errors());
     let mut config = base(edge, around);
+    if has_log {
+        config["logging"]["logs"]["access"] = access::log(edge, around.data);
+    }
     let mut http = json!({
             // The liveness probe asks for this ID to see whether Caddy still has this configuration.
             "@id": ID,
@@ -69,7 +76,9 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if edge.edge.tls == Tls::Off {
         http["servers"]["edge"] = server(edge, around, wiring, false, all, &errors);
     } else {
-        let mut plain = vec![farewell()];
+        let mut plain = vec![farewell(), here::route(around.edge)];
+        plain.extend(on_demand::route(edge, around, wiring));
+        plain.extend(has_log.then(access::headers));
         plain.extend(further);
         plain.push(tls::redirect(edge, around));
         plain.extend(routes::nameless(edge, around, wiring));
@@ -85,6 +94,14 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         }
     }
     if matches!(wiring, Wiring::Held) {
+        if limits::are_there(around) {
+            for server in http["servers"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+                for (name, route) in limits::named_routes(around).as_object().into_iter().flatten() {
+                    server["named_routes"][name] = route.clone();
+                }
+            }
+            http["servers"]["open"] = limits::open();
+        }
         http["servers"]["verify"] = verify::server(around);
     }
     config["apps"]["http"] = http;
@@ -106,7 +123,7 @@ fn base(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
             // The configuration belongs to core; Caddy must not restart with one it saved itself.
             "config": {"persist": false},
         },
-        "logging": {"logs": {"default": {"level": "WARN"}}},
+        "logging": {"logs": {"default": access::others()}},
         "apps": {},
     });
     if edge.edge.tls != Tls::Off {
@@ -123,7 +140,7 @@ fn base(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
 fn written(config: &Value) -> String {
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     // In a template, a plain `$` is doubled; the run folder is only known to the instance.
-    text.replace('$', "$$").replace("@RUN@", "${run}").replace(auth::HOLE, "$")
+    text.replace('$', "$$").replace("@RUN@", "${run}").replace("@INSTANCE@", "${instance}").replace(auth::HOLE, "$")
 }
 
 /// A server with these routes.
@@ -135,18 +152,20 @@ fn server(
     routes: Vec<Value>,
     errors: &[Value],
 ) -> Value {
-    let listen = ports::listen(edge, wiring, is_secure);
+    let (listen, protocols): (Vec<String>, Vec<Value>) = ports::listen(edge, wiring, is_secure).into_iter().unzip();
     let mut server = json!({
         "listen": listen,
+        "listen_protocols": protocols,
         "automatic_https": {"disable": true},
-        // Caddy complains of what it cannot speak without TLS.
-        "protocols": if is_secure { json!(["h1", "h2"]) } else { json!(["h1"]) },
         // Without this, a response sent before the request body was read loses its own body: the server discards the rest
         // of the request at that point, and copying it fails.
         "enable_full_duplex": true,
         "routes": routes,
         "errors": {"routes": errors},
     });
+    if !edge.edge.unlogged && matches!(wiring, Wiring::Held) {
+        server["logs"] = json!({});
+    }
     let has_certificates = edge.edge.tls != Tls::Off;
     let header_bytes = edge.edge.header_bytes.or(has_certificates.then_some(HEADER_BYTES));
     let header_time = edge.edge.header_time.or(has_certificates.then_some(HEADER_TIME));
@@ -172,10 +191,11 @@ fn server(
     server
 }
 
-/// While Caddy stops, each response closes its connection: a request in flight on one that Caddy closes would be lost.
+/// While Caddy stops, each response closes its connection: a request in flight on one that Caddy closes would be lost. HTTP/3
+/// has no such header (RFC 9114, section 4.2), and its clients are told by the server itself.
 fn farewell() -> Value {
     json!({
-        "match": [{"vars": {"{http.shutting_down}": ["true"]}}],
+        "match": [{"vars": {"{http.shutting_down}": ["true"]}, "not": [{"protocol": "http/3"}]}],
         "handle": [{"handler": "headers", "response": {"set": {"Connection": ["close"]}}}],
     })
 }
@@ -222,7 +242,7 @@ mod tests {
         let mut config: Value = serde_json::from_str(&spec.files[0].contents.to_string()).unwrap();
         // All pointers are requested in the same way.
         let verify = config.pointer_mut("/apps/http/servers/verify/routes").unwrap().as_array_mut().unwrap();
-        assert_eq!(verify.len(), 3 * 16);
+        assert_eq!(verify.len(), 3 * 16 + 1);
         verify.truncate(1);
         insta::assert_snapshot!(serde_json::to_string_pretty(&config).unwrap());
     }

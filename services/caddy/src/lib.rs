@@ -5,13 +5,20 @@
 //! and websockets stay open. core holds the listening socket (`fd/N`), and the admin API is a unix socket in Caddy's
 //! run folder.
 
+pub mod access;
 mod auth;
+mod caa;
 mod compression;
 mod config;
 mod files;
 mod former;
+mod here;
+mod limits;
+mod maintenance;
 mod networks;
+mod on_demand;
 mod pages;
+mod pattern;
 mod pointer;
 mod ports;
 mod prefix;
@@ -26,10 +33,15 @@ mod verify;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use caa::issuers;
 use core_engine::driver::{Expansion, Surroundings};
 use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Probe, ServiceSpec, Tls};
 use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
+pub use limits::service_of as limits_of;
+pub use maintenance::{BYPASS, IS_OPEN};
+pub use on_demand::COUNTER;
+pub use pattern::patterns;
 pub use ports::default_ports;
 pub use public::{ETAG, PUBLIC_OF, has_type};
 pub use tls::names;
@@ -44,6 +56,9 @@ pub const CONFIG: &str = "caddy.json";
 pub const LOADED: &str = "loaded.json";
 /// File name of the admin API's socket in the run folder.
 pub const ADMIN: &str = "admin.sock";
+
+/// The root certificate of a CA of Caddy's own, in the data folder of the edge.
+pub const ROOT: &str = "pki/authorities/local/root.crt";
 
 /// File name, in the run folder, of what Caddy says of certificates, one JSON object a line.
 pub const TLS_LOG: &str = "tls.log";
@@ -69,6 +84,26 @@ pub const CANARY_POINTERS: u32 = 16;
 /// File name of a pointer to an instance of that release.
 pub fn former_pointer(number: u32) -> String {
     format!("{FORMER}.{number}.addr")
+}
+
+/// The folder, beside the pointers, of what is answered for the time of a check whether a name leads here.
+pub const HERE: &str = ".here";
+/// Where that is asked for, on the port without certificates.
+pub const HERE_PATH: &str = "/.well-known/core-stack/";
+/// How this program calls itself in its answers.
+pub const SERVER: &str = "Caddy";
+
+/// File name, beside the pointers, of what `Retry-After` has while a service is in maintenance; empty while it is not.
+pub const MAINTENANCE: &str = "maintenance";
+/// What [`maintenance_file`] calls the name of the socket that requests wait for that are held.
+pub const GATE: &str = "gate";
+/// How many seconds a request may be held for.
+pub const HOLDS: [u32; 5] = [5, 10, 20, 30, 60];
+
+/// File name of what belongs to the maintenance of a service: the page (`html`), what lets people in by a cookie (`pass`), the
+/// networks that are let in as regular expressions (`v4`, `v6`), for how long requests are held (`hold`), [`GATE`].
+pub fn maintenance_file(what: &str) -> String {
+    format!("{MAINTENANCE}.{what}")
 }
 
 /// Path prefix, on [`VERIFY`], of requests for a service through one of its pointers.
@@ -121,7 +156,8 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     }
     spec.files.extend(pages::files(&spec, around));
     spec.liveness.get_or_insert_with(has_its_configuration);
-    Ok(vec![spec])
+    let limits = limits::service(&spec, around)?;
+    Ok([spec].into_iter().chain(limits).collect())
 }
 
 /// A Caddy that has lost its configuration is restarted, and so gets it back. Slowness alone is not a reason: it may be

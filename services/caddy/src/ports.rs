@@ -1,7 +1,7 @@
 //! The ports of the edge, and what is spoken on each.
 
 use core_manifest::spec::{PortSpec, Protocol, ServiceSpec, Tls};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Wiring;
 
@@ -29,20 +29,33 @@ pub(crate) fn secure(edge: &ServiceSpec) -> Option<&PortSpec> {
 
 /// The port without.
 pub(crate) fn plain(edge: &ServiceSpec) -> Option<&PortSpec> {
-    edge.held_ports().map(|(_, port)| port).find(|port| port.protocol != Protocol::Https)
+    edge.held_ports().map(|(_, port)| port).find(|port| !is_secure(port))
 }
 
-/// What Caddy listens on: the ports with certificates, or those without.
-pub(crate) fn listen(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool) -> Vec<String> {
+/// Whether certificates are shown on a port; over UDP, QUIC has them.
+fn is_secure(port: &PortSpec) -> bool {
+    matches!(port.protocol, Protocol::Https | Protocol::Udp)
+}
+
+/// What Caddy listens on, and what it speaks there: the ports with certificates, or those without.
+pub(crate) fn listen(edge: &ServiceSpec, wiring: Wiring<'_>, secure: bool) -> Vec<(String, Value)> {
     // Held ports are passed as descriptors from 3 on, in the order of their names.
-    let all = (3..).zip(edge.held_ports());
-    let wanted = all.filter(|(_, (_, port))| (port.protocol == Protocol::Https) == is_secure);
-    wanted
-        .filter_map(|(fd, (_, port))| match wiring {
-            Wiring::Held => Some(format!("fd/{fd}")),
-            Wiring::Direct(_) => address_of(port),
-        })
-        .collect()
+    let all = (3..).zip(edge.held_ports()).filter(|(_, (_, port))| is_secure(port) == secure);
+    let one = |(fd, (_, port)): (u32, (_, &PortSpec))| {
+        let (family, protocols) = match port.protocol {
+            Protocol::Udp => ("udp/", json!(["h3"])),
+            Protocol::Https => ("", json!(["h1", "h2"])),
+            // Caddy complains of what it cannot speak without TLS.
+            Protocol::Tcp | Protocol::Http => ("", json!(["h1"])),
+        };
+        let at = match wiring {
+            Wiring::Held if family.is_empty() => format!("fd/{fd}"),
+            Wiring::Held => format!("fdgram/{fd}"),
+            Wiring::Direct(_) => format!("{family}{}", address_of(port)?),
+        };
+        Some((at, protocols))
+    };
+    all.filter_map(one).collect()
 }
 
 /// The address that a port is bound to, in Caddy's form.

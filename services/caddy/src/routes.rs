@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::pointer::served;
 use crate::prefix::{matcher, stripped};
 use crate::proxy::{proxy, transport};
-use crate::{Wiring, auth, compression, files, former, public, terms, tls, trial};
+use crate::{Wiring, access, auth, compression, files, former, limits, maintenance, public, terms, tls, trial};
 
 /// What is said of an instance that does not answer.
 pub(crate) const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
@@ -69,14 +69,20 @@ fn one_route(
     wiring: Wiring<'_>,
 ) -> Value {
     let edge = around.edge;
-    let mut handle = terms::handlers(caddy, spec);
+    let is_held = matches!(wiring, Wiring::Held);
+    let mut handle: Vec<Value> = access::of(caddy, spec).filter(|_| is_held).into_iter().collect();
+    // Before all else, so that nothing of the service is seen.
+    handle.extend(is_held.then(|| maintenance::gate(spec, edge)));
+    handle.extend(terms::handlers(caddy, spec));
     handle.extend(auth::handlers(caddy, spec, around, wiring));
+    handle.extend(limits::marks(spec).filter(|_| is_held));
     handle.extend(stripped(spec, prefix));
     let route = spec.route.as_ref();
     if let Some(paths) = route.map(|route| &route.local_origin).filter(|paths| !paths.is_empty()) {
         handle.push(local_origin(paths));
     }
     handle.extend(files::hashed(spec));
+    handle.extend(limits::ask(spec).filter(|_| is_held));
     handle.extend(compression::handlers());
     if let (Some(_), Wiring::Held) = (files::pool(spec), wiring) {
         handle.push(trial::canary(spec, edge, &transport(trial::canary_upstreams(spec, edge))));

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use core_engine::driver::Surroundings;
-use core_manifest::spec::{Route, ServiceSpec, Tls};
+use core_manifest::spec::{OwnCertificate, Route, ServiceSpec, Tls};
 use core_manifest::{Diagnostic, ServiceName};
 use serde_json::{Value, json};
 
 use crate::pointer::served;
-use crate::{TLS_LOG, ports};
+use crate::{TLS_LOG, on_demand, ports};
 
 /// The directory of the second CA, where nobody has chosen: Caddy gets credentials for it by the e-mail address.
 const ZEROSSL: &str = "https://acme.zerossl.com/v2/DV90";
@@ -34,6 +34,7 @@ pub(crate) fn check(edge: &ServiceSpec, around: Surroundings<'_>) -> Result<(), 
     let fault = |code: &'static str, message: String, service: &ServiceName, help: &str| {
         Err(vec![Diagnostic::new(code, message).service(service.as_str()).help(help)])
     };
+    on_demand::check(edge, around)?;
     if edge.edge.tls == Tls::Off {
         return Ok(());
     }
@@ -49,31 +50,65 @@ pub(crate) fn check(edge: &ServiceSpec, around: Surroundings<'_>) -> Result<(), 
     if edge.edge.tls == Tls::Internal {
         return Ok(());
     }
+    let without: Vec<String> = automated(edge, around).into_iter().collect();
+    if let (Some(first), false) = (without.first(), edge.edge.asks_ca) {
+        let message = match without.len() {
+            1 => format!("no certificate in `certificates` of `{}` is for `{first}`", edge.name),
+            count => {
+                format!("no certificate in `certificates` of `{}` is for `{first}` and {} more", edge.name, count - 1)
+            }
+        };
+        let help = "add one that is, or give an \"email\": then a CA is asked for those that no file has";
+        return fault("no-certificate", message, &edge.name, help);
+    }
     let names = names(edge, around.services.values());
-    if names.is_empty() {
+    if names.is_empty() && edge.edge.on_demand.is_none() {
         let message = format!("`{}` is to get certificates, and no route names a host", edge.name);
         let help =
             "a certificate is for a name: give a route its \"hosts\": [\"www.example.org\"], or set \"tls\": \"off\"";
         return fault("no-host", message, &edge.name, help);
     }
     for spec in served(around) {
-        let hosts = spec.route.iter().flat_map(Route::names);
-        if let Some(host) = hosts.into_iter().find(|host| host.contains('*')) {
+        let mut hosts = spec.route.iter().flat_map(Route::names);
+        if let Some(host) = hosts.find(|host| host.contains('*') && !edge.edge.has_file_for(host)) {
             let message =
                 format!("`{host}` of `{}` cannot get a certificate by ACME: that needs a single name", spec.name);
-            return fault("bad-route", message, &spec.name, "write each host on its own");
+            let help = "write each host on its own, or name the file of a certificate for it in `certificates`";
+            return fault("bad-route", message, &spec.name, help);
         }
     }
     Ok(())
 }
 
+/// The names whose certificate Caddy gets.
+fn automated(edge: &ServiceSpec, around: Surroundings<'_>) -> BTreeSet<String> {
+    let mut names = names(edge, around.services.values());
+    names.retain(|name| !edge.edge.has_file_for(name));
+    names
+}
+
 /// Caddy's app for certificates.
 pub(crate) fn app(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
-    let names = names(edge, around.services.values());
-    json!({
-        "certificates": {"automate": names},
-        "automation": {"policies": [{"subjects": names, "issuers": issuers(edge)}]},
-    })
+    let names = automated(edge, around);
+    // A copy has both in it.
+    let one = |own: &OwnCertificate| json!({"certificate": own.file, "key": own.file});
+    let files: Vec<Value> = edge.edge.certificates.iter().map(one).collect();
+    let mut app = json!({"certificates": {"automate": names}});
+    if !files.is_empty() {
+        app["certificates"]["load_files"] = files.into();
+    }
+    // Without subjects, a policy is for every name.
+    let named = (!names.is_empty()).then(|| json!({"subjects": names, "issuers": issuers(edge)}));
+    let permission = edge.edge.on_demand.as_ref().and_then(|_| on_demand::permission(edge));
+    let of_others = permission.as_ref().map(|_| on_demand::policy(issuers(edge)));
+    let policies: Vec<Value> = named.into_iter().chain(of_others).collect();
+    if !policies.is_empty() {
+        app["automation"] = json!({"policies": policies});
+    }
+    if let Some(permission) = permission {
+        app["automation"]["on_demand"] = permission;
+    }
+    app
 }
 
 /// Caddy's app for CAs of its own: their root certificate is installed on this host only when a person asks for that.
@@ -128,8 +163,10 @@ pub(crate) fn port(edge: &ServiceSpec) -> String {
 /// Sends plain requests for names with certificates to where these are.
 pub(crate) fn redirect(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
     let port = port(edge);
+    let of_routes = json!({"host": names(edge, around.services.values())});
+    let matchers: Vec<Value> = [of_routes].into_iter().chain(on_demand::redirected(edge)).collect();
     json!({
-        "match": [{"host": names(edge, around.services.values())}],
+        "match": matchers,
         "handle": [{
             "handler": "static_response",
             "status_code": 308,
@@ -162,6 +199,7 @@ mod tests {
         let mut spec = ServiceSpec::bare(ServiceName::new("caddy").unwrap(), "caddy");
         spec.kind = Kind::Caddy;
         spec.edge.tls = tls;
+        spec.edge.asks_ca = tls == Tls::Auto;
         for (name, number, protocol) in [("http", 80, Protocol::Http), ("https", 443, Protocol::Https)] {
             let port = PortSpec { number: Some(number), protocol, address: "::".into(), hold: true };
             spec.ports.insert(Identifier::new(name).unwrap(), port);
@@ -201,6 +239,22 @@ mod tests {
         let mut without = edge(Tls::Internal);
         without.ports.retain(|_, port| port.protocol != Protocol::Https);
         assert!(refused(&without, &[]).unwrap().contains("no port for its certificates"));
+    }
+
+    #[test]
+    fn a_ca_is_not_asked_for_what_a_file_has() {
+        let services = web(&["*.a.example", "b.example"]);
+        let around = Surroundings::of(&services);
+        let mut edge = edge(Tls::Auto);
+        let file = "/copy.pem".to_owned();
+        edge.edge.certificates = vec![OwnCertificate { names: vec!["*.a.example".into()], file: file.clone() }];
+        assert!(check(&edge, around).is_ok());
+        let app = app(&edge, around);
+        assert_eq!(app["certificates"]["automate"], json!(["b.example"]));
+        assert_eq!(app["certificates"]["load_files"], json!([{"certificate": file, "key": file}]));
+        edge.edge.asks_ca = false;
+        let said = check(&edge, around).unwrap_err()[0].message.clone();
+        assert_eq!(said, "no certificate in `certificates` of `caddy` is for `b.example`");
     }
 
     #[test]

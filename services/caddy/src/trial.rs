@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::auth::Guard;
 use crate::pointer::{key, placeholder};
 use crate::prefix::{matcher, stripped};
-use crate::{CANARY_POINTERS, files, former, public};
+use crate::{CANARY_POINTERS, access, files, former, limits, public, terms};
 
 /// The ID of the release that gets a share of the clients, beside the pointers; empty while there is none.
 pub const CANARY: &str = "canary";
@@ -90,9 +90,9 @@ pub(crate) fn canary(spec: &ServiceSpec, edge: &str, proxy: &Value) -> Value {
 /// The routes of the previews of a service: of each host that it has, and of its own name on this machine. Each of these
 /// names is the preview's alone, with all paths.
 pub(crate) fn previews(
+    caddy: &ServiceSpec,
     spec: &ServiceSpec,
     edge: &str,
-    terms: &[Value],
     guard: &Guard,
     proxy: impl Fn(Vec<Value>) -> Value,
 ) -> Vec<Value> {
@@ -107,10 +107,14 @@ pub(crate) fn previews(
         let label = format!("{{http.request.host.labels.{labels}}}");
         let sets = (0..PREVIEWS).map(|set| {
             let name = placeholder(edge, spec, &preview_file(set, "name"));
+            let mut handle: Vec<Value> = access::of(caddy, spec).into_iter().collect();
+            handle.extend(access::of_preview(caddy, &label));
+            handle.extend(terms::handlers(caddy, spec));
+            handle.extend(preview(spec, edge, set, guard, &proxy));
             json!({
                 // A host may begin with a dot, and a set that nobody has is without a name.
                 "match": [{"vars": {label.clone(): [name]}, "not": [{"vars": {label.clone(): [""]}}]}],
-                "handle": preview(spec, edge, set, terms, guard, &proxy),
+                "handle": handle,
                 "terminal": true,
             })
         });
@@ -136,10 +140,9 @@ fn preview(
     spec: &ServiceSpec,
     edge: &str,
     set: u32,
-    terms: &[Value],
     guard: &Guard,
     proxy: &impl Fn(Vec<Value>) -> Value,
-) -> Value {
+) -> Vec<Value> {
     let file = |what| placeholder(edge, spec, &preview_file(set, what));
     let (key, pass, address) = (file("key"), file("pass"), file("addr"));
     let by_password = json!({"vars": {"{http.request.header.Authorization}": [format!("Basic {key}")]}});
@@ -184,8 +187,7 @@ fn preview(
         Some(json!({"match": [matcher(&[], prefix)], "handle": [handler], "group": "prefix"}))
     });
     let stripped: Vec<Value> = stripped.collect();
-    let mut handle = terms.to_vec();
-    handle.extend(guard.strip.clone());
+    let mut handle: Vec<Value> = guard.strip.iter().cloned().chain(limits::marks(spec)).collect();
     handle.extend([
         json!({"handler": "vars", VAR: spec.name.as_str()}),
         json!({"handler": "headers", "response": {"deferred": true, "set": {"X-Robots-Tag": ["noindex"]}}}),
@@ -193,9 +195,10 @@ fn preview(
     ]);
     handle.extend((!stripped.is_empty()).then(|| json!({"handler": "subroute", "routes": stripped})));
     handle.extend(files::hashed(spec));
+    handle.extend(limits::ask(spec));
     handle.extend(crate::compression::handlers());
     handle.push(proxy(vec![json!({"dial": address})]));
-    json!(handle)
+    handle
 }
 
 /// The word in the place of a key that says that everybody may see a preview.
@@ -241,14 +244,8 @@ mod tests {
 
     #[test]
     fn previews_have_a_name_below_each_host() {
-        let none = Guard::default();
-        let all = previews(
-            &web(&["example.com", "*.example.org"]),
-            "/edge",
-            &[],
-            &none,
-            |upstreams| json!({"to": upstreams}),
-        );
+        let spec = web(&["example.com", "*.example.org"]);
+        let all = previews(&spec, &spec, "/edge", &Guard::default(), |upstreams| json!({"to": upstreams}));
         let hosts: Vec<&Value> = all.iter().map(|route| &route["match"][0]["host"]).collect();
         assert_eq!(hosts, [&json!(["*.example.com", "*.web.localhost"]), &json!(["*.web.localhost"])]);
         let sets = all[0]["handle"][0]["routes"].as_array().unwrap();
@@ -264,6 +261,6 @@ mod tests {
     fn only_a_service_with_releases_has_previews() {
         let mut spec = web(&["example.com"]);
         spec.binaries.clear();
-        assert!(previews(&spec, "/edge", &[], &Guard::default(), |_| json!({})).is_empty());
+        assert!(previews(&spec, &spec, "/edge", &Guard::default(), |_| json!({})).is_empty());
     }
 }

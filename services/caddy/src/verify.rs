@@ -5,7 +5,7 @@ use core_engine::driver::Surroundings;
 use serde_json::{Value, json};
 
 use crate::pointer::{placeholder, served};
-use crate::{REACHED, VERIFY, pointer, verify_path};
+use crate::{REACHED, VERIFY, maintenance, pointer, verify_path};
 
 /// A server only for core, which requests each pointer through it: can the edge reach the instance that it names?
 pub(crate) fn server(around: Surroundings<'_>) -> Value {
@@ -29,6 +29,11 @@ pub(crate) fn server(around: Surroundings<'_>) -> Value {
             }));
         }
     }
+    // For requests that are held: they go on once this is reached.
+    routes.push(json!({
+        "match": [{"path": [maintenance::OPEN]}],
+        "handle": [{"handler": "static_response", "status_code": 204}],
+    }));
     json!({
         "listen": [format!("unix/@RUN@/{VERIFY}|0600")],
         "automatic_https": {"disable": true},

@@ -3,8 +3,12 @@
 mod auth;
 mod boot;
 mod ci;
+mod edge;
+mod logs;
+mod maintenance;
 mod own;
 mod release;
+mod tls;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,14 +20,18 @@ use crate::completion;
 pub(crate) use auth::{AuthArgs, AuthCommand, UserArgs};
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
+pub(crate) use edge::TopArgs;
+pub(crate) use logs::LogsArgs;
+pub(crate) use maintenance::{MaintenanceArgs, MaintenanceCommand};
 pub(crate) use own::{
-    NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, SuperviseArgs,
+    NatsClusterArgs, NatsClusterStep, NatsServerArgs, PrecompressArgs, ServeFilesArgs, ServeLimitsArgs, SuperviseArgs,
 };
 pub(crate) use release::{
     ActionsKeyArgs, ActionsKeyCommand, AnalyzeArgs, BootstrapArgs, BuildArgs, CacheArgs, CacheCommand, DeployArgs,
     ExecArgs, NamedArgs, PreviewsArgs, PreviewsCommand, PromoteArgs, PurgeArgs, ReleaseArgs, ReleasesArgs,
     ReleasesCommand, RollbackArgs, RotateArgs,
 };
+pub(crate) use tls::{TlsArgs, TlsCheckArgs, TlsCommand, TrustArgs};
 
 /// Over the options that every command has, so that they stand apart from its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -68,6 +76,8 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Show the output of services, in order of time
     Logs(LogsArgs),
+    /// Show how the services answer: requests a second, errors, and how long answers take
+    Top(TopArgs),
     /// Start services, with what they depend on
     Start(ServicesArgs),
     /// Stop services; services that depend on them keep running
@@ -134,6 +144,14 @@ pub(crate) enum Command {
     Boot(BootArgs),
     /// Show what this host supports, and what is weaker without it
     Doctor(DoctorArgs),
+    /// Have the edge answer in the place of services, with a page that says so, or no longer
+    Maintenance(MaintenanceArgs),
+    /// Check whether the names of the stack lead to this host, and which certificates they have
+    Tls(TlsArgs),
+    /// Have this host trust the root certificate of the stack's own CA (`"tls": "internal"`), or no longer
+    ///
+    /// It goes into the store of the system, as root, and into those of this user's browsers, with certutil.
+    Trust(TrustArgs),
     /// Print a script that completes commands and service names in a shell
     ///
     /// Add one of these lines to the file that the shell reads when it starts:
@@ -156,6 +174,8 @@ pub(crate) enum Command {
     Precompress(PrecompressArgs),
     #[command(hide = true)]
     ServeFiles(ServeFilesArgs),
+    #[command(hide = true)]
+    ServeLimits(ServeLimitsArgs),
     /// One service: `core web spec`
     #[command(external_subcommand)]
     Service(Vec<OsString>),
@@ -226,31 +246,6 @@ pub(crate) struct HistoryArgs {
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20)]
     pub(crate) entries: usize,
     /// Print JSON, for programs.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LogsArgs {
-    /// Services. Default: all.
-    #[arg(add = ArgValueCandidates::new(completion::services))]
-    pub(crate) services: Vec<String>,
-    /// Keep printing new lines.
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    /// Show the log of the last build instead: of an app, or of a binary that is built.
-    #[arg(long, conflicts_with_all = ["since", "timestamps", "json"])]
-    pub(crate) build: bool,
-    /// How many of the last lines to show; `all` for all of them.
-    #[arg(short = 'n', long, value_name = "LINES", default_value = "200")]
-    pub(crate) lines: String,
-    /// Show lines since a time (2026-01-31T12:00:00Z) or for a duration until now (10m, 2h).
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
-    /// Show the time of each line.
-    #[arg(short, long)]
-    pub(crate) timestamps: bool,
-    /// Print one JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,
 }

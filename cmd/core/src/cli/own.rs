@@ -22,6 +22,17 @@ pub(crate) struct ServeFilesArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ServeLimitsArgs {
+    pub(crate) file: PathBuf,
+    #[arg(long)]
+    pub(crate) socket: PathBuf,
+    #[arg(long)]
+    pub(crate) link: PathBuf,
+    #[arg(long)]
+    pub(crate) for_user: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PrecompressArgs {
     pub(crate) folder: PathBuf,
 }

@@ -37,6 +37,11 @@ pub(crate) async fn apply(context: &Context, args: &WaitArgs) -> Exit {
     carry_out(context, "apply", &(), args).await
 }
 
+/// Carries out what takes a moment.
+pub(crate) async fn carry_out_soon(context: &Context, verb: &str, body: &impl Serialize) -> Exit {
+    carry_out(context, verb, body, &WaitArgs { timeout: None }).await
+}
+
 async fn carry_out(context: &Context, verb: &str, body: &impl Serialize, wait: &WaitArgs) -> Exit {
     let paths = match context.paths() {
         Ok(paths) => paths,

@@ -8,7 +8,7 @@ use core_host::client::{self, ClientError};
 use core_host::logs::{Entry, Follower, Selection};
 use core_host::paths::Paths;
 
-use super::{ask_status, build_log, tell, tell_unknown};
+use super::{access, ask_status, build_log, tell, tell_unknown};
 use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -41,10 +41,14 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let mut printer = Printer::new(args.timestamps, args.json);
-    if let Err(exit) = check_services(&paths, &selection) {
+    let named = if args.access { access::services(&selection.services) } else { selection.services.clone() };
+    if let Err(exit) = check_services(&paths, &named) {
         return exit;
     }
+    if args.access {
+        return access::run(&paths, args, &selection).await;
+    }
+    let mut printer = Printer::new(args.timestamps, args.json);
     let printed = if args.follow {
         follow(&paths, selection.clone(), &mut printer, &mut || false).await
     } else {
@@ -67,8 +71,9 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Exit {
     }
 }
 
-fn check_services(paths: &Paths, selection: &Selection) -> Result<(), Exit> {
-    match selection.services.iter().find(|name| !paths.knows_service(name)) {
+/// Refuses services that the stack does not have.
+pub(super) fn check_services(paths: &Paths, services: &[String]) -> Result<(), Exit> {
+    match services.iter().find(|name| !paths.knows_service(name)) {
         Some(unknown) => Err(tell_unknown(unknown, paths.service_names().iter().map(String::as_str))),
         None => Ok(()),
     }

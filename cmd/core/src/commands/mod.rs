@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod access;
 pub(crate) mod actions_key;
 pub(crate) mod analyze;
 mod apart;
@@ -24,6 +25,7 @@ pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod lock;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod man;
 pub(crate) mod nats_cluster;
 pub(crate) mod plan;
@@ -36,11 +38,15 @@ mod remote;
 pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod serve_files;
+pub(crate) mod serve_limits;
 pub(crate) mod service;
 mod ship;
 pub(crate) mod sight;
 pub(crate) mod status;
 pub(crate) mod supervise;
+pub(crate) mod tls;
+pub(crate) mod top;
+pub(crate) mod trust;
 pub(crate) mod up;
 pub(crate) mod watch;
 pub(crate) mod why;

@@ -68,11 +68,15 @@ async fn remove(paths: &Paths, trials: &[&TrialStatus], name: &str) -> Exit {
 
 /// Where a preview is seen.
 pub(crate) fn urls(one: &TrialStatus, status: &Status) -> Vec<String> {
+    addresses(&one.hosts, one.path.trim_end_matches('/'), status)
+}
+
+/// The addresses of a path of these hosts, at the edge.
+pub(crate) fn addresses(hosts: &[String], path: &str, status: &Status) -> Vec<String> {
     let url = status.url.clone().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", ""));
     let port = rest.rsplit_once(':').map_or_else(String::new, |(_, port)| format!(":{}", port.trim_end_matches('/')));
-    let path = one.path.trim_end_matches('/');
-    one.hosts.iter().map(|host| format!("{scheme}://{host}{port}{path}")).collect()
+    hosts.iter().map(|host| format!("{scheme}://{host}{port}{path}")).collect()
 }
 
 /// What becomes of a trial now: asleep, or the name of the phase of its newest instance.

@@ -59,6 +59,13 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
     let head = ["INSTANCE", "PHASE", "FOR", "PID", "RESTARTS", "CPU", "MEMORY", "PORTS", ""];
     lines.extend(lay_out_within(&head, &rows, render::width(), &SPARE).concat());
     lines.extend(certificates(&status.certificates));
+    for (service, how) in &status.maintenance {
+        let held = how.hold.map_or_else(String::new, |seconds| format!(", requests are held for up to {seconds} s"));
+        let allowed = if how.allow.is_empty() { String::new() } else { format!(", but for {}", how.allow.join(", ")) };
+        let word = styled(YELLOW, "in maintenance");
+        lines
+            .push(format!("{} {word}{held}{allowed}: `core maintenance off {service}` ends it", styled(BOLD, service)));
+    }
     for job in &status.jobs {
         let (what, folder) = (styled(YELLOW, &job.what), styled(BOLD, &shown_folder(&job.folder)));
         lines.push(format!("{what} {folder} {}", progress(job.done, job.total)).trim_end().to_owned());
@@ -121,7 +128,9 @@ pub(crate) fn other_program(status: &Status) -> Option<String> {
 }
 
 fn row(instance: &InstanceStatus) -> Vec<Cell> {
-    let ports: Vec<String> = instance.ports.values().map(u16::to_string).collect();
+    let mut ports: Vec<String> = instance.ports.values().map(u16::to_string).collect();
+    // What is open for TCP and UDP is one port to people.
+    ports.dedup();
     let restarts = if instance.restarts == 0 { String::new() } else { instance.restarts.to_string() };
     let waiting = instance.waiting_on.first().map(|waiting| match waiting.code.as_str() {
         // The rest of the message is in the build's log, which this line names, and in `core why`.

@@ -17,6 +17,7 @@ use super::logs::{Printer, follow};
 use super::plan;
 use super::sight::{self, Sight};
 use super::status::other_program;
+use super::tls;
 use super::{ask_progress, ask_status, begin, down, refuse_moved, tell, tell_failure, tell_no_signals, tell_unknown};
 use crate::cli::UpArgs;
 use crate::context::Context;
@@ -42,7 +43,7 @@ pub(crate) async fn run(context: &Context, args: &UpArgs) -> Exit {
         (_, Err(exit)) => return exit,
     };
     tokio::select! {
-        exit = bring_up(&paths, args, began) => {
+        exit = bring_up(context, &paths, args, began) => {
             if args.detach || exit != Exit::Ok {
                 return exit;
             }
@@ -161,7 +162,7 @@ async fn start(context: &Context, paths: Paths, args: &UpArgs) -> Result<(Paths,
 }
 
 /// Asks for the services, and shows progress until all are ready.
-async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
+async fn bring_up(context: &Context, paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
     let request = UpRequest { services: args.services.clone(), timeout_seconds: Some(args.timeout) };
     let operation = match begin(paths, "up", &request).await {
         Ok(accepted) => accepted.operation,
@@ -180,9 +181,14 @@ async fn bring_up(paths: &Paths, args: &UpArgs, began: Instant) -> Exit {
     match outcome {
         Ok(()) => {
             let url = ask_progress(paths).await.ok().and_then(|status| status.url);
+            let has_certificates = url.as_ref().is_some_and(|url| url.starts_with("https:"));
             let url = url.map_or_else(String::new, |url| format!(": {}", styled(BOLD, &url)));
             let took = styled(DIM, &format!("({:.1} s)", began.elapsed().as_secs_f64()));
             render::note(&format!("{}{url} {took}", styled(GREEN, "ready")));
+            // The stack is up; a name that leads elsewhere is said before a CA is asked in vain for long.
+            if has_certificates && let Ok(status) = ask_status(paths).await {
+                tls::warn(context, paths, &status).await;
+            }
             Exit::Ok
         }
         Err((message, last_lines)) => {

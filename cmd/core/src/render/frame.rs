@@ -82,7 +82,8 @@ fn frame(lines: &[String], room: usize) -> (String, usize) {
         shown.truncate(room - 1);
         shown.push(format!("… and {more} more lines"));
     }
-    let body: String = shown.iter().map(|line| format!("{line}\x1b[K\n")).collect();
+    // Erased before it is written: after a line as wide as the terminal, its last character would be erased.
+    let body: String = shown.iter().map(|line| format!("\x1b[K{line}\n")).collect();
     (format!("\x1b[?7l{body}\x1b[?7h\x1b[J"), shown.len())
 }
 
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn what_has_no_room_is_counted() {
         let lines: Vec<String> = (0..5).map(|number| number.to_string()).collect();
-        assert_eq!(frame(&lines, 5), ("\x1b[?7l0\x1b[K\n1\x1b[K\n2\x1b[K\n3\x1b[K\n4\x1b[K\n\x1b[?7h\x1b[J".into(), 5));
-        assert_eq!(frame(&lines, 3), ("\x1b[?7l0\x1b[K\n1\x1b[K\n… and 3 more lines\x1b[K\n\x1b[?7h\x1b[J".into(), 3));
+        assert_eq!(frame(&lines, 5), ("\x1b[?7l\x1b[K0\n\x1b[K1\n\x1b[K2\n\x1b[K3\n\x1b[K4\n\x1b[?7h\x1b[J".into(), 5));
+        assert_eq!(frame(&lines, 3), ("\x1b[?7l\x1b[K0\n\x1b[K1\n\x1b[K… and 3 more lines\n\x1b[?7h\x1b[J".into(), 3));
     }
 }

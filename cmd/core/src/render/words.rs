@@ -37,6 +37,13 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// How long something took, to three digits: `1.23 ms`, `12.3 ms`, `1.23 s`.
+pub(crate) fn took(seconds: f64) -> String {
+    let (number, unit) = if seconds < 1.0 { (seconds * 1e3, "ms") } else { (seconds, "s") };
+    let digits = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
+    format!("{number:.digits$} {unit}")
+}
+
 /// Text in lines of at most `width` characters, broken between words; a longer word is broken too.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
@@ -100,6 +107,11 @@ mod tests {
             [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (64 << 20, "64 MiB"), (5 << 30, "5.0 GiB")]
         {
             assert_eq!(bytes(number), text);
+        }
+        for (seconds, text) in
+            [(0.000_012, "0.01 ms"), (0.0123, "12.3 ms"), (0.9996, "1000 ms"), (1.5, "1.50 s"), (125.0, "125 s")]
+        {
+            assert_eq!(took(seconds), text);
         }
         assert_eq!(parse_span("10m"), Some(Duration::from_secs(600)));
         assert_eq!(parse_span(""), None);

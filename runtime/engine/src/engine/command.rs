@@ -38,6 +38,7 @@ impl Engine {
                 self.promote(id, service.as_ref(), name.as_deref(), *as_built, by)
             }
             Command::EndTrial { service } => self.end_trials(service),
+            Command::Maintain { services, how } => self.maintain(services, how.as_ref()),
             Command::Apply => {
                 self.read(Purpose::Apply { operation: id, by });
                 return;

@@ -3,8 +3,7 @@
 //! [`Engine::step`] takes the time and an event and returns the actions to carry out. It is total: it handles any event
 //! in any state, and drops an event about something that the state does not hold. After the event has been applied,
 //! everything that it may have affected is looked at again: what is wanted is compared with what is, and what is
-//! missing is requested (`advance`). A first start, an edit, a restart after a crash of the supervisor and a command
-//! therefore all work the same way.
+//! missing is requested (`advance`). So a first start, an edit, a crash of the supervisor and a command work the same way.
 
 mod advance;
 mod canary;
@@ -16,6 +15,7 @@ mod ending;
 mod instance;
 mod lifecycle;
 mod load;
+mod maintenance;
 mod operation;
 mod pause;
 mod probing;

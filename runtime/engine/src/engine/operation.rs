@@ -30,6 +30,8 @@ pub(super) enum Goal {
     Deployed,
     /// The service has gone back to a release: one that still ran takes the requests, any other serves.
     Back,
+    /// The edge answers as is wanted of it.
+    Maintained,
     /// No process of the services runs.
     Stopped,
     /// No process of the stack runs.
@@ -180,7 +182,8 @@ impl Engine {
                 Goal::Stopped if self.instances_of(&name).any(|instance| instance.phase.is_live()) => {
                     Standing::OnTheWay
                 }
-                Goal::Stopped => Standing::There,
+                Goal::Maintained if !self.is_maintained(&name) => Standing::OnTheWay,
+                Goal::Stopped | Goal::Maintained => Standing::There,
                 Goal::Release | Goal::Down => Standing::OnTheWay,
             };
             match standing {
@@ -291,7 +294,7 @@ impl Engine {
             if operation.state == OperationState::Running {
                 operation.state = match operation.goal {
                     Goal::Down | Goal::Stopped => OperationState::Done,
-                    Goal::Ready | Goal::Release | Goal::Deployed | Goal::Back => {
+                    Goal::Ready | Goal::Release | Goal::Deployed | Goal::Back | Goal::Maintained => {
                         OperationState::Failed { message: "the stack was ended meanwhile".into(), culprit: None }
                     }
                 };

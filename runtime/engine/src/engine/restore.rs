@@ -33,6 +33,7 @@ impl Engine {
                 warm: service.warm.as_ref().map(|warm| SavedWarm { spec: warm.spec.clone(), born: warm.born }),
                 operator: service.operator,
                 scale: service.scale,
+                maintenance: service.maintenance.clone(),
                 rejected: service.rejected.clone(),
             };
             (name.clone(), saved)
@@ -127,6 +128,7 @@ impl Engine {
                 warm,
                 operator: one.operator,
                 scale: one.scale,
+                maintenance: one.maintenance.clone(),
                 rejected: one.rejected.clone(),
             };
             self.services.insert(name.clone(), service);

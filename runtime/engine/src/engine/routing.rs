@@ -14,6 +14,7 @@ use super::{Engine, mutated};
 use crate::action::{Action, Former, RouteTable, Target, TrialRoute, pointers};
 use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
+use crate::maintenance::Maintenance;
 use crate::phase::{Drain, Phase};
 use crate::time::Time;
 
@@ -29,6 +30,7 @@ struct Table {
     former: Option<Former>,
     trial: Option<TrialRoute>,
     release: Option<String>,
+    maintenance: Option<Maintenance>,
 }
 
 impl Table {
@@ -100,12 +102,24 @@ impl Engine {
         self.routings.contains_key(service) && self.is_written(service)
     }
 
+    /// Whether the edge answers in the place of a service, as is wanted.
+    pub(super) fn is_maintained(&self, service: &ServiceName) -> bool {
+        let wanted = self.maintenance(service);
+        self.routings.get(service).is_none_or(|routing| {
+            let is_settled = routing.outstanding.is_none() && routing.retry_at.is_none();
+            // What was never sent was never in maintenance: that is sent at once, whatever is ready.
+            let written = routing.written.as_ref().or(routing.told.as_ref()).map(|table| table.maintenance.as_ref());
+            is_settled && written.unwrap_or_default() == wanted
+        })
+    }
+
     /// The tables that were last sent to the host, for a host whose pointer files were removed.
     pub fn route_tables(&self) -> Vec<RouteTable> {
         let table = |(service, routing): (&ServiceName, &Routing)| {
-            let Table { targets, former, trial, release } = routing.told.clone()?;
+            let Table { targets, former, trial, release, maintenance } = routing.told.clone()?;
             let (version, pointers, may_try) = (routing.version, routing.pointers, self.may_try(service));
-            Some(RouteTable { service: service.clone(), version, pointers, targets, former, trial, may_try, release })
+            let service = service.clone();
+            Some(RouteTable { service, version, pointers, targets, former, trial, may_try, release, maintenance })
         };
         self.routings.iter().filter_map(table).collect()
     }
@@ -160,6 +174,7 @@ impl Engine {
             trial: wanted.trial,
             may_try,
             release: wanted.release,
+            maintenance: wanted.maintenance,
         }));
     }
 
@@ -178,11 +193,13 @@ impl Engine {
         if trial.as_ref().is_some_and(|trial| !trial.is_open) {
             return Some(Table { trial, ..Table::default() });
         }
-        let targets = self.wanted_targets(name)?;
+        let maintenance = self.maintenance(name).cloned();
+        // Nobody is answered by an instance then, so this need not wait until one is ready.
+        let targets = self.wanted_targets(name).or_else(|| maintenance.is_some().then(Vec::new))?;
         // What gets all requests needs no name.
         let former = self.former(name).filter(|former| !former.targets.iter().any(|one| targets.contains(one)));
         let release = self.release_of(&targets).filter(|_| !name.is_trial());
-        Some(Table { targets, former, trial, release })
+        Some(Table { targets, former, trial, release, maintenance })
     }
 
     /// Whether a service has releases, which may be tried beside the live one.

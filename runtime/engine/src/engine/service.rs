@@ -5,6 +5,7 @@ use std::sync::Arc;
 use core_manifest::ServiceSpec;
 
 use crate::ids::Generation;
+use crate::maintenance::Maintenance;
 use crate::saved::Operator;
 use crate::time::Time;
 
@@ -21,6 +22,8 @@ pub(super) struct Service {
     pub(super) operator: Operator,
     /// Number of replicas set at run time.
     pub(super) scale: Option<u32>,
+    /// Whether the edge answers in its place.
+    pub(super) maintenance: Option<Maintenance>,
     /// A spec that failed and was rolled back, and why. It is not tried again automatically.
     pub(super) rejected: Option<(Arc<ServiceSpec>, String)>,
 }
@@ -135,7 +138,16 @@ impl Share {
 
 impl Service {
     pub(super) fn new(spec: Arc<ServiceSpec>, born: Generation) -> Self {
-        Self { spec, born, rollout: None, warm: None, operator: Operator::Silent, scale: None, rejected: None }
+        Self {
+            spec,
+            born,
+            rollout: None,
+            warm: None,
+            operator: Operator::Silent,
+            scale: None,
+            maintenance: None,
+            rejected: None,
+        }
     }
 
     /// When it has to be looked at again.

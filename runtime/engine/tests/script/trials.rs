@@ -2,10 +2,11 @@
 
 use core_engine::command::{Command, Deploying};
 use core_engine::event::Event;
+use core_engine::maintenance::Maintenance;
 use core_engine::trial::TrialWish;
 use core_manifest::ServiceName;
 
-/// `preview NAME`, `canary PERCENT`, `promote [NAME]` or `end SERVICE`.
+/// `preview NAME`, `canary PERCENT`, `promote [NAME]`, `end SERVICE`, `maintain [SERVICE]` or `serve [SERVICE]`.
 pub(super) fn command(verb: &str, rest: &[&str]) -> Result<Option<Command>, String> {
     let first = rest.first().copied().unwrap_or_default();
     let deploy = |wish| {
@@ -16,6 +17,10 @@ pub(super) fn command(verb: &str, rest: &[&str]) -> Result<Option<Command>, Stri
         "preview" => deploy(TrialWish::Preview { name: first.into(), is_public: false, at: 0 }),
         "canary" => deploy(TrialWish::Canary { percent: first.parse().map_err(|_| "no share")? }),
         "promote" => Command::Promote { service: None, name: rest.first().map(ToString::to_string), as_built: false },
+        "maintain" | "serve" => Command::Maintain {
+            services: rest.iter().map(|name| ServiceName::made(name)).collect::<Result<_, _>>()?,
+            how: (verb == "maintain").then(Maintenance::default),
+        },
         "end" => Command::EndTrial { service: ServiceName::made(first)? },
         _ => return Ok(None),
     }))

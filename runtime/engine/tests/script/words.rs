@@ -89,7 +89,8 @@ pub(super) fn words(action: &Action) -> String {
             });
             let former = former.unwrap_or_default() + &table.trial.as_ref().map(trial).unwrap_or_default();
             let files = table.release.as_ref().map_or_else(String::new, |id| format!(", files of {id}"));
-            format!("route {} (version {}{many}) to {targets}{former}{files}", table.service, table.version)
+            let closed = if table.maintenance.is_some() { ", in maintenance" } else { "" };
+            format!("route {} (version {}{many}) to {targets}{former}{files}{closed}", table.service, table.version)
         }
         Action::Direct { instance } => format!("new connections go to {instance}"),
         Action::Yield { pid, yields } => {

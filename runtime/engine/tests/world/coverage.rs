@@ -54,7 +54,7 @@ pub(crate) const EVENTS: [&str; 41] = [
 const COLUMNS: usize = PhaseName::ALL.len();
 
 /// What a history is made of. Of everything but services and edits, a fault each.
-pub(crate) const PARTS: [&str; 33] = [
+pub(crate) const PARTS: [&str; 34] = [
     "services",
     "edits",
     "a broken manifest",
@@ -88,11 +88,12 @@ pub(crate) const PARTS: [&str; 33] = [
     "trials",
     "trials promoted",
     "a release is not made",
+    "maintenance",
 ];
 /// How many of each there are in ten histories on average, at least.
 const AT_LEAST: [u64; PARTS.len()] = [
     40, 30, 10, 10, 10, 8, 5, 0, 1, 1, 1, 0, 1, 3, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 0, 0, 1, 0,
-    0,
+    0, 1,
 ];
 
 #[derive(Clone)]
@@ -225,7 +226,8 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
             | Command::Deploy { .. }
             | Command::Rollback { .. }
             | Command::Promote { .. }
-            | Command::EndTrial { .. } => ("up", Of::All),
+            | Command::EndTrial { .. }
+            | Command::Maintain { .. } => ("up", Of::All),
             Command::Start { .. } => ("start", Of::All),
             Command::Stop { services } => ("stop", Of::Service(services[0].clone())),
             Command::Restart { services } => ("restart", Of::Service(services[0].clone())),

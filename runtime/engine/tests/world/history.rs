@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use core_engine::InstanceId;
 use core_engine::event::{Command, Event};
+use core_engine::maintenance::Maintenance;
 use core_manifest::ServiceName;
 
 use super::{Later, World, stack};
@@ -47,7 +48,7 @@ impl World {
         }
         let names: Vec<ServiceName> = self.topology.services.keys().cloned().collect();
         let one = self.rng.pick(&names).clone();
-        match self.rng.below(37) {
+        match self.rng.below(38) {
             0..=7 => {
                 self.coverage.part("edits", 1);
                 let edited = stack::edit(&mut self.rng, &self.files.topology.clone());
@@ -95,6 +96,7 @@ impl World {
             }
             29 => self.give_if_awake(Event::MemoryShort),
             30..=35 => self.try_something(),
+            36 => self.maintain(one),
             _ => {
                 let kill = self.rng.percent(30);
                 self.operate(if kill { Command::Kill } else { Command::Down })?;
@@ -109,6 +111,13 @@ impl World {
         if self.exited { self.restart_stack() } else { Ok(()) }
     }
 
+    /// A service goes into maintenance, or out of it.
+    fn maintain(&mut self, service: ServiceName) -> Result<(), String> {
+        self.coverage.part("maintenance", 1);
+        let how = self.rng.percent(60).then(Maintenance::default);
+        self.operate(Command::Maintain { services: vec![service], how })
+    }
+
     /// The stack has ended; somebody brings it up again.
     pub(super) fn restart_stack(&mut self) -> Result<(), String> {
         self.check_gone()?;
@@ -116,6 +125,7 @@ impl World {
         self.trees.clear();
         self.routes.clear();
         self.formers.clear();
+        self.closed.clear();
         self.promises.forget();
         // Somebody may have edited it while it was down.
         if self.chaos && self.rng.percent(50) {

@@ -87,6 +87,7 @@ pub(crate) struct World {
     pub(crate) routes: BTreeMap<ServiceName, Vec<Target>>,
     /// Where they send requests that name another release.
     pub(crate) formers: BTreeMap<ServiceName, Vec<Target>>,
+    pub(crate) closed: BTreeSet<ServiceName>,
     pub(crate) promises: Promises,
     pub(crate) coverage: Coverage,
     pub(crate) log: Vec<String>,
@@ -138,6 +139,7 @@ impl World {
             trees: BTreeMap::new(),
             routes: BTreeMap::new(),
             formers: BTreeMap::new(),
+            closed: BTreeSet::new(),
             promises: Promises::default(),
             coverage: Coverage::default(),
             log: Vec::new(),
@@ -368,6 +370,7 @@ impl World {
 
     /// The edge's pointers are these now.
     fn write(&mut self, table: RouteTable) {
+        self.close(&table);
         self.formers.insert(table.service.clone(), table.former.map(|former| former.targets).unwrap_or_default());
         // What gets no share is not asked, whatever its pointers name.
         let is_open = table.trial.is_none_or(|trial| trial.is_open);

@@ -199,7 +199,12 @@ impl Promises {
             Command::Scale { service, .. } | Command::EndTrial { service } => {
                 self.touch(std::iter::once(service.clone()));
             }
-            Command::Apply | Command::Deploy { .. } | Command::Rollback { .. } | Command::Promote { .. } => {}
+            // Which instances run, and which of them the edge knows, is the same in maintenance.
+            Command::Maintain { .. }
+            | Command::Apply
+            | Command::Deploy { .. }
+            | Command::Rollback { .. }
+            | Command::Promote { .. } => {}
             Command::Up { .. } | Command::Down | Command::Kill => {
                 self.killing |= *command == Command::Kill;
                 self.killing &= !matches!(command, Command::Up { .. });

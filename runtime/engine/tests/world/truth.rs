@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use core_engine::InstanceId;
-use core_engine::action::{StartOrder, Target};
+use core_engine::action::{RouteTable, StartOrder, Target};
 use core_engine::phase::PhaseName;
 use core_manifest::ServiceName;
 use core_manifest::spec::Strategy;
@@ -62,6 +62,10 @@ impl World {
             if spec.route.is_some() && ready != routed {
                 return Err(format!("the edge knows {routed:?} of {service}, ready are {ready:?}"));
             }
+            let is_meant = self.engine.maintained().any(|(name, _)| name == service);
+            if spec.route.is_some() && is_meant != self.closed.contains(service) {
+                return Err(format!("{service} is in maintenance: {is_meant}, and the edge does otherwise"));
+            }
             let is_warm = |phase: PhaseName| phase == PhaseName::Warm;
             let of_service = self.engine.instances().filter(|(id, ..)| id.service() == service);
             let warm: BTreeSet<InstanceId> =
@@ -73,6 +77,15 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The edge answers in the place of a service from now on, or no longer.
+    pub(super) fn close(&mut self, table: &RouteTable) {
+        if table.maintenance.is_some() {
+            self.closed.insert(table.service.clone());
+        } else {
+            self.closed.remove(&table.service);
+        }
     }
 
     /// Whether the edge may send requests to an instance.

@@ -7,12 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use core_manifest::spec::OwnCertificate;
 use core_manifest::{Diagnostic, Problem};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::acme_error;
 use super::types::CertificateStatus;
+use crate::certificates::{self, Certificate};
 
 /// How long before its end a certificate that has not been renewed is a problem. CAs and Caddy have renewed one long
 /// before: at a third of its life, or when the CA asks for that (ACME Renewal Information, RFC 9773).
@@ -32,6 +34,12 @@ pub(crate) struct Question {
     pub(crate) storage: PathBuf,
     /// The logs of the running edges.
     pub(crate) logs: Vec<PathBuf>,
+    /// Certificates from files; a name that these are for has no other one.
+    pub(crate) own: Vec<OwnCertificate>,
+    /// The files and folders that they are from, as written in the manifest.
+    pub(crate) written: Vec<String>,
+    /// The stack's root.
+    pub(crate) root: PathBuf,
     /// How long before its end one that is not renewed is a problem; a CA of the stack's own makes short ones.
     pub(crate) lateness: Option<SignedDuration>,
 }
@@ -47,24 +55,37 @@ pub(crate) fn look(question: &Question, now: Timestamp) -> (Vec<CertificateStatu
     // What is wrong with several for the same reason is one problem.
     let mut troubles: BTreeMap<(Trouble, String), Vec<&str>> = BTreeMap::new();
     for name in &question.names {
-        let best = found.iter().filter(|(of, _)| of == name).map(|(_, one)| one).max_by_key(|one| one.not_after);
+        let own: Vec<Found> = question
+            .own
+            .iter()
+            .filter(|own| own.is_for(name))
+            .filter_map(|own| Found::at(Path::new(&own.file)))
+            .collect();
+        let of_ca = found.iter().filter(|(of, _)| own.is_empty() && of == name).map(|(_, one)| one);
+        let best = own.iter().chain(of_ca).max_by_key(|one| one.certificate.not_after);
         // What was said before it was got is over.
         let failure = failures.get(name).filter(|failure| best.is_none_or(|one| failure.at > one.got_at));
         let why = failure.map(|failure| failure.message.clone());
-        let late = question.lateness.filter(|_| best.is_some_and(Certificate::is_long));
+        let late = question.lateness.filter(|_| best.is_some_and(Found::is_long));
         if let Some(trouble) = Trouble::of(best, failure, late, now) {
-            let why = why.clone().unwrap_or_else(|| "nothing was said of why".to_owned());
+            let unknown =
+                if own.is_empty() { "nothing was said of why" } else { "put a new one in the place of its file" };
+            let why = why.clone().unwrap_or_else(|| unknown.to_owned());
             troubles.entry((trouble, why)).or_default().push(name);
         }
         all.push(CertificateStatus {
             name: name.clone(),
-            issuer: best.map(|one| one.issuer.clone()),
-            not_after: best.map(|one| one.not_after.to_string()),
+            issuer: best.map(|one| one.certificate.issuer.clone()),
+            not_after: best.map(|one| one.certificate.not_after.to_string()),
             failure: why,
         });
     }
     let problems = troubles.into_iter().map(|((trouble, why), names)| trouble.problem(&names, &why));
-    (all, problems.collect())
+    let faults = certificates::faults(&question.root, &question.written, now).into_iter().map(|(path, why)| {
+        let help = "the one from before serves; a new one is used when it is saved";
+        Diagnostic::new("bad-certificate", format!("{path} {why}")).help(help).problem()
+    });
+    (all, problems.chain(faults).collect())
 }
 
 /// What is wrong with a certificate.
@@ -77,16 +98,16 @@ enum Trouble {
 
 impl Trouble {
     fn of(
-        best: Option<&Certificate>,
+        best: Option<&Found>,
         failure: Option<&Failure>,
         late: Option<SignedDuration>,
         now: Timestamp,
     ) -> Option<Self> {
         let Some(best) = best else { return failure.map(|_| Self::Missing) };
-        if best.not_after <= now {
+        if best.certificate.not_after <= now {
             return Some(Self::Expired);
         }
-        let is_late = late.is_some_and(|late| best.not_after <= now + late);
+        let is_late = late.is_some_and(|late| best.certificate.not_after <= now + late);
         (is_late || failure.is_some()).then_some(Self::NotRenewed)
     }
 
@@ -108,48 +129,35 @@ impl Trouble {
     }
 }
 
-/// What a certificate says.
-struct Certificate {
-    issuer: String,
-    not_before: Timestamp,
-    not_after: Timestamp,
-    /// When it was written here: CAs date back.
+/// A certificate, and when it was written here: CAs date back.
+struct Found {
+    certificate: Certificate,
     got_at: Timestamp,
 }
 
-impl Certificate {
-    fn read(pem: &[u8], got_at: Timestamp) -> Option<Self> {
-        let (_, pem) = x509_parser::pem::parse_x509_pem(pem).ok()?;
-        let parsed = pem.parse_x509().ok()?;
-        let time = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
-        let issuer = parsed.issuer();
-        let word = issuer.iter_organization().chain(issuer.iter_common_name()).find_map(|one| one.as_str().ok());
-        Some(Self {
-            issuer: word.unwrap_or_default().to_owned(),
-            not_before: time(parsed.validity().not_before)?,
-            not_after: time(parsed.validity().not_after)?,
-            got_at,
-        })
+impl Found {
+    fn at(file: &Path) -> Option<Self> {
+        let certificate = Certificate::read(&fs::read(file).ok()?)?;
+        let got_at = fs::metadata(file).ok()?.modified().ok().and_then(|time| Timestamp::try_from(time).ok())?;
+        Some(Self { certificate, got_at })
     }
 
     /// Whether it was made for longer than the time before its end that is late.
     fn is_long(&self) -> bool {
-        let life = self.not_after.duration_since(self.not_before);
+        let life = self.certificate.not_after.duration_since(self.certificate.not_before);
         life > LATE * 2
     }
 }
 
 /// All certificates that Caddy keeps, by the name that each is for: `certificates/<ca>/<name>/<name>.crt`.
-fn find(storage: &Path) -> Vec<(String, Certificate)> {
+fn find(storage: &Path) -> Vec<(String, Found)> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let folders = entries(&storage.join("certificates")).flat_map(|ca| entries(&ca).collect::<Vec<_>>());
     let one = |folder: PathBuf| {
         let name = folder.file_name()?.to_str()?.to_owned();
-        let file = folder.join(format!("{name}.crt"));
-        let pem = fs::read(&file).ok()?;
-        let got_at = fs::metadata(&file).ok()?.modified().ok().and_then(|time| Timestamp::try_from(time).ok())?;
+        let found = Found::at(&folder.join(format!("{name}.crt")))?;
         // A wildcard's star is no letter of a file name.
-        Some((name.replace("wildcard_", "*"), Certificate::read(&pem, got_at)?))
+        Some((name.replace("wildcard_", "*"), found))
     };
     folders.filter_map(one).collect()
 }
@@ -208,7 +216,9 @@ mod tests {
         fs::write(&log, lines.join("\n")).unwrap();
         let names = ["a.test", "b.test", "c.test"].map(str::to_owned).to_vec();
         let lateness = Some(LATE);
-        let question = Question { names, storage: folder.path().to_owned(), logs: vec![log], lateness };
+        let (storage, root) = (folder.path().to_owned(), folder.path().to_owned());
+        let question =
+            Question { names, storage, logs: vec![log], own: Vec::new(), written: Vec::new(), root, lateness };
         let (all, problems) = look(&question, Timestamp::now());
         assert_eq!(all.len(), 3);
         assert!(all[0].failure.is_some() && all[2].failure.is_none());

@@ -9,13 +9,16 @@ use axum::http::StatusCode;
 use core_engine::command::{Command, Deploying, Make};
 use core_engine::record::Cause;
 use core_engine::trial::TrialWish;
+use core_manifest::network::is_network;
+use core_stack::drivers::HOLDS;
 use tokio::sync::oneshot;
 
 use super::accept::Peer;
 use super::failure::{Answered, failure, names, not_saved, read, services};
 use super::state::Server;
 use super::types::{
-    Accepted, DeployRequest, EndTrialRequest, Failure, PromoteRequest, RollbackRequest, ScaleRequest, UpRequest,
+    Accepted, DeployRequest, EndTrialRequest, Failure, MaintainRequest, PromoteRequest, RollbackRequest, ScaleRequest,
+    UpRequest,
 };
 use super::{Ask, Refusal};
 use crate::journal::{Journal, ROOM_HELP};
@@ -86,6 +89,21 @@ pub(super) async fn scale(State(server): State<Server>, ConnectInfo(peer): Conne
     let request: ScaleRequest = read(&body)?;
     let service = names(&[request.service])?.remove(0);
     server.command(peer, Command::Scale { service, replicas: request.replicas }).await
+}
+
+pub(super) async fn maintain(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, body: Bytes) -> Begun {
+    let MaintainRequest { services, how } = read(&body)?;
+    let bad = |message: String| failure(StatusCode::BAD_REQUEST, "bad-request", &message);
+    for network in how.iter().flat_map(|how| &how.allow) {
+        if !is_network(network) {
+            return Err(bad(format!("`{network}` is not a network, such as 10.0.0.0/8")));
+        }
+    }
+    if let Some(hold) = how.as_ref().and_then(|how| how.hold).filter(|hold| !HOLDS.contains(hold)) {
+        let all: Vec<String> = HOLDS.iter().map(u32::to_string).collect();
+        return Err(bad(format!("requests cannot be held for {hold} seconds: {}", all.join(", "))));
+    }
+    server.command(peer, Command::Maintain { services: names(&services)?, how }).await
 }
 
 pub(super) async fn apply(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>) -> Begun {

@@ -28,8 +28,8 @@ pub use server::schema;
 pub use state::Server;
 pub use types::{
     Accepted, Alive, CertificateStatus, DeployRequest, EndTrialRequest, Failure, InstanceStatus, JobStatus,
-    OperationStatus, PlanAnswer, Program, PromoteRequest, RollbackRequest, ScaleRequest, ServicesRequest, Status,
-    TrialStatus, UpRequest, WaitingStatus, Why, WhyStep,
+    MaintainRequest, OperationStatus, PlanAnswer, Program, PromoteRequest, RollbackRequest, ScaleRequest,
+    ServicesRequest, Status, TrialStatus, UpRequest, WaitingStatus, Why, WhyStep,
 };
 
 /// What a request asks of the loop that owns the state.

@@ -25,8 +25,8 @@ use super::refused;
 use super::state::{Server, listed};
 use super::types::WhyStep;
 use super::types::{
-    Accepted, Alive, DeployRequest, EndTrialRequest, Failure, OperationStatus, PlanAnswer, PromoteRequest,
-    RollbackRequest, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
+    Accepted, Alive, DeployRequest, EndTrialRequest, Failure, MaintainRequest, OperationStatus, PlanAnswer,
+    PromoteRequest, RollbackRequest, ScaleRequest, ServicesRequest, Status, UpRequest, Why,
 };
 use super::{Ask, Followed};
 use crate::history;
@@ -76,6 +76,7 @@ impl Server {
             .route("/v1/stop", post(commands::stop))
             .route("/v1/restart", post(commands::restart))
             .route("/v1/scale", post(commands::scale))
+            .route("/v1/maintain", post(commands::maintain))
             .route("/v1/deploy", post(commands::deploy))
             .route("/v1/rollback", post(commands::rollback))
             .route("/v1/promote", post(commands::promote))
@@ -275,6 +276,7 @@ pub fn schema() -> serde_json::Value {
         up: UpRequest,
         services: ServicesRequest,
         scale: ScaleRequest,
+        maintain: MaintainRequest,
         deploy: DeployRequest,
         rollback: RollbackRequest,
         promote: PromoteRequest,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use core_engine::engine::{OperationState, StackState};
 use core_engine::ids::Generation;
+use core_engine::maintenance::Maintenance;
 use core_engine::phase::PhaseName;
 use core_engine::plan::Plan;
 use core_manifest::Problem;
@@ -46,6 +47,9 @@ pub struct Status {
     /// The certificates of the edge; only with figures, so not with `?usage=false`.
     #[serde(default)]
     pub certificates: Vec<CertificateStatus>,
+    /// The services in maintenance, and how their clients are answered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub maintenance: BTreeMap<String, Maintenance>,
 }
 
 /// The state of the certificate for one name.
@@ -191,6 +195,17 @@ pub struct UpRequest {
 pub struct ServicesRequest {
     /// The names of the services.
     pub services: Vec<String>,
+}
+
+/// The body of `POST /v1/maintain`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaintainRequest {
+    /// The services; empty means all that have a route.
+    pub services: Vec<String>,
+    /// How clients are answered; absent ends it.
+    #[serde(default)]
+    pub how: Option<Maintenance>,
 }
 
 /// The body of `POST /v1/scale`.

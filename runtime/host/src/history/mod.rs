@@ -120,6 +120,7 @@ impl Journal {
             Cause::Edit => ("edit", None),
             Cause::Failure => ("failure", None),
             Cause::Age => ("age", None),
+            Cause::Certificate => ("certificate", None),
             Cause::Signal => ("signal", None),
         };
         let user = uid.and_then(|uid| self.users.entry(uid).or_insert_with(|| users::name(uid)).clone());

@@ -12,6 +12,7 @@ mod read;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use core_engine::event::FailedSources;
 use core_engine::trial::Trial;
@@ -25,6 +26,7 @@ use crate::binaries::{Asking, Locator, find_in_working_dirs};
 use crate::paths::Paths;
 use crate::releases;
 use crate::trust::Trust;
+use crate::{certificates, identity};
 pub(crate) use apps::find as find_apps;
 pub use read::profiles;
 
@@ -65,11 +67,21 @@ fn values_of(drafts: &Drafts, sources: &Sources) -> BTreeMap<Origin, String> {
 /// # Errors
 /// All errors of the manifests.
 pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Outcome {
-    read(paths, options, locator).0
+    read(paths, options, locator).outcome
 }
 
-/// Like `load`, and returns the values of variables and secrets, which are known whatever else is wrong.
-pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (Outcome, BTreeMap<Origin, String>) {
+/// What is known after a reading.
+pub(crate) struct Read {
+    /// The stack, or all its errors.
+    pub(crate) outcome: Outcome,
+    /// The values of variables and secrets, whatever else is wrong.
+    pub(crate) values: BTreeMap<Origin, String>,
+    /// Files and folders beside the manifests that were read, or were to be.
+    pub(crate) followed: BTreeSet<PathBuf>,
+}
+
+/// Like `load`, and returns what is known even if there are errors.
+pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> Read {
     let profile = options.profile.clone().unwrap_or_else(|| "local".to_owned());
     let mut out = Vec::new();
     let trust = Trust::of(&paths.root);
@@ -79,6 +91,8 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
     // One whose release was deleted is not there any more: it is no fault of the manifests.
     sources.trials.retain(|name, _| options.releases.get(name).is_none_or(|id| releases::has_landed(paths, name, id)));
     let mut drafts = Drafts::read(&sources, &apps::Below(&paths.root), &mut out);
+    let own = certificates::read(paths, &drafts, &mut out);
+    sources.certificates = own.iter().map(|(name, own)| (name.clone(), own.all.clone())).collect();
     let mut announcements = secrets::ensure(paths, &drafts, &mut sources, options.make_secrets, &mut out);
     announcements.extend(drafts.move_edge(&profile, &options.ports, &options.taken));
     let asking = Asking { runs_programs: options.runs_programs, trust: &trust };
@@ -92,6 +106,9 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
         find_in_working_dirs(topology, &paths.root);
         crate::users::check(topology, &drafts, &mut out);
         crate::data::check(&paths.data(), topology, &drafts, &trust, &mut out);
+        if options.make_secrets && out.is_empty() {
+            certificates::store(paths, &own, identity::edge_user(topology), &mut out);
+        }
         trust.check_commands(topology, &drafts, sources.env.get("PATH").map(String::as_str), &paths.dep(), &mut out);
     }
     out.sort_by_key(|one| {
@@ -126,5 +143,6 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (
             Err(out)
         }
     };
-    (outcome, values)
+    let followed = own.values().flat_map(|own| own.followed.iter().cloned()).collect();
+    Read { outcome, values, followed }
 }

@@ -1,6 +1,7 @@
 //! Reads the logs that the shims wrote: one byte stream per invocation and stream. Segments may be cut at any byte and
 //! are joined here; the time of a line is that of the last index record at or before its first byte.
 
+pub mod access;
 mod follow;
 mod merge;
 mod reader;

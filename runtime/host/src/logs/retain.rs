@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use core_manifest::ServiceName;
 use core_manifest::spec::LogLimits;
 
+use super::access;
 use super::store::streams;
 use crate::paths::Paths;
 
@@ -23,8 +24,16 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Deletes surplus and old segments of these services; empty means all. A stream keeps its newest segment.
+    /// Deletes surplus and old segments of these services, and access logs likewise; empty means all. A stream keeps its newest
+    /// segment.
     pub fn sweep(&self, paths: &Paths, services: &[String]) {
+        let is_meant =
+            |service: &&ServiceName| services.is_empty() || services.iter().any(|one| one == service.as_str());
+        for (service, limits) in &self.limits {
+            if is_meant(&service) {
+                access::sweep(paths, service.as_str(), limits);
+            }
+        }
         let default = LogLimits { segment_bytes: 16 << 20, keep_segments: 8, keep_days: 0 };
         for stream in streams(paths, services) {
             let limits = self.limits.get(&stream.slot.service).unwrap_or(&default);

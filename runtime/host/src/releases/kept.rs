@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 ///
 /// # Errors
 /// The error of the file system, or that there are no random numbers.
-pub(super) fn secret(path: &Path, length: usize) -> io::Result<String> {
+pub(crate) fn secret(path: &Path, length: usize) -> io::Result<String> {
     let is_secret = |text: &String| STANDARD.decode(text).is_ok_and(|bytes| bytes.len() == length);
     match crate::files::read_text(path).map(|text| text.trim().to_owned()) {
         Ok(text) if is_secret(&text) => return Ok(text),

@@ -66,6 +66,7 @@ pub(crate) use dev::holds;
 pub use export::{command, serve};
 use home::Home;
 pub use incoming::{Expected, Incoming};
+pub(crate) use kept::secret as kept_secret;
 pub use listing::{Listed, Releases, find, list, pin, remove};
 pub(crate) use preview_key::keys as preview_keys;
 pub use preview_key::{USER as PREVIEW_USER, password as preview_password};

@@ -4,15 +4,20 @@
 //! Two edges that accept on one socket are enough where a request comes with its connection. Over TLS it comes after a
 //! handshake: a server that ends (Go's `net/http`) drops the request of a connection that it has accepted a moment ago. So
 //! the old edge gets no more connections from when the new one serves; it ends seconds later.
+//!
+//! Datagrams (QUIC) are not like that: those of a living connection come to the same port as those of a new one, and only
+//! the program that made it can read them. So they go to the old edge until it is gone, but for those that begin a
+//! connection: these are dropped, and browsers use TCP, which they try beside QUIC. When the old edge ends it tells its
+//! clients (GOAWAY), who finish what they have begun and connect anew.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use core_engine::InstanceId;
-use nix::libc;
-use rustix::net::sockopt;
+use rustix::net::SocketType;
 
+use super::filter;
 use super::socket::{copy, open_socket};
 use crate::descriptors;
 
@@ -22,6 +27,7 @@ const MARK: char = '#';
 /// The sockets of a port.
 #[derive(Debug)]
 pub(super) struct Group {
+    kind: SocketType,
     address: SocketAddr,
     /// In the kernel's order, if that is known: then none is closed, since that would change the order, and one that no
     /// instance has any more is used again.
@@ -41,23 +47,28 @@ struct Member {
 
 impl Group {
     /// A group with one socket, for an instance. `before` is that of the same port in the spec that is replaced.
-    pub(super) fn open(address: SocketAddr, user: &InstanceId, before: Option<&Self>) -> io::Result<Self> {
+    pub(super) fn open(
+        kind: SocketType,
+        address: SocketAddr,
+        user: &InstanceId,
+        before: Option<&Self>,
+    ) -> io::Result<Self> {
         // A socket that shares its port does not notice another program that does, so one is opened first that does not;
         // where the port is ours already, on another address, that would meet our own.
         if before.is_none_or(|before| before.address.port() != address.port()) {
-            drop(open_socket(address, false)?);
+            drop(open_socket(kind, address, false)?);
         }
-        let mut group = Self { address, sockets: Vec::new(), is_ordered: true, directed: None };
+        let mut group = Self { kind, address, sockets: Vec::new(), is_ordered: true, directed: None };
         group.add(user)?;
         Ok(group)
     }
 
     /// The group of the sockets that shims have kept for their instances, `(number, user, socket)`.
-    pub(super) fn of_kept(address: SocketAddr, mut kept: Vec<(usize, InstanceId, OwnedFd)>) -> Self {
+    pub(super) fn of_kept(kind: SocketType, address: SocketAddr, mut kept: Vec<(usize, InstanceId, OwnedFd)>) -> Self {
         kept.sort_by_key(|(number, ..)| *number);
         let member = |(number, user, socket)| Member { number, socket, user: Some(user) };
         let sockets: Vec<Member> = kept.into_iter().map(member).collect();
-        let mut group = Self { address, sockets, is_ordered: true, directed: None };
+        let mut group = Self { kind, address, sockets, is_ordered: true, directed: None };
         group.look_at_order();
         group
     }
@@ -70,9 +81,7 @@ impl Group {
         if !self.is_ordered {
             self.directed = None;
             if let Some(one) = self.sockets.first() {
-                let off: libc::c_int = 0;
-                // The error is that there was no program.
-                let _ = set(&one.socket, libc::SO_DETACH_REUSEPORT_BPF, &off);
+                filter::choose_none(&one.socket);
             }
         }
     }
@@ -116,13 +125,28 @@ impl Group {
         self.sockets.iter().position(|one| one.user.as_ref() == Some(user))
     }
 
-    /// From now on all new connections go to the socket of this instance.
-    pub(super) fn direct(&mut self, user: &InstanceId) {
+    /// From now on all new connections are for this instance. Those of datagrams that others have stay theirs until they are
+    /// gone, and new ones are refused meanwhile: a server that ends would still shake hands with them.
+    pub(super) fn hand_over(&mut self, user: &InstanceId) {
+        if self.kind == SocketType::STREAM {
+            return self.direct(user);
+        }
+        for one in &self.sockets {
+            if one.user.as_ref().is_none_or(|other| other == user) {
+                filter::refuse_none(&one.socket);
+            } else if let Err(error) = filter::refuse_new(&one.socket) {
+                tracing::warn!(instance = %user, "new connections of HTTP/3 may wait until the old edge has ended: {error}");
+            }
+        }
+    }
+
+    /// The kernel chooses the socket of this instance.
+    fn direct(&mut self, user: &InstanceId) {
         let Some(at) = self.place_of(user) else { return };
         if self.directed == Some(at) || !self.is_ordered {
             return;
         }
-        match choose(&self.sockets[at].socket, at) {
+        match filter::choose(&self.sockets[at].socket, at) {
             Ok(()) => self.directed = Some(at),
             Err(error) => {
                 tracing::warn!(instance = %user, "the kernel chooses who gets connections: {error}");
@@ -137,6 +161,9 @@ impl Group {
         let Some(at) = self.place_of(user) else { return };
         if self.is_ordered {
             self.sockets[at].user = None;
+            if self.kind == SocketType::DGRAM {
+                filter::refuse_none(&self.sockets[at].socket);
+            }
         } else {
             // It must not get its share of the connections.
             self.sockets.remove(at);
@@ -149,7 +176,7 @@ impl Group {
     fn add(&mut self, user: &InstanceId) -> io::Result<usize> {
         // What the last supervisor has told the kernel may mean another socket by now.
         self.direct_to_somebody();
-        let socket = descriptors::with_reserve(|| open_socket(self.address, true))?;
+        let socket = descriptors::with_reserve(|| open_socket(self.kind, self.address, true))?;
         let at = self.sockets.len();
         self.sockets.push(Member { number: at, socket, user: Some(user.clone()) });
         self.direct_to_somebody();
@@ -178,31 +205,9 @@ pub(super) fn number_of(name: &str) -> Option<(&str, usize)> {
     Some((port, number.parse().ok()?))
 }
 
-/// Has the kernel choose the socket with this number, of all that share the port of `socket`.
-fn choose(socket: &OwnedFd, number: usize) -> io::Result<()> {
-    if !sockopt::socket_reuseport(socket)? {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let number = u32::try_from(number).map_err(io::Error::other)?;
-    // "return NUMBER": the whole program.
-    let ret = u16::try_from(libc::BPF_RET | libc::BPF_K).map_err(io::Error::other)?;
-    let mut code = [libc::sock_filter { code: ret, jt: 0, jf: 0, k: number }];
-    let program = libc::sock_fprog { len: 1, filter: code.as_mut_ptr() };
-    set(socket, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
-}
-
-fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()> {
-    let size = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
-    // SAFETY: the value is valid for its size, and the kernel copies it.
-    let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, std::ptr::from_ref(value).cast(), size)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 
     use super::*;
 
@@ -232,7 +237,7 @@ mod tests {
         let [one, two, three] = ["a-0@1", "a-0@2", "a-0@3"].map(|name| name.parse::<InstanceId>().unwrap());
         let all = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::UNSPECIFIED.into()];
         for ip in all.into_iter().filter(|ip| TcpListener::bind((*ip, 0)).is_ok()) {
-            let mut group = Group::open(free(ip), &one, None).unwrap();
+            let mut group = Group::open(SocketType::STREAM, free(ip), &one, None).unwrap();
             assert_eq!(group.socket_of(&one).unwrap().0, 0);
             assert_eq!(group.socket_of(&two).unwrap().0, 1);
             let client = IpAddr::from(Ipv4Addr::LOCALHOST);
@@ -254,20 +259,20 @@ mod tests {
     #[test]
     fn another_supervisor_knows_the_order() {
         let [one, two] = ["a-0@1", "a-0@2"].map(|name| name.parse::<InstanceId>().unwrap());
-        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one, None).unwrap();
+        let mut group = Group::open(SocketType::STREAM, free(Ipv4Addr::LOCALHOST.into()), &one, None).unwrap();
         let kept: Vec<_> = [&one, &two]
             .map(|user| group.socket_of(user).map(|(number, socket)| (number, user.clone(), socket)).unwrap())
             .into();
         let address = group.address;
         drop(group);
-        let mut after = Group::of_kept(address, kept);
+        let mut after = Group::of_kept(SocketType::STREAM, address, kept);
         let client = Ipv4Addr::LOCALHOST.into();
         after.direct(&two);
         assert_eq!(spread(&after, client), [0, 20]);
         // The first one ends meanwhile, and its socket with it: what the kernel was told would mean the next one.
         let last = after.kept_for(&two).unwrap();
         drop(after);
-        let mut alone = Group::of_kept(address, vec![(last.0, two.clone(), last.1)]);
+        let mut alone = Group::of_kept(SocketType::STREAM, address, vec![(last.0, two.clone(), last.1)]);
         alone.direct(&two);
         assert_eq!(spread(&alone, client), [20]);
         assert_eq!(alone.socket_of(&one).unwrap().0, 1);
@@ -277,12 +282,12 @@ mod tests {
     #[test]
     fn shims_report_in_any_order() {
         let [one, two] = ["a-0@2", "a-0@3"].map(|name| name.parse::<InstanceId>().unwrap());
-        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &two, None).unwrap();
+        let mut group = Group::open(SocketType::STREAM, free(Ipv4Addr::LOCALHOST.into()), &two, None).unwrap();
         let [first, second] = [&two, &one].map(|user| group.socket_of(user).unwrap());
         let address = group.address;
         drop(group);
         // The older instance has the second socket, and its shim comes first.
-        let mut after = Group::of_kept(address, Vec::new());
+        let mut after = Group::of_kept(SocketType::STREAM, address, Vec::new());
         after.keep(second.0, &one, second.1);
         after.keep(first.0, &two, first.1);
         after.direct(&two);
@@ -295,11 +300,12 @@ mod tests {
     #[test]
     fn an_unknown_order_loses_nobody() {
         let [one, two] = ["a-0@2", "a-0@3"].map(|name| name.parse::<InstanceId>().unwrap());
-        let mut group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one, None).unwrap();
+        let mut group = Group::open(SocketType::STREAM, free(Ipv4Addr::LOCALHOST.into()), &one, None).unwrap();
         let [first, second] = [&one, &two].map(|user| group.socket_of(user).unwrap().1);
         let address = group.address;
         drop(group);
-        let mut after = Group::of_kept(address, vec![(1, one.clone(), first), (1, two.clone(), second)]);
+        let mut after =
+            Group::of_kept(SocketType::STREAM, address, vec![(1, one.clone(), first), (1, two.clone(), second)]);
         after.direct(&two);
         let client = Ipv4Addr::LOCALHOST.into();
         assert_eq!(spread(&after, client).into_iter().sum::<usize>(), 20);
@@ -311,18 +317,50 @@ mod tests {
     fn a_port_of_another_program_is_not_shared() {
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let one: InstanceId = "a-0@1".parse().unwrap();
-        let error = Group::open(other.local_addr().unwrap(), &one, None).unwrap_err();
+        let error = Group::open(SocketType::STREAM, other.local_addr().unwrap(), &one, None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
     fn a_port_moves_to_all_addresses_while_it_is_open_on_one() {
         let [one, two] = ["a-0@1", "a-0@2"].map(|name| name.parse::<InstanceId>().unwrap());
-        let group = Group::open(free(Ipv4Addr::LOCALHOST.into()), &one, None).unwrap();
+        let group = Group::open(SocketType::STREAM, free(Ipv4Addr::LOCALHOST.into()), &one, None).unwrap();
         let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, group.address.port()));
-        assert!(Group::open(all, &two, None).is_err());
-        let wide = Group::open(all, &two, Some(&group)).unwrap();
+        assert!(Group::open(SocketType::STREAM, all, &two, None).is_err());
+        let wide = Group::open(SocketType::STREAM, all, &two, Some(&group)).unwrap();
         assert_eq!(spread(&wide, Ipv4Addr::new(127, 0, 0, 2).into()), [20]);
+    }
+
+    #[test]
+    fn datagrams_of_connections_stay_with_the_old_edge() {
+        let [one, two] = ["a-0@1", "a-0@2"].map(|name| name.parse::<InstanceId>().unwrap());
+        let address = free(Ipv4Addr::LOCALHOST.into());
+        let mut group = Group::open(SocketType::DGRAM, address, &one, None).unwrap();
+        let [old, new] = [&one, &two].map(|user| {
+            let socket = UdpSocket::from(group.socket_of(user).unwrap().1);
+            socket.set_nonblocking(true).unwrap();
+            socket
+        });
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (begins, goes_on) = (0xc0_u8, 0x40_u8);
+        let came = |server: &UdpSocket| {
+            let mut first = [0];
+            std::iter::from_fn(|| server.recv(&mut first).ok().map(|_| first[0])).collect::<Vec<_>>()
+        };
+        let send = || [begins, goes_on].map(|first| client.send_to(&[first], address).unwrap());
+        send();
+        assert_eq!((came(&old), came(&new)), (vec![begins, goes_on], vec![]));
+        group.hand_over(&two);
+        send();
+        assert_eq!((came(&old), came(&new)), (vec![goes_on], vec![]));
+        // Put back, and then for good.
+        group.hand_over(&one);
+        send();
+        assert_eq!((came(&old), came(&new)), (vec![begins, goes_on], vec![]));
+        group.hand_over(&two);
+        group.leave(&one);
+        send();
+        assert_eq!((came(&old), came(&new)), (vec![], vec![begins, goes_on]));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use core_engine::InstanceId;
+use core_manifest::spec::Protocol;
 use core_manifest::{Identifier, ServiceName, ServiceSpec};
+
+use rustix::net::{SocketType, sockopt};
 
 use super::group::{self, Group};
 use super::socket::{copy, open_beside, open_socket, possible};
@@ -44,7 +47,9 @@ impl Held {
             let address = possible(SocketAddr::new(address, number));
             let key = (spec.name.to_string(), name.to_string());
             let opened = if spec.has_own_socket(port) {
-                self.open_own(key, address, instance)
+                let is_datagram = port.protocol == Protocol::Udp;
+                let kind = if is_datagram { SocketType::DGRAM } else { SocketType::STREAM };
+                self.open_own(key, kind, address, instance)
             } else {
                 self.open_shared(key, address).map(|socket| (name.to_string(), socket))
             };
@@ -62,22 +67,28 @@ impl Held {
         }
         let opened = descriptors::with_reserve(|| match &old {
             Some((_, old)) => open_beside(old, address),
-            None => open_socket(address, false),
+            None => open_socket(SocketType::STREAM, address, false),
         })?;
         let socket = copy(&opened);
         self.shared.insert(key, (Some(address), opened));
         socket
     }
 
-    fn open_own(&mut self, key: Key, address: SocketAddr, instance: &InstanceId) -> io::Result<(String, OwnedFd)> {
+    fn open_own(
+        &mut self,
+        key: Key,
+        kind: SocketType,
+        address: SocketAddr,
+        instance: &InstanceId,
+    ) -> io::Result<(String, OwnedFd)> {
         let group = match self.groups.entry(key.clone()) {
             Entry::Occupied(mut entry) => {
                 if entry.get().address() != address {
-                    entry.insert(Group::open(address, instance, Some(entry.get()))?);
+                    entry.insert(Group::open(kind, address, instance, Some(entry.get()))?);
                 }
                 entry.into_mut()
             }
-            Entry::Vacant(entry) => entry.insert(Group::open(address, instance, None)?),
+            Entry::Vacant(entry) => entry.insert(Group::open(kind, address, instance, None)?),
         };
         let (number, socket) = group.socket_of(instance)?;
         Ok((group::name_of(&key.1, number), socket))
@@ -102,11 +113,12 @@ impl Held {
         let service = instance.service().to_string();
         for (name, socket) in sockets {
             let bound = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
-            match (group::number_of(&name), bound) {
-                (Some((port, number)), Some(bound)) => {
+            let kind = sockopt::socket_type(&socket).ok();
+            match (group::number_of(&name), bound, kind) {
+                (Some((port, number)), Some(bound), Some(kind)) => {
                     let key = (service.clone(), port.to_owned());
                     // One on another address is of a configuration that is being replaced.
-                    let group = self.groups.entry(key).or_insert_with(|| Group::of_kept(bound, Vec::new()));
+                    let group = self.groups.entry(key).or_insert_with(|| Group::of_kept(kind, bound, Vec::new()));
                     if group.address() == bound {
                         group.keep(number, instance, socket);
                     }
@@ -118,9 +130,9 @@ impl Held {
         }
     }
 
-    /// New connections to a service go to this instance from now on, where it has a socket of its own.
+    /// New connections to a service go to this instance from now on, where it has a socket of its own for them.
     pub(super) fn direct(&mut self, instance: &InstanceId) {
-        self.groups_of(instance).for_each(|group| group.direct(instance));
+        self.groups_of(instance).for_each(|group| group.hand_over(instance));
     }
 
     /// An instance is gone.

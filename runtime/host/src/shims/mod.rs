@@ -1,6 +1,7 @@
 //! The connections to keeper and shims: requests go out, reports come back as events.
 
 mod events;
+mod filter;
 mod find;
 mod group;
 mod heard;

@@ -102,6 +102,7 @@ impl Supervisor {
             host: None,
             trials: self.trials(),
             certificates: Vec::new(),
+            maintenance: self.engine.maintained().map(|(name, how)| (name.to_string(), how.clone())).collect(),
         }
     }
 
@@ -159,6 +160,9 @@ impl Supervisor {
             names: drivers::certified(edge, &topology).into_iter().collect(),
             storage: self.paths.data().join(edge.name.as_str()),
             logs: instances.map(|one| self.paths.run.join(&one.id).join(drivers::TLS_LOG)).collect(),
+            own: edge.edge.certificates.clone(),
+            written: edge.edge.certificate_files.clone(),
+            root: self.paths.root.clone(),
             lateness: (edge.edge.tls == Tls::Auto).then_some(LATE),
         })
     }

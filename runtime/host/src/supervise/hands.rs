@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::Supervisor;
 use crate::logs::Retention;
 use crate::probes::{self, Question, ShellLine};
-use crate::{descriptors, edge, hooks, identity, net, priority, releases, roles};
+use crate::{descriptors, edge, hooks, identity, maintenance, net, priority, releases, roles};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -80,7 +80,16 @@ impl Supervisor {
     }
 
     pub(super) fn write_pointers(&self, table: &RouteTable) -> io::Result<()> {
-        edge::write(&self.paths.edge(), table, self.reading.keys_of(&table.service))
+        // It begins before, and ends after anything else changes for clients.
+        if let Some(how) = &table.maintenance {
+            let reader = self.reading.known().map(|known| maintenance::Reader(identity::edge_user(&known.topology)));
+            maintenance::begin(&self.paths, &table.service, how, reader)?;
+        }
+        edge::write(&self.paths.edge(), table, self.reading.keys_of(&table.service))?;
+        if table.maintenance.is_none() && !table.service.is_trial() {
+            maintenance::end(&self.paths, &table.service)?;
+        }
+        Ok(())
     }
 
     fn route(&self, table: &RouteTable) {

@@ -5,7 +5,9 @@
 
 mod answer;
 mod askers;
+mod certificates;
 mod hands;
+mod input;
 mod job;
 mod lost;
 mod queue;
@@ -25,13 +27,13 @@ use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::{Action, Engine, InstanceId, Time};
 use core_shim::sys;
-use core_shim::wire::KeeperReport;
 use core_stack::Hidden;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{Ask, Server};
+use crate::allowance::Allowance;
+use crate::api::Server;
 use crate::binaries::Progress;
 use crate::compose;
 use crate::descriptors;
@@ -46,8 +48,9 @@ use crate::pressure;
 use crate::probes::Prober;
 use crate::shims::{self, Keeper, Shims};
 use crate::usage::Counters;
-use crate::watch::Fingerprint;
+use crate::watch::Followed;
 use askers::{Askers, Waiting};
+use input::Input;
 use job::Jobs;
 use lost::Lost;
 use reading::Reading;
@@ -80,6 +83,10 @@ pub(crate) struct Supervisor {
     progress: Progress,
     jobs: Jobs,
     reading: Reading,
+    /// What is followed beside the manifests.
+    followed: Followed,
+    allowance: Allowance,
+    certificates: tokio::sync::watch::Sender<certificates::Asked>,
     logs: Sweeper,
     inbox: mpsc::UnboundedSender<Event>,
     /// What instances of services with trials have last said that they answered.
@@ -97,28 +104,6 @@ pub(crate) struct Supervisor {
     steps: watch::Sender<u64>,
 }
 
-/// An input of the loop.
-enum Input {
-    Event(Event),
-    Ask(Ask),
-    Read(Box<reading::Outcome>),
-    Edited(Fingerprint),
-    Written(saving::Written),
-    Disk,
-    Signal,
-    Sweep,
-    /// Whether memory is short is to be looked at.
-    Look,
-    /// What has been answered is to be looked at.
-    Count,
-    /// Somebody asks for a preview that sleeps.
-    Ring(String),
-    Keeper(KeeperReport),
-    KeeperSilent,
-    KeeperGone,
-    Lost,
-}
-
 /// Runs the supervisor until the stack has ended. Returns the exit code of the stack.
 ///
 /// # Errors
@@ -134,6 +119,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let (edits_in, mut edits) = mpsc::unbounded_channel();
     let (writes_in, mut writes) = mpsc::unbounded_channel();
     let (rings, mut rung) = mpsc::unbounded_channel();
+    let (renewals, mut renewed) = mpsc::unbounded_channel();
     let (steps, steps_seen) = watch::channel(0);
     let journal = Journal::of_launch(&paths, launch.number);
     let remembered = journal.read();
@@ -154,6 +140,9 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let mut supervisor = Supervisor {
         server: server.clone(),
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
+        followed: Followed::default(),
+        allowance: Allowance::default(),
+        certificates: certificates::begin(paths.clone(), renewals),
         reading: Reading::new(profile, &launch, compose::Writer::new(&paths), reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
         prober: Prober::default(),
@@ -186,9 +175,10 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let actions = supervisor.engine.step(now(), &restored);
     supervisor.hidden.learn_of(&supervisor.engine.topology());
     supervisor.begin_all(&restored, actions);
+    supervisor.follow_certificates();
     // With `--no-watch`, edits wait for `core apply`, whatever the manifests say.
     if !launch.no_watch {
-        crate::watch::begin(supervisor.paths.root.clone(), edits_in);
+        crate::watch::begin(supervisor.paths.root.clone(), supervisor.followed.clone(), edits_in);
     }
     supervisor.keeper.answering();
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
@@ -217,6 +207,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             () = supervisor.keeper.is_silent() => Input::KeeperSilent,
             _ = sweep.tick() => Input::Sweep,
             Some(label) = rung.recv() => Input::Ring(label),
+            Some(edge) = renewed.recv() => Input::Renewed(edge),
             _ = count.tick(), if supervisor.engine.has_trials() => Input::Count,
             _ = look.tick(), if supervisor.engine.keeps_warm() => Input::Look,
             () = lost::next(lost.as_ref()) => Input::Lost,
@@ -242,6 +233,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Look => supervisor.look(),
             Input::Count => supervisor.count_answers(),
             Input::Ring(label) => supervisor.ring(&label),
+            Input::Renewed(edge) => supervisor.renew(edge),
             Input::Lost => supervisor.look_for_run_folder(&mut lost),
             Input::Keeper(report) => supervisor.shims.heard(report),
             Input::KeeperSilent => {

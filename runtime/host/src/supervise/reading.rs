@@ -24,7 +24,7 @@ use crate::hooks;
 use crate::identity;
 use crate::journal::Journal;
 use crate::launch::Launch;
-use crate::load::{self, Options};
+use crate::load::{self, Options, Read};
 use crate::net::{Listening, owner_in_words};
 use crate::paths::Paths;
 use crate::releases;
@@ -156,6 +156,7 @@ impl Supervisor {
         let ours: BTreeSet<u16> = options.ports.values().copied().filter(|port| self.engine.has_port(*port)).collect();
         let held = self.engine.ports_in_use();
         let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
+        let followed = self.followed.clone();
         let mut locator = std::mem::take(&mut self.reading.locator);
         tokio::task::spawn_blocking(move || {
             let listening = Listening::read();
@@ -165,17 +166,21 @@ impl Supervisor {
             // A port that no instance of the stack uses is given up if another process listens on it by now.
             options.ports.retain(|_, port| ours.contains(port) || !options.busy.contains(port));
             // Before the files are read, so that an edit during the reading is noticed.
-            let fingerprint = Fingerprint::of(&paths.root);
+            let fingerprint = Fingerprint::of(&paths.root, &followed);
             let began = Instant::now();
-            let (result, values) = load::read(&paths, &options, &mut locator);
-            tracing::debug!(?purpose, is_good = result.is_ok(), took = ?began.elapsed(), "the manifests were read");
-            let mut result = result.map(Box::new);
+            let Read { outcome, values, followed: beside } = load::read(&paths, &options, &mut locator);
+            tracing::debug!(?purpose, is_good = outcome.is_ok(), took = ?began.elapsed(), "the manifests were read");
+            let mut result = outcome.map(Box::new);
+            // A mere question may be about another profile.
+            if is_carried_out {
+                followed.set(beside);
+            }
             if is_carried_out && let Err(fault) = Journal::room(&paths) {
                 result = Err(result.err().into_iter().flatten().chain([*fault]).collect());
             }
             // Here, since a disk may be slow, and the first preview needs a password.
             let stack = result.as_ref().ok().filter(|_| is_carried_out);
-            let keys = stack.map(|stack| keys(&paths, &options.trials, reader(&stack.topology)));
+            let keys = stack.map(|stack| keys(&paths, &options.trials, identity::edge_user(&stack.topology)));
             let _ = outcomes.send(Outcome { purpose, result, values, locator, fingerprint, listening, keys });
         });
     }
@@ -256,7 +261,10 @@ impl Supervisor {
                 let topology = stack.topology.clone();
                 self.give(&Event::Loaded(Loaded { topology, fingerprint, ..Loaded::default() }));
             }
-            Ok(stack) => self.carry_out_manifests(stack, &listening, fingerprint),
+            Ok(stack) => {
+                self.carry_out_manifests(stack, &listening, fingerprint);
+                self.follow_certificates();
+            }
             Err(faults) => {
                 let problems: Vec<Problem> = faults.iter().map(Diagnostic::problem).collect();
                 if matches!(purpose, Purpose::Apply { .. }) {
@@ -305,12 +313,6 @@ impl Supervisor {
         self.sweep();
         self.admit_people();
     }
-}
-
-/// The user as whom the edge of a topology runs, if that is another one.
-pub(super) fn reader(topology: &Topology) -> Option<u32> {
-    let numbers = identity::numbers(&topology.edge()?.identity).ok()?;
-    numbers.user.map(|(user, ..)| user)
 }
 
 /// What lets people see each preview of these.

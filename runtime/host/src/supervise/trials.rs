@@ -8,12 +8,13 @@ use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::trial::Trial;
 use core_manifest::ServiceName;
+use core_stack::drivers;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Supervisor;
-use super::reading::reader;
-use crate::api::TrialStatus;
-use crate::{answers, bell};
+use crate::api::{self, TrialStatus};
+use crate::edge::BELL;
+use crate::{allowance, answers, bell, identity};
 
 /// How often to look at what has been answered.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -26,11 +27,16 @@ pub(super) fn turns() -> Interval {
 }
 
 impl Supervisor {
-    /// Opens the socket for requests for previews that sleep. Without it, they are told to come again, and nothing starts.
+    /// Opens the sockets on which the edge asks: for previews that sleep (without it, they are told to come again, and nothing
+    /// starts), and whether a name may get a certificate.
     pub(super) fn hang_up_bell(&self) {
         match bell::open(&self.paths.edge()) {
             Ok(listener) => drop(tokio::task::spawn_local(bell::serve(listener, self.rings.clone()))),
             Err(error) => tracing::warn!("previews that sleep cannot be started by a request: {error}"),
+        }
+        match api::open_socket(&self.paths.edge().join(drivers::COUNTER)) {
+            Ok(listener) => drop(tokio::task::spawn_local(allowance::serve(listener, self.allowance.clone()))),
+            Err(error) => tracing::warn!("names that no route has get no certificates: {error}"),
         }
     }
 
@@ -41,7 +47,13 @@ impl Supervisor {
                 tracing::warn!(service = %table.service, "nobody can see it: {error}");
             }
         }
-        bell::give_to(&self.paths.edge(), reader(&self.engine.topology()));
+        let topology = self.engine.topology();
+        let reader = identity::edge_user(&topology);
+        [BELL, drivers::COUNTER].iter().for_each(|name| bell::give_to(&self.paths.edge().join(name), reader));
+        if let Some(edge) = topology.edge() {
+            let per_hour = edge.edge.on_demand.as_ref().map_or(0, |on_demand| on_demand.per_hour);
+            self.allowance.set(per_hour, self.paths.data().join(edge.name.as_str()));
+        }
     }
 
     /// Reports what the instances of services with trials have answered.

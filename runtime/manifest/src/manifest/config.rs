@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::auth::Auth;
-use super::edge::{Acme, Headers, Limits, Tls};
+use super::edge::{Acme, Headers, Limits, OnDemand, Tls};
 
 /// How long each hook may take if the manifest does not say.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
-/// `headers`, `limits`, `allow`, `deny`, `auth` and `error_pages` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
+/// `certificates`, `on_demand`, `http3`, `headers`, `limits`, `allow`, `deny`, `auth`, `error_pages` and `access_log` for kind
+/// caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
 /// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,8 +29,8 @@ pub struct Config {
     /// one a line, relative to the stack's root. What they say of the client in `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` reaches the app. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
-    /// Where the certificates of the edge come from. Default: auto where `email` or `acme` is set, unless the profile is
-    /// local; else off.
+    /// Where the certificates of the edge come from. Default: auto where `certificates` is set, or `email` or `acme` and
+    /// the profile is not local; else off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// Whom the CA writes to when something is wrong with a certificate. Default: nobody.
@@ -38,6 +39,19 @@ pub struct Config {
     /// The CAs that certificates come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<Acme>,
+    /// Certificates of your own, in PEM format: files with a certificate, whose key is in them or beside them
+    /// ("certs/example.crt" with "certs/example.key"), or folders with such files ("/etc/letsencrypt/live"), relative to the
+    /// stack's root. They may have wildcards. A new one is used when it is saved; if it is wrong, the one before serves on.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// Certificates for names that no route has. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand: Option<OnDemand>,
+    /// Whether the edge also speaks HTTP/3, on the UDP port with the number of its HTTPS port. Default: true where its
+    /// certificates are from a CA that everybody trusts (`tls` is auto, and the profile is not local), else false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http3: Option<bool>,
     /// Headers that the edge adds to answers which have none of that name; false for one that it is not to add. Default, with
     /// certificates: X-Content-Type-Options: nosniff, Referrer-Policy: strict-origin-when-cross-origin, X-Frame-Options:
     /// SAMEORIGIN, Permissions-Policy: browsing-topics=(), and Strict-Transport-Security: max-age=31536000 unless the profile
@@ -63,6 +77,10 @@ pub struct Config {
     /// service, {"forward": …} for those whom another service lets in, false for everybody. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
+    /// Whether the edge writes down each request that a service answers, without its query: for `core logs --access` and
+    /// `core top`. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<bool>,
     /// Folder of the app, relative to the stack's root. Default: the root where its package.json names the framework, else
     /// the one app below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

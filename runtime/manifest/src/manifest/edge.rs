@@ -12,7 +12,8 @@ pub enum Tls {
     /// Nowhere: the edge speaks plain HTTP.
     #[default]
     Off,
-    /// From a CA, for each host of a route, by ACME. They are renewed in time.
+    /// From the files in `certificates`, and from a CA by ACME for each host of a route that these are not for. Those of a
+    /// CA are renewed in time.
     Auto,
     /// From a CA of the stack's own, which only those trust who install its root certificate.
     Internal,
@@ -30,6 +31,21 @@ pub struct Acme {
     /// your own. Default: the system's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roots: Vec<String>,
+}
+
+/// Certificates for names that no route has, such as the domains of an app's customers. Each is got when a client first comes
+/// with such a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OnDemand {
+    /// Path that is asked whether a name may have a certificate, of the service that answers there for any host:
+    /// "/api/domains" is asked as /api/domains?domain=NAME. 200 means yes, and anything else no.
+    #[schemars(regex(pattern = r"^/[^?#]*$"))]
+    pub ask: String,
+    /// New names in an hour that may get one; more are refused until the hour is over. Default: 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub per_hour: Option<u32>,
 }
 
 /// One URL or several.
@@ -101,8 +117,26 @@ impl super::Config {
     /// Where the certificates of the edge come from, with this profile. A CA is asked where somebody has said who asks, or of
     /// whom: not on a development machine, and not for a host that has plain HTTP behind another proxy.
     pub fn tls(&self, profile: &str) -> Tls {
-        let says_who = self.email.is_some() || self.acme.is_some();
-        let default = if says_who && profile != "local" { Tls::Auto } else { Tls::Off };
+        let default = if !self.certificates.is_empty() || self.says_who(profile) { Tls::Auto } else { Tls::Off };
         self.tls.unwrap_or(default)
+    }
+
+    /// Whether a CA is asked for certificates that no file has, with this profile.
+    pub fn asks_ca(&self, profile: &str) -> bool {
+        self.tls(profile) == Tls::Auto
+            && (self.says_who(profile) || (self.certificates.is_empty() && self.tls.is_some()))
+    }
+
+    fn says_who(&self, profile: &str) -> bool {
+        profile != "local" && (self.email.is_some() || self.acme.is_some())
+    }
+
+    /// Whether the edge speaks HTTP/3, with this profile. Browsers do so only with certificates of a CA that they came with.
+    pub fn http3(&self, profile: &str) -> bool {
+        match self.tls(profile) {
+            Tls::Off => false,
+            Tls::Auto => self.http3.unwrap_or(profile != "local"),
+            Tls::Internal => self.http3.unwrap_or(false),
+        }
     }
 }

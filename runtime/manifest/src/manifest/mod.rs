@@ -9,6 +9,7 @@ pub mod compose;
 pub mod config;
 pub mod edge;
 pub mod probe;
+pub mod rate;
 pub mod stack;
 
 use std::collections::BTreeMap;
@@ -270,6 +271,9 @@ pub struct Route {
     /// What clients of the service may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<edge::RouteLimits>,
+    /// How many requests each client may send. Default: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<rate::RateLimits>,
     /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, `private_ranges`, or "file:PATH" for a
     /// file with one a line, relative to the stack's root; others get 403. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -6,10 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
+use super::rate::Rate;
 use super::{Auth, Context, auth, networks, pages};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Config;
 use crate::manifest::edge::{Directories, Header, Headers, Tls};
+
+/// New names in an hour that may get a certificate if nobody has said otherwise: below the limits of every CA.
+const NEW_NAMES: u32 = 20;
 
 /// The settings of an edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +23,14 @@ pub struct EdgeSpec {
     pub trusted_proxies: Vec<String>,
     /// Where its certificates come from.
     pub tls: Tls,
+    /// Whether a CA is asked for those that no file has.
+    pub asks_ca: bool,
+    /// Files and folders with certificates, as written.
+    pub certificate_files: Vec<String>,
+    /// The certificates in them.
+    pub certificates: Vec<OwnCertificate>,
+    /// Certificates for names that no route has.
+    pub on_demand: Option<OnDemand>,
     /// Whom the CA writes to.
     pub email: Option<String>,
     /// ACME directories of the CAs that are asked, in order; empty means those that everybody trusts.
@@ -27,6 +39,8 @@ pub struct EdgeSpec {
     pub roots: Vec<String>,
     /// Whether browsers are told to use HTTPS only.
     pub is_strict: bool,
+    /// Whether requests are not written down.
+    pub unlogged: bool,
     /// The terms for all services.
     pub terms: Terms,
     /// The folder with its own pages for errors, as written.
@@ -37,6 +51,48 @@ pub struct EdgeSpec {
     pub header_time: Option<Duration>,
     /// After which a connection without a request is closed.
     pub idle_time: Option<Duration>,
+}
+
+/// Certificates for names that no route has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OnDemand {
+    /// The path that is asked whether a name may have one.
+    pub ask: String,
+    /// New names in an hour that may get one.
+    pub per_hour: u32,
+}
+
+/// A certificate from a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnCertificate {
+    /// The names that it is for; `*.` stands for one label.
+    pub names: Vec<String>,
+    /// The absolute path of the copy that the edge reads, with the key.
+    pub file: String,
+}
+
+impl OwnCertificate {
+    /// Whether it is for this name.
+    pub fn is_for(&self, name: &str) -> bool {
+        let covers = |own: &String| {
+            own == name
+                || own.strip_prefix('*').is_some_and(|rest| {
+                    name.split_once('.').is_some_and(|(label, after)| {
+                        !label.is_empty() && label != "*" && rest.strip_prefix('.') == Some(after)
+                    })
+                })
+        };
+        self.names.iter().any(covers)
+    }
+}
+
+impl EdgeSpec {
+    /// Whether a certificate from a file is for this name.
+    pub fn has_file_for(&self, name: &str) -> bool {
+        self.certificates.iter().any(|own| own.is_for(name))
+    }
 }
 
 /// On which terms clients are answered.
@@ -55,6 +111,8 @@ pub struct Terms {
     pub deny: Vec<String>,
     /// Who is let in; `None` if it is not said.
     pub auth: Option<Auth>,
+    /// How many requests each client may send, if that is limited.
+    pub rates: Vec<Rate>,
 }
 
 /// The settings in `config`; their default for another kind of service.
@@ -94,11 +152,20 @@ pub(super) fn resolve(config: Option<&Config>, context: &Context, faults: &mut F
             faults,
         ),
         tls: config.tls(profile),
+        asks_ca: config.asks_ca(profile),
+        certificate_files: config.certificates.clone(),
+        on_demand: config
+            .on_demand
+            .as_ref()
+            .map(|one| OnDemand { ask: one.ask.clone(), per_hour: one.per_hour.unwrap_or(NEW_NAMES) }),
+        // The host reads them.
+        certificates: Vec::new(),
         email: config.email.clone(),
         directories: directories.to_vec(),
         roots: acme.roots.iter().map(absolute).collect(),
         // Browsers keep it for a year: not for the certificates of a CA that is tried out, or that not everybody trusts.
-        is_strict: config.tls(profile) == Tls::Auto && profile != "local" && directories.is_empty(),
+        is_strict: config.asks_ca(profile) && profile != "local" && directories.is_empty(),
+        unlogged: config.access_log == Some(false),
         terms: Terms {
             redirect_hosts: Vec::new(),
             headers: headers(&["config", "headers"], &config.headers, faults),
@@ -106,6 +173,7 @@ pub(super) fn resolve(config: Option<&Config>, context: &Context, faults: &mut F
             allow: networks::resolve(&["config", "allow"], &config.allow, &context.lists, faults),
             deny: networks::resolve(&["config", "deny"], &config.deny, &context.lists, faults),
             auth: auth::resolve(&["config", "auth"], config.auth.as_ref(), context.users.as_deref(), faults),
+            rates: Vec::new(),
         },
         error_pages: pages::resolve(config.error_pages.as_deref(), &context.folders, faults),
         header_bytes: limits.header_kb.map(|kb| u64::from(kb) << 10),
@@ -181,6 +249,29 @@ mod tests {
         assert_eq!(of(r#"{"tls": "auto"}"#, "local"), (Tls::Auto, false));
         let tried_out = r#"{"email": "a@b.example", "acme": {"directory": "https://staging.example/dir"}}"#;
         assert_eq!(of(tried_out, "production"), (Tls::Auto, false));
+    }
+
+    #[test]
+    fn a_star_stands_for_one_label() {
+        let own = OwnCertificate { names: vec!["*.a.example".into(), "b.example".into()], ..OwnCertificate::default() };
+        let is_for = |name: &str| own.is_for(name);
+        assert!(is_for("x.a.example") && is_for("b.example") && is_for("*.a.example"));
+        assert!(!is_for("a.example") && !is_for("x.y.a.example") && !is_for("x.b.example") && !is_for(".a.example"));
+    }
+
+    #[test]
+    fn a_ca_is_asked_for_what_no_file_has() {
+        let of = |config: &str, profile: &str| {
+            let spec = resolved(config, profile).0;
+            (spec.tls, spec.asks_ca, spec.is_strict)
+        };
+        let files = r#"{"certificates": ["certs"]}"#;
+        assert_eq!(of(files, "production"), (Tls::Auto, false, false));
+        assert_eq!(of(files, "local"), (Tls::Auto, false, false));
+        let both = r#"{"certificates": ["certs"], "email": "a@b.example"}"#;
+        assert_eq!(of(both, "production"), (Tls::Auto, true, true));
+        assert_eq!(of(both, "local"), (Tls::Auto, false, false));
+        assert_eq!(of(r#"{"tls": "auto"}"#, "production"), (Tls::Auto, true, true));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod networks;
 mod pages;
 mod ports;
 mod probe;
+mod rate;
 mod resolve;
 mod route;
 mod seconds;
@@ -25,8 +26,9 @@ use crate::name::{Identifier, ServiceName};
 use crate::origin::Origin;
 use crate::template::Template;
 pub use auth::{Asked, Auth};
-pub use edge::{EdgeSpec, Terms};
+pub use edge::{EdgeSpec, OnDemand, OwnCertificate, Terms};
 pub use probe::{Check, HttpAnswer, Probe};
+pub use rate::{Key, Rate};
 pub use resolve::{Context, resolve};
 
 /// One service, resolved.
@@ -344,7 +346,10 @@ impl ServiceSpec {
     /// Whether each instance has a socket of its own for a held port: an edge has two instances while it is replaced, and the
     /// old one must not begin what it cannot finish.
     pub fn has_own_socket(&self, port: &PortSpec) -> bool {
-        self.kind.is_edge() && self.replicas == 1 && port.hold && port.protocol == Protocol::Https
+        self.kind.is_edge()
+            && self.replicas == 1
+            && port.hold
+            && matches!(port.protocol, Protocol::Https | Protocol::Udp)
     }
 
     /// Whether an exit code counts as success.

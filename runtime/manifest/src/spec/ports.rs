@@ -9,7 +9,7 @@ use crate::manifest::{Manifest, PortNumber, Protocol};
 use crate::name::Identifier;
 
 /// The ports of a manifest by name; auto ports have no number.
-pub(super) fn resolve(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<Identifier, PortSpec> {
+pub(super) fn resolve(manifest: &Manifest, profile: &str, faults: &mut Faults<'_>) -> BTreeMap<Identifier, PortSpec> {
     let mut all = BTreeMap::new();
     for (name, port) in &manifest.ports {
         let path = ["ports", name.as_str()];
@@ -35,7 +35,7 @@ pub(super) fn resolve(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<
                     "wrong-value",
                     "a UDP port cannot be held: a datagram socket does not queue connections",
                 )
-                .help("take `hold` away"),
+                .help("take `hold` away; for HTTP/3, core holds the one beside a port of protocol https"),
             );
         }
         let address = port.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
@@ -60,5 +60,18 @@ pub(super) fn resolve(manifest: &Manifest, faults: &mut Faults<'_>) -> BTreeMap<
         }
         all.insert(identifier, PortSpec { number, protocol: port.protocol, address, hold });
     }
+    if manifest.config.as_ref().is_some_and(|config| config.http3(profile)) {
+        let twins: Vec<_> = all.iter().filter_map(|(name, port)| datagrams(name, port)).collect();
+        all.extend(twins);
+    }
     all
+}
+
+/// What HTTP/3 needs beside a held port for HTTPS: the same port for datagrams.
+fn datagrams(name: &Identifier, port: &PortSpec) -> Option<(Identifier, PortSpec)> {
+    if !port.hold || port.protocol != Protocol::Https {
+        return None;
+    }
+    let name = Identifier::new(&format!("{name}-udp")).ok()?;
+    Some((name, PortSpec { protocol: Protocol::Udp, ..port.clone() }))
 }

@@ -52,7 +52,7 @@ pub fn resolve(
     let before = out.len();
     let mut faults = Faults { name, node, out };
     let compose = &manifest.process.compose;
-    let ports = ports::resolve(manifest, &mut faults);
+    let ports = ports::resolve(manifest, &context.profile, &mut faults);
     let readiness = readiness(manifest, &mut faults);
     let liveness = compose.liveness_probe.as_ref().and_then(|probe| {
         Probe::resolve(probe, &mut |path, fault| {

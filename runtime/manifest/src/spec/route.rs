@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::edge::Terms;
 use super::faults::Faults;
-use super::{Context, PortSpec, Route, auth, edge, networks};
+use super::{Context, PortSpec, Route, auth, edge, networks, rate};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Protocol};
 use crate::name::{Identifier, nearest};
@@ -54,6 +54,7 @@ pub(super) fn resolve(
         allow: networks::resolve(&["route", "allow"], &route.allow, &context.lists, faults),
         deny: networks::resolve(&["route", "deny"], &route.deny, &context.lists, faults),
         auth: auth::resolve(&["route", "auth"], route.auth.as_ref(), context.users.as_deref(), faults),
+        rates: rate::resolve(route.rate_limit.as_ref(), faults),
     };
     let Some((port, spec)) = ports.iter().find(|(name, _)| name.as_str() == route.port) else {
         let help = nearest(&route.port, ports.keys().map(Identifier::as_str))

@@ -44,6 +44,7 @@ pub struct File {
 /// # Errors
 /// What cannot be written as YAML.
 pub fn project(stack: &Stack, root: &Path, core: &Path) -> Result<Project, String> {
+    let stack = &without_limits(stack);
     let variables = Variables::of(&stack.values);
     let state = root.join(".core-stack");
     let ports = slot::ports(&stack.topology, &stack.ports, &stack.range);
@@ -84,6 +85,17 @@ pub fn project(stack: &Stack, root: &Path, core: &Path) -> Result<Project, Strin
     let yaml = yaml::write(&header(root, &unset), &value).map_err(|error| error.to_string())?;
     let (files, folders) = files(stack, &state, &ports, &names)?;
     Ok(Project { yaml, files, folders })
+}
+
+/// The stack without the service that counts requests: without core, the edge asks nobody.
+fn without_limits(stack: &Stack) -> Stack {
+    let mut stack = stack.clone();
+    let edges = stack.topology.services.values().filter(|spec| spec.kind.is_edge());
+    let limits: Vec<ServiceName> = edges.filter_map(|edge| core_caddy::limits_of(&edge.name).ok()).collect();
+    // A service of that name with a manifest is another one.
+    let drafts = &stack.drafts.services;
+    stack.topology.services.retain(|name, _| !limits.contains(name) || drafts.contains_key(name));
+    stack
 }
 
 /// The names of services in the file.

@@ -1,0 +1,125 @@
+//! `core top`: how the services answer, by what the edge writes down of each request.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use core_host::logs::access::figures::{Figures, Window};
+use core_host::logs::access::{self, Follower};
+use core_host::paths::Paths;
+use serde_json::{Value, json};
+
+use super::access as access_log;
+use super::{logs, tell_no_signals};
+use crate::cli::TopArgs;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::render::frame::Frame;
+use crate::render::table::{Cell, lay_out_within};
+use crate::render::words::{bytes, took};
+use crate::render::{self, BOLD, DIM, RED, YELLOW};
+
+/// How often it is drawn anew.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The head of the table; the last column is for texts.
+const HEAD: [&str; 8] = ["SERVICE", "REQ/S", "5XX", "4XX", "P50", "P99", "SENT/S", ""];
+/// Columns that are left out first on a narrow terminal.
+const SPARE: [usize; 3] = [6, 4, 3];
+
+pub(crate) async fn run(context: &Context, args: &TopArgs) -> Exit {
+    let paths = match context.paths() {
+        Ok(paths) => paths,
+        Err(exit) => return exit,
+    };
+    if let Err(exit) = logs::check_services(&paths, &access_log::services(&args.services)) {
+        return exit;
+    }
+    let mut frame = Frame::new();
+    if args.once || args.json || !frame.is_redrawn() {
+        return once(&paths, args);
+    }
+    let mut interrupt = match Interrupt::new() {
+        Ok(interrupt) => interrupt,
+        Err(error) => return tell_no_signals(&error),
+    };
+    tokio::select! {
+        exit = watch(&paths, args, &mut frame) => exit,
+        // An interrupt is the normal end of this command.
+        _ = interrupt.next() => Exit::Ok,
+    }
+}
+
+fn once(paths: &Paths, args: &TopArgs) -> Exit {
+    if !access::is_there(paths) {
+        return access_log::tell_missing();
+    }
+    let (mut window, _) = begin(paths, args);
+    let (rows, total) = window.read(now_ns());
+    if args.json {
+        let services: serde_json::Map<String, Value> =
+            rows.into_iter().map(|(service, figures)| (service, json!(figures))).collect();
+        render::line(&json!({"window_seconds": args.window, "services": services, "total": total}).to_string());
+    } else {
+        render::lines(&lines(args, &rows, &total));
+    }
+    Exit::Ok
+}
+
+async fn watch(paths: &Paths, args: &TopArgs, frame: &mut Frame) -> Exit {
+    let (mut window, mut follower) = begin(paths, args);
+    loop {
+        let (rows, total) = window.read(now_ns());
+        // The output is closed.
+        if frame.draw(&lines(args, &rows, &total)).is_err() {
+            return Exit::Ok;
+        }
+        tokio::time::sleep(PAUSE).await;
+        for entry in follower.more() {
+            window.add(&entry);
+        }
+    }
+}
+
+fn begin(paths: &Paths, args: &TopArgs) -> (Window, Follower) {
+    let (entries, follower) = Follower::since(paths, &args.services, f64::from(args.window));
+    let mut window = Window::new(f64::from(args.window));
+    for entry in &entries {
+        window.add(entry);
+    }
+    (window, follower)
+}
+
+fn now_ns() -> u64 {
+    u64::try_from(UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn lines(args: &TopArgs, rows: &[(String, Figures)], total: &Figures) -> Vec<String> {
+    let mut table: Vec<Vec<Cell>> = rows.iter().map(|(service, figures)| row(Cell::new(service), figures)).collect();
+    // A single one is the total.
+    if rows.len() != 1 {
+        table.push(row(Cell::new("total").style(BOLD), total));
+    }
+    let about = format!("answers of the last {} s", args.window);
+    let mut lines = vec![render::styled(DIM, &about)];
+    lines.extend(lay_out_within(&HEAD, &table, render::width(), &SPARE).concat());
+    lines
+}
+
+fn row(name: Cell, figures: &Figures) -> Vec<Cell> {
+    let time = |ms: Option<f64>| Cell::new(ms.map(|ms| took(ms / 1e3)).unwrap_or_default()).right();
+    let share = |count: usize, percent: f64, style| match count {
+        0 => Cell::new("0").style(DIM).right(),
+        _ => Cell::new(format!("{percent:.1}%")).style(style).right(),
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole bytes for people")]
+    let sent = bytes(figures.bytes_per_second as u64);
+    vec![
+        name,
+        Cell::new(format!("{:.1}", figures.per_second)).right(),
+        share(figures.server_errors, figures.server_error_percent, RED),
+        share(figures.client_errors, figures.client_error_percent, YELLOW),
+        time(figures.p50_ms),
+        time(figures.p99_ms),
+        Cell::new(sent).right(),
+        Cell::new(""),
+    ]
+}

@@ -1,0 +1,130 @@
+//! How many names that no route has may get a certificate. The edge asks on a socket of its own, once the app has said yes: CAs
+//! have limits, and whoever points names at this host must not use them up.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use tokio::net::UnixListener;
+
+use crate::api;
+
+/// In which so many new names may get one.
+const WINDOW: Duration = Duration::from_secs(3600);
+
+/// What is counted, and up to which number. Another supervisor begins anew.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Allowance(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    per_hour: u32,
+    /// The data folder of the edge.
+    storage: PathBuf,
+    /// New names, and when each was first asked for.
+    names: BTreeMap<String, Instant>,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    domain: String,
+}
+
+impl Allowance {
+    /// From now on, so many new names in an hour may get a certificate, of an edge with this data folder; 0 means none.
+    pub(crate) fn set(&self, per_hour: u32, storage: PathBuf) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.per_hour = per_hour;
+        state.storage = storage;
+    }
+
+    /// Whether a name may have a certificate. Reads a folder, and may block.
+    fn admits(&self, name: &str, now: Instant) -> bool {
+        let storage = self.0.lock().unwrap_or_else(PoisonError::into_inner).storage.clone();
+        let has_one = is_name(name) && has_certificate(&storage, name);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).admits(name, has_one, now)
+    }
+}
+
+impl State {
+    fn admits(&mut self, name: &str, has_one: bool, now: Instant) -> bool {
+        if self.per_hour == 0 || !is_name(name) {
+            return false;
+        }
+        self.names.retain(|_, since| now.duration_since(*since) < WINDOW);
+        // One that is there is renewed, and one that was asked for may take several tries.
+        if has_one || self.names.contains_key(name) {
+            return true;
+        }
+        let has_room = self.names.len() < self.per_hour as usize;
+        if has_room {
+            tracing::info!("{name} gets a certificate, since the app says so");
+            self.names.insert(name.to_owned(), now);
+        } else {
+            tracing::warn!("{name} gets no certificate now: {} new names had one in the last hour", self.per_hour);
+        }
+        has_room
+    }
+}
+
+/// Whether this can be the name of a host, and nothing else: a folder is looked for by it.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() < 64
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    text.len() < 254 && text.contains('.') && text.split('.').all(is_label)
+}
+
+/// Whether Caddy keeps a certificate for a name: `certificates/<ca>/<name>/`.
+fn has_certificate(storage: &Path, name: &str) -> bool {
+    let cas = fs::read_dir(storage.join("certificates")).into_iter().flatten().flatten();
+    cas.into_iter().any(|ca| ca.path().join(name).join(format!("{name}.crt")).is_file())
+}
+
+/// Answers the edge; it never returns.
+pub(crate) async fn serve(listener: UnixListener, allowance: Allowance) {
+    let app = Router::new().fallback(move |Query(Question { domain }): Query<Question>| async move {
+        let name = domain.to_ascii_lowercase();
+        let admits = tokio::task::spawn_blocking(move || allowance.admits(&name, Instant::now())).await;
+        if admits.unwrap_or(false) { StatusCode::OK } else { StatusCode::TOO_MANY_REQUESTS }
+    });
+    api::serve(listener, app).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_names_are_counted() {
+        let now = Instant::now();
+        let mut state = State { per_hour: 2, ..State::default() };
+        let mut admits =
+            |name: &str, has_one: bool, later: u64| state.admits(name, has_one, now + Duration::from_secs(later));
+        assert!(admits("a.example", false, 0) && admits("b.example", false, 1) && admits("a.example", false, 2));
+        assert!(!admits("c.example", false, 3));
+        assert!(admits("d.example", true, 3), "it has one");
+        assert!(admits("c.example", false, 3601), "an hour is over");
+        assert!(!admits("../x", false, 9000) && !admits("localhost", false, 9000));
+        state.per_hour = 0;
+        assert!(!state.admits("a.example", true, now));
+    }
+
+    #[test]
+    fn what_caddy_keeps_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join("certificates/ca-dir/a.example");
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join("a.example.crt"), "").unwrap();
+        assert!(has_certificate(folder.path(), "a.example"));
+        assert!(!has_certificate(folder.path(), "b.example"));
+    }
+}

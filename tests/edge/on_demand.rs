@@ -1,0 +1,69 @@
+//! Certificates for names that no route has, and the challenges by which a CA believes a name.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::pebble::Pebble;
+use crate::common::trials::{Test, tests};
+use crate::common::{free_port, http, until};
+use crate::tls::Edge;
+
+pub(crate) const TESTS: &[Test] =
+    tests![names_of_customers_get_certificates_when_the_app_says_so, each_challenge_is_enough];
+
+fn names_of_customers_get_certificates_when_the_app_says_so() {
+    let mut pebble = None;
+    let config = |plain, secure| {
+        // So short that they are renewed meanwhile.
+        let pebble = pebble.insert(Pebble::issuing(plain, secure, Duration::from_secs(30)));
+        let mut config = pebble.config();
+        config["on_demand"] = json!({"ask": "/allows/customer.test", "per_hour": 2});
+        config
+    };
+    let edge = Edge::new(config, &[]);
+    let client = pebble.as_ref().expect("it was made").client();
+    let serves =
+        |host: &str| client.get(&edge.address(), host, "/").is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"));
+    until("a name has its certificate", || serves("one.customer.test"));
+    let load = edge.load(&client, "one.customer.test");
+    let first = client.certificate(&edge.address(), "one.customer.test");
+    until("another one has its own", || serves("two.customer.test"));
+    for host in ["evil.test", "three.customer.test"] {
+        assert!(client.get(&edge.address(), host, "/").is_err(), "{host}");
+    }
+    let said = edge.stack.own_log();
+    assert!(said.contains("three.customer.test gets no certificate now") && !said.contains("evil.test"), "{said}");
+    // Only the edge asks.
+    let url = format!("http://127.0.0.1:{}/.well-known/core-certificate?domain=four.customer.test", edge.plain);
+    assert_eq!(http::request("GET", &url, &[], "").expect("an answer").0, 429);
+    assert!(edge.redirected("one.customer.test", "/x").starts_with("HTTP/1.0 308"));
+    assert!(edge.redirected("127.0.0.1", "/").starts_with("HTTP/1.0 200"));
+    until("it is renewed", || client.certificate(&edge.address(), "one.customer.test") != first);
+    // Another program finds what the first one has got.
+    edge.swap("1", || ());
+    assert!(serves("one.customer.test") && serves("two.customer.test"));
+    load.expect_none_lost();
+    edge.stack.edit("web", |web| web["route"]["paths"] = json!(["/other"]));
+    let said = edge.stack.core(&["apply"]);
+    assert!(said.err.contains("`/allows/customer.test` for an unknown"), "{}", said.err);
+}
+
+/// Where the other port is closed: three names by http-01, one by tls-alpn-01.
+fn each_challenge_is_enough() {
+    let closed = free_port();
+    let by = |hosts: &[&str], ports: &dyn Fn(u16, u16) -> (u16, u16)| {
+        let mut pebble = None;
+        let config = |plain, secure| {
+            let (http, tls) = ports(plain, secure);
+            pebble.insert(Pebble::new(http, tls)).config()
+        };
+        let edge = Edge::new(config, hosts);
+        let client = pebble.as_ref().expect("it was made").client();
+        for host in hosts {
+            until("it has a certificate", || client.get(&edge.address(), host, "/").is_ok());
+        }
+    };
+    by(&["a.test", "b.test", "c.test"], &|plain, _| (plain, closed));
+    by(&["d.test"], &|_, secure| (closed, secure));
+}
