@@ -48,7 +48,7 @@ const WARM: Duration = Duration::from_secs(8);
 /// What is asked of the app.
 pub(crate) fn shape(address: String, clients: usize, rate: Option<u32>, fresh: bool) -> Shape {
     let asks = vec![(Method::GET, "/api/hello".to_owned()), (Method::POST, "/api/bench/ledger".to_owned())];
-    Shape { address, asks, clients, rate, fresh, tls: None }
+    Shape { address, asks, clients, rate, fresh, headers: Vec::new(), tls: None }
 }
 
 /// Half of the load on connections that are kept, half on new ones.

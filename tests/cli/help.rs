@@ -29,9 +29,10 @@ fn help_of_core_and_of_each_command() {
 }
 
 /// Commands that came when services could have their names; `core service NAME` stands for `core NAME` then.
-const LATER: [&str; 14] = [
+const LATER: [&str; 15] = [
     "actions-key",
     "analyze",
+    "auth",
     "boot",
     "bootstrap",
     "build",

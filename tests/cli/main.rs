@@ -12,6 +12,7 @@ mod doctor;
 mod gone;
 mod graph;
 mod help;
+mod password;
 mod people;
 mod phrases;
 mod shell;

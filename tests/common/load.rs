@@ -33,6 +33,8 @@ pub(crate) struct Shape {
     pub(crate) rate: Option<u32>,
     /// A new connection for each request.
     pub(crate) fresh: bool,
+    /// Headers of each request.
+    pub(crate) headers: Vec<(String, String)>,
     /// Over TLS: who asks, and for which host. Connections that are kept speak HTTP/2, as those of browsers.
     pub(crate) tls: Option<(tls::Client, String)>,
 }
@@ -156,6 +158,7 @@ async fn exchange(
         None => Request::builder().uri(path).header("Host", &shape.address),
     };
     let request = request.method(method);
+    let request = shape.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
     let request = request.header("Content-Type", "application/json").body(Full::new(body));
     let mut request = request.map_err(|error| error.to_string())?;
     let (mut sender, answer) = loop {

@@ -197,6 +197,7 @@ fn access_logs_are_bounded() {
         clients: 4,
         rate: None,
         fresh: false,
+        headers: Vec::new(),
         tls: None,
     });
     until("it was rolled", || sizes().count() > 2);

@@ -31,7 +31,7 @@ const FORGED: [(&str, &str); 12] = [
 fn what_a_client_says_of_itself_is_believed_of_trusted_proxies_only() {
     let place = Place::new(&serving(&[], json!({})));
     let seen = || {
-        let url = format!("http://{}/echo", place.address);
+        let url = format!("http://{}/head", place.address);
         let (status, head) = http::request("GET", &url, &FORGED, "").expect("an answer");
         assert_eq!(status, 200, "{head}");
         head.to_ascii_lowercase()
@@ -91,7 +91,7 @@ fn a_request_means_one_thing() {
     let both = "Transfer-Encoding: chunked\r\nContent-Length: 5";
     assert_eq!(answers(&post(both, &format!("0\r\n\r\n{hidden}"))), ["200", "200"]);
     // The app gets each of them by the edge's own words.
-    let url = format!("http://{}/echo", place.address);
+    let url = format!("http://{}/head", place.address);
     let head = http::request("POST", &url, &[("Connection", "X-Forwarded-For")], "x").expect("an answer").1;
     assert!(head.to_ascii_lowercase().contains("x-forwarded-for: 127.0.0.1"), "{head}");
 }

@@ -27,6 +27,7 @@ mod leads;
 mod maintenance;
 mod on_demand;
 mod open;
+mod pages;
 mod place;
 mod public;
 mod rate;
@@ -36,6 +37,7 @@ mod terms;
 mod tls;
 mod trust;
 mod verified;
+mod who;
 
 use common::trials;
 
@@ -49,6 +51,7 @@ fn main() {
         bad_deploys::TESTS,
         broken::TESTS,
         open::TESTS,
+        pages::TESTS,
         releases::TESTS,
         skew::TESTS,
         public::TESTS,
@@ -64,6 +67,7 @@ fn main() {
         maintenance::TESTS,
         trust::TESTS,
         verified::TESTS,
+        who::TESTS,
     ]);
     all.extend(trials::of_root(&[leads::OF_ROOT, trust::OF_ROOT]));
     trials::run(all);

@@ -63,17 +63,28 @@ impl Place {
 
     /// Asks without a pause, by connections that are kept and by new ones.
     pub(crate) fn load(&self) -> Loads {
-        Loads(vec![self.load_of(false), self.load_of(true)])
+        self.load_as(&[])
+    }
+
+    /// The same with these headers.
+    pub(crate) fn load_as(&self, headers: &[(&str, &str)]) -> Loads {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Loads(vec![self.load_with(false, headers.clone()), self.load_with(true, headers)])
     }
 
     /// The same by one of the two.
     pub(crate) fn load_of(&self, fresh: bool) -> Load {
+        self.load_with(fresh, Vec::new())
+    }
+
+    fn load_with(&self, fresh: bool, headers: Vec<(String, String)>) -> Load {
         Load::begin(Shape {
             address: self.address.clone(),
             asks: vec![(hyper::Method::GET, "/".into()), (hyper::Method::POST, "/".into())],
             clients: 5,
             rate: Some(50),
             fresh,
+            headers,
             tls: None,
         })
     }

@@ -58,6 +58,7 @@ impl Edge {
                 clients: 5,
                 rate: Some(50),
                 fresh,
+                headers: Vec::new(),
                 tls: Some((client.clone(), host.into())),
             })
         };

@@ -69,6 +69,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Previews(args) => commands::previews::run(&context, &args).await,
         Command::Cache(args) => commands::cache::run(&context, &args).await,
         Command::ActionsKey(args) => commands::actions_key::run(&context, &args).await,
+        Command::Auth(args) => commands::auth::run(&context, &args).await,
         Command::Analyze(args) => commands::analyze::run(&context, &args),
         Command::Releases(args) => commands::releases::run(&context, &args),
         Command::Boot(args) => commands::boot::run(&context, &args),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use core_manifest::named::{Folders, Lists};
 use core_manifest::{Diagnostic, Identifier, ServiceName, ServiceSpec};
 
 /// What a driver makes of a service: the completed spec, and specs of further services if its kind needs them.
@@ -20,14 +21,20 @@ pub struct Surroundings<'a> {
     pub ports: &'a BTreeMap<(ServiceName, u32, Identifier), u16>,
     /// Path of the `core` program, for services that a driver runs with it.
     pub core: &'a str,
+    /// Files with one entry a line that manifests name.
+    pub lists: &'a Lists,
+    /// The files of folders that manifests name.
+    pub folders: &'a Folders,
 }
 
 static NO_PORTS: BTreeMap<(ServiceName, u32, Identifier), u16> = BTreeMap::new();
+static NO_LISTS: Lists = Lists::new();
+static NO_FOLDERS: Folders = Folders::new();
 
 impl<'a> Surroundings<'a> {
     /// These services, with everything else empty.
     pub fn of(services: &'a BTreeMap<ServiceName, ServiceSpec>) -> Self {
-        Self { services, edge: "", data: "", ports: &NO_PORTS, core: "" }
+        Self { services, edge: "", data: "", ports: &NO_PORTS, core: "", lists: &NO_LISTS, folders: &NO_FOLDERS }
     }
 }
 

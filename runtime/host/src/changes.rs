@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use core_manifest::named;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{EventHandler, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher, WatcherKind};
 use notify_debouncer_mini::{
@@ -130,9 +131,9 @@ impl Meant {
     fn is(&self, event: &DebouncedEvent) -> bool {
         let path = &event.path;
         let is_folder = self.folders.contains(path) || path.parent() == Some(&self.services) || path.is_dir();
-        let is_manifest = path.extension().is_some_and(|ending| ending == "json");
+        let is_read = path.extension().is_some_and(|ending| ending == "json" || ending == named::PAGE);
         let is_inside = path.parent().is_some_and(|folder| self.whole.contains(folder));
-        is_folder || is_manifest || is_inside || path.file_name().is_none_or(|name| self.names.contains(name))
+        is_folder || is_read || is_inside || path.file_name().is_none_or(|name| self.names.contains(name))
     }
 }
 

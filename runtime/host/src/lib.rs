@@ -28,6 +28,7 @@ pub mod last_resort;
 pub mod launch;
 pub mod limiter;
 pub mod load;
+pub mod logins;
 pub mod logs;
 pub mod machine;
 pub mod maintenance;

@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use core_manifest::{SourceFile, named};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::changes::{Changes, Waker};
@@ -98,13 +99,23 @@ fn run(root: &Path, followed: &Followed, sender: &UnboundedSender<Fingerprint>) 
     }
 }
 
-/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, the manifests, and what is followed
-/// beside them.
+/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, the manifests, what these name (lists
+/// and pages), and what is followed beside them.
 fn files(root: &Path, followed: &Followed) -> BTreeSet<PathBuf> {
     let mut all = followed.paths();
     all.insert(root.join(".env"));
     all.extend(entries(&root.join("manifests")).filter(|path| path.extension().is_some_and(|ending| ending == "json")));
     all.extend(entries(&root.join("services")).map(|folder| folder.join("service.json")));
+    let is_manifest = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "json");
+    let text = |path: &PathBuf| Some(Arc::new(SourceFile { path: String::new(), text: files::read_text(path).ok()? }));
+    let texts: Vec<Arc<SourceFile>> = all.iter().filter(is_manifest).filter_map(text).collect();
+    all.extend(texts.iter().flat_map(named::lists).map(|path| root.join(path)));
+    for folder in texts.iter().flat_map(named::folders).map(|path| root.join(path)) {
+        let is_page = |path: &PathBuf| path.extension().is_some_and(|ending| ending == named::PAGE);
+        all.extend(entries(&folder).filter(is_page));
+        // A page that may come, so that the folder is watched.
+        all.insert(folder.join("404.html"));
+    }
     all
 }
 
@@ -210,6 +221,14 @@ mod tests {
         watched.sees("a folder that is a link");
         fs::write(watched.path("elsewhere/new/service.json"), "3").unwrap();
         watched.sees("a write below a folder that is a link");
+        fs::write(&manifest, r#"{"deny": ["file:lists/deny.txt"]}"#).unwrap();
+        watched.sees("a list is named");
+        fs::create_dir(watched.path("lists")).unwrap();
+        fs::write(watched.path("lists/deny.txt"), "10.0.0.1").unwrap();
+        watched.sees("the list that is named");
+        fs::write(watched.path("lists/new"), "10.0.0.2").unwrap();
+        fs::rename(watched.path("lists/new"), watched.path("lists/deny.txt")).unwrap();
+        watched.sees("another list in its place");
     }
 
     #[test]

@@ -11,8 +11,10 @@
 pub mod diagnostic;
 pub mod dotenv;
 pub mod editor;
+pub mod logins;
 pub mod manifest;
 pub mod name;
+pub mod named;
 pub mod network;
 pub mod origin;
 pub mod placeholder;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use core_engine::topology::PortRange;
 use core_manifest::manifest::{Binary, Kind, Port, PortNumber, StackManifest, Strategy};
+use core_manifest::named::{Folders, Lists};
 use core_manifest::placeholder::Scope;
 use core_manifest::schema::Shape;
 use core_manifest::tree::{self, Key, Node, Value};
@@ -60,12 +61,17 @@ pub struct Drafts {
     pub range: PortRange,
     /// Whether edits are applied as they are saved.
     pub watch: bool,
+    /// Files with one entry a line that manifests name.
+    pub lists: Lists,
+    /// The files of folders that manifests name.
+    pub folders: Folders,
 }
 
 impl Drafts {
     /// Reads the trees from texts. Errors go to `out`.
     pub fn read(sources: &Sources, apps: &dyn Apps, out: &mut Vec<Diagnostic>) -> Self {
         let mut drafts = Self { watch: true, ..Self::default() };
+        (drafts.lists, drafts.folders) = (sources.lists.clone(), sources.folders.clone());
         if let Some(file) = &sources.dotenv {
             let mut all = dotenv::parse(file, out);
             // The environment of `core up` takes precedence over the file.

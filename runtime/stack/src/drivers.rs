@@ -26,6 +26,8 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
             "limits",
             "allow",
             "deny",
+            "auth",
+            "error_pages",
             "access_log",
         ],
         Kind::Next => &[

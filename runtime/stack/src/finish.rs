@@ -11,14 +11,14 @@ use core_manifest::placeholder::{OwnPort, Scope};
 use core_manifest::schema::Shape;
 use core_manifest::spec::Context;
 use core_manifest::template::Piece;
-use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, Template, spec};
+use core_manifest::{Diagnostic, Identifier, Manifest, ServiceName, ServiceSpec, Template, logins, spec};
 use sha2::{Digest as _, Sha256};
 
 use crate::draft::number;
 use crate::draft::{Draft, Drafts};
 use crate::located::Located;
 use crate::sources::Sources;
-use crate::{drivers, ports, trials};
+use crate::{drivers, guards, ports, trials};
 
 /// Finishes all services. `kept` are ports that were given before, `busy` ports that a process listens on. Errors go to
 /// `out`.
@@ -65,6 +65,7 @@ pub fn finish(
     for spec in specs.values_mut() {
         drafts.redirect(spec);
     }
+    guards::check(&specs, drafts, out);
     // What is missing only because its own manifest is broken is not reported a second time.
     if !drafts.faulty.is_empty() {
         let faulty = drafts.faulty.clone();
@@ -168,6 +169,9 @@ fn context(name: &ServiceName, scope: &Scope, sources: &Sources, drafts: &Drafts
         profile: sources.profile.clone(),
         has_own_hosts: sources.profile == "local",
         keeps_warm: sources.profile == "production" && !sources.has_little_memory,
+        lists: drafts.lists.clone(),
+        folders: drafts.folders.clone(),
+        users: sources.secrets.get(&logins::file(name.parent().as_str())).cloned(),
     }
 }
 
@@ -184,6 +188,8 @@ fn expand(
         data: &data,
         ports: &drafts.ports,
         core: &sources.core,
+        lists: &drafts.lists,
+        folders: &drafts.folders,
         ..Surroundings::of(&specs)
     };
     let env = drafts.env(sources);

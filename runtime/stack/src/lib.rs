@@ -15,6 +15,7 @@ pub mod drivers;
 mod edge_port;
 mod filled;
 mod finish;
+mod guards;
 pub mod hidden;
 pub mod init;
 mod located;

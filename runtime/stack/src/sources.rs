@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use core_engine::trial::Trial;
+use core_manifest::named::{Folders, Lists};
 use core_manifest::spec::OwnCertificate;
 use core_manifest::{ServiceName, SourceFile};
 
@@ -34,6 +35,10 @@ pub struct Sources {
     pub certificates: BTreeMap<ServiceName, Vec<OwnCertificate>>,
     /// Secrets by the names of their files.
     pub secrets: BTreeMap<String, String>,
+    /// Files with one entry a line that manifests name, as they name them.
+    pub lists: Lists,
+    /// The files of folders that manifests name.
+    pub folders: Folders,
 }
 
 /// What the host looks up about apps, only if it is needed.

@@ -8,10 +8,13 @@ use core_manifest::spec::Tls;
 use serde_json::{Value, json};
 
 use crate::networks::named;
+use crate::pages::Pages;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
 use crate::routes::{self, GATEWAY_ERRORS};
-use crate::{ADMIN, ID, Wiring, access, files, here, limits, maintenance, on_demand, ports, terms, tls, trial, verify};
+use crate::{
+    ADMIN, ID, Wiring, access, auth, files, here, limits, maintenance, on_demand, ports, terms, tls, trial, verify,
+};
 
 /// The response while no instance answers.
 const UNAVAILABLE: &str = "The service is starting or being replaced. Please try again in a moment.\n";
@@ -25,17 +28,19 @@ const IDLE: &str = "idle";
 
 /// The whole configuration, as a template: `${run}` is the run folder of the edge instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
+    let pages = Pages::of(edge, around);
     let has_log = !edge.edge.unlogged && matches!(wiring, Wiring::Held);
     let mut all = vec![farewell()];
     all.extend(has_log.then(access::headers));
     if let Wiring::Held = wiring {
         let proxy = |upstreams| patient(transport(upstreams));
-        let of = |spec| trial::previews(edge, spec, around.edge, proxy);
+        let of = |spec| trial::previews(edge, spec, around.edge, &auth::guard(edge, spec, around, wiring), proxy);
         all.extend(served(around).flat_map(of));
     }
     let further = terms::redirects(around.services.values(), tls::scheme(edge), &tls::port(edge));
     all.extend(further.clone());
     all.extend(routes::all(edge, around, wiring));
+    all.extend(pages.nobody());
     let mut errors: Vec<Value> = match wiring {
         Wiring::Held => routes::second_ways(edge, around),
         Wiring::Direct(_) => Vec::new(),
@@ -46,15 +51,16 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if matches!(wiring, Wiring::Held) {
         errors.splice(0..0, maintenance::late(around, GATEWAY_ERRORS));
     }
-    errors.push(json!({
+    let names = ["503", "502", "504"];
+    let mut unavailable = json!({
         "match": [{"expression": GATEWAY_ERRORS}],
-        "handle": [{
-            "handler": "static_response",
-            "status_code": 503,
-            "headers": {"Retry-After": ["1"], "Content-Type": ["text/plain; charset=utf-8"]},
-            "body": UNAVAILABLE,
-        }],
-    }));
+        "handle": pages.answer(&names, &json!(503), &[("Retry-After", "1")], UNAVAILABLE),
+    });
+    if pages.are_there() {
+        unavailable["terminal"] = true.into();
+    }
+    errors.push(unavailable);
+    errors.extend(pages.of_errors());
     let mut config = base(edge, around);
     if has_log {
         config["logging"]["logs"]["access"] = access::log(edge, around.data);
@@ -68,7 +74,7 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
             "servers": {},
     });
     if edge.edge.tls == Tls::Off {
-        http["servers"]["edge"] = server(edge, wiring, false, all, &errors);
+        http["servers"]["edge"] = server(edge, around, wiring, false, all, &errors);
     } else {
         let mut plain = vec![farewell(), here::route(around.edge)];
         plain.extend(on_demand::route(edge, around, wiring));
@@ -76,8 +82,9 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
         plain.extend(further);
         plain.push(tls::redirect(edge, around));
         plain.extend(routes::nameless(edge, around, wiring));
-        http["servers"]["plain"] = server(edge, wiring, false, plain, &errors);
-        http["servers"]["edge"] = server(edge, wiring, true, all, &errors);
+        plain.extend(pages.nobody());
+        http["servers"]["plain"] = server(edge, around, wiring, false, plain, &errors);
+        http["servers"]["edge"] = server(edge, around, wiring, true, all, &errors);
         http["servers"]["edge"]["tls_connection_policies"] = tls::connections(edge);
         // Here Caddy expects the challenges of a CA, which come to its own servers.
         for (key, port) in [("http_port", ports::plain(edge)), ("https_port", ports::secure(edge))] {
@@ -89,7 +96,9 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if matches!(wiring, Wiring::Held) {
         if limits::are_there(around) {
             for server in http["servers"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
-                server["named_routes"] = limits::named_routes(around);
+                for (name, route) in limits::named_routes(around).as_object().into_iter().flatten() {
+                    server["named_routes"][name] = route.clone();
+                }
             }
             http["servers"]["open"] = limits::open();
         }
@@ -131,11 +140,18 @@ fn base(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
 fn written(config: &Value) -> String {
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     // In a template, a plain `$` is doubled; the run folder is only known to the instance.
-    text.replace('$', "$$").replace("@RUN@", "${run}").replace("@INSTANCE@", "${instance}")
+    text.replace('$', "$$").replace("@RUN@", "${run}").replace("@INSTANCE@", "${instance}").replace(auth::HOLE, "$")
 }
 
 /// A server with these routes.
-fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<Value>, errors: &[Value]) -> Value {
+fn server(
+    edge: &ServiceSpec,
+    around: Surroundings<'_>,
+    wiring: Wiring<'_>,
+    is_secure: bool,
+    routes: Vec<Value>,
+    errors: &[Value],
+) -> Value {
     let (listen, protocols): (Vec<String>, Vec<Value>) = ports::listen(edge, wiring, is_secure).into_iter().unzip();
     let mut server = json!({
         "listen": listen,
@@ -162,7 +178,11 @@ fn server(edge: &ServiceSpec, wiring: Wiring<'_>, is_secure: bool, routes: Vec<V
             server[key] = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).into();
         }
     }
-    let proxies = named(&edge.edge.trusted_proxies);
+    let refusals = terms::refusals(edge, around);
+    if !refusals.is_empty() {
+        server["named_routes"] = refusals.into();
+    }
+    let proxies = named(&edge.edge.trusted_proxies, around.lists);
     if !proxies.is_empty() {
         server["trusted_proxies"] = json!({"source": "static", "ranges": proxies});
         // Read from the right: anyone may have written the entries further left in X-Forwarded-For.

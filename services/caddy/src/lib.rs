@@ -6,6 +6,7 @@
 //! run folder.
 
 pub mod access;
+mod auth;
 mod caa;
 mod compression;
 mod config;
@@ -16,6 +17,7 @@ mod limits;
 mod maintenance;
 mod networks;
 mod on_demand;
+mod pages;
 mod pattern;
 mod pointer;
 mod ports;
@@ -152,6 +154,7 @@ pub fn expand(mut spec: ServiceSpec, around: Surroundings<'_>) -> Expansion {
     } else {
         spec.files.push(file);
     }
+    spec.files.extend(pages::files(&spec, around));
     spec.liveness.get_or_insert_with(has_its_configuration);
     let limits = limits::service(&spec, around)?;
     Ok([spec].into_iter().chain(limits).collect())

@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use core_manifest::named::Lists;
+
 use crate::networks::named;
 
 /// Any number of an IPv4 address, and any group of an IPv6 address: what is matched is an address.
@@ -11,7 +13,9 @@ const ANY: [&str; 2] = ["[0-9]+", "[0-9a-f]+"];
 /// Expressions that match the addresses of these networks, of IPv4 and of IPv6; empty if none is of that family.
 pub fn patterns(networks: &[String]) -> [String; 2] {
     let (mut four, mut six) = (Vec::new(), Vec::new());
-    for network in named(networks) {
+    // Those of a command name no files.
+    let none = Lists::new();
+    for network in named(networks, &none) {
         let (address, length) = network.split_once('/').map_or((network, None), |(one, length)| (one, Some(length)));
         let length = |most: u32| length.and_then(|text| text.parse().ok()).unwrap_or(most).min(most);
         match address.parse() {

@@ -9,7 +9,7 @@ use crate::{Wiring, pointer};
 
 /// Request headers about the client, or about what it asks for, that anyone may send and that Caddy passes on unchanged; core's
 /// own; and what some servers take for the same, since they read `_` as `-`.
-const UNBELIEVED: [&str; 19] = [
+pub(crate) const UNBELIEVED: [&str; 19] = [
     "X-Real-IP",
     "Forwarded",
     "True-Client-IP",

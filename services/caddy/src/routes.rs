@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::pointer::served;
 use crate::prefix::{matcher, stripped};
 use crate::proxy::{proxy, transport};
-use crate::{Wiring, access, compression, files, former, limits, maintenance, public, terms, tls, trial};
+use crate::{Wiring, access, auth, compression, files, former, limits, maintenance, public, terms, tls, trial};
 
 /// What is said of an instance that does not answer.
 pub(crate) const GATEWAY_ERRORS: &str = "{http.error.status_code} in [502, 503, 504]";
@@ -22,13 +22,13 @@ pub(crate) fn nameless(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wir
     let names = tls::names(edge, around.services.values());
     in_order(around, |spec, hosts, prefix| {
         let is_nameless = !hosts.iter().any(|host| names.contains(host));
-        is_nameless.then(|| one_route(edge, spec, hosts, prefix, around.edge, wiring))
+        is_nameless.then(|| one_route(edge, spec, hosts, prefix, around, wiring))
     })
 }
 
 /// One route per host and path of each service.
 pub(crate) fn all(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> Vec<Value> {
-    in_order(around, |spec, hosts, prefix| Some(one_route(edge, spec, hosts, prefix, around.edge, wiring)))
+    in_order(around, |spec, hosts, prefix| Some(one_route(edge, spec, hosts, prefix, around, wiring)))
 }
 
 /// Where requests go that could not be answered where they went first, in the same order.
@@ -65,14 +65,16 @@ fn one_route(
     spec: &ServiceSpec,
     hosts: &[String],
     prefix: &str,
-    edge: &str,
+    around: Surroundings<'_>,
     wiring: Wiring<'_>,
 ) -> Value {
+    let edge = around.edge;
     let is_held = matches!(wiring, Wiring::Held);
     let mut handle: Vec<Value> = access::of(caddy, spec).filter(|_| is_held).into_iter().collect();
     // Before all else, so that nothing of the service is seen.
     handle.extend(is_held.then(|| maintenance::gate(spec, edge)));
     handle.extend(terms::handlers(caddy, spec));
+    handle.extend(auth::handlers(caddy, spec, around, wiring));
     handle.extend(limits::marks(spec).filter(|_| is_held));
     handle.extend(stripped(spec, prefix));
     let route = spec.route.as_ref();
@@ -103,6 +105,7 @@ fn one_route(
 fn second_way(caddy: &ServiceSpec, spec: &ServiceSpec, hosts: &[String], prefix: &str, edge: &str) -> Option<Value> {
     files::pool(spec)?;
     let mut handle = terms::handlers(caddy, spec);
+    // Who may, was asked on the first way, and what the app is to know of that is still in the request.
     handle.push(files::not_forever());
     handle.extend(stripped(spec, prefix));
     handle.extend(compression::handlers());

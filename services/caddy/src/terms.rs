@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use core_engine::driver::Surroundings;
 use core_manifest::ServiceSpec;
+use core_manifest::named::Lists;
 use core_manifest::spec::{EdgeSpec, Terms, Tls};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::networks::named;
+use crate::pages::Pages;
+use crate::pointer::served;
 
 /// Headers that are added with certificates, for an app that has none of its own: no guessing of types, no full addresses for
 /// other sites, no frames of other sites, no interests for advertisers.
@@ -25,7 +29,9 @@ pub(crate) fn handlers(edge: &ServiceSpec, spec: &ServiceSpec) -> Vec<Value> {
     let own = spec.route.as_ref().map_or(&none, |route| &route.terms);
     let all = &edge.edge.terms;
     let mut handlers: Vec<Value> = headers(&edge.edge, own);
-    handlers.extend([all, own].into_iter().filter_map(refusal));
+    let refuses = |terms: &Terms| !terms.allow.is_empty() || !terms.deny.is_empty();
+    let named = [(all, ALL.to_owned()), (own, of_service(spec))].into_iter().filter(|(terms, _)| refuses(terms));
+    handlers.extend(named.map(|(_, name)| json!({"handler": "invoke", "name": name})));
     let body = own.body_bytes.or(all.body_bytes);
     handlers.extend(body.map(|bytes| json!({"handler": "request_body", "max_size": bytes})));
     handlers
@@ -60,19 +66,34 @@ fn spelled(name: &str) -> String {
     name.split('-').map(part).collect::<Vec<_>>().join("-")
 }
 
+/// What the route is called that refuses clients of all services.
+const ALL: &str = "networks";
+
+/// And clients of one.
+fn of_service(spec: &ServiceSpec) -> String {
+    format!("{ALL} of {}", spec.name)
+}
+
+/// The routes that refuse clients of some networks, by their names. Lists may be long: each is there once, however many
+/// routes need it.
+pub(crate) fn refusals(edge: &ServiceSpec, around: Surroundings<'_>) -> Map<String, Value> {
+    let pages = Pages::of(edge, around);
+    let of_route = |spec| Some((of_service(spec), refusal(&spec.route.as_ref()?.terms, around.lists, &pages)?));
+    let all = refusal(&edge.edge.terms, around.lists, &pages).map(|refusal| (ALL.to_owned(), refusal));
+    let named = all.into_iter().chain(served(around).filter_map(of_route));
+    named.map(|(name, refusal)| (name, json!({"handle": [refusal]}))).collect()
+}
+
 /// A handler that refuses clients of some networks.
-fn refusal(terms: &Terms) -> Option<Value> {
-    let ranges = |written: &[String]| json!({"client_ip": {"ranges": named(written)}});
+fn refusal(terms: &Terms, lists: &Lists, pages: &Pages) -> Option<Value> {
+    let ranges = |written: &[String]| json!({"client_ip": {"ranges": named(written, lists)}});
     let denied = (!terms.deny.is_empty()).then(|| ranges(&terms.deny));
     let others = (!terms.allow.is_empty()).then(|| json!({"not": [ranges(&terms.allow)]}));
     let refused: Vec<Value> = denied.into_iter().chain(others).collect();
     (!refused.is_empty()).then(|| {
-        json!({"handler": "subroute", "routes": [{"match": refused, "terminal": true, "handle": [{
-            "handler": "static_response",
-            "status_code": 403,
-            "headers": {"Content-Type": ["text/plain; charset=utf-8"], "Cache-Control": ["no-store"]},
-            "body": "This is not for you: your network is not admitted.\n",
-        }]}]})
+        let text = "This is not for you: your network is not admitted.\n";
+        let handle = pages.answer(&["403"], &json!(403), &[("Cache-Control", "no-store")], text);
+        json!({"handler": "subroute", "routes": [{"match": refused, "terminal": true, "handle": handle}]})
     })
 }
 

@@ -7,6 +7,7 @@ use core_engine::trial::PREVIEWS;
 use core_manifest::ServiceSpec;
 use serde_json::{Value, json};
 
+use crate::auth::Guard;
 use crate::pointer::{key, placeholder};
 use crate::prefix::{matcher, stripped};
 use crate::{CANARY_POINTERS, access, files, former, limits, public, terms};
@@ -92,6 +93,7 @@ pub(crate) fn previews(
     caddy: &ServiceSpec,
     spec: &ServiceSpec,
     edge: &str,
+    guard: &Guard,
     proxy: impl Fn(Vec<Value>) -> Value,
 ) -> Vec<Value> {
     let Some(route) = spec.route.as_ref().filter(|_| files::pool(spec).is_some()) else { return Vec::new() };
@@ -108,7 +110,7 @@ pub(crate) fn previews(
             let mut handle: Vec<Value> = access::of(caddy, spec).into_iter().collect();
             handle.extend(access::of_preview(caddy, &label));
             handle.extend(terms::handlers(caddy, spec));
-            handle.extend(preview(spec, edge, set, &proxy));
+            handle.extend(preview(spec, edge, set, guard, &proxy));
             json!({
                 // A host may begin with a dot, and a set that nobody has is without a name.
                 "match": [{"vars": {label.clone(): [name]}, "not": [{"vars": {label.clone(): [""]}}]}],
@@ -134,7 +136,13 @@ fn nobody(local: &str) -> Value {
 }
 
 /// What is done with a request for a preview.
-fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>) -> Value) -> Vec<Value> {
+fn preview(
+    spec: &ServiceSpec,
+    edge: &str,
+    set: u32,
+    guard: &Guard,
+    proxy: &impl Fn(Vec<Value>) -> Value,
+) -> Vec<Value> {
     let file = |what| placeholder(edge, spec, &preview_file(set, what));
     let (key, pass, address) = (file("key"), file("pass"), file("addr"));
     let by_password = json!({"vars": {"{http.request.header.Authorization}": [format!("Basic {key}")]}});
@@ -151,10 +159,14 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>)
     });
     let stays = format!("{MAY_SEE}={pass}; Path=/; HttpOnly; SameSite=Lax");
     let gate = json!({"handler": "subroute", "routes": [
+        {"match": [is_locked], "handle": [refused], "terminal": true},
+        // One that is for everybody is for everybody whom the service is for. Of these two, the first one that fits counts.
+        {"match": [is_public], "handle": guard.check, "group": "gate"},
         {
-            "match": [{"not": [by_password, by_cookie, is_public]}, is_locked],
+            "match": [{"not": [by_password, by_cookie]}],
             "handle": [refused],
             "terminal": true,
+            "group": "gate",
         },
         {
             // Requests of its pages may have words of their own there, and the app never sees the password.
@@ -175,7 +187,7 @@ fn preview(spec: &ServiceSpec, edge: &str, set: u32, proxy: &impl Fn(Vec<Value>)
         Some(json!({"match": [matcher(&[], prefix)], "handle": [handler], "group": "prefix"}))
     });
     let stripped: Vec<Value> = stripped.collect();
-    let mut handle: Vec<Value> = limits::marks(spec).into_iter().collect();
+    let mut handle: Vec<Value> = guard.strip.iter().cloned().chain(limits::marks(spec)).collect();
     handle.extend([
         json!({"handler": "vars", VAR: spec.name.as_str()}),
         json!({"handler": "headers", "response": {"deferred": true, "set": {"X-Robots-Tag": ["noindex"]}}}),
@@ -233,7 +245,7 @@ mod tests {
     #[test]
     fn previews_have_a_name_below_each_host() {
         let spec = web(&["example.com", "*.example.org"]);
-        let all = previews(&spec, &spec, "/edge", |upstreams| json!({"to": upstreams}));
+        let all = previews(&spec, &spec, "/edge", &Guard::default(), |upstreams| json!({"to": upstreams}));
         let hosts: Vec<&Value> = all.iter().map(|route| &route["match"][0]["host"]).collect();
         assert_eq!(hosts, [&json!(["*.example.com", "*.web.localhost"]), &json!(["*.web.localhost"])]);
         let sets = all[0]["handle"][0]["routes"].as_array().unwrap();
@@ -249,6 +261,6 @@ mod tests {
     fn only_a_service_with_releases_has_previews() {
         let mut spec = web(&["example.com"]);
         spec.binaries.clear();
-        assert!(previews(&spec, &spec, "/edge", |_| json!({})).is_empty());
+        assert!(previews(&spec, &spec, "/edge", &Guard::default(), |_| json!({})).is_empty());
     }
 }

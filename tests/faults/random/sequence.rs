@@ -79,6 +79,7 @@ pub(crate) fn run(life: &mut Life, seed: u64, only: &[String], figures: &mut Fig
             clients: 1,
             rate: Some(50),
             fresh,
+            headers: Vec::new(),
             tls: None,
         })
     });

@@ -1,5 +1,6 @@
 //! What may be typed.
 
+mod auth;
 mod boot;
 mod ci;
 mod edge;
@@ -16,6 +17,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::completion;
+pub(crate) use auth::{AuthArgs, AuthCommand, UserArgs};
 pub(crate) use boot::{BootArgs, BootCommand, BootManager};
 pub(crate) use ci::{CiArgs, Forge};
 pub(crate) use edge::TopArgs;
@@ -105,6 +107,8 @@ pub(crate) enum Command {
     Cache(CacheArgs),
     /// Change the key that the server actions of an app are encrypted with
     ActionsKey(ActionsKeyArgs),
+    /// Say who is let in where a service has `"auth": "basic"`: users with a password
+    Auth(AuthArgs),
     /// Build a release of an app into an archive, for another host; nothing is started
     ///
     /// Variables are those of the profile, by default production where there is one. `core deploy FILE` lands it on a host

@@ -4,6 +4,7 @@ mod access;
 pub(crate) mod actions_key;
 pub(crate) mod analyze;
 mod apart;
+pub(crate) mod auth;
 pub(crate) mod boot;
 pub(crate) mod bootstrap;
 pub(crate) mod build;

@@ -18,7 +18,7 @@ use core_engine::event::FailedSources;
 use core_engine::trial::Trial;
 use core_manifest::manifest::Source;
 use core_manifest::origin::Origin;
-use core_manifest::{Diagnostic, Identifier, ServiceName};
+use core_manifest::{Diagnostic, Identifier, ServiceName, logins};
 use core_stack::hidden::{Hidden, secret_parts};
 use core_stack::{Drafts, Sources, Stack, finish};
 
@@ -86,6 +86,7 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> R
     let mut out = Vec::new();
     let trust = Trust::of(&paths.root);
     let mut sources = read::sources(paths, &profile, &trust, &mut out);
+    logins::spread(&mut sources.secrets);
     sources.trials.clone_from(&options.trials);
     // One whose release was deleted is not there any more: it is no fault of the manifests.
     sources.trials.retain(|name, _| options.releases.get(name).is_none_or(|id| releases::has_landed(paths, name, id)));

@@ -1,11 +1,12 @@
 //! Reads the files of a stack.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use core_manifest::{Diagnostic, SourceFile, Span, variables};
+use core_manifest::{Diagnostic, SourceFile, Span, named, variables};
 use core_stack::Sources;
 
 use crate::files;
@@ -61,8 +62,32 @@ pub(super) fn sources(paths: &Paths, profile: &str, trust: &Trust, out: &mut Vec
         };
         out.push(Diagnostic::new("unknown-profile", format!("there is no manifests/{profile}.json")).help(help));
     }
+    read_named(&mut sources, paths, trust, out);
     read_secrets(&mut sources, paths, trust, out);
     sources
+}
+
+/// Reads the files that the manifests name. One that is missing is told where it is named.
+fn read_named(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut Vec<Diagnostic>) {
+    let texts: Vec<Arc<SourceFile>> = sources.manifests.values().chain([&sources.stack]).flatten().cloned().collect();
+    for folder in texts.iter().flat_map(named::folders).collect::<BTreeSet<_>>() {
+        let Ok(entries) = fs::read_dir(paths.root.join(&folder)) else { continue };
+        let pages = entries.flatten().map(|entry| entry.path());
+        let pages = pages.filter(|path| path.extension().is_some_and(|ending| ending == named::PAGE));
+        let mut all = BTreeMap::new();
+        for path in pages {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            all.insert(name, read(paths, trust, &path, out));
+        }
+        check(paths, trust, &paths.root.join(&folder), out);
+        sources.folders.insert(folder, all);
+    }
+    for name in texts.iter().flat_map(named::lists).collect::<BTreeSet<_>>() {
+        let path = paths.root.join(&name);
+        if path.exists() {
+            sources.lists.insert(name, read(paths, trust, &path, out));
+        }
+    }
 }
 
 fn read_manifests(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut Vec<Diagnostic>) {

@@ -46,7 +46,7 @@ pub(super) fn random(length: usize) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// The error of the file system.
-pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("new");
     DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(path))?;
     let _ = fs::remove_file(&beside);

@@ -23,7 +23,7 @@ mod frozen;
 mod home;
 mod incoming;
 mod install;
-mod kept;
+pub(crate) mod kept;
 mod listing;
 mod modules;
 mod persist;

@@ -6,14 +6,15 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::auth::Auth;
 use super::edge::{Acme, Headers, Limits, OnDemand, Tls};
 
 /// How long each hook may take if the manifest does not say.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
-/// `certificates`,
-/// `on_demand`, `http3`, `headers`, `limits`, `allow`, `deny` and `access_log` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
+/// `certificates`, `on_demand`, `http3`, `headers`, `limits`, `allow`, `deny`, `auth`, `error_pages` and `access_log` for kind
+/// caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
 /// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -24,8 +25,8 @@ pub struct Config {
     /// For hub-spoke: what each profile has of them, by the profile's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deployment: BTreeMap<String, Deployment>,
-    /// Proxies in front of the edge: addresses, networks such as 10.0.0.0/8, or `private_ranges`. What they say of the
-    /// client in `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` reaches the app. Default: none.
+    /// Proxies in front of the edge: addresses, networks such as 10.0.0.0/8, `private_ranges`, or "file:PATH" for a file with
+    /// one a line, relative to the stack's root. What they say of the client in `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` reaches the app. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
     /// Where the certificates of the edge come from. Default: auto where `certificates` is set, or `email` or `acme` and
@@ -60,13 +61,22 @@ pub struct Config {
     /// What clients of the edge may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, or `private_ranges`; others get 403.
-    /// Default: all.
+    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, `private_ranges`, or "file:PATH" for a
+    /// file with one a line, relative to the stack's root; others get 403. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
-    /// Networks whose clients get 403. Default: none.
+    /// Networks whose clients get 403, written as for `allow`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
+    /// Folder with pages for what the edge itself answers, relative to the stack's root: 404.html, 503.html and so on, 4xx.html
+    /// and 5xx.html for all others. Each is one file, without images and styles of its own; clients that take no HTML get
+    /// text. Answers of apps are theirs. Default: text only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_pages: Option<String>,
+    /// Who is let in, for each route that does not say it: "basic" for the users of `core auth add` with the name of this
+    /// service, {"forward": …} for those whom another service lets in, false for everybody. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
     /// Whether the edge writes down each request that a service answers, without its query: for `core logs --access` and
     /// `core top`. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 //! These types are the source of the JSON Schema that editors get and that every file is checked with. People read the
 //! doc comments here while they type, so each says what the key does, its unit and its default.
 
+pub mod auth;
 pub mod binary;
 pub mod compose;
 pub mod config;
@@ -273,13 +274,17 @@ pub struct Route {
     /// How many requests each client may send. Default: any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<rate::RateLimits>,
-    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, or `private_ranges`; others get 403.
-    /// Default: all.
+    /// Networks whose clients are answered: addresses, networks such as 10.0.0.0/8, `private_ranges`, or "file:PATH" for a
+    /// file with one a line, relative to the stack's root; others get 403. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
-    /// Networks whose clients get 403. Default: none.
+    /// Networks whose clients get 403, written as for `allow`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
+    /// Who is let in: "basic" for the users of `core auth add`, {"forward": …} for those whom another service lets in, false
+    /// for everybody. Default: as the edge says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<auth::Auth>,
     /// Name of the port that takes the requests.
     pub port: String,
 }

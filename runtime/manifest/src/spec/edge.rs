@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
 use super::rate::Rate;
+use super::{Auth, Context, auth, networks, pages};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Config;
 use crate::manifest::edge::{Directories, Header, Headers, Tls};
-use crate::network;
 
 /// New names in an hour that may get a certificate if nobody has said otherwise: below the limits of every CA.
 const NEW_NAMES: u32 = 20;
@@ -43,6 +43,8 @@ pub struct EdgeSpec {
     pub unlogged: bool,
     /// The terms for all services.
     pub terms: Terms,
+    /// The folder with its own pages for errors, as written.
+    pub error_pages: Option<String>,
     /// Bytes of the headers of a request.
     pub header_bytes: Option<u64>,
     /// How long they may take.
@@ -107,13 +109,16 @@ pub struct Terms {
     pub allow: Vec<String>,
     /// Networks whose clients are refused, as written.
     pub deny: Vec<String>,
+    /// Who is let in; `None` if it is not said.
+    pub auth: Option<Auth>,
     /// How many requests each client may send, if that is limited.
     pub rates: Vec<Rate>,
 }
 
-/// The settings in `config`; their default for another kind of service. `root` is the stack's root.
-pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults: &mut Faults<'_>) -> EdgeSpec {
+/// The settings in `config`; their default for another kind of service.
+pub(super) fn resolve(config: Option<&Config>, context: &Context, faults: &mut Faults<'_>) -> EdgeSpec {
     let Some(config) = config else { return EdgeSpec::default() };
+    let (root, profile) = (&context.root, context.profile.as_str());
     if let Some(email) = config.email.as_deref().filter(|email| !is_address(email)) {
         faults.add(
             &["config", "email"],
@@ -140,7 +145,12 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
     }
     let absolute = |path: &String| if path.starts_with('/') { path.clone() } else { format!("{root}/{path}") };
     EdgeSpec {
-        trusted_proxies: networks(&["config", "trusted_proxies"], &config.trusted_proxies, faults),
+        trusted_proxies: networks::resolve(
+            &["config", "trusted_proxies"],
+            &config.trusted_proxies,
+            &context.lists,
+            faults,
+        ),
         tls: config.tls(profile),
         asks_ca: config.asks_ca(profile),
         certificate_files: config.certificates.clone(),
@@ -160,26 +170,16 @@ pub(super) fn resolve(config: Option<&Config>, root: &str, profile: &str, faults
             redirect_hosts: Vec::new(),
             headers: headers(&["config", "headers"], &config.headers, faults),
             body_bytes: limits.body_mb.map(|mb| u64::from(mb) << 20),
-            allow: networks(&["config", "allow"], &config.allow, faults),
-            deny: networks(&["config", "deny"], &config.deny, faults),
+            allow: networks::resolve(&["config", "allow"], &config.allow, &context.lists, faults),
+            deny: networks::resolve(&["config", "deny"], &config.deny, &context.lists, faults),
+            auth: auth::resolve(&["config", "auth"], config.auth.as_ref(), context.users.as_deref(), faults),
             rates: Vec::new(),
         },
+        error_pages: pages::resolve(config.error_pages.as_deref(), &context.folders, faults),
         header_bytes: limits.header_kb.map(|kb| u64::from(kb) << 10),
         header_time,
         idle_time,
     }
-}
-
-/// The networks at `path`.
-pub(super) fn networks(path: &[&str], written: &[String], faults: &mut Faults<'_>) -> Vec<String> {
-    for (index, wrong) in written.iter().enumerate().filter(|(_, one)| !network::is_network(one)) {
-        let key = path.last().copied().unwrap_or_default();
-        let message = format!("`{wrong}` in `{key}` of `{}` is not an address or a network", faults.name);
-        let help = "write an address (203.0.113.7), a network (10.0.0.0/8), or private_ranges";
-        let index = index.to_string();
-        faults.add(&[path, &[index.as_str()]].concat(), Diagnostic::new("bad-config", message).help(help));
-    }
-    written.to_vec()
 }
 
 /// The headers at `path`.
@@ -231,7 +231,8 @@ mod tests {
         let name = ServiceName::new("edge").unwrap();
         let mut out = Vec::new();
         let config: Config = serde_json::from_str(config).unwrap();
-        let spec = resolve(Some(&config), "/stack", profile, &mut Faults { name: &name, node: &node, out: &mut out });
+        let context = Context { root: "/stack".into(), profile: profile.into(), ..Context::default() };
+        let spec = resolve(Some(&config), &context, &mut Faults { name: &name, node: &node, out: &mut out });
         (spec, out.into_iter().map(|fault| fault.message).collect())
     }
 
@@ -281,6 +282,11 @@ mod tests {
         assert!(told(r#"{"trusted_proxies": ["10.0.0.0/33"]}"#).contains("`10.0.0.0/33`"));
         assert!(told(r#"{"allow": ["::1", "a"]}"#).contains("`a` in `allow` of `edge`"));
         assert!(told(r#"{"headers": {"X-A": true}}"#).contains("`X-A` is true, expected a value"));
+        assert!(told(r#"{"auth": "basic"}"#).contains("`edge` is for users with a password, and has no users yet"));
+        assert!(told(r#"{"auth": true}"#).contains("`auth` is true, expected"));
+        assert!(told(r#"{"auth": {"forward": {}}}"#).contains("`forward` names one service"));
+        assert!(told(r#"{"auth": {"forward": {"service": "edge"}}}"#).contains("about requests for itself"));
+        assert!(told(r#"{"auth": {"forward": {"url": "127.0.0.1:80"}}}"#).contains("`url` is \"127.0.0.1:80\""));
         assert!(told(r#"{"headers": {"X A": "b"}}"#).contains("\"X A\" is not the name of a header"));
         assert!(told(r#"{"headers": {"X-A": "b\r\nSet-Cookie: c"}}"#).contains("is one line"));
         let roots =

@@ -1,8 +1,11 @@
 //! A resolved service: every default is filled in, and only the placeholders of one instance are left.
 
+mod auth;
 mod edge;
 mod faults;
 mod holes;
+mod networks;
+mod pages;
 mod ports;
 mod probe;
 mod rate;
@@ -22,6 +25,7 @@ pub use crate::manifest::{Kind, Protocol, Strategy};
 use crate::name::{Identifier, ServiceName};
 use crate::origin::Origin;
 use crate::template::Template;
+pub use auth::{Asked, Auth};
 pub use edge::{EdgeSpec, OnDemand, OwnCertificate, Terms};
 pub use probe::{Check, HttpAnswer, Probe};
 pub use rate::{Key, Rate};

@@ -7,6 +7,7 @@ use super::{Availability, BinaryRef, Identity, LogLimits, Probe, ServiceSpec, Sh
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Limit, Manifest};
 use crate::name::{Identifier, ServiceName};
+use crate::named::{Folders, Lists};
 use crate::origin::{Origin, Value};
 use crate::template::{Piece, Template};
 use crate::tree::Node;
@@ -31,6 +32,12 @@ pub struct Context {
     pub has_own_hosts: bool,
     /// Whether releases that were replaced are kept warm, unless a manifest says otherwise.
     pub keeps_warm: bool,
+    /// The file with the users of the service.
+    pub users: Option<String>,
+    /// Files with one entry a line that manifests name.
+    pub lists: Lists,
+    /// The files of folders that manifests name.
+    pub folders: Folders,
 }
 
 /// Makes a spec from `manifest`. `node` is the tree it was read from, for the places of errors. Errors go to `out`;
@@ -54,9 +61,9 @@ pub fn resolve(
     });
     let own_host = context.has_own_hosts.then(|| format!("{name}.localhost"));
     let route = manifest.route.as_ref();
-    let route = route.and_then(|route| route::resolve(route, own_host.as_deref(), &ports, &mut faults));
+    let route = route.and_then(|route| route::resolve(route, own_host.as_deref(), &ports, context, &mut faults));
     let update = update::resolve(manifest, &ports, readiness.as_ref(), context, &mut faults);
-    let edge = edge::resolve(manifest.config.as_ref(), &context.root, &context.profile, &mut faults);
+    let edge = edge::resolve(manifest.config.as_ref(), context, &mut faults);
     let spec = ServiceSpec {
         name: name.clone(),
         kind: manifest.kind,

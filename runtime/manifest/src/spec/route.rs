@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::edge::Terms;
 use super::faults::Faults;
-use super::{PortSpec, Route, edge, rate};
+use super::{Context, PortSpec, Route, auth, edge, networks, rate};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Protocol};
 use crate::name::{Identifier, nearest};
@@ -14,6 +14,7 @@ pub(super) fn resolve(
     route: &manifest::Route,
     own_host: Option<&str>,
     ports: &BTreeMap<Identifier, PortSpec>,
+    context: &Context,
     faults: &mut Faults<'_>,
 ) -> Option<Route> {
     let paths = route.paths.clone().unwrap_or_else(|| vec!["/".to_owned()]);
@@ -50,8 +51,9 @@ pub(super) fn resolve(
         redirect_hosts: route.redirect_hosts.clone(),
         headers: edge::headers(&["route", "headers"], &route.headers, faults),
         body_bytes: route.limits.as_ref().and_then(|limits| limits.body_mb).map(|mb| u64::from(mb) << 20),
-        allow: edge::networks(&["route", "allow"], &route.allow, faults),
-        deny: edge::networks(&["route", "deny"], &route.deny, faults),
+        allow: networks::resolve(&["route", "allow"], &route.allow, &context.lists, faults),
+        deny: networks::resolve(&["route", "deny"], &route.deny, &context.lists, faults),
+        auth: auth::resolve(&["route", "auth"], route.auth.as_ref(), context.users.as_deref(), faults),
         rates: rate::resolve(route.rate_limit.as_ref(), faults),
     };
     let Some((port, spec)) = ports.iter().find(|(name, _)| name.as_str() == route.port) else {

@@ -207,7 +207,12 @@ fn caddy_files(stack: &Stack, edge: &ServiceSpec, state: &Path, ports: &Ports) -
         addresses.insert(spec.name.clone(), all.into_iter().collect());
     }
     let data = state.with_file_name(".data").display().to_string();
-    let around = Surroundings { data: &data, ..Surroundings::of(&services) };
+    let around = Surroundings {
+        data: &data,
+        lists: &stack.drafts.lists,
+        folders: &stack.drafts.folders,
+        ..Surroundings::of(&services)
+    };
     let config = core_caddy::config_file(edge, around, Wiring::Direct(&addresses))
         .map_err(|faults| faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "))?;
     let others = edge.files.iter().filter(|file| file.path != config.path).cloned();
