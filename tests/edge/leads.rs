@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::common::pebble::Pebble;
 use crate::common::trials::{Test, tests};
-use crate::common::{CORE, Said, Stack, free_port, until};
+use crate::common::{CORE, Said, Stack, eventually, free_port, until};
 use crate::place::serving;
 use crate::tls::Edge;
 
@@ -31,7 +31,9 @@ struct Other {
 impl Other {
     /// One that answers each connection in this way.
     fn new(address: &str, port: u16, answer: impl Fn(TcpStream) + Send + 'static) -> Self {
-        let listener = TcpListener::bind((address, port)).expect("an address of this machine");
+        // Connections of other tests may have this number for a moment.
+        let listener =
+            eventually("the port is free on an address of this machine", || TcpListener::bind((address, port)).ok());
         let goes_on = Arc::new(AtomicBool::new(true));
         let still = goes_on.clone();
         let thread = std::thread::spawn(move || {
