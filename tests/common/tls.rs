@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::QuicClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -24,7 +25,10 @@ impl Client {
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Self(Arc::new(config.expect("versions").with_root_certificates(roots).with_no_client_auth()))
+        let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
+        // Each connection is to see the certificate of now.
+        config.resumption = Resumption::disabled();
+        Self(Arc::new(config))
     }
 
     /// A GET request to `address` for a path of `host`: all that came, from the status line on; or why nothing did.

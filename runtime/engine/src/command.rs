@@ -69,6 +69,12 @@ pub enum Command {
         /// The service that runs it.
         service: ServiceName,
     },
+    /// Replace the instances of a service that have read files which are others by now. One that does not run reads them when it
+    /// is started, and stays as it is.
+    Renew {
+        /// The service.
+        service: ServiceName,
+    },
     /// Have the edge answer in the place of services, or no longer.
     Maintain {
         /// The services; empty means all that have a route.
@@ -161,6 +167,7 @@ impl Command {
             Self::Rollback { .. } => "rollback",
             Self::Promote { .. } => "promote",
             Self::EndTrial { .. } => "previews remove",
+            Self::Renew { .. } => "renew",
             Self::Maintain { how: Some(_), .. } => "maintenance on",
             Self::Maintain { how: None, .. } => "maintenance off",
             Self::Apply => "apply",
@@ -177,7 +184,9 @@ impl Command {
             | Self::Stop { services }
             | Self::Restart { services }
             | Self::Maintain { services, .. } => services,
-            Self::Scale { service, .. } | Self::EndTrial { service } => std::slice::from_ref(service),
+            Self::Scale { service, .. } | Self::EndTrial { service } | Self::Renew { service } => {
+                std::slice::from_ref(service)
+            }
             Self::Deploy { service, .. } | Self::Rollback { service, .. } | Self::Promote { service, .. } => {
                 service.as_slice()
             }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::Query;
 use axum::http::StatusCode;
+use core_manifest::network::is_host_name;
 use serde::Deserialize;
 use tokio::net::UnixListener;
 
@@ -73,14 +74,9 @@ impl State {
     }
 }
 
-/// Whether this can be the name of a host, and nothing else: a folder is looked for by it.
+/// Whether a CA can issue for this: a folder is looked for by it as well.
 fn is_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() < 64
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-    };
-    text.len() < 254 && text.contains('.') && text.split('.').all(is_label)
+    is_host_name(text) && text.contains('.')
 }
 
 /// Whether Caddy keeps a certificate for a name: `certificates/<ca>/<name>/`.

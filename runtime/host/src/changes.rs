@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use core_manifest::named;
@@ -14,6 +14,8 @@ use notify::{EventHandler, PollWatcher, RecommendedWatcher, RecursiveMode, Watch
 use notify_debouncer_mini::{
     Config, DebounceEventResult, DebouncedEvent, DebouncedEventKind, Debouncer, new_debouncer_opt,
 };
+
+use crate::certificates;
 
 /// How long a file must be unchanged before it is read: an editor saves in several steps.
 const QUIET: Duration = Duration::from_millis(15);
@@ -29,7 +31,6 @@ const REMOTE: [u32; 8] = [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x00c3_6400,
 /// Watched folders.
 pub(crate) struct Changes {
     events: Receiver<DebounceEventResult>,
-    sender: Sender<DebounceEventResult>,
     meant: Meant,
     /// Watches until dropped; `None` if nothing can watch.
     watching: Option<Watching>,
@@ -48,20 +49,6 @@ struct Meant {
     services: PathBuf,
     folders: BTreeSet<PathBuf>,
     names: BTreeSet<OsString>,
-    /// Folders in which every name matters.
-    whole: BTreeSet<PathBuf>,
-}
-
-/// Ends a wait for changes.
-#[derive(Clone, Debug)]
-pub(crate) struct Waker(Sender<DebounceEventResult>);
-
-impl Waker {
-    /// As if everything may have changed.
-    pub(crate) fn wake(&self) {
-        // Nobody waits any more.
-        let _ = self.0.send(Err(notify::Error::generic("what is watched has changed")));
-    }
 }
 
 impl Changes {
@@ -71,8 +58,7 @@ impl Changes {
         let links = files.iter().filter(|file| file.is_symlink()).filter_map(leads_to);
         let own = files.iter().filter_map(|file| file.file_name().map(OsStr::to_owned));
         let names = ["manifests", "services"].map(OsString::from).into_iter().chain(own).chain(links).collect();
-        let whole = files.iter().filter(|file| file.is_dir()).cloned().collect();
-        let meant = Meant { services: root.join("services"), folders: folders.clone(), names, whole };
+        let meant = Meant { services: root.join("services"), folders: folders.clone(), names };
         let (sender, events) = channel();
         let by_kernel = || {
             let debouncer = new_debouncer_opt(Config::default().with_timeout(QUIET), sender.clone()).ok()?;
@@ -84,12 +70,7 @@ impl Changes {
             watch(new_debouncer_opt(config, sender.clone()).ok()?, folders).map(Watching::Poll)
         };
         let watching = if is_remote(root) { by_polling() } else { by_kernel().or_else(by_polling) };
-        Self { events, sender, meant, watching }
-    }
-
-    /// What ends a wait.
-    pub(crate) fn waker(&self) -> Waker {
-        Waker(self.sender.clone())
+        Self { events, meant, watching }
     }
 
     /// Blocks until something that matters has changed, and the change is complete.
@@ -131,9 +112,9 @@ impl Meant {
     fn is(&self, event: &DebouncedEvent) -> bool {
         let path = &event.path;
         let is_folder = self.folders.contains(path) || path.parent() == Some(&self.services) || path.is_dir();
-        let is_read = path.extension().is_some_and(|ending| ending == "json" || ending == named::PAGE);
-        let is_inside = path.parent().is_some_and(|folder| self.whole.contains(folder));
-        is_folder || is_read || is_inside || path.file_name().is_none_or(|name| self.names.contains(name))
+        let endings = ["json", named::PAGE].into_iter().chain(certificates::ENDINGS);
+        let is_read = path.extension().is_some_and(|ending| endings.into_iter().any(|one| ending == one));
+        is_folder || is_read || path.file_name().is_none_or(|name| self.names.contains(name))
     }
 }
 
@@ -259,30 +240,21 @@ mod tests {
         let poll = notify::Config::default().with_poll_interval(POLL / 20).with_compare_contents(true);
         let (sender, events) = channel();
         let config = Config::default().with_timeout(QUIET).with_notify_config(poll);
-        let debouncer = new_debouncer_opt(config, sender.clone()).unwrap();
-        let meant = Meant {
-            services: folder.path().join("services"),
-            folders: BTreeSet::new(),
-            names: BTreeSet::new(),
-            whole: BTreeSet::new(),
-        };
+        let debouncer = new_debouncer_opt(config, sender).unwrap();
+        let meant =
+            Meant { services: folder.path().join("services"), folders: BTreeSet::new(), names: BTreeSet::new() };
         let watching = watch(debouncer, &BTreeSet::from([folder.path().to_owned()])).map(Watching::Poll);
-        let changes = Changes { events, sender, meant, watching };
+        let changes = Changes { events, meant, watching };
         fs::write(folder.path().join("new.json"), "1").unwrap();
         assert!(is_reported(&changes, Duration::from_secs(60)));
     }
 
     #[test]
     fn without_a_watcher_one_looks_again() {
-        let (sender, events) = channel();
-        let meant = Meant {
-            services: "/services".into(),
-            folders: BTreeSet::new(),
-            names: BTreeSet::new(),
-            whole: BTreeSet::new(),
-        };
+        let (_, events) = channel();
+        let meant = Meant { services: "/services".into(), folders: BTreeSet::new(), names: BTreeSet::new() };
         let began = Instant::now();
-        Changes { events, sender, meant, watching: None }.wait();
+        Changes { events, meant, watching: None }.wait();
         assert!(began.elapsed() >= POLL);
     }
 }

@@ -8,28 +8,24 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use core_manifest::{SourceFile, named};
+use core_manifest::SourceFile;
+use core_manifest::named::{self, Named};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::changes::{Changes, Waker};
-use crate::files;
+use crate::changes::Changes;
+use crate::{certificates, files};
 
 /// A hash of all files that a topology is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// The hash of the present files, and of what is followed beside them. A file that cannot be read counts with its error, a
-    /// folder with the names in it.
-    pub(crate) fn of(root: &Path, followed: &Followed) -> Self {
+    /// The hash of the present files. A file that cannot be read counts with its error.
+    pub(crate) fn of(root: &Path) -> Self {
         let mut hasher = DefaultHasher::new();
-        for file in files(root, followed) {
-            if file.is_dir() {
-                entries(&file).collect::<BTreeSet<_>>().hash(&mut hasher);
-                continue;
-            }
+        for file in files(root) {
             let contents = files::read(&file).map_err(|error| error.kind());
             (file, contents).hash(&mut hasher);
         }
@@ -42,55 +38,23 @@ impl Fingerprint {
     }
 }
 
-/// Files and folders beside the manifests that a topology is made of; the last reading said which.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Followed(Arc<Mutex<State>>);
-
-#[derive(Debug, Default)]
-struct State {
-    paths: BTreeSet<PathBuf>,
-    waker: Option<Waker>,
-}
-
-impl Followed {
-    /// From now on these are followed, and no others. Links are followed, too.
-    pub(crate) fn set(&self, paths: BTreeSet<PathBuf>) {
-        let mut state = self.state();
-        if state.paths != paths {
-            state.paths = paths;
-            if let Some(waker) = &state.waker {
-                waker.wake();
-            }
-        }
-    }
-
-    fn paths(&self) -> BTreeSet<PathBuf> {
-        self.state().paths.clone()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Sends the hash of the files, first at the start and then after each change, from its own thread, until the receiver
 /// is dropped. If the system has no thread left, edits wait for `core apply`.
-pub(crate) fn begin(root: PathBuf, followed: Followed, sender: UnboundedSender<Fingerprint>) {
-    let thread = std::thread::Builder::new().name("watch".into()).spawn(move || run(&root, &followed, &sender));
+pub(crate) fn begin(root: PathBuf, sender: UnboundedSender<Fingerprint>) {
+    let thread = std::thread::Builder::new().name("watch".into()).spawn(move || run(&root, &sender));
     if let Err(error) = thread {
         tracing::warn!("edits are not followed: {error}");
     }
 }
 
-fn run(root: &Path, followed: &Followed, sender: &UnboundedSender<Fingerprint>) {
+fn run(root: &Path, sender: &UnboundedSender<Fingerprint>) {
     let mut last = None;
     loop {
         // Watch first, then look, so that no change is missed. Watches are set up again each time, since a watched
         // folder may have been replaced.
-        let files = files(root, followed);
+        let files = files(root);
         let changes = Changes::of(root, &files, &folders(root, &files));
-        followed.state().waker = Some(changes.waker());
-        let now = Fingerprint::of(root, followed);
+        let now = Fingerprint::of(root);
         if last != Some(now) && sender.send(now).is_err() {
             return;
         }
@@ -99,23 +63,23 @@ fn run(root: &Path, followed: &Followed, sender: &UnboundedSender<Fingerprint>) 
     }
 }
 
-/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, the manifests, what these name (lists
-/// and pages), and what is followed beside them.
-fn files(root: &Path, followed: &Followed) -> BTreeSet<PathBuf> {
-    let mut all = followed.paths();
-    all.insert(root.join(".env"));
+/// The files that a topology is made of, in order: `.env`, the profiles with the lock file, the manifests, and what these name.
+fn files(root: &Path) -> BTreeSet<PathBuf> {
+    let mut all = BTreeSet::from([root.join(".env")]);
     all.extend(entries(&root.join("manifests")).filter(|path| path.extension().is_some_and(|ending| ending == "json")));
     all.extend(entries(&root.join("services")).map(|folder| folder.join("service.json")));
     let is_manifest = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "json");
     let text = |path: &PathBuf| Some(Arc::new(SourceFile { path: String::new(), text: files::read_text(path).ok()? }));
     let texts: Vec<Arc<SourceFile>> = all.iter().filter(is_manifest).filter_map(text).collect();
-    all.extend(texts.iter().flat_map(named::lists).map(|path| root.join(path)));
-    for folder in texts.iter().flat_map(named::folders).map(|path| root.join(path)) {
+    let named = Named::of(&texts);
+    all.extend(named.lists.iter().map(|path| root.join(path)));
+    for folder in named.folders.iter().map(|path| root.join(path)) {
         let is_page = |path: &PathBuf| path.extension().is_some_and(|ending| ending == named::PAGE);
         all.extend(entries(&folder).filter(is_page));
         // A page that may come, so that the folder is watched.
         all.insert(folder.join("404.html"));
     }
+    all.extend(named.certificates.iter().flat_map(|path| certificates::files(&root.join(path))));
     all
 }
 
@@ -125,7 +89,6 @@ fn folders(root: &Path, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::from([root.to_owned(), root.join("manifests"), root.join("services")]);
     for file in files {
         all.extend(file.parent().map(Path::to_owned));
-        all.extend(Some(file.clone()).filter(|file| file.is_dir()));
         if file.is_symlink() {
             all.extend(fs::canonicalize(file).ok().and_then(|target| target.parent().map(Path::to_owned)));
         }
@@ -150,7 +113,6 @@ mod tests {
         folder: tempfile::TempDir,
         seen: UnboundedReceiver<Fingerprint>,
         last: Option<Fingerprint>,
-        followed: Followed,
     }
 
     impl Watched {
@@ -161,9 +123,8 @@ mod tests {
             }
             fs::write(folder.path().join("services/web/service.json"), "1").unwrap();
             let (sender, seen) = unbounded_channel();
-            let followed = Followed::default();
-            begin(folder.path().to_owned(), followed.clone(), sender);
-            let mut watched = Self { folder, seen, last: None, followed };
+            begin(folder.path().to_owned(), sender);
+            let mut watched = Self { folder, seen, last: None };
             watched.sees("the beginning");
             watched
         }
@@ -175,7 +136,7 @@ mod tests {
         /// Waits until the last hash sent is that of the present files.
         fn sees(&mut self, what: &str) {
             let until = Instant::now() + Duration::from_secs(60);
-            while self.last != Some(Fingerprint::of(self.folder.path(), &self.followed)) {
+            while self.last != Some(Fingerprint::of(self.folder.path())) {
                 assert!(Instant::now() < until, "{what} was not seen");
                 match self.seen.try_recv() {
                     Ok(seen) => self.last = Some(seen),
@@ -241,7 +202,8 @@ mod tests {
         }
         fs::write(archive.join("1.pem"), "1").unwrap();
         symlink("../archive/1.pem", live.join("chain.pem")).unwrap();
-        watched.followed.set([live.join("chain.pem"), live.clone()].into());
+        let manifest = watched.path("services/web/service.json");
+        fs::write(&manifest, r#"{"certificates": ["elsewhere/live"]}"#).unwrap();
         watched.sees("that there is more to follow");
         fs::write(archive.join("1.pem"), "2").unwrap();
         watched.sees("a write to what a link leads to");
@@ -253,7 +215,10 @@ mod tests {
         watched.sees("a write to what that leads to");
         fs::write(live.join("other.pem"), "5").unwrap();
         watched.sees("another file in a folder");
-        watched.followed.set(BTreeSet::new());
+        fs::create_dir(live.join("b.example")).unwrap();
+        fs::write(live.join("b.example/fullchain.pem"), "6").unwrap();
+        watched.sees("another folder");
+        fs::write(&manifest, "{}").unwrap();
         watched.sees("that there is less to follow");
     }
 

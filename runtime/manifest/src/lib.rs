@@ -22,6 +22,7 @@ pub mod schema;
 pub mod spec;
 pub mod template;
 pub mod tree;
+pub mod unbelieved;
 pub mod variables;
 
 pub use diagnostic::{Diagnostic, Problem, SourceFile, Span};
@@ -29,3 +30,4 @@ pub use manifest::{Manifest, StackManifest};
 pub use name::{Identifier, ServiceName};
 pub use spec::ServiceSpec;
 pub use template::Template;
+pub use unbelieved::UNBELIEVED;

@@ -20,39 +20,45 @@ pub const PAGE: &str = "html";
 
 /// The key whose value is a folder with pages.
 const PAGES: &str = "error_pages";
-
-/// The folders with pages in a manifest or a profile, as they stand there.
-pub fn folders(file: &Arc<SourceFile>) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    let mut add = |key: &str, value: &Node| {
-        let path = value.text().filter(|path| key == PAGES && is_plain(path));
-        all.extend(path.map(str::to_owned));
-    };
-    if let Some(node) = tree::parse(file, &mut Vec::new()) {
-        look(&node, &mut add);
-    }
-    all
-}
-
-fn is_plain(path: &str) -> bool {
-    !path.is_empty() && !path.contains('$')
-}
-
+/// The key whose values are files and folders with certificates.
+const CERTIFICATES: &str = "certificates";
 /// The keys whose values may name lists.
 const KEYS: [&str; 3] = ["allow", "deny", "trusted_proxies"];
 
-/// The paths of lists in a manifest or a profile, as they stand there: without placeholders. What is wrong with the file is told
-/// elsewhere.
-pub fn lists(file: &Arc<SourceFile>) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    let mut add = |key: &str, value: &Node| {
-        let paths = value.elements().iter().filter_map(|entry| entry.text()?.strip_prefix(LIST));
-        all.extend(paths.filter(|path| KEYS.contains(&key) && is_plain(path)).map(str::to_owned));
-    };
-    if let Some(node) = tree::parse(file, &mut Vec::new()) {
-        look(&node, &mut add);
+/// What a manifest or a profile names, as it stands there: without placeholders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Paths of lists.
+    pub lists: BTreeSet<String>,
+    /// Folders with pages.
+    pub folders: BTreeSet<String>,
+    /// Files and folders with certificates.
+    pub certificates: BTreeSet<String>,
+}
+
+impl Named {
+    /// What is named in these files. What is wrong with them is told elsewhere.
+    pub fn of<'a>(files: impl IntoIterator<Item = &'a Arc<SourceFile>>) -> Self {
+        let mut all = Self::default();
+        for node in files.into_iter().filter_map(|file| tree::parse(file, &mut Vec::new())) {
+            look(&node, &mut |key, value| all.add(key, value));
+        }
+        all
     }
-    all
+
+    fn add(&mut self, key: &str, value: &Node) {
+        let texts = || value.elements().iter().filter_map(Node::text);
+        let plain = |path: &&str| !path.is_empty() && !path.contains('$');
+        match key {
+            PAGES => self.folders.extend(value.text().filter(plain).map(str::to_owned)),
+            CERTIFICATES => self.certificates.extend(texts().filter(plain).map(str::to_owned)),
+            key if KEYS.contains(&key) => {
+                let paths = texts().filter_map(|text| text.strip_prefix(LIST));
+                self.lists.extend(paths.filter(plain).map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Shows each key of a tree with its value.
@@ -82,16 +88,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_found_where_they_are_named() {
+    fn files_are_found_where_they_are_named() {
         // Others have such words, too, as the address of a database.
         let text = r#"{"route": {"deny": ["10.0.0.1", "file:deny.txt"], "allow": ["file:lists/a b.txt", "file:${root}/x", "file:"]},
-            "process": {"env": {"DATABASE_URL": "file:dev.db"}}, "services": {"edge": {"config": {"trusted_proxies": ["file:cdn"]}}}}"#;
+            "process": {"env": {"DATABASE_URL": "file:dev.db"}}, "services": {"edge": {"config": {"trusted_proxies": ["file:cdn"],
+            "error_pages": "errors", "certificates": ["certs/a.pem", "/etc/live"]}}}}"#;
         let file = Arc::new(SourceFile { path: "service.json".into(), text: text.into() });
-        assert_eq!(lists(&file).into_iter().collect::<Vec<_>>(), ["cdn", "deny.txt", "lists/a b.txt"]);
-        assert!(folders(&file).is_empty());
-        let file =
-            Arc::new(SourceFile { path: String::new(), text: r#"{"config": {"error_pages": "errors"}}"#.into() });
-        assert_eq!(folders(&file).into_iter().collect::<Vec<_>>(), ["errors"]);
+        let named = Named::of([&file]);
+        assert_eq!(named.lists.iter().collect::<Vec<_>>(), ["cdn", "deny.txt", "lists/a b.txt"]);
+        assert_eq!(named.folders.iter().collect::<Vec<_>>(), ["errors"]);
+        assert_eq!(named.certificates.iter().collect::<Vec<_>>(), ["/etc/live", "certs/a.pem"]);
     }
 
     #[test]

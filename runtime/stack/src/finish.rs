@@ -44,9 +44,6 @@ pub fn finish(
         if !drafts.faulty.contains(name.parent().as_str()) {
             out.append(&mut said);
         }
-        if let (Some(spec), Some(own)) = (spec.as_mut(), sources.certificates.get(&name)) {
-            spec.edge.certificates.clone_from(own);
-        }
         if let Some(spec) = spec.as_mut().filter(|_| name.is_trial()) {
             trials::adapt(spec);
         }
@@ -169,6 +166,7 @@ fn context(name: &ServiceName, scope: &Scope, sources: &Sources, drafts: &Drafts
         profile: sources.profile.clone(),
         has_own_hosts: sources.profile == "local",
         keeps_warm: sources.profile == "production" && !sources.has_little_memory,
+        certificates: sources.certificates.get(name).cloned().unwrap_or_default(),
         lists: drafts.lists.clone(),
         folders: drafts.folders.clone(),
         users: sources.secrets.get(&logins::file(name.parent().as_str())).cloned(),

@@ -5,6 +5,8 @@ use core_manifest::ServiceSpec;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::Wiring;
+
 /// The folder of the logs, in the folder of the edge's data, with a file of each instance: the name of the instance and
 /// [`ENDING`]. Those that it has rolled have the time of that before the ending.
 ///
@@ -88,15 +90,20 @@ fn field(key: &str, value: &str) -> Value {
     json!({"handler": "log_append", "key": key, "value": value})
 }
 
+/// Whether there is one. Without core, nobody would read it.
+pub(crate) fn is_on(edge: &ServiceSpec, wiring: Wiring<'_>) -> bool {
+    !edge.edge.unlogged && matches!(wiring, Wiring::Held)
+}
+
 /// A handler that says which service a request is for: only then is it written down.
-pub(crate) fn of(edge: &ServiceSpec, spec: &ServiceSpec) -> Option<Value> {
+pub(crate) fn of(edge: &ServiceSpec, spec: &ServiceSpec, wiring: Wiring<'_>) -> Option<Value> {
     let note = || json!({"handler": "vars", "access_logger_names": [format!("{TO}.{}", spec.name)]});
-    (!edge.edge.unlogged).then(note)
+    is_on(edge, wiring).then(note)
 }
 
 /// A handler that says which preview of it; `name` is Caddy's placeholder for that.
 pub(crate) fn of_preview(edge: &ServiceSpec, name: &str) -> Option<Value> {
-    (!edge.edge.unlogged).then(|| field("preview", name))
+    is_on(edge, Wiring::Held).then(|| field("preview", name))
 }
 
 /// A request that a service answered, or the edge for it.

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use core_engine::driver::Surroundings;
-use core_manifest::ServiceSpec;
 use core_manifest::spec::{Asked, Auth};
+use core_manifest::{ServiceSpec, UNBELIEVED};
 use serde_json::{Value, json};
 
 use crate::Wiring;
-use crate::proxy::{UNBELIEVED, patient, proxy, transport};
+use crate::proxy::{patient, proxy, transport};
 
 /// The header with the name of a user who has sent the password.
 const USER: &str = "Remote-User";

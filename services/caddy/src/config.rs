@@ -29,7 +29,7 @@ const IDLE: &str = "idle";
 /// The whole configuration, as a template: `${run}` is the run folder of the edge instance.
 pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> String {
     let pages = Pages::of(edge, around);
-    let has_log = !edge.edge.unlogged && matches!(wiring, Wiring::Held);
+    let has_log = access::is_on(edge, wiring);
     let mut all = vec![farewell()];
     all.extend(has_log.then(access::headers));
     if let Wiring::Held = wiring {
@@ -95,11 +95,6 @@ pub(crate) fn build(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     }
     if matches!(wiring, Wiring::Held) {
         if limits::are_there(around) {
-            for server in http["servers"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
-                for (name, route) in limits::named_routes(around).as_object().into_iter().flatten() {
-                    server["named_routes"][name] = route.clone();
-                }
-            }
             http["servers"]["open"] = limits::open();
         }
         http["servers"]["verify"] = verify::server(around);
@@ -163,7 +158,7 @@ fn server(
         "routes": routes,
         "errors": {"routes": errors},
     });
-    if !edge.edge.unlogged && matches!(wiring, Wiring::Held) {
+    if access::is_on(edge, wiring) {
         server["logs"] = json!({});
     }
     let has_certificates = edge.edge.tls != Tls::Off;
@@ -178,9 +173,12 @@ fn server(
             server[key] = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).into();
         }
     }
-    let refusals = terms::refusals(edge, around);
-    if !refusals.is_empty() {
-        server["named_routes"] = refusals.into();
+    let mut named_routes = terms::refusals(edge, around);
+    if matches!(wiring, Wiring::Held) && limits::are_there(around) {
+        named_routes.extend(limits::named_routes(around));
+    }
+    if !named_routes.is_empty() {
+        server["named_routes"] = named_routes.into();
     }
     let proxies = named(&edge.edge.trusted_proxies, around.lists);
     if !proxies.is_empty() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use core_engine::driver::Surroundings;
 use core_manifest::spec::{Check, GeneratedFile, HttpAnswer, Key, Probe, Rate, Restart, Strategy};
 use core_manifest::{Diagnostic, ServiceName, ServiceSpec, Template};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::pointer::served;
 use crate::prefix::matcher;
@@ -112,7 +112,7 @@ pub(crate) fn ask(spec: &ServiceSpec) -> Option<Value> {
 }
 
 /// The named routes of a server: one asks for all services, so that it is known once whether anybody answers.
-pub(crate) fn named_routes(around: Surroundings<'_>) -> Value {
+pub(crate) fn named_routes(around: Surroundings<'_>) -> Map<String, Value> {
     let mut headers = json!({
         // Without one, Go writes the path of the socket.
         "Host": ["limits"],
@@ -127,7 +127,7 @@ pub(crate) fn named_routes(around: Surroundings<'_>) -> Value {
         };
         headers[header(key).unwrap_or_default()] = json!([value]);
     }
-    json!({ROUTE: {"handle": [{
+    let ask = json!({"handle": [{
         "handler": "reverse_proxy",
         "rewrite": {"method": "GET", "uri": PATH},
         "upstreams": [
@@ -158,7 +158,8 @@ pub(crate) fn named_routes(around: Surroundings<'_>) -> Value {
             {"match": {"status_code": [429, 431]}, "routes": [{"handle": [{"handler": "copy_response"}]}]},
             {"routes": [{"handle": [{"handler": "vars"}]}]},
         ],
-    }]}})
+    }]});
+    Map::from_iter([(ROUTE.to_owned(), ask)])
 }
 
 /// The server that lets everybody through.

@@ -1,35 +1,11 @@
 //! Requests that are sent on to the instances of a service.
 
 use core_engine::action::pointers;
-use core_manifest::ServiceSpec;
+use core_manifest::{ServiceSpec, UNBELIEVED};
 use serde_json::{Value, json};
 
 use crate::pointer::placeholder;
 use crate::{Wiring, pointer};
-
-/// Request headers about the client, or about what it asks for, that anyone may send and that Caddy passes on unchanged; core's
-/// own; and what some servers take for the same, since they read `_` as `-`.
-pub(crate) const UNBELIEVED: [&str; 19] = [
-    "X-Real-IP",
-    "Forwarded",
-    "True-Client-IP",
-    "X-Client-IP",
-    "X-Cluster-Client-IP",
-    "CF-Connecting-IP",
-    "Fastly-Client-IP",
-    "X-Forwarded-Port",
-    "X-Forwarded-Server",
-    "X-Forwarded-Prefix",
-    "X-Original-URL",
-    "X-Rewrite-URL",
-    "X-Original-Host",
-    "Proxy",
-    "X-Core-*",
-    "X_Forwarded_*",
-    "X_Real_*",
-    "X_Client_*",
-    "X_Core_*",
-];
 
 /// A proxy to the instances of a service.
 pub(crate) fn proxy(spec: &ServiceSpec, edge: &str, wiring: Wiring<'_>) -> Value {

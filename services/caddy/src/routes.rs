@@ -70,7 +70,7 @@ fn one_route(
 ) -> Value {
     let edge = around.edge;
     let is_held = matches!(wiring, Wiring::Held);
-    let mut handle: Vec<Value> = access::of(caddy, spec).filter(|_| is_held).into_iter().collect();
+    let mut handle: Vec<Value> = access::of(caddy, spec, wiring).into_iter().collect();
     // Before all else, so that nothing of the service is seen.
     handle.extend(is_held.then(|| maintenance::gate(spec, edge)));
     handle.extend(terms::handlers(caddy, spec));

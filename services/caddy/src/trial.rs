@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::auth::Guard;
 use crate::pointer::{key, placeholder};
 use crate::prefix::{matcher, stripped};
-use crate::{CANARY_POINTERS, access, files, former, limits, public, terms};
+use crate::{CANARY_POINTERS, Wiring, access, files, former, limits, public, terms};
 
 /// The ID of the release that gets a share of the clients, beside the pointers; empty while there is none.
 pub const CANARY: &str = "canary";
@@ -107,7 +107,7 @@ pub(crate) fn previews(
         let label = format!("{{http.request.host.labels.{labels}}}");
         let sets = (0..PREVIEWS).map(|set| {
             let name = placeholder(edge, spec, &preview_file(set, "name"));
-            let mut handle: Vec<Value> = access::of(caddy, spec).into_iter().collect();
+            let mut handle: Vec<Value> = access::of(caddy, spec, Wiring::Held).into_iter().collect();
             handle.extend(access::of_preview(caddy, &label));
             handle.extend(terms::handlers(caddy, spec));
             handle.extend(preview(spec, edge, set, guard, &proxy));

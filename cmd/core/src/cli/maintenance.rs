@@ -3,6 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
+use core_stack::drivers::HOLDS;
 
 use crate::completion;
 
@@ -22,7 +23,7 @@ pub(crate) enum MaintenanceCommand {
         #[arg(add = ArgValueCandidates::new(completion::services))]
         services: Vec<String>,
         /// Hold each request for up to so many seconds first: if the maintenance ends in that time, it is answered as usual.
-        #[arg(long, value_name = "SECONDS", value_parser = PossibleValuesParser::new(["5", "10", "20", "30", "60"]))]
+        #[arg(long, value_name = "SECONDS", value_parser = holds())]
         hold: Option<String>,
         /// A network whose clients are answered as usual, such as 10.0.0.0/8; may be repeated.
         #[arg(long, value_name = "NETWORK")]
@@ -34,4 +35,9 @@ pub(crate) enum MaintenanceCommand {
         #[arg(add = ArgValueCandidates::new(completion::services))]
         services: Vec<String>,
     },
+}
+
+/// The times that the edge knows.
+fn holds() -> PossibleValuesParser {
+    PossibleValuesParser::new(HOLDS.map(|seconds| seconds.to_string()))
 }

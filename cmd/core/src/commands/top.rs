@@ -1,9 +1,9 @@
 //! `core top`: how the services answer, by what the edge writes down of each request.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use core_host::logs::access::figures::{Figures, Window};
-use core_host::logs::access::{self, Follower};
+use core_host::logs::access::{self, Follower, now_ns};
 use core_host::paths::Paths;
 use serde_json::{Value, json};
 
@@ -86,10 +86,6 @@ fn begin(paths: &Paths, args: &TopArgs) -> (Window, Follower) {
         window.add(entry);
     }
     (window, follower)
-}
-
-fn now_ns() -> u64 {
-    u64::try_from(UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn lines(args: &TopArgs, rows: &[(String, Figures)], total: &Figures) -> Vec<String> {

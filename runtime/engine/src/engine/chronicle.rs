@@ -62,6 +62,7 @@ impl Engine {
             command,
             Command::Apply
                 | Command::Restart { .. }
+                | Command::Renew { .. }
                 | Command::Scale { .. }
                 | Command::Deploy { .. }
                 | Command::Rollback { .. }

@@ -30,7 +30,12 @@ impl Engine {
             Command::Up { services, timeout } => self.up(services, *timeout),
             Command::Start { services } => self.start_services(services),
             Command::Stop { services } => self.stop_services(services),
-            Command::Restart { services } => self.restart_services(services),
+            Command::Restart { services } => self.restart_services(services, "it was asked for"),
+            Command::Renew { service } if self.runs(service) => {
+                self.restart_services(std::slice::from_ref(service), "its files are others")
+            }
+            // Nothing is to be done.
+            Command::Renew { .. } => Operation::new(Goal::Ready, BTreeSet::new(), self.now, None),
             Command::Scale { service, replicas } => self.scale(service, *replicas),
             Command::Deploy { service, how } => self.deploy(id, service.as_ref(), how, by),
             Command::Rollback { service, release } => self.roll_back(id, service.as_ref(), release.as_ref(), by),
@@ -154,14 +159,20 @@ impl Engine {
         Operation::new(Goal::Stopped, services.iter().cloned().collect(), self.now, None)
     }
 
-    fn restart_services(&mut self, services: &[ServiceName]) -> Operation {
+    /// Whether a service is to run, and does: one that is started reads what is there then.
+    fn runs(&self, name: &ServiceName) -> bool {
+        let is_wanted = self.services.get(name).is_some_and(|service| service.operator != Operator::Stopped);
+        is_wanted && !self.is_stopping() && self.instances_of(name).any(|instance| instance.phase.is_live())
+    }
+
+    fn restart_services(&mut self, services: &[ServiceName], why: &str) -> Operation {
         if let Some(unknown) = self.unknown(services) {
             return unknown;
         }
         let from = self.generation;
         self.generation = from.next();
         for name in services {
-            self.note_change(from, name, self.replacement(name), "it was asked for".into());
+            self.note_change(from, name, self.replacement(name), why.into());
             let Some(service) = self.services.get_mut(name) else { continue };
             if service.operator == Operator::Stopped {
                 service.operator = Operator::Started;

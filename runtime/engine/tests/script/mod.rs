@@ -162,6 +162,7 @@ impl Run {
             "start" => Some(Command::Start { services: services()? }),
             "stop" => Some(Command::Stop { services: services()? }),
             "restart" => Some(Command::Restart { services: services()? }),
+            "renew" => Some(Command::Renew { service: ServiceName::made(rest[0])? }),
             "scale" => Some(Command::Scale {
                 service: ServiceName::made(rest[0])?,
                 replicas: rest[1].parse().map_err(|_| "no number")?,

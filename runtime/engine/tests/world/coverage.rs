@@ -231,6 +231,7 @@ fn kind_of(engine: &Engine, event: &Event) -> (&'static str, Of) {
             Command::Start { .. } => ("start", Of::All),
             Command::Stop { services } => ("stop", Of::Service(services[0].clone())),
             Command::Restart { services } => ("restart", Of::Service(services[0].clone())),
+            Command::Renew { service } => ("restart", Of::Service(service.clone())),
             Command::Scale { service, .. } => ("scale", Of::Service(service.clone())),
             Command::Down => ("down", Of::All),
             Command::Kill => ("kill", Of::All),

@@ -59,6 +59,7 @@ impl World {
                 self.vanish();
                 Ok(())
             }
+            11 if self.rng.percent(30) => self.operate(Command::Renew { service: one }),
             11 => self.operate(Command::Restart { services: vec![one] }),
             12 => self.operate(Command::Stop { services: vec![one] }),
             13 => self.operate(Command::Start { services: vec![one] }),

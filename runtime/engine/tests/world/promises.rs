@@ -199,6 +199,8 @@ impl Promises {
             Command::Scale { service, .. } | Command::EndTrial { service } => {
                 self.touch(std::iter::once(service.clone()));
             }
+            // One that was stopped stays so.
+            Command::Renew { service } => self.touch(world.topology.with_dependencies([service]).into_iter()),
             // Which instances run, and which of them the edge knows, is the same in maintenance.
             Command::Maintain { .. }
             | Command::Apply

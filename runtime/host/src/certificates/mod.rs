@@ -6,7 +6,7 @@
 
 mod pair;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::pair::{ENDINGS, files};
 use self::pair::{Pair, plain};
-use crate::files;
+use crate::files::read as read_file;
 use crate::paths::Paths;
 use crate::{data, private};
 
@@ -45,7 +46,8 @@ impl Certificate {
         Self::of(&pem.contents)
     }
 
-    fn of(der: &[u8]) -> Option<Self> {
+    /// One in DER.
+    pub(crate) fn of(der: &[u8]) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
         let time = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
         let issuer = parsed.issuer();
@@ -71,8 +73,6 @@ pub(crate) struct Own {
     pub(crate) all: Vec<OwnCertificate>,
     /// Its copies: the folder, the name in it, and the contents.
     copies: Vec<(PathBuf, String, Vec<u8>)>,
-    /// What they were read from.
-    pub(crate) followed: BTreeSet<PathBuf>,
 }
 
 /// Reads the certificates that the manifests name. What cannot be used, and was never usable, is a fault of the manifest.
@@ -103,9 +103,8 @@ pub(crate) fn faults(root: &Path, written: &[String], now: Timestamp) -> Vec<(St
             Err(why) => all.push((path.clone(), why)),
             Ok(pairs) => {
                 let wrong = pairs.iter().filter_map(|pair| {
-                    let why = checked(pair, now).err()?;
-                    let shown = pair.certificate.strip_prefix(root).unwrap_or(&pair.certificate);
-                    Some((shown.display().to_string(), why))
+                    let why = pair.contents().and_then(|contents| checked(pair, &contents, now)).err()?;
+                    Some((pair.shown(root).display().to_string(), why))
                 });
                 all.extend(wrong);
             }
@@ -138,17 +137,18 @@ pub(crate) fn store(paths: &Paths, all: &BTreeMap<ServiceName, Own>, reader: Opt
 /// # Errors
 /// The error of the file system.
 pub(crate) fn refresh(paths: &Paths, written: &[String], reader: Option<u32>) -> io::Result<bool> {
-    let mut own = Own::default();
-    for path in written {
-        // What is wrong is told in the status.
-        let _ = own.add(paths, path);
-    }
     let mut is_any = false;
-    for (folder, name, contents) in &own.copies {
-        let is_new = fs::read(folder.join(name)).is_ok_and(|have| have != *contents);
-        if is_new {
-            private::replace(folder, name, contents, reader)?;
-            is_any = true;
+    for path in written {
+        let folder = folder(paths, path);
+        // What is wrong is told in the status.
+        for pair in pair::find(&paths.root.join(path)).unwrap_or_default() {
+            let (Ok(contents), name) = (pair.contents(), name(paths, &pair)) else { continue };
+            // Most of the time they are the same, and no more is done.
+            let is_new = fs::read(folder.join(&name)).is_ok_and(|have| have != contents);
+            if is_new && checked(&pair, &contents, Timestamp::now()).is_ok() {
+                private::replace(&folder, &name, &contents, reader)?;
+                is_any = true;
+            }
         }
     }
     Ok(is_any)
@@ -157,11 +157,8 @@ pub(crate) fn refresh(paths: &Paths, written: &[String], reader: Option<u32>) ->
 impl Own {
     /// Adds what a path stands for.
     fn add(&mut self, paths: &Paths, written: &str) -> Result<(), String> {
-        let folder = paths.data().join(".certificates").join(digest(written.as_bytes()));
-        let path = paths.root.join(written);
-        self.followed.extend(pair::folders(&path).chain([path.clone()]));
-        let found = pair::find(&path);
-        let pairs = match found {
+        let folder = folder(paths, written);
+        let pairs = match pair::find(&paths.root.join(written)) {
             Ok(pairs) => pairs,
             Err(why) => {
                 // What was there before is used.
@@ -172,16 +169,14 @@ impl Own {
             }
         };
         for pair in pairs {
-            self.followed.extend([pair.certificate.clone(), pair.key.clone()]);
-            let name = format!("{}.pem", digest(pair.certificate.as_os_str().as_encoded_bytes()));
+            let (shown, name) = (pair.shown(&paths.root), name(paths, &pair));
             let copy = folder.join(&name);
-            match checked(&pair, Timestamp::now()) {
+            match pair.contents().and_then(|contents| Ok((checked(&pair, &contents, Timestamp::now())?, contents))) {
                 Ok((certificate, contents)) => {
                     self.all.push(OwnCertificate { names: certificate.names, file: copy.display().to_string() });
                     self.copies.push((folder.clone(), name, contents));
                 }
                 Err(why) => {
-                    let shown = pair.certificate.strip_prefix(&paths.root).unwrap_or(&pair.certificate);
                     self.all.push(kept(&copy).ok_or_else(|| format!("cannot be used: {} {why}", shown.display()))?);
                 }
             }
@@ -190,22 +185,18 @@ impl Own {
     }
 }
 
-/// A certificate that fits its key and is good now, and the text of both.
+/// A certificate that fits its key and is good now, from the text of both.
 ///
 /// # Errors
 /// What is wrong, as the end of a sentence that begins with the path.
-fn checked(pair: &Pair, now: Timestamp) -> Result<(Certificate, Vec<u8>), String> {
-    let text = |path: &Path| files::read(path).map_err(|error| format!("cannot be read: {}", plain(&error)));
-    let mut contents = text(&pair.certificate)?;
+fn checked(pair: &Pair, contents: &[u8], now: Timestamp) -> Result<Certificate, String> {
     let chain: Vec<CertificateDer<'_>> =
-        CertificateDer::pem_slice_iter(&contents).collect::<Result<_, _>>().map_err(|_| "is not in PEM format")?;
+        CertificateDer::pem_slice_iter(contents).collect::<Result<_, _>>().map_err(|_| "is not in PEM format")?;
     let certificate = chain.first().and_then(|first| Certificate::of(first)).ok_or("is not a certificate")?;
-    let own_key = (pair.key != pair.certificate).then(|| text(&pair.key)).transpose()?;
     let shown = pair.key.file_name().unwrap_or_default().display();
-    let key = PrivateKeyDer::from_pem_slice(own_key.as_deref().unwrap_or(&contents))
+    let key = PrivateKeyDer::from_pem_slice(contents)
         .map_err(|_| format!("cannot be used: its key, {shown}, is not one in PEM format without a passphrase"))?;
-    let chain: Vec<CertificateDer<'static>> = chain.into_iter().map(CertificateDer::into_owned).collect();
-    CertifiedKey::from_der(chain, key, &ring::default_provider())
+    CertifiedKey::from_der(chain.into_iter().map(CertificateDer::into_owned).collect(), key, &ring::default_provider())
         .map_err(|_| format!("does not match its key, {shown}"))?;
     if certificate.not_after <= now {
         return Err(format!("has expired: it was good until {}", certificate.not_after));
@@ -216,16 +207,22 @@ fn checked(pair: &Pair, now: Timestamp) -> Result<(Certificate, Vec<u8>), String
     if certificate.names.is_empty() {
         return Err("is not for any name".into());
     }
-    if let Some(mut key) = own_key {
-        contents.push(b'\n');
-        contents.append(&mut key);
-    }
-    Ok((certificate, contents))
+    Ok(certificate)
+}
+
+/// The folder of the copies of what a manifest names.
+fn folder(paths: &Paths, written: &str) -> PathBuf {
+    paths.data().join(".certificates").join(digest(written.as_bytes()))
+}
+
+/// The name of a copy in it.
+fn name(paths: &Paths, pair: &Pair) -> String {
+    format!("{}.pem", digest(pair.shown(&paths.root).as_os_str().as_encoded_bytes()))
 }
 
 /// The certificate of a copy that is there.
 fn kept(copy: &Path) -> Option<OwnCertificate> {
-    let certificate = Certificate::read(&files::read(copy).ok()?)?;
+    let certificate = Certificate::read(&read_file(copy).ok()?)?;
     Some(OwnCertificate { names: certificate.names, file: copy.display().to_string() })
 }
 

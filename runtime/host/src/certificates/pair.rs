@@ -8,6 +8,8 @@ use crate::files;
 /// What a PEM file with a certificate, or with a key, has in it.
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 const KEY: &str = "PRIVATE KEY-----";
+/// How the names of such files end.
+pub(crate) const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "key"];
 /// The names of a chain and its key as certbot, and as clusters lay them.
 const USUAL: [(&str, &str); 2] = [("fullchain.pem", "privkey.pem"), ("cert.pem", "key.pem")];
 
@@ -16,6 +18,26 @@ const USUAL: [(&str, &str); 2] = [("fullchain.pem", "privkey.pem"), ("cert.pem",
 pub(super) struct Pair {
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
+}
+
+impl Pair {
+    /// The certificate, and then its key.
+    ///
+    /// # Errors
+    /// Why it cannot be read, as the end of a sentence that begins with the path.
+    pub(super) fn contents(&self) -> Result<Vec<u8>, String> {
+        let text = |path: &Path| files::read(path).map_err(|error| format!("cannot be read: {}", plain(&error)));
+        let certificate = text(&self.certificate)?;
+        if self.key == self.certificate {
+            return Ok(certificate);
+        }
+        Ok([certificate, text(&self.key)?].join(&b'\n'))
+    }
+
+    /// Its path, relative to the stack's root if it is there.
+    pub(super) fn shown(&self, root: &Path) -> &Path {
+        self.certificate.strip_prefix(root).unwrap_or(&self.certificate)
+    }
 }
 
 /// The pairs that a path stands for: a file with a certificate, whose key is in it or beside it, or a folder with such
@@ -39,8 +61,19 @@ pub(super) fn find(path: &Path) -> Result<Vec<Pair>, String> {
     if all.is_empty() { Err("has no certificate with its key in it".into()) } else { Ok(all) }
 }
 
-/// The folders in a folder, which are looked at, too.
-pub(super) fn folders(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+/// The files that a path stands for, or may stand for when it is there: an edit of one of them is one of the manifest.
+pub(crate) fn files(path: &Path) -> Vec<PathBuf> {
+    let is_pem = |path: &PathBuf| path.extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one));
+    if !path.is_dir() {
+        return [path.to_owned()].into_iter().chain(beside(path)).collect();
+    }
+    let inside = |folder: &Path| entries(folder).unwrap_or_default().into_iter().filter(is_pem);
+    // One that may come, so that the folder is watched.
+    let of = |folder: &Path| inside(folder).chain([folder.join(USUAL[0].0)]).collect::<Vec<_>>();
+    [path.to_owned()].into_iter().chain(folders(path)).flat_map(|folder| of(&folder)).collect()
+}
+
+fn folders(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     entries(path).unwrap_or_default().into_iter().filter(|entry| entry.is_dir())
 }
 

@@ -24,7 +24,7 @@ pub struct HistoryEntry {
     /// When it ended: RFC 3339, UTC.
     #[serde(default)]
     pub ended: Option<String>,
-    /// `up`, `down`, `start`, `stop`, `restart`, `scale`, `deploy`, `rollback`, `maintenance on`, `maintenance off`, `apply` (also if no
+    /// `up`, `down`, `start`, `stop`, `restart`, `renew`, `scale`, `deploy`, `rollback`, `maintenance on`, `maintenance off`, `apply` (also if no
     /// user asked for it) or `kill`.
     pub verb: String,
     /// The services that the command named.

@@ -12,7 +12,6 @@ mod read;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use core_engine::event::FailedSources;
 use core_engine::trial::Trial;
@@ -67,21 +66,11 @@ fn values_of(drafts: &Drafts, sources: &Sources) -> BTreeMap<Origin, String> {
 /// # Errors
 /// All errors of the manifests.
 pub fn load(paths: &Paths, options: &Options, locator: &mut Locator) -> Outcome {
-    read(paths, options, locator).outcome
+    read(paths, options, locator).0
 }
 
-/// What is known after a reading.
-pub(crate) struct Read {
-    /// The stack, or all its errors.
-    pub(crate) outcome: Outcome,
-    /// The values of variables and secrets, whatever else is wrong.
-    pub(crate) values: BTreeMap<Origin, String>,
-    /// Files and folders beside the manifests that were read, or were to be.
-    pub(crate) followed: BTreeSet<PathBuf>,
-}
-
-/// Like `load`, and returns what is known even if there are errors.
-pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> Read {
+/// Like `load`, and returns the values of variables and secrets, which are known whatever else is wrong.
+pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> (Outcome, BTreeMap<Origin, String>) {
     let profile = options.profile.clone().unwrap_or_else(|| "local".to_owned());
     let mut out = Vec::new();
     let trust = Trust::of(&paths.root);
@@ -143,6 +132,5 @@ pub(crate) fn read(paths: &Paths, options: &Options, locator: &mut Locator) -> R
             Err(out)
         }
     };
-    let followed = own.values().flat_map(|own| own.followed.iter().cloned()).collect();
-    Read { outcome, values, followed }
+    (outcome, values)
 }

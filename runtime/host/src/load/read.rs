@@ -1,12 +1,13 @@
 //! Reads the files of a stack.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use core_manifest::{Diagnostic, SourceFile, Span, named, variables};
+use core_manifest::named::{self, Named};
+use core_manifest::{Diagnostic, SourceFile, Span, variables};
 use core_stack::Sources;
 
 use crate::files;
@@ -70,7 +71,8 @@ pub(super) fn sources(paths: &Paths, profile: &str, trust: &Trust, out: &mut Vec
 /// Reads the files that the manifests name. One that is missing is told where it is named.
 fn read_named(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut Vec<Diagnostic>) {
     let texts: Vec<Arc<SourceFile>> = sources.manifests.values().chain([&sources.stack]).flatten().cloned().collect();
-    for folder in texts.iter().flat_map(named::folders).collect::<BTreeSet<_>>() {
+    let named = Named::of(&texts);
+    for folder in named.folders {
         let Ok(entries) = fs::read_dir(paths.root.join(&folder)) else { continue };
         let pages = entries.flatten().map(|entry| entry.path());
         let pages = pages.filter(|path| path.extension().is_some_and(|ending| ending == named::PAGE));
@@ -82,7 +84,7 @@ fn read_named(sources: &mut Sources, paths: &Paths, trust: &Trust, out: &mut Vec
         check(paths, trust, &paths.root.join(&folder), out);
         sources.folders.insert(folder, all);
     }
-    for name in texts.iter().flat_map(named::lists).collect::<BTreeSet<_>>() {
+    for name in named.lists {
         let path = paths.root.join(&name);
         if path.exists() {
             sources.lists.insert(name, read(paths, trust, &path, out));

@@ -15,7 +15,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use x509_parser::parse_x509_certificate;
+
+use crate::certificates::Certificate;
 
 use super::seen::{Answer, Closed, Port, Served};
 
@@ -75,18 +76,10 @@ async fn certificate(stream: TcpStream, name: &str, now: Timestamp) -> Option<Se
     let shaken = timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(host.clone(), stream)).await.ok()?;
     let stream = shaken.ok()?;
     let first = stream.get_ref().1.peer_certificates()?.first()?;
-    let (_, parsed) = parse_x509_certificate(first).ok()?;
-    let issuer = parsed.issuer();
-    let word = issuer.iter_organization().chain(issuer.iter_common_name()).find_map(|one| one.as_str().ok());
-    let end = Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()?;
+    let Certificate { issuer, not_after, .. } = Certificate::of(first)?;
     let is_for_name =
         ParsedCertificate::try_from(first).is_ok_and(|one| rustls::client::verify_server_name(&one, &host).is_ok());
-    Some(Served {
-        issuer: word.unwrap_or_default().to_owned(),
-        not_after: end.to_string(),
-        is_over: end <= now,
-        is_for_name,
-    })
+    Some(Served { issuer, not_after: not_after.to_string(), is_over: not_after <= now, is_for_name })
 }
 
 async fn connect(to: SocketAddr) -> Result<TcpStream, Closed> {

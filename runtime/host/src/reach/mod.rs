@@ -50,7 +50,7 @@ pub fn is_of_the_world(stack: &Stack) -> bool {
 }
 
 fn edge(stack: &Stack) -> Option<&ServiceSpec> {
-    stack.topology.services.values().map(AsRef::as_ref).find(|spec| spec.kind.is_edge())
+    stack.topology.edge().map(AsRef::as_ref)
 }
 
 /// Looks at each name. While no edge runs, its ports are open for that time.

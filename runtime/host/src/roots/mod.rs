@@ -62,8 +62,9 @@ pub struct Refused {
 /// # Errors
 /// The file cannot be read, or holds something else: as text for people.
 pub fn of(paths: &Paths, stack: &Stack) -> Result<Option<Root>, String> {
-    let edge = stack.topology.services.values().find(|spec| spec.kind.is_edge());
-    let Some(file) = edge.map(|edge| paths.data().join(edge.name.as_str()).join(drivers::ROOT_CERTIFICATE)) else {
+    let Some(file) =
+        stack.topology.edge().map(|edge| paths.data().join(edge.name.as_str()).join(drivers::ROOT_CERTIFICATE))
+    else {
         return Ok(None);
     };
     let text = match fs::read(&file) {

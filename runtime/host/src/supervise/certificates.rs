@@ -62,12 +62,8 @@ impl Supervisor {
         self.certificates.send_replace(Asked::of(&self.engine.topology()));
     }
 
-    /// An edge is to use the new ones.
+    /// There are new ones for an edge.
     pub(super) fn renew(&mut self, edge: ServiceName) {
-        // One that does not run reads them when it starts.
-        let runs = self.engine.instances().any(|(id, ..)| *id.service() == edge);
-        if runs && !self.engine.is_stopping() {
-            self.operate(Command::Restart { services: vec![edge] }, Cause::Certificate, None);
-        }
+        self.operate(Command::Renew { service: edge }, Cause::Certificate, None);
     }
 }

@@ -6,7 +6,6 @@ use core_shim::wire::KeeperReport;
 
 use super::{reading, saving};
 use crate::api::Ask;
-
 use crate::watch::Fingerprint;
 
 /// An input of the loop.

@@ -48,7 +48,6 @@ use crate::pressure;
 use crate::probes::Prober;
 use crate::shims::{self, Keeper, Shims};
 use crate::usage::Counters;
-use crate::watch::Followed;
 use askers::{Askers, Waiting};
 use input::Input;
 use job::Jobs;
@@ -83,8 +82,6 @@ pub(crate) struct Supervisor {
     progress: Progress,
     jobs: Jobs,
     reading: Reading,
-    /// What is followed beside the manifests.
-    followed: Followed,
     allowance: Allowance,
     certificates: tokio::sync::watch::Sender<certificates::Asked>,
     logs: Sweeper,
@@ -140,7 +137,6 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     let mut supervisor = Supervisor {
         server: server.clone(),
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
-        followed: Followed::default(),
         allowance: Allowance::default(),
         certificates: certificates::begin(paths.clone(), renewals),
         reading: Reading::new(profile, &launch, compose::Writer::new(&paths), reads_in),
@@ -178,7 +174,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     supervisor.follow_certificates();
     // With `--no-watch`, edits wait for `core apply`, whatever the manifests say.
     if !launch.no_watch {
-        crate::watch::begin(supervisor.paths.root.clone(), supervisor.followed.clone(), edits_in);
+        crate::watch::begin(supervisor.paths.root.clone(), edits_in);
     }
     supervisor.keeper.answering();
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);

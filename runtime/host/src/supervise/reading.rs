@@ -24,7 +24,7 @@ use crate::hooks;
 use crate::identity;
 use crate::journal::Journal;
 use crate::launch::Launch;
-use crate::load::{self, Options, Read};
+use crate::load::{self, Options};
 use crate::net::{Listening, owner_in_words};
 use crate::paths::Paths;
 use crate::releases;
@@ -156,7 +156,6 @@ impl Supervisor {
         let ours: BTreeSet<u16> = options.ports.values().copied().filter(|port| self.engine.has_port(*port)).collect();
         let held = self.engine.ports_in_use();
         let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
-        let followed = self.followed.clone();
         let mut locator = std::mem::take(&mut self.reading.locator);
         tokio::task::spawn_blocking(move || {
             let listening = Listening::read();
@@ -166,15 +165,11 @@ impl Supervisor {
             // A port that no instance of the stack uses is given up if another process listens on it by now.
             options.ports.retain(|_, port| ours.contains(port) || !options.busy.contains(port));
             // Before the files are read, so that an edit during the reading is noticed.
-            let fingerprint = Fingerprint::of(&paths.root, &followed);
+            let fingerprint = Fingerprint::of(&paths.root);
             let began = Instant::now();
-            let Read { outcome, values, followed: beside } = load::read(&paths, &options, &mut locator);
-            tracing::debug!(?purpose, is_good = outcome.is_ok(), took = ?began.elapsed(), "the manifests were read");
-            let mut result = outcome.map(Box::new);
-            // A mere question may be about another profile.
-            if is_carried_out {
-                followed.set(beside);
-            }
+            let (result, values) = load::read(&paths, &options, &mut locator);
+            tracing::debug!(?purpose, is_good = result.is_ok(), took = ?began.elapsed(), "the manifests were read");
+            let mut result = result.map(Box::new);
             if is_carried_out && let Err(fault) = Journal::room(&paths) {
                 result = Err(result.err().into_iter().flatten().chain([*fault]).collect());
             }

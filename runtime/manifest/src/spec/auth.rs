@@ -11,6 +11,7 @@ use crate::manifest::auth::{Auth as Written, Forward};
 use crate::name::ServiceName;
 use crate::origin::{Origin, Value};
 use crate::template::{Piece, Template};
+use crate::unbelieved::is_unbelieved;
 
 /// Headers with more words than this are refused: each way to spell them is removed from requests.
 const MOST_WORDS: usize = 6;
@@ -198,7 +199,7 @@ fn header(name: &str) -> Result<(), &'static str> {
         return Err("is not the name of a header");
     }
     let lower = name.to_ascii_lowercase().replace('_', "-");
-    if lower.starts_with("x-core-") || ["x-real-ip", "forwarded", "true-client-ip", "host"].contains(&lower.as_str()) {
+    if lower == "host" || is_unbelieved(&lower) || is_unbelieved(name) {
         return Err("is a header that the app does not get from the edge");
     }
     if lower.split('-').count() > MOST_WORDS {

@@ -158,8 +158,7 @@ pub(super) fn resolve(config: Option<&Config>, context: &Context, faults: &mut F
             .on_demand
             .as_ref()
             .map(|one| OnDemand { ask: one.ask.clone(), per_hour: one.per_hour.unwrap_or(NEW_NAMES) }),
-        // The host reads them.
-        certificates: Vec::new(),
+        certificates: context.certificates.clone(),
         email: config.email.clone(),
         directories: directories.to_vec(),
         roots: acme.roots.iter().map(absolute).collect(),

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::faults::Faults;
-use super::{Availability, BinaryRef, Identity, LogLimits, Probe, ServiceSpec, Shutdown, edge, ports, route, update};
+use super::{
+    Availability, BinaryRef, Identity, LogLimits, OwnCertificate, Probe, ServiceSpec, Shutdown, edge, ports, route,
+    update,
+};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{self, Limit, Manifest};
 use crate::name::{Identifier, ServiceName};
@@ -34,6 +37,8 @@ pub struct Context {
     pub keeps_warm: bool,
     /// The file with the users of the service.
     pub users: Option<String>,
+    /// The certificates from files.
+    pub certificates: Vec<OwnCertificate>,
     /// Files with one entry a line that manifests name.
     pub lists: Lists,
     /// The files of folders that manifests name.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use core_host::api::Status;
 use core_host::paths::Paths;
 use core_host::reach::{self, PORTS, Question, Report};
+use core_manifest::network::is_host_name;
 use serde_json::json;
 
 use crate::cli::{TlsArgs, TlsCheckArgs, TlsCommand};
@@ -32,7 +33,7 @@ pub(crate) async fn run(context: &Context, args: &TlsArgs) -> Exit {
 async fn check(context: &Context, args: &TlsCheckArgs) -> Result<Exit, Exit> {
     let paths = context.paths()?;
     let resolver = args.resolver.as_deref().map(server).transpose()?;
-    if let Some(wrong) = args.hosts.iter().find(|host| !is_name(host)) {
+    if let Some(wrong) = args.hosts.iter().find(|host| !is_host_name(host.trim_end_matches('.'))) {
         render::error(&format!("`{wrong}` is not a host name"));
         return Err(Exit::Usage);
     }
@@ -96,12 +97,4 @@ fn server(text: &str) -> Result<SocketAddr, Exit> {
         render::help("for example --resolver 192.0.2.1, or --resolver [2001:db8::1]:53");
         Exit::Usage
     })
-}
-
-/// Whether a text can be a name in DNS.
-fn is_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-    };
-    text.len() <= 253 && text.trim_end_matches('.').split('.').all(is_label)
 }

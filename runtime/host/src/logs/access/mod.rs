@@ -11,6 +11,7 @@ use core_stack::drivers::access;
 
 pub use access::Entry;
 pub use follow::Follower;
+pub use past::now_ns;
 pub(crate) use sweep::sweep;
 
 use super::Selection;

@@ -76,7 +76,7 @@ fn is_since(file: &File, since: u64) -> bool {
 }
 
 /// Now, in nanoseconds since 1970.
-pub(super) fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     let now = UNIX_EPOCH.elapsed().unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
