@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stderr, clippy::disallowed_macros, reason = "tests speak to whoever runs them")]
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
@@ -26,10 +26,14 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
+/// Held by each test; by one that needs the machine for itself, alone.
+static MACHINE: RwLock<()> = RwLock::new(());
+
 /// The tests of several files.
 pub(crate) fn of(lists: &[&[Test]]) -> Vec<Trial> {
     let trial = |(name, test): Test| {
         Trial::test(name, move || {
+            let _beside_others = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
             let began = Instant::now();
             test();
             TOOK.lock().unwrap_or_else(PoisonError::into_inner).push((began.elapsed(), name));
@@ -37,6 +41,18 @@ pub(crate) fn of(lists: &[&[Test]]) -> Vec<Trial> {
         })
     };
     lists.concat().into_iter().map(trial).collect()
+}
+
+/// Tests beside which no other one runs: what they look at takes parts of a millisecond.
+pub(crate) fn of_alone(tests: &[Test]) -> Vec<Trial> {
+    let trial = |&(name, test): &Test| {
+        Trial::test(name, move || {
+            let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+            test();
+            Ok(())
+        })
+    };
+    tests.iter().map(trial).collect()
 }
 
 /// The tests of several files that only root can carry out; for others they are shown as ignored.

@@ -69,6 +69,7 @@ fn main() {
         verified::TESTS,
         who::TESTS,
     ]);
+    all.extend(trials::of_alone(open::ALONE));
     all.extend(trials::of_root(&[leads::OF_ROOT, trust::OF_ROOT]));
     trials::run(all);
 }
