@@ -1,8 +1,10 @@
 //! A stack in a folder of its own, and what the kernel says of it.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod apart;
 pub(crate) mod browser;
 pub(crate) mod demo;
+pub(crate) mod hello;
 pub(crate) mod http;
 pub(crate) mod http3;
 pub(crate) mod issuer;
@@ -48,6 +50,8 @@ pub(crate) struct Stack {
     env: Vec<(String, String)>,
     /// The disk of its state, where that is one of its own.
     disk: Option<small::Disk>,
+    /// Whose it is, where that is not who runs the tests.
+    user: Option<apart::User>,
 }
 
 impl Stack {
@@ -62,7 +66,7 @@ impl Stack {
     pub(crate) fn at(root: PathBuf, folder: Option<tempfile::TempDir>) -> Self {
         fs::create_dir_all(root.join("services")).expect("services/");
         fs::create_dir_all(root.join("manifests")).expect("manifests/");
-        let stack = Self { root, folder, env: Vec::new(), disk: None };
+        let stack = Self { root, folder, env: Vec::new(), disk: None, user: None };
         // Stacks of other tests and of other test binaries run at the same time.
         let number = STACKS.fetch_add(1, Ordering::Relaxed) + 7 * std::process::id();
         let first = 12_000 + 60 * (number % 250);
@@ -109,7 +113,11 @@ impl Stack {
 
     /// `core` with these words, in this stack.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.disk.as_ref().map_or_else(|| Command::new(CORE), |disk| disk.command(CORE));
+        let mut command = match (&self.disk, &self.user) {
+            (Some(disk), _) => disk.command(CORE),
+            (None, Some(user)) => user.command(),
+            (None, None) => Command::new(CORE),
+        };
         command.args(words).current_dir(&self.root).stdin(Stdio::null());
         // What the machine's own environment says of stacks is none of theirs.
         for name in ["CORE_ROOT", "CORE_PROFILE", "COLUMNS"] {

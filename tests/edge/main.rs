@@ -29,6 +29,7 @@ mod on_demand;
 mod open;
 mod pages;
 mod place;
+mod ports;
 mod public;
 mod rate;
 mod releases;
@@ -54,6 +55,7 @@ fn main() {
         pages::TESTS,
         releases::TESTS,
         skew::TESTS,
+        ports::TESTS,
         public::TESTS,
         rate::TESTS,
         beside::TESTS,
@@ -70,6 +72,6 @@ fn main() {
         who::TESTS,
     ]);
     all.extend(trials::of_alone(open::ALONE));
-    all.extend(trials::of_root(&[leads::OF_ROOT, trust::OF_ROOT]));
+    all.extend(trials::of_root(&[leads::OF_ROOT, ports::OF_ROOT, trust::OF_ROOT]));
     trials::run(all);
 }

@@ -57,12 +57,14 @@ impl Engine {
         if is_there && self.is_warm(&instance.id) { PhaseName::Warm } else { instance.phase.name() }
     }
 
-    /// Ends what was kept warm long enough, or is not to be kept any more.
+    /// Ends what was kept warm long enough, is not to be kept any more, or has not outlived the time without an engine.
     pub(super) fn settle_warm(&mut self, name: &ServiceName) {
         let Some(service) = self.services.get(name) else { return };
         let Some(warm) = &service.warm else { return };
         let update = &service.spec.update;
-        let is_over = warm.until <= self.now || update.warm.is_zero() || update.strategy == Strategy::Restart;
+        let is_there = self.instances_of(name).any(|one| one.id.generation == warm.born && !one.phase.is_final());
+        let is_over =
+            warm.until <= self.now || update.warm.is_zero() || update.strategy == Strategy::Restart || !is_there;
         if is_over && !mutated!(self, ForgetWarm) {
             self.end_warm(name);
         }
