@@ -33,9 +33,18 @@ impl Client {
 
     /// A GET request to `address` for a path of `host`: all that came, from the status line on; or why nothing did.
     pub(crate) fn get(&self, address: &str, host: &str, path: &str) -> Result<String, String> {
-        let mut stream = self.connect(address, host)?;
-        let text = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
-        stream.write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+        self.exchange(address, host, &format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n"))
+    }
+
+    /// The same for a request that is written out.
+    pub(crate) fn exchange(&self, address: &str, host: &str, request: &str) -> Result<String, String> {
+        self.exchange_over(opened(address)?, host, request)
+    }
+
+    /// The same over a connection that is open.
+    pub(crate) fn exchange_over(&self, tcp: TcpStream, host: &str, request: &str) -> Result<String, String> {
+        let mut stream = self.over_tcp(tcp, host)?;
+        stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).map_err(|error| error.to_string())?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -43,7 +52,7 @@ impl Client {
 
     /// The certificate that `address` has for a name, as PEM would contain it.
     pub(crate) fn certificate(&self, address: &str, host: &str) -> Result<Vec<u8>, String> {
-        let mut stream = self.connect(address, host)?;
+        let mut stream = self.over_tcp(opened(address)?, host)?;
         stream.flush().map_err(|error| error.to_string())?;
         let chain = stream.conn.peer_certificates().ok_or("no certificate")?;
         Ok(chain[0].to_vec())
@@ -75,12 +84,16 @@ impl Client {
         connecting.await.map_err(|error| failed(&error))
     }
 
-    fn connect(&self, address: &str, host: &str) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
+    fn over_tcp(&self, tcp: TcpStream, host: &str) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
         let failed = |error: &dyn std::fmt::Display| error.to_string();
-        let tcp = TcpStream::connect(address).map_err(|error| failed(&error))?;
-        tcp.set_read_timeout(Some(PATIENCE)).map_err(|error| failed(&error))?;
         let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(&error))?;
         let connection = ClientConnection::new(self.0.clone(), name).map_err(|error| failed(&error))?;
         Ok(StreamOwned::new(connection, tcp))
     }
+}
+
+fn opened(address: &str) -> Result<TcpStream, String> {
+    let tcp = TcpStream::connect(address).map_err(|error| error.to_string())?;
+    tcp.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
+    Ok(tcp)
 }

@@ -6,11 +6,15 @@ use std::net::TcpStream;
 use serde_json::json;
 
 use crate::common::trials::{Test, tests};
-use crate::common::{PATIENCE, http};
+use crate::common::{PATIENCE, http, until};
 use crate::place::{Place, serving};
+use crate::tls::internal_with;
 
-pub(crate) const TESTS: &[Test] =
-    tests![what_a_client_says_of_itself_is_believed_of_trusted_proxies_only, a_request_means_one_thing];
+pub(crate) const TESTS: &[Test] = tests![
+    what_a_client_says_of_itself_is_believed_of_trusted_proxies_only,
+    a_load_balancer_says_who_the_client_is,
+    a_request_means_one_thing
+];
 
 /// An address, a host and a scheme that are not the client's.
 const FORGED: [(&str, &str); 12] = [
@@ -59,6 +63,37 @@ fn what_a_client_says_of_itself_is_believed_of_trusted_proxies_only() {
     ] {
         assert!(!head.lines().any(|line| line.starts_with(name)), "{name}: {head}");
     }
+}
+
+/// By the PROXY protocol, with and without TLS.
+fn a_load_balancer_says_who_the_client_is() {
+    let (edge, client) = internal_with(json!({"proxy_protocol": ["127.0.0.1"]}));
+    let first = "PROXY TCP4 192.0.2.1 192.0.2.2 1234 443\r\n";
+    let request = "GET /head HTTP/1.0\r\nHost: a.test\r\nX-Forwarded-For: 192.0.2.3\r\n\r\n";
+    let after = |first: &str| {
+        let mut tcp = TcpStream::connect(edge.address()).expect("the edge");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        tcp.write_all(first.as_bytes()).expect("sent");
+        client.exchange_over(tcp, "a.test", request).unwrap_or_default().to_ascii_lowercase()
+    };
+    let plain = || {
+        let mut tcp = TcpStream::connect(("127.0.0.1", edge.plain)).expect("the edge");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        tcp.write_all(format!("{first}{request}").as_bytes()).expect("sent");
+        let mut answer = String::new();
+        let _ = tcp.read_to_string(&mut answer);
+        answer
+    };
+    assert!(after(first).contains("\r\nx-forwarded-for: 192.0.2.1\r\n"), "{}", after(first));
+    assert!(after("").contains("\r\nx-forwarded-for: 127.0.0.1\r\n"), "who says nothing is who connects");
+    assert!(plain().contains(" 308 "), "{}", plain());
+    assert_eq!(edge.stack.status()["problems"], json!([]));
+    // Of somebody else it is no request.
+    edge.stack.edit("caddy", |caddy| caddy["config"]["proxy_protocol"] = json!(["192.0.2.0/24"]));
+    edge.stack.ok(&["apply"]);
+    until("it is not believed", || after(first).is_empty());
+    assert!(after("").contains("\r\nx-forwarded-for: 127.0.0.1\r\n"));
+    assert!(plain().contains(" 400 "), "{}", plain());
 }
 
 fn a_request_means_one_thing() {

@@ -7,10 +7,14 @@ use serde_json::json;
 use crate::common::pebble::Pebble;
 use crate::common::trials::{Test, tests};
 use crate::common::{free_port, http, until};
+use crate::releases::Scene;
 use crate::tls::Edge;
 
-pub(crate) const TESTS: &[Test] =
-    tests![names_of_customers_get_certificates_when_the_app_says_so, each_challenge_is_enough];
+pub(crate) const TESTS: &[Test] = tests![
+    names_of_customers_get_certificates_when_the_app_says_so,
+    previews_get_certificates,
+    each_challenge_is_enough
+];
 
 fn names_of_customers_get_certificates_when_the_app_says_so() {
     let mut pebble = None;
@@ -47,6 +51,36 @@ fn names_of_customers_get_certificates_when_the_app_says_so() {
     edge.stack.edit("web", |web| web["route"]["paths"] = json!(["/other"]));
     let said = edge.stack.core(&["apply"]);
     assert!(said.err.contains("`/allows/customer.test` for an unknown"), "{}", said.err);
+}
+
+/// As soon as somebody comes, and no other name below the host.
+fn previews_get_certificates() {
+    let scene = Scene::new(json!({}));
+    let (plain, secure) = (free_port(), free_port());
+    let pebble = Pebble::new(plain, secure);
+    scene.stack().edit("web", |web| web["route"]["hosts"] = json!(["shop.test"]));
+    scene.stack().edit("caddy", |caddy| {
+        let secure = json!({"port": secure, "protocol": "https", "hold": true, "address": "127.0.0.1"});
+        caddy["ports"]["http"]["port"] = json!(plain);
+        caddy["ports"]["https"] = secure;
+        caddy["config"] = pebble.config();
+    });
+    scene.stack().ok(&["apply"]);
+    let (client, address) = (pebble.client(), format!("127.0.0.1:{secure}"));
+    let answer = |host: &str| client.get(&address, host, "/").unwrap_or_default();
+    until("the service has a certificate", || answer("shop.test").contains(" 200 "));
+    assert_eq!(answer("pr-1.shop.test"), "", "there is no such preview");
+    let said = scene.stack().ok(&["deploy", "--preview", "pr-1", "--public"]);
+    assert!(said.out.contains(&format!("https://pr-1.shop.test:{secure}\n")), "{said:?}");
+    let pid = scene.stack().pid("web~pr-1");
+    until("the preview has a certificate", || answer("pr-1.shop.test").ends_with(&format!("pid {pid}\n")));
+    assert_eq!(answer("pr-2.shop.test"), "", "there is no such preview");
+    let redirected = http::whole("GET", &format!("http://127.0.0.1:{plain}/x"), &[("Host", "pr-1.shop.test")], "");
+    let to = format!("Location: https://pr-1.shop.test:{secure}/x\r\n");
+    assert!(redirected.as_ref().is_some_and(|answer| answer.contains(&to)), "{redirected:?}");
+    scene.stack().ok(&["previews", "remove", "pr-1"]);
+    let orders = scene.stack().own_log().matches("may get a certificate").count();
+    assert_eq!(orders, 1, "{}", scene.stack().own_log());
 }
 
 /// Where the other port is closed: three names by http-01, one by tls-alpn-01.

@@ -1,6 +1,8 @@
 //! The users of a service, whom the edge lets in with their password: a file in `.secrets/`, with hashes.
 
+use std::fs::{DirBuilder, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 
 use core_manifest::logins::{self, is_name};
 
@@ -63,6 +65,7 @@ pub fn add(paths: &Paths, service: &str, user: &str, password: &str) -> Result<b
         return Err(LoginError::Control);
     }
     let hash = bcrypt::non_truncating_hash(password, COST).map_err(|_| LoginError::Hash)?;
+    let _alone = alone(paths)?;
     let (text, was_there) = without(&read(paths, service)?, user);
     write(paths, service, &format!("{text}{user}:{hash}"))?;
     Ok(!was_there)
@@ -81,6 +84,7 @@ pub fn check_name(user: &str) -> Result<(), LoginError> {
 /// # Errors
 /// That there is no such user, or the error of the file system.
 pub fn remove(paths: &Paths, service: &str, user: &str) -> Result<(), LoginError> {
+    let _alone = alone(paths)?;
     let (text, was_there) = without(&read(paths, service)?, user);
     if !was_there {
         return Err(LoginError::Unknown(user.to_owned()));
@@ -93,6 +97,14 @@ fn without(text: &str, user: &str) -> (String, bool) {
     let is_theirs = |line: &&str| line.trim().split_once(':').is_some_and(|(name, _)| name == user);
     let rest: String = text.lines().filter(|line| !is_theirs(line)).map(|line| format!("{line}\n")).collect();
     (rest, text.lines().any(|line| is_theirs(&line)))
+}
+
+/// Keeps others from writing between what is read and what is written, until it is dropped.
+fn alone(paths: &Paths) -> io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(paths.secrets())?;
+    let folder = File::open(paths.secrets())?;
+    folder.lock()?;
+    Ok(folder)
 }
 
 fn read(paths: &Paths, service: &str) -> io::Result<String> {
@@ -117,23 +129,30 @@ mod tests {
     fn users_come_and_go() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("services")).unwrap();
-        let paths = Paths::look(folder.path()).unwrap();
+        let paths = &Paths::look(folder.path()).unwrap();
         let file = paths.secrets().join("web-users");
-        assert!(list(&paths, "web").unwrap().is_empty());
-        assert!(add(&paths, "web", "ann", "one").unwrap());
+        assert!(list(paths, "web").unwrap().is_empty());
+        assert!(add(paths, "web", "ann", "one").unwrap());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&file, format!("# people\n{}", fs::read_to_string(&file).unwrap())).unwrap();
-        assert!(add(&paths, "web", "bob", "two").unwrap());
-        assert!(!add(&paths, "web", "ann", "three").unwrap(), "only the password is another");
-        assert_eq!(list(&paths, "web").unwrap(), ["bob", "ann"]);
+        assert!(add(paths, "web", "bob", "two").unwrap());
+        assert!(!add(paths, "web", "ann", "three").unwrap(), "only the password is another");
+        assert_eq!(list(paths, "web").unwrap(), ["bob", "ann"]);
         let text = fs::read_to_string(&file).unwrap();
         let hash = logins::parse(&text).filter_map(Result::ok).find(|(name, _)| *name == "ann").unwrap().1;
         assert!(bcrypt::verify("three", hash).unwrap() && !bcrypt::verify("one", hash).unwrap());
-        remove(&paths, "web", "ann").unwrap();
-        assert!(matches!(remove(&paths, "web", "ann"), Err(LoginError::Unknown(_))));
+        remove(paths, "web", "ann").unwrap();
+        assert!(matches!(remove(paths, "web", "ann"), Err(LoginError::Unknown(_))));
         assert!(fs::read_to_string(&file).unwrap().starts_with("# people\nbob:"));
+        // Whoever comes at the same time is not forgotten.
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                scope.spawn(move || add(paths, "many", &format!("user{number}"), "x").unwrap());
+            }
+        });
+        assert_eq!(list(paths, "many").unwrap().len(), 8);
         for (user, password) in [("a b", "x"), ("", "x"), ("a", ""), ("a", "x\ty"), ("a", &"x".repeat(73))] {
-            assert!(add(&paths, "web", user, password).is_err());
+            assert!(add(paths, "web", user, password).is_err());
         }
     }
 }

@@ -23,7 +23,7 @@ const PAGES: &str = "error_pages";
 /// The key whose values are files and folders with certificates.
 const CERTIFICATES: &str = "certificates";
 /// The keys whose values may name lists.
-const KEYS: [&str; 3] = ["allow", "deny", "trusted_proxies"];
+const KEYS: [&str; 4] = ["allow", "deny", "trusted_proxies", "proxy_protocol"];
 
 /// What a manifest or a profile names, as it stands there: without placeholders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

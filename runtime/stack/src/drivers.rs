@@ -16,6 +16,7 @@ pub fn settings(kind: Kind) -> &'static [&'static str] {
         Kind::Nats => &["topology", "deployment"],
         Kind::Caddy => &[
             "trusted_proxies",
+            "proxy_protocol",
             "tls",
             "email",
             "acme",
@@ -93,6 +94,8 @@ pub const TLS_LOG: &str = core_caddy::TLS_LOG;
 
 /// The socket, beside the pointers, on which an edge asks whether a name that no route has may get a certificate.
 pub const COUNTER: &str = core_caddy::COUNTER;
+/// The path on it for names of previews.
+pub const PREVIEW_PATH: &str = core_caddy::PREVIEW_PATH;
 
 pub use core_caddy::{BYPASS, GATE, HOLDS, IS_OPEN, MAINTENANCE, maintenance_file, patterns};
 

@@ -7,7 +7,7 @@ use core_manifest::ServiceSpec;
 use core_manifest::spec::Tls;
 use serde_json::{Value, json};
 
-use crate::networks::named;
+use crate::networks::{as_prefix, named};
 use crate::pages::Pages;
 use crate::pointer::served;
 use crate::proxy::{patient, transport};
@@ -179,6 +179,15 @@ fn server(
     }
     if !named_routes.is_empty() {
         server["named_routes"] = named_routes.into();
+    }
+    let balancers = named(&edge.edge.proxy_protocol, around.lists);
+    if !balancers.is_empty() {
+        let balancers: Vec<String> = balancers.into_iter().map(as_prefix).collect();
+        // What is said comes before TLS. Others who connect, core among them, say nothing and are not asked to.
+        server["listener_wrappers"] = json!([
+            {"wrapper": "proxy_protocol", "timeout": "5s", "allow": balancers, "fallback_policy": "skip"},
+            {"wrapper": "tls"},
+        ]);
     }
     let proxies = named(&edge.edge.trusted_proxies, around.lists);
     if !proxies.is_empty() {

@@ -40,7 +40,7 @@ use core_manifest::template::Piece;
 use core_manifest::{Diagnostic, ServiceName, Template};
 pub use limits::service_of as limits_of;
 pub use maintenance::{BYPASS, IS_OPEN};
-pub use on_demand::COUNTER;
+pub use on_demand::{COUNTER, PREVIEW_PATH};
 pub use pattern::patterns;
 pub use ports::default_ports;
 pub use public::{ETAG, PUBLIC_OF, has_type};

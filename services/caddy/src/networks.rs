@@ -16,3 +16,12 @@ pub(crate) fn named<'a>(written: &'a [String], lists: &'a Lists) -> Vec<&'a str>
     let all = written.iter().flat_map(|one| one.strip_prefix(LIST).map_or_else(|| vec![one.as_str()], in_file));
     all.flat_map(|one| if one == PRIVATE_RANGES { PRIVATE.to_vec() } else { vec![one] }).collect()
 }
+
+/// A network, or an address as the network that has only this one: where Caddy takes no addresses.
+pub(crate) fn as_prefix(one: &str) -> String {
+    match one {
+        network if network.contains('/') => network.to_owned(),
+        address if address.contains(':') => format!("{address}/128"),
+        address => format!("{address}/32"),
+    }
+}

@@ -1,5 +1,5 @@
-//! Certificates for names that no route has: those of customers. Before Caddy gets one, it asks the service that would answer
-//! for such a name, and then core, which counts.
+//! Certificates for names that no route has: those of customers, and those of previews. Before Caddy gets one for a customer, it
+//! asks the service that would answer for such a name, and then core, which counts; which previews there are, core knows.
 
 use core_engine::driver::Surroundings;
 use core_manifest::Diagnostic;
@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 
 use crate::pointer::served;
 use crate::proxy::proxy;
-use crate::{Wiring, ports};
+use crate::{Wiring, ports, tls};
 
 /// Where Caddy asks itself, on the port without certificates.
 const ASK_PATH: &str = "/.well-known/core-certificate";
 /// The socket, beside the pointers, on which core says whether there may be one more.
 pub const COUNTER: &str = ".certificates";
+/// The path on it for names of previews.
+pub const PREVIEW_PATH: &str = "/preview";
 /// How long core may be away, while another supervisor takes over.
 const AWAY: &str = "5s";
 
@@ -58,11 +60,6 @@ fn asked_of<'a>(on_demand: &OnDemand, around: Surroundings<'a>) -> Option<&'a Se
         .map(|(_, spec)| spec)
 }
 
-/// What Caddy does for names that are not in another policy.
-pub(crate) fn policy(issuers: Vec<Value>) -> Value {
-    json!({"on_demand": true, "issuers": issuers})
-}
-
 /// Whom Caddy asks.
 pub(crate) fn permission(edge: &ServiceSpec) -> Option<Value> {
     let port = ports::plain(edge)?;
@@ -82,25 +79,51 @@ fn host(address: &str) -> String {
 
 /// The route for that question, on the port without certificates. Nobody else may ask it.
 pub(crate) fn route(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> Option<Value> {
-    let on_demand = edge.edge.on_demand.as_ref().filter(|_| matches!(wiring, Wiring::Held))?;
-    let service = asked_of(on_demand, around)?;
+    let previews = tls::of_previews(edge, around);
+    let on_demand = edge.edge.on_demand.as_ref();
+    if !matches!(wiring, Wiring::Held) || (on_demand.is_none() && previews.is_empty()) {
+        return None;
+    }
     let own = ports::plain(edge)?.address.clone();
-    let count = json!({
-        "handler": "reverse_proxy",
-        "upstreams": [{"dial": format!("unix/{}/{COUNTER}", around.edge)}],
-        "load_balancing": {"try_duration": AWAY, "try_interval": "100ms"},
-    });
+    let of_customers = on_demand.and_then(|on_demand| ask_app(on_demand, around, wiring));
+    let others = of_customers.unwrap_or_else(|| json!({"handler": "static_response", "status_code": 403}));
+    let mut routes = Vec::new();
+    if !previews.is_empty() {
+        let mut ask = ask_core(around);
+        ask["rewrite"] = json!({"uri": format!("{PREVIEW_PATH}?{{http.request.uri.query}}")});
+        // A customer may have a name below a host, too.
+        ask["handle_response"] = json!([{"match": {"status_code": [429]}, "routes": [{"handle": [others.clone()]}]}]);
+        let is_below =
+            |name: &String| format!("{{http.request.uri.query.domain}}.endsWith('{}')", name.trim_start_matches('*'));
+        let are_below: Vec<String> = previews.iter().map(is_below).collect();
+        routes.push(json!({"match": [{"expression": are_below.join(" || ")}], "handle": [ask], "terminal": true}));
+    }
+    routes.push(json!({"handle": [others]}));
+    Some(json!({
+        "match": [{"path": [ASK_PATH], "method": ["GET"], "remote_ip": {"ranges": ["127.0.0.0/8", "::1", own]}}],
+        "handle": [{"handler": "subroute", "routes": routes}],
+        "terminal": true,
+    }))
+}
+
+/// Asks the app, and then core, which counts.
+fn ask_app(on_demand: &OnDemand, around: Surroundings<'_>, wiring: Wiring<'_>) -> Option<Value> {
+    let service = asked_of(on_demand, around)?;
     let mut ask = proxy(service, around.edge, wiring);
     ask["rewrite"] = json!({"method": "GET", "uri": format!("{}?{{http.request.uri.query}}", on_demand.ask)});
     ask["handle_response"] = json!([
-        {"match": {"status_code": [200]}, "routes": [{"handle": [count]}]},
+        {"match": {"status_code": [200]}, "routes": [{"handle": [ask_core(around)]}]},
         {"routes": [{"handle": [{"handler": "static_response", "status_code": 403}]}]},
     ]);
-    Some(json!({
-        "match": [{"path": [ASK_PATH], "method": ["GET"], "remote_ip": {"ranges": ["127.0.0.0/8", "::1", own]}}],
-        "handle": [ask],
-        "terminal": true,
-    }))
+    Some(ask)
+}
+
+fn ask_core(around: Surroundings<'_>) -> Value {
+    json!({
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": format!("unix/{}/{COUNTER}", around.edge)}],
+        "load_balancing": {"try_duration": AWAY, "try_interval": "100ms"},
+    })
 }
 
 /// Plain requests for names of customers, which are sent on to where their certificate is. An address has none, nor has this

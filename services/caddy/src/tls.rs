@@ -8,7 +8,7 @@ use core_manifest::{Diagnostic, ServiceName};
 use serde_json::{Value, json};
 
 use crate::pointer::served;
-use crate::{TLS_LOG, on_demand, ports};
+use crate::{TLS_LOG, on_demand, ports, trial};
 
 /// The directory of the second CA, where nobody has chosen: Caddy gets credentials for it by the e-mail address.
 const ZEROSSL: &str = "https://acme.zerossl.com/v2/DV90";
@@ -24,7 +24,8 @@ pub fn names<'a>(edge: &ServiceSpec, services: impl Iterator<Item = &'a ServiceS
         Tls::Auto => hosts.collect(),
         Tls::Internal => {
             let own = routes().flat_map(|route| &route.own_hosts).flat_map(|host| [host.clone(), format!("*.{host}")]);
-            hosts.chain(own).chain([LOCALHOST.to_owned()]).collect()
+            let previews = services.clone().filter(|spec| !spec.name.is_trial()).flat_map(trial::names);
+            hosts.chain(own).chain(previews).chain([LOCALHOST.to_owned()]).collect()
         }
     }
 }
@@ -87,6 +88,14 @@ fn automated(edge: &ServiceSpec, around: Surroundings<'_>) -> BTreeSet<String> {
     names
 }
 
+/// The names of previews, as patterns: a CA is asked for a certificate of such a name once there is a preview and somebody
+/// comes.
+pub(crate) fn of_previews(edge: &ServiceSpec, around: Surroundings<'_>) -> BTreeSet<String> {
+    let asks = edge.edge.tls == Tls::Auto && edge.edge.asks_ca && ports::plain(edge).is_some();
+    let all = served(around).filter(|_| asks).flat_map(trial::names);
+    all.filter(|name| !edge.edge.has_file_for(name)).collect()
+}
+
 /// Caddy's app for certificates.
 pub(crate) fn app(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
     let names = automated(edge, around);
@@ -97,11 +106,15 @@ pub(crate) fn app(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
     if !files.is_empty() {
         app["certificates"]["load_files"] = files.into();
     }
-    // Without subjects, a policy is for every name.
     let named = (!names.is_empty()).then(|| json!({"subjects": names, "issuers": issuers(edge)}));
-    let permission = edge.edge.on_demand.as_ref().and_then(|_| on_demand::permission(edge));
-    let of_others = permission.as_ref().map(|_| on_demand::policy(issuers(edge)));
-    let policies: Vec<Value> = named.into_iter().chain(of_others).collect();
+    let previews = of_previews(edge, around);
+    let of_previews =
+        (!previews.is_empty()).then(|| json!({"subjects": previews, "on_demand": true, "issuers": issuers(edge)}));
+    // Without subjects, a policy is for every name.
+    let of_others = edge.edge.on_demand.as_ref().map(|_| json!({"on_demand": true, "issuers": issuers(edge)}));
+    let is_asked = of_previews.is_some() || of_others.is_some();
+    let permission = if is_asked { on_demand::permission(edge) } else { None };
+    let policies: Vec<Value> = named.into_iter().chain(of_previews).chain(of_others).collect();
     if !policies.is_empty() {
         app["automation"] = json!({"policies": policies});
     }
@@ -163,7 +176,10 @@ pub(crate) fn port(edge: &ServiceSpec) -> String {
 /// Sends plain requests for names with certificates to where these are.
 pub(crate) fn redirect(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
     let port = port(edge);
-    let of_routes = json!({"host": names(edge, around.services.values())});
+    let mut names = names(edge, around.services.values());
+    names.extend(of_previews(edge, around));
+    names.extend(served(around).flat_map(trial::names).filter(|name| edge.edge.has_file_for(name)));
+    let of_routes = json!({"host": names});
     let matchers: Vec<Value> = [of_routes].into_iter().chain(on_demand::redirected(edge)).collect();
     json!({
         "match": matchers,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use core_engine::trial::PREVIEWS;
 use core_manifest::ServiceSpec;
+use core_manifest::spec::Route;
 use serde_json::{Value, json};
 
 use crate::auth::Guard;
@@ -100,7 +101,7 @@ pub(crate) fn previews(
     let local = format!("{}.localhost", spec.name);
     // Labels are numbered from the last one: that of a preview is the same for all hosts with so many.
     let mut hosts: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    for host in route.hosts.iter().filter(|host| !host.contains('*')).chain([&local]) {
+    for host in parents(route).chain([&local]) {
         hosts.entry(host.split('.').count()).or_default().push(format!("*.{host}"));
     }
     let of_hosts = hosts.into_iter().map(|(labels, hosts)| {
@@ -123,6 +124,17 @@ pub(crate) fn previews(
     });
     // Nobody else has the names of this machine; below a host of its own, others may.
     of_hosts.chain([nobody(&local)]).collect()
+}
+
+/// The hosts below which a service has names for previews.
+fn parents(route: &Route) -> impl Iterator<Item = &String> {
+    route.hosts.iter().filter(|host| !host.contains('*'))
+}
+
+/// The names of previews in the world, of a service that may have some: one pattern for each of its hosts.
+pub(crate) fn names(spec: &ServiceSpec) -> impl Iterator<Item = String> {
+    let route = spec.route.as_ref().filter(|_| files::pool(spec).is_some());
+    route.into_iter().flat_map(parents).map(|host| format!("*.{host}"))
 }
 
 /// What is said of a preview that there is not.

@@ -8,6 +8,7 @@ use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::trial::Trial;
 use core_manifest::ServiceName;
+use core_manifest::spec::Tls;
 use core_stack::drivers;
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -54,7 +55,8 @@ impl Supervisor {
         }
         if let Some(edge) = topology.edge() {
             let per_hour = edge.edge.on_demand.as_ref().map_or(0, |on_demand| on_demand.per_hour);
-            self.allowance.set(per_hour, self.paths.data().join(edge.name.as_str()));
+            let previews = self.trials().into_iter().flat_map(|trial| trial.hosts).collect();
+            self.allowance.set(per_hour, previews, self.paths.data().join(edge.name.as_str()));
         }
     }
 
@@ -98,13 +100,18 @@ impl Supervisor {
     pub(super) fn trials(&self) -> Vec<TrialStatus> {
         let releases = self.engine.releases();
         let topology = self.engine.topology();
+        let asks_ca = topology.edge().is_some_and(|edge| edge.edge.tls == Tls::Auto);
         let all = self.engine.trials().into_iter();
         let all = all.filter_map(|(service, trial)| {
             let (parent, name) = service.of_trial()?;
             let route = topology.services.get(&parent).and_then(|spec| spec.route.clone());
             let path = route.as_ref().and_then(|route| route.paths.first().cloned()).unwrap_or_default();
-            let hosts = route.map(|route| route.hosts).unwrap_or_default();
-            let hosts = hosts.into_iter().filter(|host| !host.contains('*')).chain([format!("{parent}.localhost")]);
+            let mut hosts = route.map(|route| route.hosts).unwrap_or_default();
+            hosts.retain(|host| !host.contains('*'));
+            // Where a CA is asked, names of this machine have no certificate.
+            if !asks_ca || hosts.is_empty() {
+                hosts.push(format!("{parent}.localhost"));
+            }
             let (percent, public, at) = match trial {
                 Trial::Preview { is_public, at, .. } => (None, is_public, Some(at)),
                 Trial::Canary { percent } => (Some(percent), true, None),
@@ -114,7 +121,7 @@ impl Supervisor {
                 name: name.to_owned(),
                 release: releases.get(&service).cloned(),
                 hosts: if percent.is_none() {
-                    hosts.map(|host| format!("{name}.{host}")).collect()
+                    hosts.iter().map(|host| format!("{name}.{host}")).collect()
                 } else {
                     Vec::new()
                 },

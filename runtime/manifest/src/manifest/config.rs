@@ -12,10 +12,10 @@ use super::edge::{Acme, Headers, Limits, OnDemand, Tls};
 /// How long each hook may take if the manifest does not say.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`, `tls`, `email`, `acme`,
-/// `certificates`, `on_demand`, `http3`, `headers`, `limits`, `allow`, `deny`, `auth`, `error_pages` and `access_log` for kind
-/// caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`,
-/// `hooks`, `watch_paths`, `skew_cookie` and `preview` for kind next.
+/// Settings of the service's kind: `topology` and `deployment` are for kind nats; `trusted_proxies`,
+/// `proxy_protocol`, `tls`, `email`, `acme`, `certificates`, `on_demand`, `http3`, `headers`, `limits`, `allow`, `deny`, `auth`,
+/// `error_pages` and `access_log` for kind caddy; `app`, `mode`, `persist`, `keep`, `build`, `release_command`, `hooks`,
+/// `watch_paths`, `skew_cookie` and `preview` for kind next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -29,6 +29,10 @@ pub struct Config {
     /// one a line, relative to the stack's root. What they say of the client in `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` reaches the app. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
+    /// Load balancers in front of the edge that say by the PROXY protocol, at the beginning of each connection, who the client
+    /// is; written as for `trusted_proxies`. Connections of others are what they are. Not for HTTP/3. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxy_protocol: Vec<String>,
     /// Where the certificates of the edge come from. Default: auto where `certificates` is set, or `email` or `acme` and
     /// the profile is not local; else off.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,12 +15,21 @@ use crate::manifest::edge::{Directories, Header, Headers, Tls};
 /// New names in an hour that may get a certificate if nobody has said otherwise: below the limits of every CA.
 const NEW_NAMES: u32 = 20;
 
+/// The header with which browsers are told to use HTTPS only.
+const STRICT: &str = "Strict-Transport-Security";
+/// In seconds, how long it has to hold for the list that browsers come with.
+const PRELOAD_AGE: u64 = 31_536_000;
+const PRELOAD_HELP: &str = "the list wants \"max-age=31536000; includeSubDomains; preload\": then every name below the domain is \
+                            HTTPS only in all browsers, and to leave the list takes months; without that, take preload away";
+
 /// The settings of an edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EdgeSpec {
     /// The trusted proxies in front of it, as written.
     pub trusted_proxies: Vec<String>,
+    /// The load balancers in front of it that speak the PROXY protocol, as written.
+    pub proxy_protocol: Vec<String>,
     /// Where its certificates come from.
     pub tls: Tls,
     /// Whether a CA is asked for those that no file has.
@@ -151,6 +160,12 @@ pub(super) fn resolve(config: Option<&Config>, context: &Context, faults: &mut F
             &context.lists,
             faults,
         ),
+        proxy_protocol: networks::resolve(
+            &["config", "proxy_protocol"],
+            &config.proxy_protocol,
+            &context.lists,
+            faults,
+        ),
         tls: config.tls(profile),
         asks_ca: config.asks_ca(profile),
         certificate_files: config.certificates.clone(),
@@ -195,7 +210,14 @@ pub(super) fn headers(path: &[&str], written: &Headers, faults: &mut Faults<'_>)
                 faults.add(&at, Diagnostic::new("wrong-value", "the value of a header is one line"));
                 None
             }
-            Header::Value(value) => Some(value.clone()),
+            Header::Value(value) => {
+                if name.eq_ignore_ascii_case(STRICT) && is_preloaded_in_vain(value) {
+                    let fault =
+                        Diagnostic::new("wrong-value", format!("`{name}` says preload, and no browser heeds that"));
+                    faults.add(&at, fault.help(PRELOAD_HELP));
+                }
+                Some(value.clone())
+            }
             Header::Added(false) => None,
             Header::Added(true) => {
                 let fault = Diagnostic::new("wrong-value", format!("`{name}` is true, expected a value"));
@@ -206,6 +228,14 @@ pub(super) fn headers(path: &[&str], written: &Headers, faults: &mut Faults<'_>)
         all.insert(name.clone(), value);
     }
     all
+}
+
+/// Whether a domain asks to be put on the list that browsers come with, without what that takes (hstspreload.org).
+fn is_preloaded_in_vain(value: &str) -> bool {
+    let words: Vec<String> = value.split(';').map(|word| word.trim().to_ascii_lowercase()).collect();
+    let has = |word: &str| words.iter().any(|one| one == word);
+    let age = words.iter().find_map(|word| word.strip_prefix("max-age=")?.trim_matches('"').parse::<u64>().ok());
+    has("preload") && (!has("includesubdomains") || age.is_none_or(|age| age < PRELOAD_AGE))
 }
 
 /// Whether this may be an e-mail address; a CA says the rest.
@@ -292,5 +322,17 @@ mod tests {
             resolved(r#"{"acme": {"directory": ["https://a/b", "https://c/d"], "roots": ["ca.pem", "/e.pem"]}}"#, "x")
                 .0;
         assert_eq!((roots.directories.len(), roots.roots), (2, vec!["/stack/ca.pem".to_owned(), "/e.pem".to_owned()]));
+    }
+
+    #[test]
+    fn a_domain_is_not_put_on_the_list_of_browsers_by_half() {
+        let told = |value: &str| {
+            let (_, faults) =
+                resolved(&format!(r#"{{"headers": {{"strict-transport-security": "{value}"}}}}"#), "production");
+            faults.concat().contains("says preload")
+        };
+        assert!(told("max-age=31536000; preload") && told("max-age=300; includeSubDomains; preload"));
+        assert!(told("includeSubDomains; preload"));
+        assert!(!told("max-age=63072000; includeSubDomains; preload") && !told("max-age=300; includeSubDomains"));
     }
 }
