@@ -7,7 +7,7 @@
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `ROWS=swap,scale` | all | names of rows: swap, deploy, build, trials, saturation, open, rude, scale, edge, routes, kill, kill-edge, pm2, many |
+//! | `ROWS=swap,scale` | all | names of rows: swap, deploy, build, trials, saturation, open, rude, scale, edge, routes, kill, kill-edge, pm2, many, hosts |
 //! | `ROUNDS=n` | 5 | rounds of swap, edits of many |
 //! | `SWAPS=n` | 20 | swaps in a round, or under saturation |
 //! | `SHOW=1` | | tells the course of the windows |
@@ -27,6 +27,7 @@ mod fixture;
 
 mod deploys;
 mod figures;
+mod hosts;
 mod many;
 mod open;
 mod place;

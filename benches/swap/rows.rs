@@ -9,6 +9,8 @@ use crate::common::load::{Load, Outcome, Shape};
 use crate::common::proc;
 use crate::deploys;
 use crate::figures::{Figures, Window};
+
+use crate::hosts;
 use crate::many;
 use crate::open;
 use crate::place::{Place, rest};
@@ -22,7 +24,7 @@ use crate::trials;
 type Row = fn(&Settings, &Place, &mut Figures);
 
 /// All rows, with the names by which they may be asked for.
-pub(crate) const ALL: [(&str, Row); 14] = [
+pub(crate) const ALL: [(&str, Row); 15] = [
     ("swap", swap),
     ("deploy", deploys::take),
     ("build", deploys::build),
@@ -37,6 +39,7 @@ pub(crate) const ALL: [(&str, Row); 14] = [
     ("kill-edge", kill_edge),
     ("pm2", pm2::take),
     ("many", many::take),
+    ("hosts", hosts::take),
 ];
 
 /// Requests a second where they are counted out.

@@ -8,14 +8,17 @@
     reason = "tests speak to whoever runs them"
 )]
 
-#[path = "common/mod.rs"]
+#[path = "../common/mod.rs"]
 mod common;
+
+mod actions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use actions::{fields, submit};
 use common::demo::{Demo, UP};
 use common::http::get as http_get;
 use common::printed;
@@ -42,18 +45,6 @@ export default function Page() {
   return <main><button onClick={() => add(count + 1)}>{count}</button><p id="word">word: begun.</p></main>;
 }
 "#;
-
-/// A form that works without a script, and a value that is bound to its action.
-const FORM: &str = r"import { redirect } from 'next/navigation';
-export default function Page() {
-  const bound = 'bound'.toUpperCase();
-  async function say(form: FormData) {
-    'use server';
-    redirect('/said/' + bound + '/' + form.get('word'));
-  }
-  return <form action={say}><input name='word' /></form>;
-}
-";
 
 /// A route that is not well in a canary.
 const FAILING: &str = "import { connection } from 'next/server';
@@ -202,7 +193,7 @@ fn an_app_that_was_not_written_for_core_runs() {
     stack.write(".env", "LOCAL_WORD=shared\n");
     stack.write(".env.local", "LOCAL_WORD=read-at-run-time\n");
     stack.write("app/page.tsx", HOT);
-    stack.write("app/form/page.tsx", FORM);
+    stack.write("app/form/page.tsx", actions::FORM);
     let script = commands("Your Next.js app");
     let lines: Vec<&str> = script.lines().filter(|line| !line.is_empty()).collect();
     let [init, develop, produce] = lines[..] else { panic!("three commands: {script}") };
@@ -286,6 +277,7 @@ fn an_app_that_was_not_written_for_core_runs() {
     fs::write(&keys, told.to_string()).expect("written");
     stack.ok(&["start", "web"]);
     assert!(submit(&base_url, &form).contains(" 409 ") && submit(&base_url, &own).contains(" 303 "));
+    actions::are_for_pages_of_the_app_alone(&stack);
     let run_folder = stack.run_folder();
     stack.ok(&["down"]);
     stack.expect_nothing_left(run_folder.as_deref());
@@ -364,35 +356,6 @@ fn scripts(page: &str) -> Vec<String> {
     assert!(scripts.len() > 3, "{page}");
     scripts
 }
-
-/// The hidden fields of a page with a form that has an action.
-fn fields(page: &str) -> Vec<(String, String)> {
-    let plain = |text: &str| text.replace("&quot;", "\"").replace("&amp;", "&");
-    let attribute = |input: &str, name: &str| {
-        let (_, rest) = input.split_once(&format!(" {name}=\""))?;
-        rest.split('"').next().map(plain)
-    };
-    let inputs = page.split("<input type=\"hidden\"").skip(1).filter_map(|rest| rest.split('>').next());
-    let all: Vec<_> = inputs
-        .filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value").unwrap_or_default())))
-        .collect();
-    assert!(all.iter().any(|(name, _)| name.starts_with("$ACTION_")), "{page}");
-    all
-}
-
-/// Sends a form as a browser without scripts does. Returns the whole answer.
-fn submit(base: &str, page: &str) -> String {
-    let mut body = String::new();
-    for (name, value) in fields(page).into_iter().chain([("word".into(), "hello".into())]) {
-        body += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    }
-    body += &format!("--{BOUNDARY}--\r\n");
-    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    http::whole("POST", &format!("{base}form"), &[("Content-Type", &kind)], &body).expect("an answer")
-}
-
-/// What is between the fields of a form, and in none of them.
-const BOUNDARY: &str = "----core-0123456789abcdefghi";
 
 fn is_release(entry: &fs::DirEntry) -> bool {
     let name = entry.file_name();
