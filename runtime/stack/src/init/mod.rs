@@ -109,7 +109,7 @@ pub fn propose(project: &Project) -> Result<Proposal, String> {
 fn production(edge: Option<&String>) -> Value {
     let mut manifest = json!({"watch": false});
     if let Some(edge) = edge {
-        manifest["services"] = json!({edge: {"ports": {"http": {"address": "0.0.0.0"}}}});
+        manifest["services"] = json!({edge: {"ports": {"http": {"address": "::"}}}});
     }
     manifest
 }
@@ -181,7 +181,7 @@ mod tests {
         let web: Value = serde_json::from_str(file(&proposal, "services/web/service.json")).unwrap();
         assert_eq!(web, json!({"$schema": "../../manifests/schema/service.schema.json", "kind": "next"}));
         assert!(file(&proposal, "services/caddy/service.json").contains("\"kind\": \"caddy\""));
-        assert!(file(&proposal, "manifests/production.json").contains("0.0.0.0"));
+        assert!(file(&proposal, "manifests/production.json").contains("\"address\": \"::\""));
         assert!(!proposal.ignored.contains(&".env".to_owned()) && proposal.ignored.contains(&".dep/".to_owned()));
         assert!(proposal.listed[0].starts_with("Dockerfile: not used"), "{:?}", proposal.listed);
     }
