@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::pointer::served;
 use crate::proxy::proxy;
-use crate::{Wiring, ports, tls};
+use crate::{Wiring, ports, trial};
 
 /// Where Caddy asks itself, on the port without certificates.
 const ASK_PATH: &str = "/.well-known/core-certificate";
@@ -79,7 +79,7 @@ fn host(address: &str) -> String {
 
 /// The route for that question, on the port without certificates. Nobody else may ask it.
 pub(crate) fn route(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring<'_>) -> Option<Value> {
-    let previews = tls::of_previews(edge, around);
+    let previews = trial::asked_for(edge, around);
     let on_demand = edge.edge.on_demand.as_ref();
     if !matches!(wiring, Wiring::Held) || (on_demand.is_none() && previews.is_empty()) {
         return None;

@@ -88,14 +88,6 @@ fn automated(edge: &ServiceSpec, around: Surroundings<'_>) -> BTreeSet<String> {
     names
 }
 
-/// The names of previews, as patterns: a CA is asked for a certificate of such a name once there is a preview and somebody
-/// comes.
-pub(crate) fn of_previews(edge: &ServiceSpec, around: Surroundings<'_>) -> BTreeSet<String> {
-    let asks = edge.edge.tls == Tls::Auto && edge.edge.asks_ca && ports::plain(edge).is_some();
-    let all = served(around).filter(|_| asks).flat_map(trial::names);
-    all.filter(|name| !edge.edge.has_file_for(name)).collect()
-}
-
 /// Caddy's app for certificates.
 pub(crate) fn app(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
     let names = automated(edge, around);
@@ -107,7 +99,7 @@ pub(crate) fn app(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
         app["certificates"]["load_files"] = files.into();
     }
     let named = (!names.is_empty()).then(|| json!({"subjects": names, "issuers": issuers(edge)}));
-    let previews = of_previews(edge, around);
+    let previews = trial::asked_for(edge, around);
     let of_previews =
         (!previews.is_empty()).then(|| json!({"subjects": previews, "on_demand": true, "issuers": issuers(edge)}));
     // Without subjects, a policy is for every name.
@@ -177,7 +169,7 @@ pub(crate) fn port(edge: &ServiceSpec) -> String {
 pub(crate) fn redirect(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
     let port = port(edge);
     let mut names = names(edge, around.services.values());
-    names.extend(of_previews(edge, around));
+    names.extend(trial::asked_for(edge, around));
     names.extend(served(around).flat_map(trial::names).filter(|name| edge.edge.has_file_for(name)));
     let of_routes = json!({"host": names});
     let matchers: Vec<Value> = [of_routes].into_iter().chain(on_demand::redirected(edge)).collect();

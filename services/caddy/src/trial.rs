@@ -1,17 +1,18 @@
 //! Releases that run beside the live one of a service. Which requests are theirs is read from files beside the pointers:
 //! one comes, changes its share and goes without any change of this configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use core_engine::driver::Surroundings;
 use core_engine::trial::PREVIEWS;
 use core_manifest::ServiceSpec;
-use core_manifest::spec::Route;
+use core_manifest::spec::{Route, Tls};
 use serde_json::{Value, json};
 
 use crate::auth::Guard;
-use crate::pointer::{key, placeholder};
+use crate::pointer::{key, placeholder, served};
 use crate::prefix::{matcher, stripped};
-use crate::{CANARY_POINTERS, Wiring, access, files, former, limits, public, terms};
+use crate::{CANARY_POINTERS, Wiring, access, files, former, limits, ports, public, terms};
 
 /// The ID of the release that gets a share of the clients, beside the pointers; empty while there is none.
 pub const CANARY: &str = "canary";
@@ -135,6 +136,14 @@ fn parents(route: &Route) -> impl Iterator<Item = &String> {
 pub(crate) fn names(spec: &ServiceSpec) -> impl Iterator<Item = String> {
     let route = spec.route.as_ref().filter(|_| files::pool(spec).is_some());
     route.into_iter().flat_map(parents).map(|host| format!("*.{host}"))
+}
+
+/// The names of previews, as patterns: a CA is asked for a certificate of such a name once there is a preview and somebody
+/// comes.
+pub(crate) fn asked_for(edge: &ServiceSpec, around: Surroundings<'_>) -> BTreeSet<String> {
+    let asks = edge.edge.tls == Tls::Auto && edge.edge.asks_ca && ports::plain(edge).is_some();
+    let all = served(around).filter(|_| asks).flat_map(names);
+    all.filter(|name| !edge.edge.has_file_for(name)).collect()
 }
 
 /// What is said of a preview that there is not.
