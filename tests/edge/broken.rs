@@ -9,6 +9,7 @@ use crate::common::trials::{Test, tests};
 use crate::common::{Stack, free_port, proc, until};
 use crate::fixture;
 use crate::place::{Place, serving};
+use crate::tls::internal;
 
 pub(crate) const TESTS: &[Test] = tests![
     invalid_json,
@@ -22,6 +23,7 @@ pub(crate) const TESTS: &[Test] = tests![
     one_that_crashes_while_it_is_watched,
     a_stranger_on_its_port,
     a_full_disk,
+    what_caddy_would_refuse,
     the_supervisor_dies_at_every_step,
 ];
 
@@ -270,4 +272,32 @@ impl Drop for Stranger {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A setting that only the real program finds wrong: it is never started with it.
+fn what_caddy_would_refuse() {
+    let (edge, client) = internal();
+    let (stack, load, pid) = (&edge.stack, edge.load(&client, "a.test"), edge.stack.pid("caddy"));
+    let acme = json!({"directory": "https://localhost:1/dir", "roots": ["root.pem"]});
+    stack.write("root.pem", "no certificate");
+    stack.edit("caddy", |caddy| {
+        let lines = json!({"email": "a@b.test", "tls": "auto", "acme": acme});
+        caddy["config"] = lines;
+    });
+    let said = stack.core(&["apply"]);
+    let message = "Caddy would not start with what the manifests come to";
+    assert!(said.code != 0 && said.err.contains(message) && said.err.contains("root.pem"), "{said:?}");
+    assert!(said.err.contains("services/caddy/service.json:1:"), "{said:?}");
+    let status = stack.status();
+    assert_eq!(status["problems"][0]["code"], "edge-refuses", "{status}");
+    assert_eq!(stack.pids_of("caddy"), [pid], "none was started");
+    stack.edit("caddy", |caddy| caddy["config"] = json!({"tls": "internal", "headers": {"X-New": "1"}}));
+    stack.ok(&["apply"]);
+    until("the corrected file is carried out", || {
+        client.get(&edge.address(), "a.test", "/").is_ok_and(|answer| answer.contains("X-New: 1"))
+    });
+    assert_eq!(stack.status()["problems"], json!([]));
+    load.expect_none_lost();
+    let run = stack.run_folder().expect("a run folder");
+    assert!(!run.join(".rehearsal").exists(), "nothing of it is left");
 }

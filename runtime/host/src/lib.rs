@@ -44,6 +44,7 @@ mod private;
 pub mod probes;
 pub mod project;
 pub mod reach;
+mod rehearsal;
 pub mod releases;
 mod roles;
 pub mod roots;

@@ -92,6 +92,11 @@ pub const ANSWERS: &str = core_next::ANSWERS;
 /// The file in the run folder of an edge in which it says why certificates could not be had.
 pub const TLS_LOG: &str = core_caddy::TLS_LOG;
 
+/// The configuration that an edge serves with, if its driver has generated one.
+pub fn edge_configuration(edge: &ServiceSpec) -> Option<&Template> {
+    core_caddy::configuration(edge)
+}
+
 /// The socket, beside the pointers, on which an edge asks whether a name that no route has may get a certificate.
 pub const COUNTER: &str = core_caddy::COUNTER;
 /// The path on it for names of previews.

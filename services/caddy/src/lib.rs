@@ -187,6 +187,12 @@ fn in_run(name: &str) -> Template {
     Template::from_pieces([Piece::Run, Piece::Text(format!("/{name}"))])
 }
 
+/// The configuration that an edge serves with, of those that were generated for it.
+pub fn configuration(spec: &ServiceSpec) -> Option<&Template> {
+    let file = |name: &str| spec.files.iter().find(|file| file.path == Template::literal(name));
+    file(LOADED).or_else(|| file(CONFIG)).map(|file| &file.contents)
+}
+
 /// The configuration of the edge as a file in its run folder.
 ///
 /// # Errors

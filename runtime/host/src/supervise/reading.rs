@@ -1,6 +1,7 @@
 //! Reads the manifests in a thread that may block, one reading at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Instant;
 
 use core_engine::Topology;
@@ -27,6 +28,7 @@ use crate::launch::Launch;
 use crate::load::{self, Options};
 use crate::net::{Listening, owner_in_words};
 use crate::paths::Paths;
+use crate::rehearsal::Rehearsal;
 use crate::releases;
 use crate::watch::Fingerprint;
 
@@ -37,6 +39,7 @@ pub(super) struct Outcome {
     /// The values of variables and secrets, even if there are errors.
     values: BTreeMap<Origin, String>,
     locator: Locator,
+    rehearsal: Rehearsal,
     /// What the files contained.
     fingerprint: Fingerprint,
     /// Which sockets listened at that time.
@@ -53,6 +56,8 @@ pub(super) struct Reading {
     topology_file: compose::Writer,
     /// A default value while a reading uses it.
     locator: Locator,
+    /// The same.
+    rehearsal: Rehearsal,
     /// Folders of `.dep/` that were checked: only trusted users could change them.
     sound: BTreeSet<String>,
     /// The same of releases.
@@ -82,6 +87,7 @@ impl Reading {
             known: None,
             topology_file,
             locator: Locator::default(),
+            rehearsal: Rehearsal::default(),
             sound: BTreeSet::new(),
             sound_releases: BTreeSet::new(),
             keys: BTreeMap::new(),
@@ -157,6 +163,9 @@ impl Supervisor {
         let held = self.engine.ports_in_use();
         let (paths, outcomes) = (self.paths.clone(), self.reading.outcomes.clone());
         let mut locator = std::mem::take(&mut self.reading.locator);
+        let mut rehearsal = std::mem::take(&mut self.reading.rehearsal);
+        // What others could have changed is not run.
+        let sound = self.reading.sound.iter().map(|folder| self.paths.dep().join(folder)).collect::<Vec<_>>();
         tokio::task::spawn_blocking(move || {
             let listening = Listening::read();
             let busy = listening.ports();
@@ -170,13 +179,20 @@ impl Supervisor {
             let (result, values) = load::read(&paths, &options, &mut locator);
             tracing::debug!(?purpose, is_good = result.is_ok(), took = ?began.elapsed(), "the manifests were read");
             let mut result = result.map(Box::new);
+            let may_run = |program: &Path| {
+                sound.iter().any(|folder| program.starts_with(folder)) || !program.starts_with(paths.dep())
+            };
+            if let Some(fault) = result.as_ref().ok().and_then(|stack| rehearsal.take(&paths, stack, may_run)) {
+                result = Err(vec![fault]);
+            }
             if is_carried_out && let Err(fault) = Journal::room(&paths) {
                 result = Err(result.err().into_iter().flatten().chain([*fault]).collect());
             }
             // Here, since a disk may be slow, and the first preview needs a password.
             let stack = result.as_ref().ok().filter(|_| is_carried_out);
             let keys = stack.map(|stack| keys(&paths, &options.trials, identity::edge_user(&stack.topology)));
-            let _ = outcomes.send(Outcome { purpose, result, values, locator, fingerprint, listening, keys });
+            let _ =
+                outcomes.send(Outcome { purpose, result, values, locator, rehearsal, fingerprint, listening, keys });
         });
     }
 
@@ -244,10 +260,11 @@ impl Supervisor {
 
     /// Handles the result of a reading.
     pub(super) fn take_reading(&mut self, outcome: Outcome) {
-        let Outcome { purpose, result, values, locator, fingerprint, listening, keys } = outcome;
+        let Outcome { purpose, result, values, locator, rehearsal, fingerprint, listening, keys } = outcome;
         self.reading.keys = keys.unwrap_or_else(|| std::mem::take(&mut self.reading.keys));
         let refused = locator.all_refused().clone();
         self.reading.locator = locator;
+        self.reading.rehearsal = rehearsal;
         // The saved state uses these values too, even if the manifests are invalid.
         self.shims.environment.remember(values);
         let fingerprint = fingerprint.number();
