@@ -7,7 +7,7 @@
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `ROWS=swap,scale` | all | names of rows: swap, deploy, build, trials, saturation, open, rude, scale, edge, routes, kill, kill-edge, pm2, many, hosts |
+//! | `ROWS=swap,scale` | all | names of rows: swap, deploy, build, trials, saturation, open, rude, scale, edge, routes, kill, kill-edge, pm2, many, hosts, renewal |
 //! | `ROUNDS=n` | 5 | rounds of swap, edits of many |
 //! | `SWAPS=n` | 20 | swaps in a round, or under saturation |
 //! | `SHOW=1` | | tells the course of the windows |
@@ -32,6 +32,7 @@ mod many;
 mod open;
 mod place;
 mod pm2;
+mod renewal;
 mod routes;
 mod rows;
 mod rude;

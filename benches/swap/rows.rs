@@ -15,6 +15,7 @@ use crate::many;
 use crate::open;
 use crate::place::{Place, rest};
 use crate::pm2;
+use crate::renewal;
 use crate::routes;
 use crate::rude;
 use crate::settings::Settings;
@@ -24,7 +25,7 @@ use crate::trials;
 type Row = fn(&Settings, &Place, &mut Figures);
 
 /// All rows, with the names by which they may be asked for.
-pub(crate) const ALL: [(&str, Row); 15] = [
+pub(crate) const ALL: [(&str, Row); 16] = [
     ("swap", swap),
     ("deploy", deploys::take),
     ("build", deploys::build),
@@ -40,6 +41,7 @@ pub(crate) const ALL: [(&str, Row); 15] = [
     ("pm2", pm2::take),
     ("many", many::take),
     ("hosts", hosts::take),
+    ("renewal", renewal::take),
 ];
 
 /// Requests a second where they are counted out.

@@ -75,6 +75,10 @@ fn previews_get_certificates() {
     let pid = scene.stack().pid("web~pr-1");
     until("the preview has a certificate", || answer("pr-1.shop.test").ends_with(&format!("pid {pid}\n")));
     assert_eq!(answer("pr-2.shop.test"), "", "there is no such preview");
+    let status = scene.stack().status();
+    let shown =
+        status["certificates"].as_array().expect("certificates").iter().find(|one| one["name"] == "pr-1.shop.test");
+    assert!(shown.is_some_and(|one| one["not_after"].is_string()), "{status}");
     let redirected = http::whole("GET", &format!("http://127.0.0.1:{plain}/x"), &[("Host", "pr-1.shop.test")], "");
     let to = format!("Location: https://pr-1.shop.test:{secure}/x\r\n");
     assert!(redirected.as_ref().is_some_and(|answer| answer.contains(&to)), "{redirected:?}");
