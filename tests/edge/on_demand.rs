@@ -82,7 +82,16 @@ fn previews_get_certificates() {
     let redirected = http::whole("GET", &format!("http://127.0.0.1:{plain}/x"), &[("Host", "pr-1.shop.test")], "");
     let to = format!("Location: https://pr-1.shop.test:{secure}/x\r\n");
     assert!(redirected.as_ref().is_some_and(|answer| answer.contains(&to)), "{redirected:?}");
+    // Other names below the host are not redirected to where they have no certificate.
+    let other = http::whole("GET", &format!("http://127.0.0.1:{plain}/x"), &[("Host", "pr-2.shop.test")], "");
+    assert!(other.as_ref().is_some_and(|answer| answer.contains(" 200 ")), "{other:?}");
+    let asked = |name: &str| {
+        let url = format!("http://127.0.0.1:{plain}/.well-known/core-certificate?domain={name}");
+        http::request("GET", &url, &[], "").expect("an answer").0
+    };
+    assert_eq!([asked("pr-1.shop.test"), asked("pr-2.shop.test"), asked("shop.test")], [200, 403, 403]);
     scene.stack().ok(&["previews", "remove", "pr-1"]);
+    until("its name is not for certificates any more", || asked("pr-1.shop.test") == 403);
     let orders = scene.stack().own_log().matches("may get a certificate").count();
     assert_eq!(orders, 1, "{}", scene.stack().own_log());
 }

@@ -15,35 +15,43 @@ use serde_json::{Value, json};
 
 use crate::binaries::ask;
 use crate::fill::fill_of;
+use crate::identity::edge_user;
 use crate::paths::Paths;
 
 /// The folder in the run folder that it takes place in.
 const FOLDER: &str = ".rehearsal";
 
-/// The configuration that was found good last: most edits change no edge.
+/// The configuration that nothing was said of last: most edits change no edge.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rehearsal {
-    good: Option<String>,
+    passed: Option<String>,
 }
 
 impl Rehearsal {
     /// What the edge's program says of the configuration that the manifests come to; `may_run` says which programs may be
-    /// asked. Blocks for a tenth of a second. Where it cannot be asked nothing is wrong: its start will tell.
+    /// asked. Blocks while it runs. Where it cannot be asked nothing is wrong: its start will tell. So it is for an edge with a
+    /// user of its own, as whom nothing is run here.
     pub(crate) fn take(&mut self, paths: &Paths, stack: &Stack, may_run: impl Fn(&Path) -> bool) -> Option<Diagnostic> {
         let edge = stack.topology.edge()?;
-        let program = edge.binaries.values().map(|binary| PathBuf::from(&binary.path)).find(|path| may_run(path))?;
+        if edge_user(&stack.topology).is_some() {
+            return None;
+        }
+        let program = edge.command.known_text().map(PathBuf::from).filter(|path| may_run(path))?;
         let folder = paths.run.join(FOLDER);
         let text = configuration(paths, stack, edge, &folder)?;
-        if self.good.as_ref() == Some(&text) {
+        if self.passed.as_ref() == Some(&text) {
             return None;
         }
         let said = rehearse(&program, &folder, &text);
         let _ = fs::remove_dir_all(&folder);
         match said {
-            Ok(None) => self.good = Some(text),
             Ok(Some(why)) => return Some(fault(stack, edge, &why)),
-            Err(error) => tracing::debug!("the edge's configuration cannot be tried: {error}"),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!("the edge's configuration cannot be tried: {}", stack.hidden.cover(&error.to_string()));
+            }
         }
+        self.passed = Some(text);
         None
     }
 }
@@ -63,6 +71,10 @@ fn configuration(paths: &Paths, stack: &Stack, edge: &ServiceSpec, folder: &Path
     }
     if config["storage"].is_object() {
         config["storage"]["root"] = json!(folder.join("data"));
+    }
+    if config["apps"]["tls"].is_object() {
+        // Which would be asked for over the network.
+        config["apps"]["tls"]["disable_ocsp_stapling"] = true.into();
     }
     Some(config.to_string())
 }
@@ -94,7 +106,8 @@ fn reason(line: &str) -> Option<String> {
 /// The fault, at the setting that the program names, or at the edge's manifest.
 fn fault(stack: &Stack, edge: &ServiceSpec, why: &str) -> Diagnostic {
     let reason = stack.hidden.cover(why.trim_end_matches(": <nil>"));
-    let named = drivers::settings(edge.kind).iter().find(|key| reason.contains(*key));
+    // A module is named like the setting that it comes from, where it is named at all.
+    let named = drivers::settings(edge.kind).iter().find(|key| reason.contains(&format!("'{key}'")));
     let at = named.and_then(|key| stack.drafts.span(&edge.name, &["config", key]));
     let at = at.or_else(|| stack.drafts.span(&edge.name, &["config"])).or_else(|| stack.drafts.span(&edge.name, &[]));
     // Each module adds in front of it where it was.

@@ -168,11 +168,9 @@ pub(crate) fn port(edge: &ServiceSpec) -> String {
 /// Sends plain requests for names with certificates to where these are.
 pub(crate) fn redirect(edge: &ServiceSpec, around: Surroundings<'_>) -> Value {
     let port = port(edge);
-    let mut names = names(edge, around.services.values());
-    names.extend(trial::asked_for(edge, around));
-    names.extend(served(around).flat_map(trial::names).filter(|name| edge.edge.has_file_for(name)));
-    let of_routes = json!({"host": names});
-    let matchers: Vec<Value> = [of_routes].into_iter().chain(on_demand::redirected(edge)).collect();
+    let of_routes = json!({"host": names(edge, around.services.values())});
+    let of_previews = trial::secured(edge, around);
+    let matchers: Vec<Value> = [of_routes].into_iter().chain(of_previews).chain(on_demand::redirected(edge)).collect();
     json!({
         "match": matchers,
         "handle": [{

@@ -135,7 +135,7 @@ fn parents(route: &Route) -> impl Iterator<Item = &String> {
 /// The names of previews in the world, of a service that may have some: one pattern for each of its hosts.
 pub(crate) fn names(spec: &ServiceSpec) -> impl Iterator<Item = String> {
     let route = spec.route.as_ref().filter(|_| files::pool(spec).is_some());
-    route.into_iter().flat_map(parents).map(|host| format!("*.{host}"))
+    route.into_iter().flat_map(parents).map(|host| format!("*.{}", host.to_ascii_lowercase()))
 }
 
 /// The names of previews, as patterns: a CA is asked for a certificate of such a name once there is a preview and somebody
@@ -144,6 +144,25 @@ pub(crate) fn asked_for(edge: &ServiceSpec, around: Surroundings<'_>) -> BTreeSe
     let asks = edge.edge.tls == Tls::Auto && edge.edge.asks_ca && ports::plain(edge).is_some();
     let all = served(around).filter(|_| asks).flat_map(names);
     all.filter(|name| !edge.edge.has_file_for(name)).collect()
+}
+
+/// Requests for previews that there are, under names that can have certificates. Other names below a host may be anybody's.
+pub(crate) fn secured(edge: &ServiceSpec, around: Surroundings<'_>) -> Vec<Value> {
+    let asked = asked_for(edge, around);
+    let mut all = Vec::new();
+    for spec in served(around) {
+        let mut hosts: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for name in names(spec).filter(|name| asked.contains(name) || edge.edge.has_file_for(name)) {
+            hosts.entry(name.split('.').count() - 1).or_default().push(name);
+        }
+        let sets: Vec<String> =
+            (0..PREVIEWS).map(|set| placeholder(around.edge, spec, &preview_file(set, "name"))).collect();
+        all.extend(hosts.into_iter().map(|(labels, hosts)| {
+            let label = format!("{{http.request.host.labels.{labels}}}");
+            json!({"host": hosts, "vars": {label.clone(): sets}, "not": [{"vars": {label: [""]}}]})
+        }));
+    }
+    all
 }
 
 /// What is said of a preview that there is not.

@@ -16,7 +16,7 @@ mod saving;
 mod trials;
 mod upkeep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use std::time::Duration;
 use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::{Action, Engine, InstanceId, Time};
+use core_manifest::ServiceName;
 use core_shim::sys;
 use core_stack::Hidden;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -83,6 +84,8 @@ pub(crate) struct Supervisor {
     jobs: Jobs,
     reading: Reading,
     allowance: Allowance,
+    /// The trials whose names were said to it.
+    admitted: BTreeSet<ServiceName>,
     certificates: tokio::sync::watch::Sender<certificates::Asked>,
     logs: Sweeper,
     inbox: mpsc::UnboundedSender<Event>,
@@ -138,6 +141,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         server: server.clone(),
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
         allowance: Allowance::default(),
+        admitted: BTreeSet::new(),
         certificates: certificates::begin(paths.clone(), renewals),
         reading: Reading::new(profile, &launch, compose::Writer::new(&paths), reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
@@ -333,13 +337,16 @@ fn now() -> Time {
 impl Supervisor {
     /// Passes an event to the engine and starts the resulting actions.
     fn give(&mut self, event: &Event) {
-        let before = self.engine.generation();
+        let (before, had_trials) = (self.engine.generation(), self.engine.has_trials());
         let actions = self.engine.step(now(), event);
         let generation = self.engine.generation();
         if generation != before {
             tracing::info!(%generation, "a new generation");
         }
         self.begin_all(event, actions);
+        if had_trials || self.engine.has_trials() {
+            self.follow_trials();
+        }
     }
 
     /// Starts the actions of an event.

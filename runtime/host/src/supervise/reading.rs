@@ -182,7 +182,9 @@ impl Supervisor {
             let may_run = |program: &Path| {
                 sound.iter().any(|folder| program.starts_with(folder)) || !program.starts_with(paths.dep())
             };
-            if let Some(fault) = result.as_ref().ok().and_then(|stack| rehearsal.take(&paths, stack, may_run)) {
+            // A plan has not written what it would use.
+            let carried_out = result.as_ref().ok().filter(|_| is_carried_out);
+            if let Some(fault) = carried_out.and_then(|stack| rehearsal.take(&paths, stack, may_run)) {
                 result = Err(vec![fault]);
             }
             if is_carried_out && let Err(fault) = Journal::room(&paths) {
@@ -285,6 +287,8 @@ impl Supervisor {
                     }
                 }
                 self.give(&Event::Rejected(Rejected { problems, refused, fingerprint }));
+                // Those of what is remembered, if it is the first reading.
+                self.admit_names();
             }
         }
     }

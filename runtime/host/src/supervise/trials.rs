@@ -53,11 +53,26 @@ impl Supervisor {
         for name in [BELL, drivers::COUNTER] {
             bell::give_to(&self.paths.edge().join(name), reader);
         }
-        if let Some(edge) = topology.edge() {
-            let per_hour = edge.edge.on_demand.as_ref().map_or(0, |on_demand| on_demand.per_hour);
-            let previews = self.trials().into_iter().flat_map(|trial| trial.hosts).collect();
-            self.allowance.set(per_hour, previews, self.paths.data().join(edge.name.as_str()));
+        self.admit_names();
+    }
+
+    /// Trials may have come or gone.
+    pub(super) fn follow_trials(&mut self) {
+        let trials: BTreeSet<ServiceName> = self.engine.trials().into_keys().collect();
+        if trials != self.admitted {
+            self.admitted = trials;
+            self.admit_names();
         }
+    }
+
+    /// Says which names that no route has may get a certificate now.
+    pub(super) fn admit_names(&self) {
+        let topology = self.engine.topology();
+        let Some(edge) = topology.edge() else { return };
+        let per_hour = edge.edge.on_demand.as_ref().map_or(0, |on_demand| on_demand.per_hour);
+        let previews = self.trials().into_iter().flat_map(|trial| trial.hosts);
+        let previews = previews.map(|host| host.to_ascii_lowercase()).collect();
+        self.allowance.set(per_hour, previews, self.paths.data().join(edge.name.as_str()));
     }
 
     /// Reports what the instances of services with trials have answered.

@@ -212,8 +212,10 @@ pub(super) fn headers(path: &[&str], written: &Headers, faults: &mut Faults<'_>)
             }
             Header::Value(value) => {
                 if name.eq_ignore_ascii_case(STRICT) && is_preloaded_in_vain(value) {
-                    let fault =
-                        Diagnostic::new("wrong-value", format!("`{name}` says preload, and no browser heeds that"));
+                    let fault = Diagnostic::new(
+                        "wrong-value",
+                        format!("`{name}` says preload without what the list of browsers wants"),
+                    );
                     faults.add(&at, fault.help(PRELOAD_HELP));
                 }
                 Some(value.clone())
@@ -234,7 +236,9 @@ pub(super) fn headers(path: &[&str], written: &Headers, faults: &mut Faults<'_>)
 fn is_preloaded_in_vain(value: &str) -> bool {
     let words: Vec<String> = value.split(';').map(|word| word.trim().to_ascii_lowercase()).collect();
     let has = |word: &str| words.iter().any(|one| one == word);
-    let age = words.iter().find_map(|word| word.strip_prefix("max-age=")?.trim_matches('"').parse::<u64>().ok());
+    let age = words.iter().find_map(|word| {
+        word.strip_prefix("max-age")?.trim_start().strip_prefix('=')?.trim().trim_matches('"').parse::<u64>().ok()
+    });
     has("preload") && (!has("includesubdomains") || age.is_none_or(|age| age < PRELOAD_AGE))
 }
 
