@@ -37,6 +37,7 @@ mod skew;
 mod terms;
 mod tls;
 mod trust;
+mod uptime;
 mod verified;
 mod who;
 
@@ -68,6 +69,7 @@ fn main() {
         leads::TESTS,
         maintenance::TESTS,
         trust::TESTS,
+        uptime::TESTS,
         verified::TESTS,
         who::TESTS,
     ]);

@@ -53,6 +53,7 @@ pub mod shims;
 mod static_files;
 mod supervise;
 pub mod trust;
+pub mod uptime;
 pub mod usage;
 mod users;
 mod watch;

@@ -207,6 +207,11 @@ impl Paths {
         self.root.join(".core-stack/history.jsonl")
     }
 
+    /// How services answered in the last day.
+    pub fn uptime(&self) -> PathBuf {
+        self.root.join(".core-stack/uptime.jsonl")
+    }
+
     /// The lock file of binaries: `manifests/dep.lock.json`.
     pub fn dep_lock(&self) -> PathBuf {
         self.root.join("manifests/dep.lock.json")

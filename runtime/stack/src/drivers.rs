@@ -92,6 +92,14 @@ pub const ANSWERS: &str = core_next::ANSWERS;
 /// The file in the run folder of an edge in which it says why certificates could not be had.
 pub const TLS_LOG: &str = core_caddy::TLS_LOG;
 
+/// The socket in an edge's run folder on which it is asked for a service through one of its pointers.
+pub const VERIFY: &str = core_caddy::VERIFY;
+
+/// The path on it for a service through this pointer; that of the service follows.
+pub fn verify_path(service: &ServiceName, pointer: u32) -> String {
+    core_caddy::verify_path(service.as_str(), pointer)
+}
+
 /// The configuration that an edge serves with, if its driver has generated one.
 pub fn edge_configuration(edge: &ServiceSpec) -> Option<&Template> {
     core_caddy::configuration(edge)

@@ -1,10 +1,13 @@
 //! `core top`: how the services answer, by what the edge writes down of each request.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use core_host::logs::access::figures::{Figures, Window};
 use core_host::logs::access::{self, Follower, now_ns};
 use core_host::paths::Paths;
+use core_host::uptime::{self, Day};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::access as access_log;
@@ -20,8 +23,10 @@ use crate::render::{self, BOLD, DIM, RED, YELLOW};
 
 /// How often it is drawn anew.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often what checks have found is read anew.
+const CHECKED: Duration = Duration::from_secs(30);
 /// The head of the table; the last column is for texts.
-const HEAD: [&str; 8] = ["SERVICE", "REQ/S", "5XX", "4XX", "P50", "P99", "SENT/S", ""];
+const HEAD: [&str; 9] = ["SERVICE", "REQ/S", "5XX", "4XX", "P50", "P99", "SENT/S", "UP 24H", ""];
 /// Columns that are left out first on a narrow terminal.
 const SPARE: [usize; 3] = [6, 4, 3];
 
@@ -55,21 +60,29 @@ fn once(paths: &Paths, args: &TopArgs) -> Exit {
     let (mut window, _) = begin(paths, args);
     let (rows, total) = window.read(now_ns());
     if args.json {
-        let services: serde_json::Map<String, Value> =
+        let mut services: serde_json::Map<String, Value> =
             rows.into_iter().map(|(service, figures)| (service, json!(figures))).collect();
+        for (service, day) in days(paths, args) {
+            let of_none = json!(Figures::default());
+            services.entry(service).or_insert(of_none)["uptime"] = json!(day);
+        }
         render::line(&json!({"window_seconds": args.window, "services": services, "total": total}).to_string());
     } else {
-        render::lines(&lines(args, &rows, &total));
+        render::lines(&lines(args, &rows, &total, &days(paths, args)));
     }
     Exit::Ok
 }
 
 async fn watch(paths: &Paths, args: &TopArgs, frame: &mut Frame) -> Exit {
     let (mut window, mut follower) = begin(paths, args);
+    let (mut days_of, mut read_at) = (days(paths, args), Instant::now());
     loop {
+        if read_at.elapsed() > CHECKED {
+            (days_of, read_at) = (days(paths, args), Instant::now());
+        }
         let (rows, total) = window.read(now_ns());
         // The output is closed.
-        if frame.draw(&lines(args, &rows, &total)).is_err() {
+        if frame.draw(&lines(args, &rows, &total, &days_of)).is_err() {
             return Exit::Ok;
         }
         tokio::time::sleep(PAUSE).await;
@@ -77,6 +90,13 @@ async fn watch(paths: &Paths, args: &TopArgs, frame: &mut Frame) -> Exit {
             window.add(&entry);
         }
     }
+}
+
+/// What checks of the last day have found, of the services that are shown.
+fn days(paths: &Paths, args: &TopArgs) -> BTreeMap<String, Day> {
+    let mut all = uptime::read(&paths.uptime(), Timestamp::now());
+    all.retain(|service, _| args.services.is_empty() || args.services.contains(service));
+    all
 }
 
 fn begin(paths: &Paths, args: &TopArgs) -> (Window, Follower) {
@@ -88,11 +108,14 @@ fn begin(paths: &Paths, args: &TopArgs) -> (Window, Follower) {
     (window, follower)
 }
 
-fn lines(args: &TopArgs, rows: &[(String, Figures)], total: &Figures) -> Vec<String> {
-    let mut table: Vec<Vec<Cell>> = rows.iter().map(|(service, figures)| row(Cell::new(service), figures)).collect();
+fn lines(args: &TopArgs, rows: &[(String, Figures)], total: &Figures, days: &BTreeMap<String, Day>) -> Vec<String> {
+    let mut all: BTreeMap<&str, Figures> = days.keys().map(|service| (service.as_str(), Figures::default())).collect();
+    all.extend(rows.iter().map(|(service, figures)| (service.as_str(), figures.clone())));
+    let mut table: Vec<Vec<Cell>> =
+        all.iter().map(|(service, figures)| row(Cell::new(*service), figures, days.get(*service))).collect();
     // A single one is the total.
-    if rows.len() != 1 {
-        table.push(row(Cell::new("total").style(BOLD), total));
+    if table.len() != 1 {
+        table.push(row(Cell::new("total").style(BOLD), total, None));
     }
     let about = format!("answers of the last {} s", args.window);
     let mut lines = vec![render::styled(DIM, &about)];
@@ -100,7 +123,7 @@ fn lines(args: &TopArgs, rows: &[(String, Figures)], total: &Figures) -> Vec<Str
     lines
 }
 
-fn row(name: Cell, figures: &Figures) -> Vec<Cell> {
+fn row(name: Cell, figures: &Figures, day: Option<&Day>) -> Vec<Cell> {
     let time = |ms: Option<f64>| Cell::new(ms.map(|ms| took(ms / 1e3)).unwrap_or_default()).right();
     let share = |count: usize, percent: f64, style| match count {
         0 => Cell::new("0").style(DIM).right(),
@@ -116,6 +139,16 @@ fn row(name: Cell, figures: &Figures) -> Vec<Cell> {
         time(figures.p50_ms),
         time(figures.p99_ms),
         Cell::new(sent).right(),
+        up(day),
         Cell::new(""),
     ]
+}
+
+/// The share of good answers in the last day; never all, if one was not.
+fn up(day: Option<&Day>) -> Cell {
+    match day {
+        None => Cell::new("").right(),
+        Some(day) if day.failed == 0 => Cell::new("100%").right(),
+        Some(day) => Cell::new(format!("{:.2}%", day.percent.min(99.99))).style(YELLOW).right(),
+    }
 }

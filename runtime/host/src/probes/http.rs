@@ -45,6 +45,16 @@ pub(super) async fn get(
     }
 }
 
+/// Sends the request; returns the status of the answer, whatever that is.
+pub(super) async fn status(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    path: &str,
+) -> Result<u16, NotGood> {
+    let mut request = Request::get(path).body(Full::default()).map_err(|error| failed(&error))?;
+    request.headers_mut().extend(own("localhost")?);
+    exchange(stream, request).await.map(|(status, ..)| status)
+}
+
 /// Sends JSON, which has to be taken; an answer that says why not is passed on.
 pub(super) async fn post(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,

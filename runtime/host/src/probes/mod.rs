@@ -217,6 +217,14 @@ pub async fn get_from(
     http::get(open(socket).await?, "localhost", path, answer, fill).await
 }
 
+/// The status of the answer to a GET request over a unix socket.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) async fn status_from(socket: &Path, path: &str) -> Result<u16, NotGood> {
+    http::status(open(socket).await?, path).await
+}
+
 /// Gives a program the configuration in a file, through its admin API.
 async fn load_into(socket: &Path, path: &str, file: &Path) -> Result<(), NotGood> {
     let text =

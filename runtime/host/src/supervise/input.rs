@@ -20,6 +20,8 @@ pub(super) enum Input {
     Sweep,
     /// Whether memory is short is to be looked at.
     Look,
+    /// Services are to be asked whether they answer.
+    Check,
     /// What has been answered is to be looked at.
     Count,
     /// Somebody asks for a preview that sleeps.

@@ -6,6 +6,7 @@
 mod answer;
 mod askers;
 mod certificates;
+mod checks;
 mod hands;
 mod input;
 mod job;
@@ -186,6 +187,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     // Nobody looks while nothing is warm, and that time is not made up for.
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut count = trials::turns();
+    let mut check = checks::turns();
     // If this cannot be watched, a removal is not noticed.
     let mut lost = Lost::of(&supervisor.paths.run).ok();
     // When to try again to start a keeper, after a failure.
@@ -208,6 +210,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             _ = sweep.tick() => Input::Sweep,
             Some(label) = rung.recv() => Input::Ring(label),
             Some(edge) = renewed.recv() => Input::Renewed(edge),
+            _ = check.tick() => Input::Check,
             _ = count.tick(), if supervisor.engine.has_trials() => Input::Count,
             _ = look.tick(), if supervisor.engine.keeps_warm() => Input::Look,
             () = lost::next(lost.as_ref()) => Input::Lost,
@@ -232,6 +235,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
             Input::Sweep => supervisor.sweep_all(),
             Input::Look => supervisor.look(),
             Input::Count => supervisor.count_answers(),
+            Input::Check => supervisor.check_services(),
             Input::Ring(label) => supervisor.ring(&label),
             Input::Renewed(edge) => supervisor.renew(edge),
             Input::Lost => supervisor.look_for_run_folder(&mut lost),
