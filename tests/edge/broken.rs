@@ -285,7 +285,7 @@ fn what_caddy_would_refuse() {
         caddy["config"] = lines;
     });
     let said = stack.core(&["apply"]);
-    let message = "Caddy would not start with what the manifests come to";
+    let message = "the edge would not start with what the manifests come to";
     assert!(said.code != 0 && said.err.contains(message) && said.err.contains("root.pem"), "{said:?}");
     assert!(said.err.contains("services/caddy/service.json:1:"), "{said:?}");
     let status = stack.status();

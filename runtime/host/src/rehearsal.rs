@@ -84,10 +84,10 @@ fn rehearse(program: &Path, folder: &Path, text: &str) -> io::Result<Option<Stri
     // One that was cut off has left something.
     let _ = fs::remove_dir_all(folder);
     DirBuilder::new().mode(0o700).create(folder)?;
-    let file = folder.join("caddy.json");
+    let file = folder.join("edge.json");
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
     out.write_all(text.as_bytes())?;
-    let said = ask(program, &["validate", "--config", &file.display().to_string()]).map_err(io::Error::other)?;
+    let said = ask(program, &drivers::reads_only(&file.display().to_string())).map_err(io::Error::other)?;
     if said.is_well {
         return Ok(None);
     }
@@ -112,7 +112,7 @@ fn fault(stack: &Stack, edge: &ServiceSpec, why: &str) -> Diagnostic {
     let at = at.or_else(|| stack.drafts.span(&edge.name, &["config"])).or_else(|| stack.drafts.span(&edge.name, &[]));
     // Each module adds in front of it where it was.
     let inner = reason.rfind("provision ").map_or(reason.as_str(), |at| &reason[at..]);
-    Diagnostic::new("edge-refuses", format!("Caddy would not start with what the manifests come to: {inner}"))
+    Diagnostic::new("edge-refuses", format!("the edge would not start with what the manifests come to: {inner}"))
         .at_opt(at)
         .service(edge.name.as_str())
         .help("what it names comes from `config` of the edge or the `route` of a service; the edge that runs goes on as it is")

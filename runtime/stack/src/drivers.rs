@@ -92,6 +92,11 @@ pub const ANSWERS: &str = core_next::ANSWERS;
 /// The file in the run folder of an edge in which it says why certificates could not be had.
 pub const TLS_LOG: &str = core_caddy::TLS_LOG;
 
+/// How an edge's program is called to read a configuration and no more.
+pub fn reads_only(file: &str) -> [&str; 3] {
+    core_caddy::reads_only(file)
+}
+
 /// The socket in an edge's run folder on which it is asked for a service through one of its pointers.
 pub const VERIFY: &str = core_caddy::VERIFY;
 

@@ -193,6 +193,11 @@ pub fn configuration(spec: &ServiceSpec) -> Option<&Template> {
     file(LOADED).or_else(|| file(CONFIG)).map(|file| &file.contents)
 }
 
+/// How Caddy is called to read a configuration and no more.
+pub fn reads_only(file: &str) -> [&str; 3] {
+    ["validate", "--config", file]
+}
+
 /// The configuration of the edge as a file in its run folder.
 ///
 /// # Errors

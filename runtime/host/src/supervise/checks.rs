@@ -58,8 +58,10 @@ impl Supervisor {
     fn asked(&self) -> Vec<Asked> {
         let topology = self.engine.topology();
         let Some(edge) = topology.edge() else { return Vec::new() };
-        let of = |service: &ServiceName| self.engine.instances().filter(move |(id, ..)| id.service() == service);
-        let ready = of(&edge.name).filter(|(_, phase, _)| *phase == PhaseName::Ready).map(|(id, ..)| id);
+        let instances: Vec<(&InstanceId, PhaseName)> =
+            self.engine.instances().map(|(id, phase, _)| (id, phase)).collect();
+        let ready = instances.iter().filter(|(id, phase)| *id.service() == edge.name && *phase == PhaseName::Ready);
+        let ready = ready.map(|(id, _)| *id);
         let socket = ready.max_by_key(|id| id.generation).map(|id| {
             let folder = self.paths.run.join(id.to_string());
             folder.join(drivers::VERIFY)
@@ -69,7 +71,8 @@ impl Supervisor {
         let all = tables.filter_map(|table| {
             let spec = topology.services.get(&table.service)?;
             let is_developed = spec.release.as_ref().is_some_and(String::is_empty);
-            let is_wanted = of(&table.service).any(|(_, phase, _)| phase != PhaseName::Ended);
+            let of_service = |id: &InstanceId| *id.service() == table.service;
+            let is_wanted = instances.iter().any(|(id, phase)| of_service(id) && *phase != PhaseName::Ended);
             if is_developed || !is_wanted {
                 return None;
             }
