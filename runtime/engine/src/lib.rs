@@ -12,6 +12,7 @@
 //! ```
 
 pub mod action;
+pub mod check;
 pub mod command;
 pub mod diff;
 pub mod driver;

@@ -1,8 +1,8 @@
-//! Which names that no route has may get a certificate: those of previews, and so many more an hour. The edge asks on a socket of
-//! its own, for names of customers once the app has said yes: CAs have limits, and whoever points names at this host must not
-//! use them up.
+//! How many names that no route has may get a certificate: those of previews that there are, and those of customers. The edge asks
+//! on a socket of its own, once it has found the preview, or the app has said yes: CAs have limits, and whoever points names at this
+//! host must not use them up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,18 +29,23 @@ const PREVIEWS: u32 = 10;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Allowance(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// The data folder of the edge.
     storage: PathBuf,
     customers: Count,
     previews: Count,
-    /// The names of previews that there are.
-    alive: BTreeSet<String>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let up_to = |per_hour| Count { per_hour, names: BTreeMap::new() };
+        Self { storage: PathBuf::new(), customers: up_to(0), previews: up_to(PREVIEWS) }
+    }
 }
 
 /// New names of one kind, and when each was first asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Count {
     per_hour: u32,
     names: BTreeMap<String, Instant>,
@@ -59,39 +64,27 @@ struct Question {
 }
 
 impl Allowance {
-    /// From now on, so many new names of customers in an hour may get a certificate (0 means none), and these of previews, of an
-    /// edge with this data folder.
-    pub(crate) fn set(&self, per_hour: u32, previews: BTreeSet<String>, storage: PathBuf) {
+    /// From now on, so many new names of customers in an hour may get a certificate, of an edge with this data folder; 0 means
+    /// none.
+    pub(crate) fn set(&self, per_hour: u32, storage: PathBuf) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.storage = storage;
         state.customers.per_hour = per_hour;
-        state.previews.per_hour = PREVIEWS;
-        state.alive = previews;
+        state.storage = storage;
     }
 
     /// Whether a name may have a certificate. Reads a folder, and may block.
     fn admits(&self, whose: Whose, name: &str, now: Instant) -> bool {
-        let storage = {
-            let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // Whoever invents names costs no look at the disk.
-            if matches!(whose, Whose::Previews) && !state.alive.contains(name) {
-                return false;
-            }
-            state.storage.clone()
-        };
-        let has_one = is_name(name) && has_certificate(&storage, name);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).admits(whose, name, has_one, now)
-    }
-}
-
-impl State {
-    fn admits(&mut self, whose: Whose, name: &str, has_one: bool, now: Instant) -> bool {
+        if !is_name(name) {
+            return false;
+        }
+        let storage = self.0.lock().unwrap_or_else(PoisonError::into_inner).storage.clone();
+        let has_one = has_certificate(&storage, name);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = match whose {
-            Whose::Customers => &mut self.customers,
-            Whose::Previews if self.alive.contains(name) => &mut self.previews,
-            Whose::Previews => return false,
+            Whose::Customers => &mut state.customers,
+            Whose::Previews => &mut state.previews,
         };
-        is_name(name) && count.admits(name, has_one, now)
+        count.admits(name, has_one, now)
     }
 }
 
@@ -149,28 +142,29 @@ mod tests {
     #[test]
     fn new_names_are_counted() {
         let now = Instant::now();
-        let mut state = State { customers: Count { per_hour: 2, ..Count::default() }, ..State::default() };
-        let mut admits = |name: &str, has_one: bool, later: u64| {
-            state.admits(Whose::Customers, name, has_one, now + Duration::from_secs(later))
-        };
+        let mut count = Count { per_hour: 2, names: BTreeMap::new() };
+        let mut admits =
+            |name: &str, has_one: bool, later: u64| count.admits(name, has_one, now + Duration::from_secs(later));
         assert!(admits("a.example", false, 0) && admits("b.example", false, 1) && admits("a.example", false, 2));
         assert!(!admits("c.example", false, 3));
         assert!(admits("d.example", true, 3), "it has one");
         assert!(admits("c.example", false, 3601), "an hour is over");
-        assert!(!admits("../x", false, 9000) && !admits("localhost", false, 9000));
-        state.customers.per_hour = 0;
-        assert!(!state.admits(Whose::Customers, "a.example", true, now));
+        count.per_hour = 0;
+        assert!(!count.admits("a.example", true, now));
     }
 
     #[test]
-    fn only_previews_that_there_are_get_one() {
+    fn previews_and_customers_are_counted_apart() {
         let allowance = Allowance::default();
-        let folder = tempfile::tempdir().unwrap();
-        allowance.set(0, ["pr-1.a.example".to_owned()].into(), folder.path().to_owned());
-        let admits = |name: &str| allowance.admits(Whose::Previews, name, Instant::now());
-        assert!(admits("pr-1.a.example") && !admits("pr-2.a.example"));
-        allowance.set(0, BTreeSet::new(), folder.path().to_owned());
-        assert!(!admits("pr-1.a.example"));
+        let admits = |whose, name: &str| allowance.admits(whose, name, Instant::now());
+        assert!(!admits(Whose::Customers, "a.example"), "nobody has said that there may be some");
+        for number in 0..PREVIEWS {
+            assert!(admits(Whose::Previews, &format!("pr-{number}.a.example")));
+        }
+        assert!(!admits(Whose::Previews, "one-more.a.example"));
+        allowance.set(1, PathBuf::new());
+        assert!(admits(Whose::Customers, "a.example"));
+        assert!(!admits(Whose::Previews, "../x") && !admits(Whose::Customers, "localhost"));
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! `uptime.jsonl`: how each service with a route answered when it was asked through the edge, every half minute of the last day.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::fs;
+use std::io::{self, BufRead as _};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::history;
+use crate::logs::access::figures::quantile;
 
 /// How long checks are kept, in seconds.
 const DAY: i64 = 24 * 3600;
@@ -50,9 +52,7 @@ pub(crate) fn append(path: &Path, round: &Round) -> io::Result<()> {
     if is_old || is_large {
         fs::rename(path, before(path))?;
     }
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    // A line that was cut off is ended by this one, and is passed over.
-    file.write_all(format!("\n{}", serde_json::to_string(round)?).as_bytes())
+    history::append(path, &serde_json::to_string(round)?)
 }
 
 /// What is known of the last day, by service. What cannot be read is passed over.
@@ -79,8 +79,7 @@ fn sum_up(rounds: impl Iterator<Item = Round>) -> BTreeMap<String, Day> {
     }
     let finished = |(mut times, mut day): (Vec<f64>, Day)| {
         times.sort_by(f64::total_cmp);
-        let at = |percent: usize| times.get(times.len().saturating_sub(1) * percent / 100).copied();
-        (day.p50_ms, day.p99_ms) = (at(50), at(99));
+        (day.p50_ms, day.p99_ms) = (quantile(&times, 50), quantile(&times, 99));
         #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
         let share = times.len() as f64 / day.checks as f64;
         day.percent = share * 100.0;
@@ -90,13 +89,12 @@ fn sum_up(rounds: impl Iterator<Item = Round>) -> BTreeMap<String, Day> {
 }
 
 fn first_round(path: &Path) -> Option<Round> {
-    use std::io::BufRead as _;
     let file = io::BufReader::new(fs::File::open(path).ok()?);
     file.lines().map_while(Result::ok).find_map(|line| serde_json::from_str(&line).ok())
 }
 
 /// Where the rounds before those in the file are.
-fn before(path: &Path) -> std::path::PathBuf {
+fn before(path: &Path) -> PathBuf {
     path.with_extension("1.jsonl")
 }
 
@@ -130,7 +128,7 @@ mod tests {
         append(&path, &round(160, None)).unwrap();
         append(&path, &round(190, Some(4.0))).unwrap();
         let day = read(&path, Timestamp::from_second(200).unwrap()).remove("web").unwrap();
-        assert_eq!((day.checks, day.failed, day.p50_ms, day.p99_ms), (3, 1, Some(2.0), Some(2.0)));
+        assert_eq!((day.checks, day.failed, day.p50_ms, day.p99_ms), (3, 1, Some(2.0), Some(4.0)));
         assert_eq!(day.failed_at.as_deref(), Some("1970-01-01T00:02:40Z"));
         assert!((day.percent - 66.7).abs() < 0.1);
     }

@@ -1,5 +1,5 @@
 //! Certificates for names that no route has: those of customers, and those of previews. Before Caddy gets one for a customer, it
-//! asks the service that would answer for such a name, and then core, which counts; which previews there are, core knows.
+//! asks the service that would answer for such a name, and then core, which counts; of a preview that there is, only core.
 
 use core_engine::driver::Surroundings;
 use core_manifest::Diagnostic;
@@ -91,13 +91,10 @@ pub(crate) fn route(edge: &ServiceSpec, around: Surroundings<'_>, wiring: Wiring
     if !previews.is_empty() {
         let mut ask = ask_core(around);
         ask["rewrite"] = json!({"uri": format!("{PREVIEW_PATH}?{{http.request.uri.query}}")});
-        // A customer may have a name below a host, too.
-        ask["handle_response"] = json!([{"match": {"status_code": [429]}, "routes": [{"handle": [others.clone()]}]}]);
-        let is_below =
-            |name: &String| format!("{{http.request.uri.query.domain}}.endsWith('{}')", name.trim_start_matches('*'));
-        let are_below: Vec<String> = previews.iter().map(is_below).collect();
-        routes.push(json!({"match": [{"expression": are_below.join(" || ")}], "handle": [ask], "terminal": true}));
+        let names = json!({"{http.request.uri.query.domain}": trial::full_names(&previews, around)});
+        routes.push(json!({"match": [{"vars": names}], "handle": [ask], "terminal": true}));
     }
+    // A customer may have a name below a host, too.
     routes.push(json!({"handle": [others]}));
     Some(json!({
         "match": [{"path": [ASK_PATH], "method": ["GET"], "remote_ip": {"ranges": ["127.0.0.0/8", "::1", own]}}],

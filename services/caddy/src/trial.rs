@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use core_engine::driver::Surroundings;
 use core_engine::trial::PREVIEWS;
 use core_manifest::ServiceSpec;
-use core_manifest::spec::{Route, Tls};
+use core_manifest::spec::Route;
 use serde_json::{Value, json};
 
 use crate::auth::Guard;
@@ -107,8 +107,7 @@ pub(crate) fn previews(
     }
     let of_hosts = hosts.into_iter().map(|(labels, hosts)| {
         let label = format!("{{http.request.host.labels.{labels}}}");
-        let sets = (0..PREVIEWS).map(|set| {
-            let name = placeholder(edge, spec, &preview_file(set, "name"));
+        let sets = (0..PREVIEWS).zip(first_labels(edge, spec)).map(|(set, name)| {
             let mut handle: Vec<Value> = access::of(caddy, spec, Wiring::Held).into_iter().collect();
             handle.extend(access::of_preview(caddy, &label));
             handle.extend(terms::handlers(caddy, spec));
@@ -141,9 +140,26 @@ pub(crate) fn names(spec: &ServiceSpec) -> impl Iterator<Item = String> {
 /// The names of previews, as patterns: a CA is asked for a certificate of such a name once there is a preview and somebody
 /// comes.
 pub(crate) fn asked_for(edge: &ServiceSpec, around: Surroundings<'_>) -> BTreeSet<String> {
-    let asks = edge.edge.tls == Tls::Auto && edge.edge.asks_ca && ports::plain(edge).is_some();
+    let asks = edge.edge.asks_ca && ports::plain(edge).is_some();
     let all = served(around).filter(|_| asks).flat_map(names);
     all.filter(|name| !edge.edge.has_file_for(name)).collect()
+}
+
+/// The first labels of the names of a service's previews, as placeholders: empty for a set that nobody has.
+fn first_labels(edge: &str, spec: &ServiceSpec) -> impl Iterator<Item = String> {
+    (0..PREVIEWS).map(|set| placeholder(edge, spec, &preview_file(set, "name")))
+}
+
+/// The names of the previews that there are below these patterns, with placeholders.
+pub(crate) fn full_names(patterns: &BTreeSet<String>, around: Surroundings<'_>) -> Vec<String> {
+    let of_service = |spec| {
+        let below: Vec<String> = names(spec).filter(|name| patterns.contains(name)).collect();
+        let of_host = move |label: String| {
+            below.iter().map(|name| format!("{label}{}", name.trim_start_matches('*'))).collect::<Vec<_>>()
+        };
+        first_labels(around.edge, spec).flat_map(of_host)
+    };
+    served(around).flat_map(of_service).collect()
 }
 
 /// Requests for previews that there are, under names that can have certificates. Other names below a host may be anybody's.
@@ -155,8 +171,7 @@ pub(crate) fn secured(edge: &ServiceSpec, around: Surroundings<'_>) -> Vec<Value
         for name in names(spec).filter(|name| asked.contains(name) || edge.edge.has_file_for(name)) {
             hosts.entry(name.split('.').count() - 1).or_default().push(name);
         }
-        let sets: Vec<String> =
-            (0..PREVIEWS).map(|set| placeholder(around.edge, spec, &preview_file(set, "name"))).collect();
+        let sets: Vec<String> = first_labels(around.edge, spec).collect();
         all.extend(hosts.into_iter().map(|(labels, hosts)| {
             let label = format!("{{http.request.host.labels.{labels}}}");
             json!({"host": hosts, "vars": {label.clone(): sets}, "not": [{"vars": {label: [""]}}]})

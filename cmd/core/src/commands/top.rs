@@ -30,6 +30,9 @@ const HEAD: [&str; 9] = ["SERVICE", "REQ/S", "5XX", "4XX", "P50", "P99", "SENT/S
 /// Columns that are left out first on a narrow terminal.
 const SPARE: [usize; 3] = [6, 4, 3];
 
+/// A service, its figures, and what checks have found.
+type Row = (String, Figures, Option<Day>);
+
 pub(crate) async fn run(context: &Context, args: &TopArgs) -> Exit {
     let paths = match context.paths() {
         Ok(paths) => paths,
@@ -59,16 +62,19 @@ fn once(paths: &Paths, args: &TopArgs) -> Exit {
     }
     let (mut window, _) = begin(paths, args);
     let (rows, total) = window.read(now_ns());
+    let rows = with_days(rows, &days(paths, args));
     if args.json {
-        let mut services: serde_json::Map<String, Value> =
-            rows.into_iter().map(|(service, figures)| (service, json!(figures))).collect();
-        for (service, day) in days(paths, args) {
-            let of_none = json!(Figures::default());
-            services.entry(service).or_insert(of_none)["uptime"] = json!(day);
-        }
+        let service = |(service, figures, day): Row| {
+            let mut shown = json!(figures);
+            if let Some(day) = day {
+                shown["uptime"] = json!(day);
+            }
+            (service, shown)
+        };
+        let services: serde_json::Map<String, Value> = rows.into_iter().map(service).collect();
         render::line(&json!({"window_seconds": args.window, "services": services, "total": total}).to_string());
     } else {
-        render::lines(&lines(args, &rows, &total, &days(paths, args)));
+        render::lines(&lines(args, &rows, &total));
     }
     Exit::Ok
 }
@@ -82,7 +88,7 @@ async fn watch(paths: &Paths, args: &TopArgs, frame: &mut Frame) -> Exit {
         }
         let (rows, total) = window.read(now_ns());
         // The output is closed.
-        if frame.draw(&lines(args, &rows, &total, &days_of)).is_err() {
+        if frame.draw(&lines(args, &with_days(rows, &days_of), &total)).is_err() {
             return Exit::Ok;
         }
         tokio::time::sleep(PAUSE).await;
@@ -99,6 +105,13 @@ fn days(paths: &Paths, args: &TopArgs) -> BTreeMap<String, Day> {
     all
 }
 
+/// The figures of each service that was asked anything, or checked.
+fn with_days(rows: Vec<(String, Figures)>, days: &BTreeMap<String, Day>) -> Vec<Row> {
+    let mut all: BTreeMap<String, Figures> = days.keys().map(|service| (service.clone(), Figures::default())).collect();
+    all.extend(rows);
+    all.into_iter().map(|(service, figures)| (service.clone(), figures, days.get(&service).cloned())).collect()
+}
+
 fn begin(paths: &Paths, args: &TopArgs) -> (Window, Follower) {
     let (entries, follower) = Follower::since(paths, &args.services, f64::from(args.window));
     let mut window = Window::new(f64::from(args.window));
@@ -108,13 +121,11 @@ fn begin(paths: &Paths, args: &TopArgs) -> (Window, Follower) {
     (window, follower)
 }
 
-fn lines(args: &TopArgs, rows: &[(String, Figures)], total: &Figures, days: &BTreeMap<String, Day>) -> Vec<String> {
-    let mut all: BTreeMap<&str, Figures> = days.keys().map(|service| (service.as_str(), Figures::default())).collect();
-    all.extend(rows.iter().map(|(service, figures)| (service.as_str(), figures.clone())));
+fn lines(args: &TopArgs, rows: &[Row], total: &Figures) -> Vec<String> {
     let mut table: Vec<Vec<Cell>> =
-        all.iter().map(|(service, figures)| row(Cell::new(*service), figures, days.get(*service))).collect();
+        rows.iter().map(|(service, figures, day)| row(Cell::new(service), figures, day.as_ref())).collect();
     // A single one is the total.
-    if table.len() != 1 {
+    if rows.len() != 1 {
         table.push(row(Cell::new("total").style(BOLD), total, None));
     }
     let about = format!("answers of the last {} s", args.window);

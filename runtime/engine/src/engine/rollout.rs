@@ -79,10 +79,7 @@ impl Engine {
 
     /// Asks a ready edge whether it reaches the new instances. Returns whether there was one to ask.
     fn ask_edge(&mut self, name: &ServiceName, born: Generation) -> bool {
-        let is_edge = |instance: &&Instance| instance.spec.kind.is_edge() && instance.is_ready();
-        // The newest edge is the one that stays.
-        let edge = self.instances.values().filter(is_edge).max_by_key(|instance| instance.id.generation);
-        let (Some(edge), Some(service)) = (edge.map(|edge| edge.id.clone()), self.services.get(name)) else {
+        let (Some(edge), Some(service)) = (self.ready_edge().cloned(), self.services.get(name)) else {
             return false;
         };
         // The pointers of a trial are no part of what it is asked through.

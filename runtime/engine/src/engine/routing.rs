@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
-use core_manifest::ServiceName;
+use core_manifest::spec::Check;
+use core_manifest::{ServiceName, Template};
 
 use super::instance::Instance;
 use super::service::Share;
 use super::want::Want;
 use super::{Engine, mutated};
 use crate::action::{Action, Former, RouteTable, Target, TrialRoute, pointers};
+use crate::check::ServiceCheck;
 use crate::exit::Failure;
 use crate::ids::{Generation, InstanceId};
 use crate::maintenance::Maintenance;
@@ -122,6 +124,35 @@ impl Engine {
             Some(RouteTable { service, version, pointers, targets, former, trial, may_try, release, maintenance })
         };
         self.routings.iter().filter_map(table).collect()
+    }
+
+    /// The edge that stays: the newest one that is ready.
+    pub(super) fn ready_edge(&self) -> Option<&InstanceId> {
+        let edges = self.instances.values().filter(|instance| instance.spec.kind.is_edge() && instance.is_ready());
+        edges.map(|instance| &instance.id).max_by_key(|id| id.generation)
+    }
+
+    /// The services with a route that are to answer now. Not those that never did, that are stopped, asleep or in maintenance, and
+    /// not trials and development servers.
+    pub fn checks(&self) -> Vec<ServiceCheck> {
+        let check = |(name, routing): (&ServiceName, &Routing)| {
+            let table = routing.told.as_ref().filter(|table| table.trial.is_none() && table.maintenance.is_none())?;
+            let spec = &self.services.get(name)?.spec;
+            let is_developed = spec.release.as_ref().is_some_and(String::is_empty);
+            let is_wanted = self.instances_of(name).any(|one| !matches!(one.phase, Phase::Ended(_)));
+            if is_developed || !is_wanted {
+                return None;
+            }
+            let to = self.ready_edge().cloned().zip(table.targets.first().cloned());
+            let probed = spec.readiness.as_ref().and_then(|probe| match &probe.check {
+                Check::Http { path, .. } => Some(path.clone()),
+                _ => None,
+            });
+            let first = || spec.route.as_ref().and_then(|route| route.paths.first());
+            let path = probed.unwrap_or_else(|| Template::literal(first().map_or("/", String::as_str)));
+            Some(ServiceCheck { service: name.clone(), to, path })
+        };
+        self.routings.iter().filter_map(check).collect()
     }
 
     /// What the pointers of a service name, if that is known.

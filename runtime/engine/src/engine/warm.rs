@@ -57,7 +57,8 @@ impl Engine {
         if is_there && self.is_warm(&instance.id) { PhaseName::Warm } else { instance.phase.name() }
     }
 
-    /// Ends what was kept warm long enough, is not to be kept any more, or has not outlived the time without an engine.
+    /// Ends what was kept warm long enough, or is not to be kept any more, or of which nothing is left: it may have ended while
+    /// nobody looked.
     pub(super) fn settle_warm(&mut self, name: &ServiceName) {
         let Some(service) = self.services.get(name) else { return };
         let Some(warm) = &service.warm else { return };

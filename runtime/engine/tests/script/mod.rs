@@ -1,5 +1,6 @@
 //! Runs one script.
 
+mod checks;
 mod stack;
 mod trials;
 mod words;
@@ -289,16 +290,13 @@ impl Run {
                 self.follows_edits = rest == ["followed"];
                 return Ok(());
             }
-            "outcome" => {
-                self.outcome();
-                return Ok(());
-            }
-            "show" => {
-                self.show();
-                return Ok(());
-            }
-            "plan" => {
-                self.plan();
+            "outcome" | "show" | "plan" | "checks" => {
+                match *verb {
+                    "outcome" => self.outcome(),
+                    "show" => self.show(),
+                    "plan" => self.plan(),
+                    _ => self.checks(),
+                }
                 return Ok(());
             }
             verb => trials::event(verb, rest)?.ok_or("no such command")?,

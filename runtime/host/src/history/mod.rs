@@ -198,7 +198,11 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = (Line, &[u8])> {
     bytes.split(|byte| *byte == b'\n').filter_map(|line| Some((serde_json::from_slice(line).ok()?, line)))
 }
 
-fn append(path: &Path, line: &str) -> io::Result<()> {
+/// Adds a line to a file, and ends one that was cut off.
+///
+/// # Errors
+/// The error of the file system.
+pub(crate) fn append(path: &Path, line: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     // End an incomplete last line first, so that the new line is not lost with it.
     let mut last = [b'\n'];

@@ -156,8 +156,7 @@ impl Supervisor {
         let topology = self.engine.topology();
         let edge = topology.services.values().find(|spec| spec.kind.is_edge() && spec.edge.tls != Tls::Off)?;
         let instances = status.instances.iter().filter(|one| edge.name.as_str() == one.service);
-        let asks_ca = edge.edge.tls == Tls::Auto && edge.edge.asks_ca;
-        let of_previews = self.trials().into_iter().filter(|_| asks_ca).flat_map(|trial| trial.hosts);
+        let of_previews = self.trials().into_iter().filter(|_| edge.edge.asks_ca).flat_map(|trial| trial.hosts);
         let of_previews = of_previews.filter(|host| !host.ends_with(".localhost"));
         Some(Question {
             names: drivers::certified(edge, &topology).into_iter().chain(of_previews).collect(),

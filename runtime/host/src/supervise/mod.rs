@@ -17,7 +17,7 @@ mod saving;
 mod trials;
 mod upkeep;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +27,6 @@ use std::time::Duration;
 use core_engine::event::{Command, Event};
 use core_engine::record::Cause;
 use core_engine::{Action, Engine, InstanceId, Time};
-use core_manifest::ServiceName;
 use core_shim::sys;
 use core_stack::Hidden;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -85,8 +84,6 @@ pub(crate) struct Supervisor {
     jobs: Jobs,
     reading: Reading,
     allowance: Allowance,
-    /// The trials whose names were said to it.
-    admitted: BTreeSet<ServiceName>,
     certificates: tokio::sync::watch::Sender<certificates::Asked>,
     logs: Sweeper,
     inbox: mpsc::UnboundedSender<Event>,
@@ -142,7 +139,6 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
         server: server.clone(),
         shims: Shims::new(paths.clone(), keeper.clone(), environment, inbox.clone()),
         allowance: Allowance::default(),
-        admitted: BTreeSet::new(),
         certificates: certificates::begin(paths.clone(), renewals),
         reading: Reading::new(profile, &launch, compose::Writer::new(&paths), reads_in),
         engine: Engine::new(sys::monotonic_ns() ^ u64::from(std::process::id())),
@@ -177,6 +173,7 @@ pub async fn supervise(paths: Paths, launch: Launch) -> io::Result<i32> {
     supervisor.hidden.learn_of(&supervisor.engine.topology());
     supervisor.begin_all(&restored, actions);
     supervisor.follow_certificates();
+    supervisor.admit_names();
     // With `--no-watch`, edits wait for `core apply`, whatever the manifests say.
     if !launch.no_watch {
         crate::watch::begin(supervisor.paths.root.clone(), edits_in);
@@ -341,16 +338,13 @@ fn now() -> Time {
 impl Supervisor {
     /// Passes an event to the engine and starts the resulting actions.
     fn give(&mut self, event: &Event) {
-        let (before, had_trials) = (self.engine.generation(), self.engine.has_trials());
+        let before = self.engine.generation();
         let actions = self.engine.step(now(), event);
         let generation = self.engine.generation();
         if generation != before {
             tracing::info!(%generation, "a new generation");
         }
         self.begin_all(event, actions);
-        if had_trials || self.engine.has_trials() {
-            self.follow_trials();
-        }
     }
 
     /// Starts the actions of an event.

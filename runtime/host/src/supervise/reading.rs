@@ -287,8 +287,6 @@ impl Supervisor {
                     }
                 }
                 self.give(&Event::Rejected(Rejected { problems, refused, fingerprint }));
-                // Those of what is remembered, if it is the first reading.
-                self.admit_names();
             }
         }
     }

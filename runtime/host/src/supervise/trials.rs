@@ -56,23 +56,12 @@ impl Supervisor {
         self.admit_names();
     }
 
-    /// Trials may have come or gone.
-    pub(super) fn follow_trials(&mut self) {
-        let trials: BTreeSet<ServiceName> = self.engine.trials().into_keys().collect();
-        if trials != self.admitted {
-            self.admitted = trials;
-            self.admit_names();
-        }
-    }
-
-    /// Says which names that no route has may get a certificate now.
+    /// Says how many names that no route has may get a certificate.
     pub(super) fn admit_names(&self) {
         let topology = self.engine.topology();
         let Some(edge) = topology.edge() else { return };
         let per_hour = edge.edge.on_demand.as_ref().map_or(0, |on_demand| on_demand.per_hour);
-        let previews = self.trials().into_iter().flat_map(|trial| trial.hosts);
-        let previews = previews.map(|host| host.to_ascii_lowercase()).collect();
-        self.allowance.set(per_hour, previews, self.paths.data().join(edge.name.as_str()));
+        self.allowance.set(per_hour, self.paths.data().join(edge.name.as_str()));
     }
 
     /// Reports what the instances of services with trials have answered.
@@ -115,7 +104,7 @@ impl Supervisor {
     pub(super) fn trials(&self) -> Vec<TrialStatus> {
         let releases = self.engine.releases();
         let topology = self.engine.topology();
-        let asks_ca = topology.edge().is_some_and(|edge| edge.edge.tls == Tls::Auto);
+        let is_public = topology.edge().is_some_and(|edge| edge.edge.tls == Tls::Auto);
         let all = self.engine.trials().into_iter();
         let all = all.filter_map(|(service, trial)| {
             let (parent, name) = service.of_trial()?;
@@ -123,8 +112,8 @@ impl Supervisor {
             let path = route.as_ref().and_then(|route| route.paths.first().cloned()).unwrap_or_default();
             let mut hosts = route.map(|route| route.hosts).unwrap_or_default();
             hosts.retain(|host| !host.contains('*'));
-            // Where a CA is asked, names of this machine have no certificate.
-            if !asks_ca || hosts.is_empty() {
+            // Names of this machine have none of its certificates.
+            if !is_public || hosts.is_empty() {
                 hosts.push(format!("{parent}.localhost"));
             }
             let (percent, public, at) = match trial {

@@ -91,6 +91,11 @@ impl Window {
     }
 }
 
+/// The value that so many percent of these, which are sorted, do not exceed, by the nearest rank; `None` without one.
+pub(crate) fn quantile(sorted: &[f64], percent: usize) -> Option<f64> {
+    sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied()
+}
+
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 fn figures<'a>(answers: impl Iterator<Item = &'a Answer>, seconds: f64) -> Figures {
     let mut figures = Figures::default();
@@ -109,14 +114,12 @@ fn figures<'a>(answers: impl Iterator<Item = &'a Answer>, seconds: f64) -> Figur
         }
     }
     took.sort_unstable_by(f64::total_cmp);
-    // Nearest rank.
-    let quantile = |percent: usize| took.get((took.len() * percent).div_ceil(100).saturating_sub(1)).copied();
     let share = |count: usize| if figures.requests == 0 { 0.0 } else { count as f64 * 100.0 / figures.requests as f64 };
     figures.server_error_percent = share(figures.server_errors);
     figures.client_error_percent = share(figures.client_errors);
     figures.per_second = figures.requests as f64 / seconds;
     figures.bytes_per_second = bytes as f64 / seconds;
-    (figures.p50_ms, figures.p99_ms) = (quantile(50), quantile(99));
+    (figures.p50_ms, figures.p99_ms) = (quantile(&took, 50), quantile(&took, 99));
     figures
 }
 
