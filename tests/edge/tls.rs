@@ -31,8 +31,8 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new(config: impl FnOnce(u16, u16) -> Value, hosts: &[&str]) -> Self {
         let (stack, plain, secure) = (Stack::with_programs(), free_port(), free_port());
-        let ports = json!({"http": {"port": plain}, "https": {"port": secure}});
-        let caddy = manifests::edge(ports, config(plain, secure));
+        let mut caddy = manifests::edge(config(plain, secure));
+        caddy["ports"] = json!({"http": {"port": plain}, "https": {"port": secure}});
         let mut web = serving(&[], json!({}));
         web["route"]["hosts"] = json!(hosts);
         stack.service("caddy", &caddy).service("web", &web);
